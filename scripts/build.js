@@ -1,0 +1,4 @@
+import './require-node.cjs';
+import { build } from './built.js';
+
+build();

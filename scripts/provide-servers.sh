@@ -1,0 +1,104 @@
+#!/bin/sh
+# Makes sure that the server programs which npm does not carry are on this machine:
+#   PostgreSQL 15 or newer (server and client programs), and a Redis or Valkey server of at least 7.2
+#   where the one that npm carries cannot run (it wants glibc 2.38).
+# Nothing to do: says nothing, exits 0. As root on Debian or Ubuntu it installs them, without starting any service.
+# Elsewhere it prints the one command to type and exits 2.
+set -eu
+
+here=$(cd "$(dirname "$0")/.." && pwd)
+
+has_postgres() {
+  for bin in /usr/lib/postgresql/*/bin /usr/pgsql-*/bin $(pg_config --bindir 2>/dev/null || true); do
+    for program in postgres initdb pg_ctl pg_dump pg_restore; do
+      [ -x "$bin/$program" ] || continue 2
+    done
+    major=$("$bin/postgres" --version | sed -n 's/.* \([0-9][0-9]*\)[.].*/\1/p')
+    [ "${major:-0}" -ge 15 ] && return 0
+  done
+  return 1
+}
+
+is_new_enough() { # PROGRAM: a Redis or Valkey server of at least 7.2 that starts here
+  version=$("$1" --version 2>/dev/null | sed -n 's/.*v=\([0-9][0-9]*[.][0-9][0-9]*\).*/\1/p')
+  [ -n "$version" ] || return 1
+  [ "${version%%.*}" -gt 7 ] || { [ "${version%%.*}" -eq 7 ] && [ "${version#*.}" -ge 2 ]; }
+}
+
+has_redis() {
+  for program in "$here/node_modules/@falkordblite/linux-x64/bin/redis-server" valkey-server redis-server; do
+    is_new_enough "$program" && return 0
+  done
+  return 1
+}
+
+missing=''
+has_postgres || missing='postgresql'
+has_redis || missing="$missing valkey-server"
+[ -n "$missing" ] || exit 0
+
+if ! command -v apt-get >/dev/null 2>&1; then
+  if command -v brew >/dev/null 2>&1; then install='brew install postgresql@17 valkey'
+  elif command -v dnf >/dev/null 2>&1; then install='sudo dnf install -y postgresql-server valkey'
+  elif command -v pacman >/dev/null 2>&1; then install='sudo pacman -S --needed postgresql valkey'
+  else install='(with your package manager) PostgreSQL 15 or newer, and Valkey 7.2 or newer'
+  fi
+  echo "The sandbox needs server programs that are not here: $missing. Nothing was changed. Type: $install" >&2
+  exit 2
+fi
+if [ "$(id -u)" -ne 0 ]; then
+  echo "The sandbox needs server programs that are not here: $missing. Nothing was changed. Type: sudo sh $here/scripts/provide-servers.sh" >&2
+  exit 2
+fi
+
+work=$(mktemp -d)
+policy=/usr/sbin/policy-rc.d
+made_policy=''
+clean() {
+  rm -rf "$work"
+  [ -z "$made_policy" ] || rm -f "$policy"
+}
+trap clean EXIT
+trap 'exit 130' INT TERM
+
+# The packages would start their services and make a first database cluster: this machine asked for programs only.
+if [ ! -e "$policy" ]; then
+  printf '#!/bin/sh\nexit 101\n' > "$policy"
+  chmod 755 "$policy"
+  made_policy=yes
+fi
+if [ ! -e /etc/postgresql-common/createcluster.conf ]; then
+  mkdir -p /etc/postgresql-common
+  echo 'create_main_cluster = false' > /etc/postgresql-common/createcluster.conf
+fi
+
+export DEBIAN_FRONTEND=noninteractive
+quietly() { "$@" > "$work/log" 2>&1 || { cat "$work/log" >&2; echo "Could not install:$missing. Tried: $*" >&2; exit 2; }; }
+
+echo "Installing server programs for the sandbox: $missing (once; no service is started)" >&2
+quietly apt-get update
+lists=''
+case $missing in
+  *valkey-server*)
+    if ! apt-cache show valkey-server > /dev/null 2>&1; then
+      # Debian 12 has it in backports only. They are read from the mirror that this machine already uses,
+      # through lists of their own: the machine's apt configuration stays as it is.
+      . /etc/os-release
+      mirror=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE)' 'Created-By: Packages' |
+        awk -v release="$VERSION_CODENAME" '$2 == release { print $1; exit }')
+      if [ -z "$mirror" ]; then
+        echo "No apt source for $VERSION_CODENAME was found, so its backports (valkey-server) cannot be reached. Nothing was changed. Install Valkey or Redis 7.2 or newer, then run this again." >&2
+        exit 2
+      fi
+      mkdir -p "$work/sources" "$work/lists/partial"
+      cp -r /etc/apt/sources.list.d/. "$work/sources/" 2>/dev/null || true
+      keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+      echo "deb [signed-by=$keyring] $mirror $VERSION_CODENAME-backports main" > "$work/sources/backports.list"
+      chmod -R a+rX "$work"
+      lists="-o Dir::Etc::SourceParts=$work/sources -o Dir::State::Lists=$work/lists -t $VERSION_CODENAME-backports"
+      quietly apt-get $lists update
+    fi ;;
+esac
+quietly apt-get $lists install -y --no-install-recommends $missing
+
+has_postgres && has_redis || { echo "Installed $missing, but PostgreSQL 15+ and a Redis or Valkey 7.2+ are still not found." >&2; exit 2; }

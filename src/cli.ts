@@ -1,0 +1,191 @@
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { redact } from './config/redact.js';
+import { EXIT, Problem } from './problem.js';
+import { messageOf } from './words.js';
+
+// Arguments to one command. Each command's own code is loaded when it is called, so that --help and --version stay instant.
+
+const version = (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string })
+  .version;
+
+const program = new Command('novamem-runbook')
+  .description(
+    'Recover a novamem cluster (Postgres, Qdrant, FalkorDB, novamem) from the terminal: every step checked, confirmed, done, proved and recorded.',
+  )
+  .version(version)
+  .exitOverride()
+  .showHelpAfterError('(novamem-runbook --help tells what there is)')
+  .configureHelp({ showGlobalOptions: true });
+
+let exitCode: number = EXIT.recovered;
+
+/** Runs a command's own module and keeps its exit code. */
+const calls =
+  <Args extends unknown[]>(load: () => Promise<(...args: Args) => Promise<number>>) =>
+  async (...args: unknown[]) => {
+    // Commander hands over the command itself last; nobody needs it.
+    exitCode = await (await load())(...(args.slice(0, -1) as Args));
+  };
+
+const profileOption = () =>
+  new Option('-p, --profile <name|file>', 'the cluster: a profile file, a remembered name, or a sandbox');
+const backupOption = () =>
+  new Option('-b, --backup <id|path|latest>', 'the backup set to restore from').default('latest');
+const jsonOption = () => new Option('--json', 'machine-readable output on stdout, and nothing else there');
+const setOption = () =>
+  new Option('-s, --set <step.param=value>', 'change one parameter of a step (repeatable)')
+    .default([])
+    .argParser((value: string, all: string[]) => [...all, value]);
+const nameOption = () => new Option('--name <name>', 'which sandbox').default('sandbox');
+
+const count = (text: string): number => {
+  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('a whole number is needed.');
+  return Number(text);
+};
+
+program
+  .argument('[scenario]', 'go straight into this scenario')
+  .addOption(profileOption())
+  .addOption(backupOption())
+  .addOption(setOption())
+  .action(calls(async () => (await import('./commands/open.js')).openCommand));
+
+program
+  .command('run <scenario>')
+  .description('run a scenario (or a runbook file): in the terminal app, or with --headless without a person')
+  .addOption(profileOption())
+  .option('--headless', 'without a person: plain lines, exit code by outcome')
+  .option('--confirm <cluster>', "the cluster's name, which allows the destructive steps of a headless run")
+  .addOption(backupOption())
+  .addOption(setOption())
+  .addOption(jsonOption())
+  .action(calls(async () => (await import('./commands/run.js')).runCommand));
+
+program
+  .command('plan <scenario>')
+  .description('dry run: what would be done, with the exact commands and what is found now; touches nothing')
+  .addOption(profileOption())
+  .addOption(backupOption())
+  .addOption(setOption())
+  .addOption(jsonOption())
+  .action(calls(async () => (await import('./commands/plan.js')).planCommand));
+
+program
+  .command('backup')
+  .description('take a backup set of all three stores (the runbook "backup", headless)')
+  .addOption(profileOption())
+  .addOption(setOption())
+  .addOption(jsonOption())
+  .action(
+    calls(async () => {
+      const { runCommand } = await import('./commands/run.js');
+      return (options: { profile?: string; set: string[]; json?: boolean }) =>
+        runCommand('backup', { ...options, backup: 'latest', headless: true });
+    }),
+  );
+
+const backups = program.command('backups').description('the backup sets of a cluster');
+backups
+  .command('list')
+  .description('every backup set below the roots that the profile names, newest first')
+  .addOption(profileOption())
+  .addOption(jsonOption())
+  .action(calls(async () => (await import('./commands/backups.js')).backupsListCommand));
+backups
+  .command('verify <id|path|latest>')
+  .description('read every file of a backup set and compare it with the manifest')
+  .addOption(profileOption())
+  .action(calls(async () => (await import('./commands/backups.js')).backupsVerifyCommand));
+
+const runs = program.command('runs').description('the recorded runs');
+runs
+  .command('list')
+  .description('every recorded run, newest first')
+  .addOption(jsonOption())
+  .action(calls(async () => (await import('./commands/runs.js')).runsListCommand));
+runs
+  .command('show <run>')
+  .description('what happened in a run (an id, a part of it, a folder, or latest)')
+  .action(calls(async () => (await import('./commands/runs.js')).runsShowCommand));
+runs
+  .command('verify <run>')
+  .description("check the chain of a run's journal")
+  .action(calls(async () => (await import('./commands/runs.js')).runsVerifyCommand));
+
+program
+  .command('report <run>')
+  .description('the report of a run, made again from its journal')
+  .option('--format <md|html|json>', 'what to print', 'md')
+  .action(calls(async () => (await import('./commands/runs.js')).reportCommand));
+
+const sandbox = program.command('sandbox').description('a real throw-away cluster on this machine');
+sandbox
+  .command('up')
+  .description('start it and fill it')
+  .addOption(nameOption())
+  .option('--memories <count>', 'how many memories it holds', count)
+  .action(calls(async () => (await import('./commands/sandbox.js')).sandboxUpCommand));
+sandbox
+  .command('down')
+  .description('end every process of it and remove its folder')
+  .addOption(nameOption())
+  .action(calls(async () => (await import('./commands/sandbox.js')).sandboxDownCommand));
+sandbox
+  .command('status')
+  .description('every sandbox and what of it runs')
+  .addOption(jsonOption())
+  .action(calls(async () => (await import('./commands/sandbox.js')).sandboxStatusCommand));
+sandbox
+  .command('profile')
+  .description('print its profile, an example for your own')
+  .addOption(nameOption())
+  .action(calls(async () => (await import('./commands/sandbox.js')).sandboxProfileCommand));
+
+const profile = program.command('profile').description('how to reach a cluster');
+profile
+  .command('add <file>')
+  .description('check a profile file and remember it under its name')
+  .action(calls(async () => (await import('./commands/profile.js')).profileAddCommand));
+profile
+  .command('list')
+  .description('every remembered profile')
+  .action(calls(async () => (await import('./commands/profile.js')).profileListCommand));
+profile
+  .command('show [name]')
+  .description('a profile with all its defaults; it holds no secrets')
+  .action(calls(async () => (await import('./commands/profile.js')).profileShowCommand));
+
+program
+  .command('validate [files...]')
+  .description('check runbook files: faults with file, line and column')
+  .option('--all', 'those that come with the program, too')
+  .addOption(new Option('--write-schema', "write the editors' schema anew").hideHelp())
+  .action(calls(async () => (await import('./commands/validate.js')).validateCommand));
+
+program
+  .command('demo')
+  .description('a whole disaster and its recovery on real throw-away servers')
+  .option('--keep', 'leave the sandbox up at the end')
+  .action(calls(async () => (await import('./commands/demo.js')).demoCommand));
+
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  // Whoever read our output has gone away (`| head`): that is no failure of ours.
+  if (error.code !== 'EPIPE') throw error;
+});
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) exitCode = error.exitCode === 0 ? EXIT.recovered : EXIT.usage;
+  else if (error instanceof Problem) {
+    process.stderr.write(`${redact(error.lines().join('\n'))}\n`);
+    exitCode = error.exitCode;
+  } else {
+    process.stderr.write(
+      `An error that should not be: ${redact(messageOf(error))}\n${redact((error as Error).stack?.split('\n').slice(1, 6).join('\n') ?? '')}\n`,
+    );
+    exitCode = EXIT.stepFailed;
+  }
+}
+process.exitCode = exitCode;

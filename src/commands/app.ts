@@ -1,0 +1,3 @@
+export async function openApp(_: unknown): Promise<number> {
+  return 2;
+}

@@ -1,0 +1,53 @@
+import { dirname } from 'node:path';
+import type { RunOutcome } from '../engine/journal.js';
+import type { Run } from '../engine/run.js';
+import { findRun } from '../engine/runs.js';
+import { EXIT } from '../problem.js';
+import { plainLines, plainSummary } from '../reports/plain.js';
+import { reportOf } from '../reports/run-report.js';
+import { writeReports } from '../reports/write-reports.js';
+import { print, say } from './print.js';
+
+/** The exit code of each way in which a run can end. */
+export const EXIT_OF: Record<RunOutcome, number> = {
+  recovered: EXIT.recovered,
+  failed: EXIT.stepFailed,
+  'recovered-with-exceptions': EXIT.exceptions,
+  aborted: EXIT.aborted,
+};
+
+/**
+ * Runs to the end without a person: events as plain lines, or as the journal's own lines with `json`. `confirm` is what
+ * was given as the cluster's name; it is typed at every destructive step. Answers the exit code.
+ */
+export async function runHeadless(
+  run: Run,
+  { json, confirm }: { json: boolean; confirm: string | undefined },
+): Promise<number> {
+  run.onEvent((event) => {
+    if (json) process.stdout.write(`${JSON.stringify(event)}\n`);
+    else print(...plainLines(event));
+  });
+  run.subscribe(() => {
+    for (const step of run.getSnapshot().attention)
+      queueMicrotask(() => confirm !== undefined && run.intend({ type: 'confirm', step, typed: confirm }));
+  });
+  const abort = (signal: NodeJS.Signals) => {
+    say(`${signal}: stopping what runs; the journal is at ${run.journalFile}`);
+    run.intend({ type: 'abort' });
+  };
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+  for (const signal of signals) process.on(signal, abort);
+  try {
+    await run.preflight();
+    run.intend({ type: 'begin' });
+    const outcome = await run.finished;
+    const recorded = findRun(dirname(run.journalFile));
+    const paths = writeReports(recorded);
+    if (!json)
+      print(...plainSummary(reportOf(recorded.events), { journal: run.journalFile, ...paths }, recorded.fault));
+    return EXIT_OF[outcome];
+  } finally {
+    for (const signal of signals) process.off(signal, abort);
+  }
+}

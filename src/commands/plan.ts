@@ -1,0 +1,29 @@
+import { dirname } from 'node:path';
+import { prepareRun } from '../engine/prepare-run.js';
+import { findRun } from '../engine/runs.js';
+import { EXIT } from '../problem.js';
+import { planLines } from '../reports/plan.js';
+import { reportOf } from '../reports/run-report.js';
+import { findCluster } from './find-cluster.js';
+import { readOverrides } from './overrides.js';
+import { print } from './print.js';
+import type { RunOptions } from './run.js';
+
+/** `plan SCENARIO`: the same engine, every step planned and checked, nothing touched. Exit 1 when something would block the run. */
+export async function planCommand(scenario: string, options: RunOptions): Promise<number> {
+  const profile = findCluster(options.profile);
+  const run = await prepareRun({
+    scenario,
+    profile,
+    mode: 'dry-run',
+    backup: options.backup,
+    overrides: readOverrides(options.set),
+    onFailure: 'stop',
+  });
+  if (options.json) run.onEvent((event) => process.stdout.write(`${JSON.stringify(event)}\n`));
+  await run.preflight();
+  const report = reportOf(findRun(dirname(run.journalFile)).events);
+  if (!options.json) print(...planLines(report));
+  const blocked = report.steps.some((step) => step.findings.some((finding) => finding.level === 'blocking'));
+  return blocked ? EXIT.stepFailed : EXIT.recovered;
+}

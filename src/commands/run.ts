@@ -1,0 +1,35 @@
+import { prepareRun, requireConfirmation } from '../engine/prepare-run.js';
+import { loadRunbook } from '../runbook/library.js';
+import { findCluster } from './find-cluster.js';
+import { runHeadless } from './headless.js';
+import { readOverrides } from './overrides.js';
+
+export interface RunOptions {
+  profile?: string;
+  headless?: boolean;
+  confirm?: string;
+  backup: string;
+  set: string[];
+  json?: boolean;
+}
+
+/** `run SCENARIO`: without a person when asked for, or when there is no terminal; else in the terminal app. */
+export async function runCommand(scenario: string, options: RunOptions): Promise<number> {
+  const profile = findCluster(options.profile);
+  const overrides = readOverrides(options.set);
+  const headless = options.headless || options.json || !process.stdout.isTTY || !process.stdin.isTTY;
+  if (!headless) {
+    const { openApp } = await import('./app.js');
+    return openApp({ profile, scenario, backup: options.backup, overrides });
+  }
+  requireConfirmation(loadRunbook(scenario, overrides), profile.name, options.confirm);
+  const run = await prepareRun({
+    scenario,
+    profile,
+    mode: 'live',
+    backup: options.backup,
+    overrides,
+    onFailure: 'stop',
+  });
+  return runHeadless(run, { json: options.json ?? false, confirm: options.confirm });
+}

@@ -1,0 +1,95 @@
+import { z } from 'zod';
+
+// The profile: how to reach one cluster. Secrets are references, so that the file can be shown and shared.
+
+const secretReference = z
+  .string()
+  .regex(
+    /^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+|command:.+)$/s,
+    'a secret is a reference, never a value: env:NAME, file:PATH or command:COMMAND',
+  );
+
+const urlOf = (...protocols: string[]) =>
+  z.string().superRefine((text, context) => {
+    if (!URL.canParse(text)) {
+      context.addIssue({ code: 'custom', message: `not a URL (expected ${protocols.join(' or ')}//host:port)` });
+      return;
+    }
+    const url = new URL(text);
+    if (!protocols.includes(url.protocol)) {
+      context.addIssue({
+        code: 'custom',
+        message: `begins with ${url.protocol}// but must begin with ${protocols.join('// or ')}//`,
+      });
+    }
+    if (url.password !== '') {
+      context.addIssue({
+        code: 'custom',
+        message: 'holds a password; take it out and add passwordFrom: env:NAME, file:PATH or command:COMMAND',
+      });
+    }
+  });
+
+const serviceDriver = z.discriminatedUnion('driver', [
+  z.strictObject({
+    driver: z.literal('command'),
+    start: z.string().min(1),
+    stop: z.string().min(1),
+    /** Exits 0 while the service runs, anything else while it does not. Without it the service itself is asked. */
+    status: z.string().min(1).optional(),
+  }),
+  z.strictObject({
+    driver: z.literal('process'),
+    command: z.array(z.string()).min(1),
+    environment: z.record(z.string(), z.string()).default({}),
+    /** Variables that are read from a file at start, so that a profile never holds them. */
+    environmentFile: z.string().optional(),
+    folder: z.string(),
+    pidFile: z.string(),
+    log: z.string(),
+    stopSignal: z.enum(['SIGTERM', 'SIGINT', 'SIGQUIT']).default('SIGTERM'),
+    /** Numeric user and group to run as, when this program runs as root. */
+    user: z.strictObject({ uid: z.number().int(), gid: z.number().int() }).optional(),
+  }),
+]);
+
+export const profileSchema = z.strictObject({
+  name: z
+    .string()
+    .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/, 'letters, digits, dot, dash and underscore, at most 63'),
+  production: z.boolean().default(false),
+  postgres: z.strictObject({
+    url: urlOf('postgres:', 'postgresql:'),
+    passwordFrom: secretReference.optional(),
+    dataDir: z.string().optional(),
+    walArchive: z.string().optional(),
+  }),
+  qdrant: z.strictObject({
+    url: urlOf('http:', 'https:'),
+    apiKeyFrom: secretReference.optional(),
+    collectionPrefix: z.string().default('novamem_'),
+  }),
+  falkordb: z.strictObject({
+    url: urlOf('redis:', 'rediss:'),
+    passwordFrom: secretReference.optional(),
+    graph: z.string().default('novamem'),
+    dataDir: z.string().optional(),
+  }),
+  novamem: z.strictObject({ url: urlOf('http:', 'https:'), tokenFrom: secretReference.optional() }).optional(),
+  services: z
+    .strictObject({
+      novamem: serviceDriver.optional(),
+      postgres: serviceDriver.optional(),
+      qdrant: serviceDriver.optional(),
+      falkordb: serviceDriver.optional(),
+    })
+    .default({}),
+  backups: z.array(z.string().min(1)).default([]),
+});
+
+export type Profile = z.infer<typeof profileSchema>;
+export type ServiceSettings = z.infer<typeof serviceDriver>;
+
+/** The parts of a cluster that are stopped and started. */
+export const SERVICES = ['novamem', 'postgres', 'qdrant', 'falkordb'] as const;
+export type ServiceName = (typeof SERVICES)[number];

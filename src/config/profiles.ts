@@ -1,0 +1,68 @@
+import { existsSync, statSync } from 'node:fs';
+import { resolve } from 'node:path';
+import Conf from 'conf';
+import { Problem } from '../problem.js';
+import { homeFolder } from './home.js';
+import { type Profile, profileSchema } from './profile.js';
+import { faultLine, faultsOf, readYamlFile } from './yaml-file.js';
+
+interface Kept {
+  /** Profile name → the YAML file that describes it. The file stays the truth; only its place is kept. */
+  profiles: Record<string, string>;
+  /** The profile that is used when none is named. */
+  current?: string;
+}
+
+function kept(): Conf<Kept> {
+  return new Conf<Kept>({
+    projectName: 'novamem-runbook',
+    cwd: homeFolder(),
+    configName: 'profiles',
+    defaults: { profiles: {} },
+    configFileMode: 0o600,
+  });
+}
+
+/** Reads and validates one profile file. Faults are told with file, line and column. */
+export function readProfile(file: string): Profile {
+  const yaml = readYamlFile(file);
+  const parsed = profileSchema.safeParse(yaml.value);
+  const faults = yaml.faults.length > 0 ? yaml.faults : parsed.success ? [] : faultsOf(yaml, parsed.error);
+  if (faults.length > 0 || !parsed.success) {
+    throw new Problem(
+      `The profile ${file} cannot be used:\n${faults.map((fault) => `  ${faultLine(fault)}`).join('\n')}`,
+      {
+        next: 'mend the file, then try again',
+      },
+    );
+  }
+  return parsed.data;
+}
+
+/** Remembers a profile file under its name and makes it the current one. */
+export function keepProfile(file: string): Profile {
+  const profile = readProfile(file);
+  const store = kept();
+  store.set('profiles', { ...store.get('profiles'), [profile.name]: resolve(file) });
+  store.set('current', profile.name);
+  return profile;
+}
+
+/** Name → file of every remembered profile, and which is used when none is named. */
+export function listProfiles(): { profiles: Record<string, string>; current: string | undefined } {
+  const store = kept();
+  return { profiles: store.get('profiles'), current: store.get('current') };
+}
+
+/** The profile behind what was given to `--profile`: a YAML file, or a remembered name. */
+export function findProfile(nameOrFile: string): Profile {
+  if (existsSync(nameOrFile) && statSync(nameOrFile).isFile()) return readProfile(nameOrFile);
+  const { profiles } = listProfiles();
+  const file = profiles[nameOrFile];
+  if (file) return readProfile(file);
+  const known = Object.keys(profiles);
+  throw new Problem(
+    `There is no profile "${nameOrFile}": it is neither a file nor a remembered name${known.length > 0 ? ` (${known.join(', ')})` : ''}.`,
+    { next: 'novamem-runbook profile add FILE.yaml, or novamem-runbook sandbox up' },
+  );
+}

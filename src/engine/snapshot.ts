@@ -1,0 +1,81 @@
+import type { Effect, Finding, StepPlan } from '../steps/step.js';
+import type { Check } from '../stores/check.js';
+import type { Mode, RunOutcome, StepOutcome } from './journal.js';
+
+/**
+ * Where a step stands. `asking`: a person must type the cluster's name. `deciding`: it failed or was blocked, and a
+ * person must say what now.
+ */
+export type StepState =
+  | 'waiting'
+  | 'checking'
+  | 'asking'
+  | 'running'
+  | 'verifying'
+  | 'undoing'
+  | 'deciding'
+  | StepOutcome;
+
+export interface StepSnapshot {
+  id: string;
+  uses: string;
+  why: string;
+  effect: Effect;
+  needs: string[];
+  state: StepState;
+  plan?: StepPlan;
+  findings: Finding[];
+  checks: Check[];
+  safetyCopies: { of: string; at: string; verified: string }[];
+  progress?: { done: number; total?: number; unit: 'bytes' | 'rows' | 'items'; text: string };
+  /** Milliseconds since 1970. */
+  startedAt?: number;
+  finishedAt?: number;
+  /** Why it failed, was blocked or was skipped. */
+  reason?: string;
+  canUndo: boolean;
+  logFile: string;
+}
+
+export interface LogLine {
+  at: number;
+  step: string;
+  text: string;
+}
+
+/** What subscribers see of a run at one moment. Never changed once published. */
+export interface RunSnapshot {
+  run: string;
+  folder: string;
+  mode: Mode;
+  scenario: string;
+  title: string;
+  outcomeText: string;
+  cluster: string;
+  production: boolean;
+  backup: { id: string; takenAt: Date | null; kind: 'manifest' | 'loose'; unproven: string[] } | null;
+  /** `preflight`: looking; `planned`: waiting for `begin`; `running`; `finished`. */
+  phase: 'preflight' | 'planned' | 'running' | 'finished';
+  steps: StepSnapshot[];
+  /** Steps that wait for a person, first come first. */
+  attention: string[];
+  /** The newest lines only; every line is in the steps' log files. */
+  log: LogLine[];
+  startedAt: number;
+  finishedAt?: number;
+  /** Sum over the longest path of estimates, milliseconds. */
+  estimateMs: number;
+  outcome?: RunOutcome;
+  rpoMs: number | null;
+  aborting: boolean;
+}
+
+/** What a person, or a script for them, wants. */
+export type Intent =
+  | { type: 'begin' }
+  | { type: 'confirm'; step: string; typed: string }
+  | { type: 'retry'; step: string }
+  | { type: 'skip'; step: string }
+  | { type: 'undo'; step: string }
+  | { type: 'abort' }
+  | { type: 'note'; text: string };

@@ -1,0 +1,46 @@
+import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { redact } from '../config/redact.js';
+
+const LARGEST_BATCH = 64 * 1024;
+const LATEST_WRITE_MS = 100;
+
+/** The raw output of one step, every line with its timestamp. Lines are written in batches, none is ever dropped. */
+export class StepLog {
+  readonly file: string;
+  #descriptor: number;
+  #batch: string[] = [];
+  #bytes = 0;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(folder: string, step: string) {
+    mkdirSync(join(folder, 'steps'), { recursive: true, mode: 0o700 });
+    this.file = join(folder, 'steps', `${step}.log`);
+    this.#descriptor = openSync(this.file, 'a', 0o600);
+  }
+
+  /** Keeps one line; answers it as it is kept, without secrets. */
+  write(line: string, at = new Date()): string {
+    const kept = redact(line);
+    this.#batch.push(`${at.toISOString()} ${kept}\n`);
+    this.#bytes += kept.length + 26;
+    if (this.#bytes >= LARGEST_BATCH) this.flush();
+    else this.#timer ??= setTimeout(() => this.flush(), LATEST_WRITE_MS);
+    return kept;
+  }
+
+  flush(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (this.#batch.length === 0) return;
+    const text = this.#batch.join('');
+    this.#batch = [];
+    this.#bytes = 0;
+    writeSync(this.#descriptor, text);
+  }
+
+  close(): void {
+    this.flush();
+    closeSync(this.#descriptor);
+  }
+}

@@ -1,0 +1,24 @@
+/** A program to run. `environment` is added to this process's own; `secretEnvironment` too, and is never shown. */
+export interface Command {
+  file: string;
+  args: string[];
+  environment?: Record<string, string>;
+  secretEnvironment?: Record<string, string>;
+  folder?: string;
+}
+
+const PLAIN = /^[A-Za-z0-9_@%+=:,./-]+$/;
+
+/** One word as a POSIX shell reads it back. */
+export function shellWord(word: string): string {
+  return PLAIN.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+}
+
+/** The command as a person can paste it into a shell; a secret variable is shown as one to be set: `PGPASSWORD=…`. */
+export function commandText(command: Command): string {
+  const assignments = [
+    ...Object.entries(command.environment ?? {}).map(([name, value]) => `${name}=${shellWord(value)}`),
+    ...Object.keys(command.secretEnvironment ?? {}).map((name) => `${name}=…`),
+  ];
+  return [...assignments, ...[command.file, ...command.args].map(shellWord)].join(' ');
+}

@@ -1,0 +1,89 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { chmod, chown, cp, lstat, mkdir, readdir, rename, stat, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { commandText } from './command.js';
+import type { Gateway } from './gateway.js';
+
+const shell = (file: string, ...args: string[]) => commandText({ file, args });
+
+export async function exists(path: string): Promise<boolean> {
+  return lstat(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** SHA-256 of a file as 64 hex digits, read as a stream. `onBytes` is told how many bytes each read brought. */
+export async function sha256Of(
+  file: string,
+  { onBytes, signal }: { onBytes?: (bytes: number) => void; signal?: AbortSignal } = {},
+): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const chunk of createReadStream(file, { highWaterMark: 1 << 20, signal })) {
+    hash.update(chunk as Buffer);
+    onBytes?.((chunk as Buffer).length);
+  }
+  return hash.digest('hex');
+}
+
+/** Every plain file below a folder, as paths relative to it, sorted. Symbolic links are not followed. */
+export async function filesBelow(folder: string, deepest = 8): Promise<string[]> {
+  const entries = await readdir(folder, { withFileTypes: true });
+  const nested = await Promise.all(
+    entries.map(async (entry) => {
+      if (entry.isFile()) return [entry.name];
+      if (!entry.isDirectory() || deepest === 0) return [];
+      return (await filesBelow(join(folder, entry.name), deepest - 1)).map((below) => join(entry.name, below));
+    }),
+  );
+  return nested.flat().sort();
+}
+
+/** Renames a file or folder within its file system: nothing is copied and nothing is deleted. */
+export function moveAside(gateway: Gateway, from: string, to: string): Promise<void> {
+  return gateway.change({ channel: 'file', text: shell('mv', '-T', from, to) }, async () => {
+    await mkdir(dirname(to), { recursive: true });
+    if (await exists(to)) throw new Error(`${to} exists already`);
+    await rename(from, to);
+  });
+}
+
+/** Copies a file or a folder with its content. The target must not exist. */
+export function copyTo(gateway: Gateway, from: string, to: string): Promise<void> {
+  return gateway.change({ channel: 'file', text: shell('cp', '-rT', from, to) }, async () => {
+    await mkdir(dirname(to), { recursive: true });
+    await cp(from, to, { recursive: true, errorOnExist: true, force: false, preserveTimestamps: true });
+  });
+}
+
+export function makeFolder(gateway: Gateway, path: string, mode = 0o700): Promise<void> {
+  return gateway.change({ channel: 'file', text: shell('mkdir', '-p', path) }, async () => {
+    await mkdir(path, { recursive: true, mode });
+  });
+}
+
+export function writeText(gateway: Gateway, path: string, text: string): Promise<void> {
+  return gateway.change({ channel: 'file', text: `write ${path} (${Buffer.byteLength(text)} bytes)` }, () =>
+    writeFile(path, text, { mode: 0o600 }),
+  );
+}
+
+/** Gives a file or folder, with all that is in it, to a user and group; only root can, so for anybody else it does nothing. */
+export async function giveTo(gateway: Gateway, path: string, owner: { uid: number; gid: number }): Promise<void> {
+  if (process.getuid?.() !== 0) return;
+  await gateway.change({ channel: 'file', text: shell('chown', '-R', `${owner.uid}:${owner.gid}`, path) }, () =>
+    chownTree(path, owner),
+  );
+}
+
+async function chownTree(path: string, owner: { uid: number; gid: number }): Promise<void> {
+  await chown(path, owner.uid, owner.gid);
+  if (!(await stat(path)).isDirectory()) return;
+  for (const name of await readdir(path)) await chownTree(join(path, name), owner);
+}
+
+/** Owner-only rights for a file (0600) that was just written. */
+export async function closeToOthers(path: string): Promise<void> {
+  await chmod(path, 0o600);
+}

@@ -1,0 +1,138 @@
+import { createReadStream } from 'node:fs';
+import { StringDecoder } from 'node:string_decoder';
+import { execa } from 'execa';
+import { messageOf } from '../words.js';
+import { type Command, commandText } from './command.js';
+import type { Gateway } from './gateway.js';
+
+/** How a program ended. `exitCode` is null when a signal ended it or it could not be started; `failure` then says why. */
+export interface Ended {
+  exitCode: number | null;
+  failure: string;
+}
+
+const PATIENCE_AFTER_TERM = 10_000;
+
+interface Listening {
+  signal?: AbortSignal;
+  onLine?: (line: string, from: 'stdout' | 'stderr') => void;
+  /** Raw standard output, instead of lines. */
+  onChunk?: (chunk: Buffer) => void;
+  /** A file for standard input. */
+  inputFile?: string;
+}
+
+/** Runs a program that changes something; every line of its output is told. An abort ends its whole process group. */
+export function runCommand(gateway: Gateway, command: Command, listening: Listening = {}): Promise<Ended> {
+  return gateway.change({ channel: 'process', text: commandText(command) }, () => start(command, listening));
+}
+
+/** Runs a program that only reads, and tells its output as it comes. */
+export function readCommand(command: Command, listening: Listening = {}): Promise<Ended> {
+  return start(command, listening);
+}
+
+/** Runs a program that only reads; answers all that it printed. It is ended after `timeoutMs`. */
+export async function inspectCommand(
+  command: Command,
+  timeoutMs = 30_000,
+): Promise<Ended & { stdout: string; stderr: string }> {
+  const out: Buffer[] = [];
+  const errors: string[] = [];
+  const ended = await start(command, {
+    signal: AbortSignal.timeout(timeoutMs),
+    onChunk: (chunk) => out.push(chunk),
+    onLine: (line) => errors.push(line),
+  });
+  return { ...ended, stdout: Buffer.concat(out).toString('utf8'), stderr: errors.join('\n') };
+}
+
+async function start(command: Command, { signal, onLine, onChunk, inputFile }: Listening): Promise<Ended> {
+  if (signal?.aborted) return { exitCode: null, failure: 'not started: already aborted' };
+  const child = execa(command.file, command.args, {
+    env: { ...command.environment, ...command.secretEnvironment },
+    ...(command.folder ? { cwd: command.folder } : {}),
+    stdin: inputFile ? 'pipe' : 'ignore',
+    stdout: 'pipe',
+    stderr: 'pipe',
+    buffer: false,
+    reject: false,
+    // A process group of its own, so that an abort reaches grandchildren (pg_restore -j) and a terminal's Ctrl-C does not.
+    detached: true,
+    cleanup: false,
+  });
+  const endGroup = (name: NodeJS.Signals) => {
+    try {
+      if (child.pid) process.kill(-child.pid, name);
+    } catch {
+      // The group is gone already.
+    }
+  };
+  let patience: NodeJS.Timeout | undefined;
+  const abort = () => {
+    endGroup('SIGTERM');
+    patience = setTimeout(() => endGroup('SIGKILL'), PATIENCE_AFTER_TERM);
+  };
+  signal?.addEventListener('abort', abort, { once: true });
+  const dieWithUs = () => endGroup('SIGKILL');
+  process.once('exit', dieWithUs);
+  if (inputFile && child.stdin)
+    createReadStream(inputFile)
+      .on('error', () => child.stdin?.end())
+      .pipe(child.stdin)
+      .on('error', () => {});
+
+  const flush = [child.stdout, child.stderr].map((stream, index) => {
+    const from = index === 0 ? ('stdout' as const) : ('stderr' as const);
+    if (from === 'stdout' && onChunk) {
+      stream?.on('data', onChunk);
+      return () => {};
+    }
+    const lines = lineSplitter((line) => onLine?.(line, from));
+    stream?.on('data', lines.take);
+    return lines.flush;
+  });
+  try {
+    const result = await child;
+    for (const finish of flush) finish();
+    const failure = result.failed
+      ? signal?.aborted
+        ? 'aborted'
+        : messageOf(result.originalMessage ?? result.shortMessage)
+      : '';
+    return { exitCode: result.exitCode ?? null, failure };
+  } finally {
+    clearTimeout(patience);
+    signal?.removeEventListener('abort', abort);
+    process.removeListener('exit', dieWithUs);
+  }
+}
+
+const LONGEST_LINE = 64 * 1024;
+
+/** Cuts a stream of bytes into lines (LF or CRLF). A line over 64 KiB is handed on in pieces, so that memory stays flat. */
+export function lineSplitter(onLine: (line: string) => void): { take(chunk: Buffer): void; flush(): void } {
+  const decoder = new StringDecoder('utf8');
+  let rest = '';
+  const tell = (line: string) => onLine(line.endsWith('\r') ? line.slice(0, -1) : line);
+  return {
+    take(chunk) {
+      const text = rest + decoder.write(chunk);
+      let from = 0;
+      for (let at = text.indexOf('\n'); at !== -1; at = text.indexOf('\n', from)) {
+        tell(text.slice(from, at));
+        from = at + 1;
+      }
+      rest = text.slice(from);
+      if (rest.length > LONGEST_LINE) {
+        tell(rest);
+        rest = '';
+      }
+    },
+    flush() {
+      const last = rest + decoder.end();
+      rest = '';
+      if (last !== '') tell(last);
+    },
+  };
+}

@@ -1,0 +1,93 @@
+import { spawn } from 'node:child_process';
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { ServiceSettings } from '../../config/profile.js';
+import type { Gateway } from '../gateway.js';
+import { inspectCommand } from '../run-command.js';
+import { sleep } from '../waiting.js';
+import type { DriverOptions, ServiceDriver } from './driver.js';
+
+type Settings = Extract<ServiceSettings, { driver: 'command' }>;
+
+const STATUS_PATIENCE = 15_000;
+const COMMAND_PATIENCE = 120_000;
+
+/** A service that is driven by shell commands of the profile. `status` exits 0 while it runs. */
+export function commandDriver(service: string, settings: Settings): ServiceDriver {
+  let said: string[] = [];
+
+  const change = (gateway: Gateway, text: string, options: DriverOptions) =>
+    gateway.change({ channel: 'service', text }, async () => {
+      const { lines, failure } = await runShell(text, options);
+      said = lines;
+      for (const line of lines) options.onLine(line);
+      if (failure)
+        throw new Error(`"${text}" for ${service} ${failure}${lines.length > 0 ? `: ${lines.at(-1)}` : ''}`);
+    });
+
+  return {
+    commands: {
+      start: settings.start,
+      stop: settings.stop,
+      status: settings.status ?? '(no status command: the service itself is asked)',
+    },
+    async state() {
+      if (settings.status === undefined) return 'unknown';
+      const asked = await inspectCommand({ file: '/bin/sh', args: ['-c', settings.status] }, STATUS_PATIENCE);
+      if (asked.exitCode === null) return 'unknown';
+      return asked.exitCode === 0 ? 'running' : 'stopped';
+    },
+    start: (gateway, options) => change(gateway, settings.start, options),
+    stop: (gateway, options) => change(gateway, settings.stop, options),
+    lastLines: async () => said.slice(-20),
+  };
+}
+
+/**
+ * Runs a shell line whose child may go on in the background: its output goes to a file, since a server that inherits a
+ * pipe would keep it open for ever; and it gets a session of its own, so that it outlives this program and its terminal.
+ */
+async function runShell(
+  text: string,
+  { isReady, signal }: DriverOptions,
+): Promise<{ lines: string[]; failure: string }> {
+  const folder = mkdtempSync(join(tmpdir(), 'novamem-runbook-service-'));
+  const log = join(folder, 'output');
+  const output = openSync(log, 'a', 0o600);
+  try {
+    const child = spawn('/bin/sh', ['-c', text], { stdio: ['ignore', output, output], detached: true });
+    child.unref();
+    let done = false;
+    const ended = new Promise<string>((resolve) => {
+      const end = (failure: string) => {
+        done = true;
+        resolve(failure);
+      };
+      child.once('error', (error) => end(`cannot be run: ${error.message}`));
+      child.once('exit', (code, killedBy) =>
+        end(code === 0 ? '' : `ended with ${code === null ? killedBy : `exit code ${code}`}`),
+      );
+    });
+    const staysInForeground = async (): Promise<string> => {
+      const until = Date.now() + COMMAND_PATIENCE;
+      while (!done) {
+        await sleep(250, signal);
+        if (done) break;
+        if (await isReady?.()) return '';
+        if (Date.now() > until) return `did not end within ${COMMAND_PATIENCE / 1000} s`;
+      }
+      return ended;
+    };
+    const failure = await Promise.race([ended, staysInForeground()]);
+    return {
+      lines: readFileSync(log, 'utf8')
+        .split('\n')
+        .filter((line) => line !== ''),
+      failure,
+    };
+  } finally {
+    closeSync(output);
+    rmSync(folder, { recursive: true, force: true });
+  }
+}

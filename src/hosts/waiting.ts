@@ -1,0 +1,38 @@
+/** Resolves after `ms`, or rejects at once when the signal aborts. */
+export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(abortReason(signal));
+    const timer = setTimeout(() => {
+      signal?.removeEventListener('abort', stop);
+      resolve();
+    }, ms);
+    const stop = () => {
+      clearTimeout(timer);
+      reject(abortReason(signal!));
+    };
+    signal?.addEventListener('abort', stop, { once: true });
+  });
+}
+
+function abortReason(signal: AbortSignal): Error {
+  return signal.reason instanceof Error ? signal.reason : new Error('aborted');
+}
+
+/**
+ * Asks until the answer is not undefined, at most for `timeoutMs`; answers undefined when the time is over.
+ * The pause between two questions grows from 50 ms to `slowest`.
+ */
+export async function waitFor<T>(
+  ask: () => Promise<T | undefined>,
+  { timeoutMs, slowest = 500, signal }: { timeoutMs: number; slowest?: number; signal?: AbortSignal },
+): Promise<T | undefined> {
+  const until = Date.now() + timeoutMs;
+  let pause = 50;
+  for (;;) {
+    const answer = await ask();
+    if (answer !== undefined) return answer;
+    if (Date.now() >= until) return undefined;
+    await sleep(Math.min(pause, Math.max(1, until - Date.now())), signal);
+    pause = Math.min(slowest, pause * 1.5);
+  }
+}

@@ -1,0 +1,120 @@
+import type { Check } from '../stores/check.js';
+import { durationOf } from '../words.js';
+import { evidenceRows } from './evidence.js';
+import type { RunReport, StepReport } from './run-report.js';
+
+/** What an outcome is called. */
+const OUTCOME_WORDS: Record<string, string> = {
+  recovered: 'recovered',
+  failed: 'FAILED',
+  'recovered-with-exceptions': 'recovered with exceptions',
+  aborted: 'aborted by the operator',
+  unfinished: 'UNFINISHED: the run ended without a word',
+};
+
+/** How a run ended, in words. Taking a backup recovers nothing: it is complete. */
+export function outcomeWords({ started, finished }: Pick<RunReport, 'started' | 'finished'>): string {
+  const outcome = finished?.outcome ?? 'unfinished';
+  return outcome === 'recovered' && started.backup === null ? 'complete' : OUTCOME_WORDS[outcome]!;
+}
+
+const MODE_WORDS: Record<string, string> = {
+  live: 'live: it really happened',
+  'dry-run': 'DRY RUN: nothing was touched',
+  drill: 'DRILL on a throw-away cluster',
+  train: 'TRAINING on a throw-away cluster',
+};
+
+export const modeWords = (mode: string): string => MODE_WORDS[mode] ?? mode;
+
+/** The report of a run for people: Markdown. `fault` is what reading the journal found wrong, empty when it is intact. */
+export function markdownReport(report: RunReport, fault: string): string {
+  const { started, finished } = report;
+  const checks = report.steps.flatMap((step) => step.checks);
+  return [
+    `# ${started.title}: ${outcomeWords(report)}`,
+    '',
+    `| | |\n|---|---|`,
+    row('Cluster', started.profile + (started.production ? ' (production)' : '')),
+    row('Mode', modeWords(started.mode)),
+    row('Run', report.id),
+    row('Operator', started.operator),
+    row('Started', started.ts),
+    row('Ended', finished?.ts ?? 'it did not'),
+    row('RTO', finished ? durationOf(finished.rtoMs) : 'unknown'),
+    row('RPO', finished?.rpoMs == null ? 'unknown' : durationOf(finished.rpoMs)),
+    row(
+      'Backup set',
+      started.backup
+        ? `${started.backup.id} (${started.backup.kind === 'loose' ? 'loose files, no manifest' : 'with manifest'}), ${started.backup.folder}`
+        : started.newBackup
+          ? `new: ${started.newBackup}`
+          : 'none',
+    ),
+    row('Stores', storesOf(report)),
+    row(
+      'Program',
+      Object.entries(started.versions)
+        .map(([name, version]) => `${name} ${version}`)
+        .join(', '),
+    ),
+    row('Journal', fault === '' ? 'intact: every line follows the line before it' : `NOT INTACT: ${fault}`),
+    '',
+    '## Steps',
+    '',
+    '| step | outcome | took | |\n|---|---|---|---|',
+    ...report.steps.map(
+      (step) =>
+        `| ${cell(step.id)} | ${step.outcome} | ${durationOf(step.tookMs)} | ${cell(step.reason || step.summary)} |`,
+    ),
+    '',
+    '## Evidence',
+    '',
+    ...(checks.length === 0 ? ['There is none.'] : evidence(checks)),
+    '',
+    ...report.steps.flatMap(stepSection),
+    ...(report.notes.length > 0
+      ? ['## Notes', '', ...report.notes.map((note) => `- ${note.at} ${note.who}: ${note.text}`), '']
+      : []),
+  ].join('\n');
+}
+
+function storesOf({ started: { fingerprint } }: RunReport): string {
+  const said = (name: string, store: { address: string; version: string }) =>
+    `${name} ${store.version || '(did not answer at the start)'} at ${store.address}`;
+  const identity = fingerprint.postgres.systemIdentifier ? `, system ${fingerprint.postgres.systemIdentifier}` : '';
+  return `${said('Postgres', fingerprint.postgres)}${identity}; ${said('Qdrant', fingerprint.qdrant)}; ${said('FalkorDB', fingerprint.falkordb)}`;
+}
+
+function evidence(checks: Check[]): string[] {
+  return [
+    '| store | compared | expected | found | |\n|---|---|---|---|---|',
+    ...evidenceRows(checks).map(
+      (one) =>
+        `| ${one.store} | ${cell(one.what)} | ${cell(one.expected)} | ${cell(one.actual)} | ${one.failed === 0 ? 'equal' : `**${one.failed} differ**`} |`,
+    ),
+    ...checks
+      .filter((check) => !check.ok)
+      .map((check) => `\n**${check.subject}**, ${check.what}: expected ${check.expected}, found ${check.actual}`),
+  ];
+}
+
+function stepSection(step: StepReport): string[] {
+  return [
+    `## ${step.id}`,
+    '',
+    `${step.summary}. **${step.outcome}**${step.reason ? `: ${step.reason}` : ''}`,
+    '',
+    ...(step.confirmedBy ? [`Confirmed by ${step.confirmedBy}.`, ''] : []),
+    ...(step.plan && step.plan.destroys.length > 0 ? [`Destroyed: ${step.plan.destroys.join('; ')}.`, ''] : []),
+    ...step.findings.map((finding) => `- ${finding.level}: ${finding.message}`),
+    ...step.safetyCopies.map((copy) => `- safety copy of ${copy.of}: ${copy.at} (${copy.verified})`),
+    ...(step.changes.length > 0
+      ? ['', '```', ...step.changes.map((change) => `${change.at} ${change.channel}: ${change.text}`), '```']
+      : []),
+    '',
+  ];
+}
+
+const cell = (text: string) => text.replaceAll('|', '\\|').replaceAll('\n', ' ');
+const row = (name: string, value: string) => `| ${name} | ${cell(value)} |`;

@@ -1,0 +1,97 @@
+import type { JournalEvent } from '../engine/journal.js';
+import { countOf, durationOf, logTimeOf, sizeOf } from '../words.js';
+import { evidenceRows, evidenceTable } from './evidence.js';
+import { modeWords, outcomeWords } from './markdown.js';
+import type { RunReport } from './run-report.js';
+
+/** A quantity with its unit: `1.2 GiB`, `5,000 rows`, `12`. */
+export function quantityOf(value: number, unit: string): string {
+  if (unit === 'bytes') return sizeOf(value);
+  return unit === 'rows' ? `${countOf(value)} rows` : countOf(value);
+}
+
+/** One event as the plain lines of a run that has no terminal; none where it has nothing to say to a person. */
+export function plainLines(event: JournalEvent): string[] {
+  const line = (who: string, text: string) => [`${logTimeOf(new Date(event.ts))} ${who.padEnd(18)} ${text}`];
+  switch (event.type) {
+    case 'run.started':
+      return [
+        ...line(
+          'run',
+          `${event.title} on ${event.profile}${event.production ? ' (PRODUCTION)' : ''}, ${modeWords(event.mode)}, run ${event.run}`,
+        ),
+        ...(event.backup ? line('run', `from backup set ${event.backup.id} (${event.backup.folder})`) : []),
+      ];
+    case 'step.finding':
+      return event.finding.level === 'info'
+        ? []
+        : line(
+            event.step,
+            `${event.finding.level}: ${event.finding.message}${event.finding.next ? `; next: ${event.finding.next}` : ''}`,
+          );
+    case 'confirm.given':
+      return line(event.step, `confirmed by ${event.who}`);
+    case 'step.started':
+      return line(event.step, event.attempt === 1 ? 'started' : `started, attempt ${event.attempt}`);
+    case 'step.progress': {
+      const share = event.total ? ` (${Math.floor((event.done / event.total) * 100)} %)` : '';
+      const of = event.total === undefined ? '' : ` of ${quantityOf(event.total, event.unit)}`;
+      return line(event.step, `${quantityOf(event.done, event.unit)}${of}${share}: ${event.text}`);
+    }
+    case 'step.safety-copy':
+      return line(event.step, `safety copy of ${event.of}: ${event.at} (${event.verified})`);
+    case 'step.check':
+      return event.check.ok
+        ? []
+        : line(
+            event.step,
+            `NOT EQUAL ${event.check.subject}, ${event.check.what}: expected ${event.check.expected}, found ${event.check.actual}`,
+          );
+    case 'step.finished':
+      return line(
+        event.step,
+        `${event.outcome}${event.tookMs > 0 ? ` after ${durationOf(event.tookMs)}` : ''}${event.reason ? `: ${event.reason}` : ''}`,
+      );
+    case 'note':
+      return line('note', event.text);
+    case 'run.finished':
+      return line('run', `${event.outcome} after ${durationOf(event.rtoMs)}`);
+    default:
+      return [];
+  }
+}
+
+/** The end of a run: the timeline, the evidence and where the record is. */
+export function plainSummary(
+  report: RunReport,
+  paths: { journal: string; markdown: string; html: string },
+  fault: string,
+): string[] {
+  const { started, finished } = report;
+  const begin = Date.parse(started.ts);
+  const checks = report.steps.flatMap((step) => step.checks);
+  const failed = checks.filter((check) => !check.ok).length;
+  const timeline = report.steps.map((step) => {
+    const from = step.startedAt ? `+${((Date.parse(step.startedAt) - begin) / 1000).toFixed(1)} s` : '';
+    return `  ${from.padStart(9)}  ${step.id.padEnd(20)} ${step.outcome.padEnd(10)} ${step.startedAt ? durationOf(step.tookMs) : ''}`.trimEnd();
+  });
+  const rpo = finished?.rpoMs == null ? '' : ` · RPO ${durationOf(finished.rpoMs)}`;
+  return [
+    '',
+    `${started.title}: ${outcomeWords(report)}${finished ? ` in ${durationOf(finished.rtoMs)}` : ''}${started.backup ? rpo : ''}`,
+    '',
+    'Timeline',
+    ...timeline,
+    ...(checks.length > 0
+      ? [
+          '',
+          `Evidence: ${countOf(checks.length)} comparisons, ${failed === 0 ? 'all equal' : `${countOf(failed)} DIFFER`}`,
+          ...evidenceTable(evidenceRows(checks)).map((line) => `  ${line}`),
+        ]
+      : []),
+    '',
+    `Report   ${paths.html}`,
+    `         ${paths.markdown}`,
+    `Journal  ${paths.journal} (${fault === '' ? 'intact' : `NOT INTACT: ${fault}`})`,
+  ];
+}

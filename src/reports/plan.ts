@@ -1,0 +1,38 @@
+import { durationOf } from '../words.js';
+import { modeWords } from './markdown.js';
+import type { RunReport } from './run-report.js';
+
+/** What a run would do, for people: every step with its commands, what it would destroy, and what was found. */
+export function planLines({ started, steps }: RunReport): string[] {
+  const blocking = steps.flatMap((step) => step.findings.filter((finding) => finding.level === 'blocking'));
+  return [
+    `${started.title} on ${started.profile}${started.production ? ' (PRODUCTION)' : ''} · ${modeWords(started.mode)}`,
+    ...(started.backup ? [`from backup set ${started.backup.id} (${started.backup.folder})`] : []),
+    ...steps.flatMap((step, index) => {
+      const { plan } = step;
+      return [
+        '',
+        `${index + 1}. ${step.id} (${step.uses})`,
+        `   ${step.summary}`,
+        ...(plan?.notApplicable ? [`   Skipped    ${plan.notApplicable}`] : []),
+        ...(plan?.commands ?? []).map((command, at) => `   ${at === 0 ? 'Would run' : '         '}  ${command}`),
+        ...(plan?.destroys ?? []).map((what) => `   Destroys   ${what}`),
+        ...(plan && plan.destroys.length > 0
+          ? [`   Way back   ${plan.wayBack}`, `   No return  ${plan.pointOfNoReturn}`]
+          : []),
+        ...(plan ? [`   On abort   ${plan.onAbort}`] : []),
+        ...(plan?.estimateMs === undefined ? [] : [`   Takes      roughly ${durationOf(plan.estimateMs)}`]),
+        ...step.findings.map(
+          (finding) =>
+            `   ${MARKS[finding.level]} ${finding.message}${finding.next ? `\n     next: ${finding.next}` : ''}`,
+        ),
+      ];
+    }),
+    '',
+    blocking.length === 0
+      ? 'Nothing would block this run. Nothing was touched.'
+      : `${blocking.length} finding(s) would block this run. Nothing was touched.`,
+  ];
+}
+
+const MARKS = { blocking: '✗ blocking:', warning: '! warning:', info: '·' } as const;

@@ -1,0 +1,99 @@
+import type { Happening, JournalEvent, StepOutcome } from '../engine/journal.js';
+import type { Finding, StepPlan } from '../steps/step.js';
+import type { Check } from '../stores/check.js';
+
+/** What a journal tells of one step. */
+export interface StepReport {
+  id: string;
+  uses: string;
+  summary: string;
+  outcome: StepOutcome | 'unfinished';
+  startedAt: string | undefined;
+  tookMs: number;
+  reason: string;
+  plan: StepPlan | undefined;
+  findings: Finding[];
+  changes: { at: string; channel: string; text: string }[];
+  safetyCopies: { of: string; at: string; verified: string }[];
+  checks: Check[];
+  confirmedBy: string;
+}
+
+/** A run as its journal tells it: every report is made from this, and can be made again. */
+export interface RunReport {
+  id: string;
+  started: Extract<Happening, { type: 'run.started' }> & { ts: string };
+  finished: (Extract<Happening, { type: 'run.finished' }> & { ts: string }) | undefined;
+  steps: StepReport[];
+  notes: { at: string; who: string; text: string }[];
+}
+
+/** Reads a run out of its events. Throws when they do not begin with the start of a run. */
+export function reportOf(events: readonly JournalEvent[]): RunReport {
+  const started = events.find((event) => event.type === 'run.started');
+  if (!started) throw new Error('this journal does not say how the run began');
+  const finished = events.find((event) => event.type === 'run.finished');
+  return {
+    id: started.run,
+    started,
+    finished,
+    steps: started.steps.map(({ id, uses }) => stepReport(id, uses, events)),
+    notes: events.flatMap((event) =>
+      event.type === 'note' ? [{ at: event.ts, who: event.who, text: event.text }] : [],
+    ),
+  };
+}
+
+function stepReport(id: string, uses: string, events: readonly JournalEvent[]): StepReport {
+  const report: StepReport = {
+    id,
+    uses,
+    summary: uses,
+    outcome: 'unfinished',
+    startedAt: undefined,
+    tookMs: 0,
+    reason: '',
+    plan: undefined,
+    findings: [],
+    changes: [],
+    safetyCopies: [],
+    checks: [],
+    confirmedBy: '',
+  };
+  for (const event of events) {
+    if (!('step' in event) || event.step !== id) continue;
+    switch (event.type) {
+      case 'step.planned':
+        report.plan = event.plan;
+        report.summary = event.plan.summary;
+        // Findings are looked for again before the step runs: the newest look counts.
+        report.findings = [];
+        break;
+      case 'step.finding':
+        report.findings.push(event.finding);
+        break;
+      case 'confirm.given':
+        report.confirmedBy = event.who;
+        break;
+      case 'step.started':
+        report.startedAt = event.ts;
+        report.checks = [];
+        break;
+      case 'step.change':
+        report.changes.push({ at: event.ts, channel: event.channel, text: event.text });
+        break;
+      case 'step.safety-copy':
+        report.safetyCopies.push({ of: event.of, at: event.at, verified: event.verified });
+        break;
+      case 'step.check':
+        report.checks.push(event.check);
+        break;
+      case 'step.finished':
+        report.outcome = event.outcome;
+        report.tookMs = event.tookMs;
+        report.reason = event.reason ?? '';
+        break;
+    }
+  }
+  return report;
+}

@@ -1,0 +1,40 @@
+import { readdirSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { faultLine } from '../config/yaml-file.js';
+import { Problem } from '../problem.js';
+import { type Overrides, type Runbook, readRunbook } from './runbook.js';
+
+/** The folder of the runbooks that come with the program. */
+export const RUNBOOK_FOLDER = join(dirname(fileURLToPath(import.meta.url)), '..', '..', 'runbooks');
+
+/** The scenarios that have a runbook, in the order in which they are offered. */
+export function scenarios(): string[] {
+  const names = readdirSync(RUNBOOK_FOLDER)
+    .filter((name) => name.endsWith('.yaml'))
+    .map((name) => basename(name, '.yaml'));
+  // Taking a backup answers no disaster: it is offered last.
+  return names.sort((a, b) => Number(a === 'backup') - Number(b === 'backup') || (a < b ? -1 : 1));
+}
+
+export const runbookFile = (scenario: string) => join(RUNBOOK_FOLDER, `${scenario}.yaml`);
+
+/** The validated runbook of a scenario, or of a runbook file of the user's own. Faults are a Problem that lists them. */
+export function loadRunbook(scenarioOrFile: string, overrides: Overrides = {}): Runbook {
+  const isFile = /\.ya?ml$/.test(scenarioOrFile);
+  if (!isFile && !scenarios().includes(scenarioOrFile)) {
+    throw new Problem(`There is no scenario "${scenarioOrFile}".`, {
+      next: `choose one of: ${scenarios().join(', ')}, or name a runbook file (….yaml)`,
+    });
+  }
+  const file = isFile ? scenarioOrFile : runbookFile(scenarioOrFile);
+  const { runbook, faults } = readRunbook(
+    file,
+    isFile ? basename(file).replace(/\.ya?ml$/, '') : scenarioOrFile,
+    overrides,
+  );
+  if (runbook) return runbook;
+  throw new Problem(`The runbook cannot be used:\n${faults.map((fault) => `  ${faultLine(fault)}`).join('\n')}`, {
+    next: `mend it, then: novamem-runbook validate ${file}`,
+  });
+}

@@ -1,0 +1,160 @@
+import { createHash } from 'node:crypto';
+import { z } from 'zod';
+import { type Fault, faultsOf, readYamlFile, type YamlFile } from '../config/yaml-file.js';
+import { stepKind, stepKinds } from '../steps/registry.js';
+import type { AnyStepKind } from '../steps/step.js';
+
+const identifier = z
+  .string()
+  .regex(/^[a-z][a-z0-9-]{0,63}$/, 'lower-case letters, digits and dashes, beginning with a letter');
+const sentence = z.string().min(1);
+
+/** The shape of a runbook file; the parameters of a step belong to its kind. */
+const teachSchema = z.strictObject({
+  predict: z
+    .strictObject({ ask: sentence, options: z.array(sentence).min(2), answer: sentence, because: sentence })
+    .optional(),
+  hints: z.array(sentence).optional(),
+});
+
+const stepSchema = z.strictObject({
+  id: identifier,
+  uses: z.string(),
+  needs: z.array(z.string()).default([]),
+  with: z.record(z.string(), z.unknown()).default({}),
+  why: sentence,
+  /** What a lesson asks and tells at this step; a run does not read it. */
+  teach: teachSchema.optional(),
+});
+
+const runbookSchema = z.strictObject({
+  title: sentence,
+  when: sentence,
+  outcome: sentence,
+  steps: z.array(stepSchema).min(1, 'a runbook has at least one step'),
+});
+
+/** One step of a validated runbook. */
+export interface RunbookStep {
+  id: string;
+  kind: AnyStepKind;
+  needs: string[];
+  /** Validated by the kind. */
+  params: unknown;
+  why: string;
+}
+
+/** A validated runbook: the answer to one scenario. Steps are in an order in which each comes after what it needs. */
+export interface Runbook {
+  scenario: string;
+  title: string;
+  when: string;
+  outcome: string;
+  steps: RunbookStep[];
+  /** SHA-256 of the file's text. */
+  hash: string;
+}
+
+/** Changes of single parameters, as `--set step.param=value` gives them: step → parameter → value. */
+export type Overrides = Record<string, Record<string, unknown>>;
+
+/** Reads a runbook file. What is wrong with it comes back as faults with file, line and column; then there is no runbook. */
+export function readRunbook(
+  file: string,
+  scenario: string,
+  overrides: Overrides = {},
+): { runbook?: Runbook; faults: Fault[] } {
+  const yaml = readYamlFile(file);
+  if (yaml.faults.length > 0) return { faults: yaml.faults };
+  const parsed = runbookSchema.safeParse(yaml.value);
+  if (!parsed.success) return { faults: faultsOf(yaml, parsed.error) };
+  const faults: Fault[] = [];
+  const { steps: written, ...heading } = parsed.data;
+  const ids = written.map((step) => step.id);
+
+  const steps = written.map((step, index): RunbookStep | undefined => {
+    const at = (path: (string | number)[], message: string, onKey = false) =>
+      faults.push(yaml.faultAt(['steps', index, ...path], message, onKey));
+    if (ids.indexOf(step.id) !== index) at(['id'], `the step id "${step.id}" is used twice`);
+    for (const [position, need] of step.needs.entries()) {
+      if (need === step.id) at(['needs', position], `"${step.id}" needs itself`);
+      else if (!ids.includes(need)) at(['needs', position], `needs "${need}", but there is no such step`);
+    }
+    const kind = stepKind(step.uses);
+    if (!kind) {
+      at(['uses'], `unknown step kind "${step.uses}"${nearest(step.uses)}`);
+      return undefined;
+    }
+    const checked = kind.params.safeParse({ ...step.with, ...overrides[step.id] });
+    if (!checked.success) {
+      faults.push(...faultsOf(yaml, checked.error, ['steps', index, 'with']));
+      return undefined;
+    }
+    return { id: step.id, kind, needs: step.needs, params: checked.data, why: step.why };
+  });
+  for (const id of Object.keys(overrides)) {
+    if (!ids.includes(id))
+      faults.push({
+        file,
+        line: 1,
+        column: 1,
+        message: `--set names the step "${id}", which this runbook does not have (it has: ${ids.join(', ')})`,
+      });
+  }
+  if (faults.length > 0) return { faults };
+  const ordered = inOrder(
+    yaml,
+    steps.filter((step) => step !== undefined),
+    faults,
+  );
+  if (faults.length > 0) return { faults };
+  return {
+    runbook: { scenario, ...heading, steps: ordered, hash: createHash('sha256').update(yaml.text).digest('hex') },
+    faults: [],
+  };
+}
+
+function nearest(name: string): string {
+  const [family] = name.split('.');
+  const near = stepKinds().filter((kind) => kind.kind.startsWith(`${family}.`));
+  return `; known: ${(near.length > 0 ? near : stepKinds()).map((kind) => kind.kind).join(', ')}`;
+}
+
+/** Each step after what it needs, otherwise as written. A cycle is a fault at its first step. */
+function inOrder(yaml: YamlFile, steps: RunbookStep[], faults: Fault[]): RunbookStep[] {
+  const ordered: RunbookStep[] = [];
+  const waiting = [...steps];
+  while (waiting.length > 0) {
+    const next = waiting.findIndex((step) => step.needs.every((need) => ordered.some((done) => done.id === need)));
+    if (next === -1) {
+      const index = steps.indexOf(waiting[0]!);
+      faults.push(
+        yaml.faultAt(
+          ['steps', index, 'needs'],
+          `these steps need each other in a circle: ${waiting.map((step) => step.id).join(', ')}`,
+          true,
+        ),
+      );
+      return [];
+    }
+    ordered.push(...waiting.splice(next, 1));
+  }
+  return ordered;
+}
+
+/** The JSON Schema that editors use for runbook files, with the parameters of every step kind. */
+export function runbookJsonSchema(): unknown {
+  const base = z.toJSONSchema(runbookSchema, { io: 'input' }) as unknown as {
+    properties: { steps: { items: Record<string, unknown> } };
+  };
+  const step = base.properties.steps.items as unknown as { properties: Record<string, unknown> };
+  step.properties.uses = { enum: stepKinds().map((kind) => kind.kind) };
+  const parameters = stepKinds().map((kind) => {
+    const { $schema: _, ...schema } = z.toJSONSchema(kind.params, { io: 'input' }) as Record<string, unknown>;
+    return { properties: { uses: { const: kind.kind }, with: schema } };
+  });
+  return {
+    ...base,
+    properties: { ...base.properties, steps: { ...base.properties.steps, items: { ...step, oneOf: parameters } } },
+  };
+}

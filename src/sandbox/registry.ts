@@ -1,0 +1,45 @@
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { homeSubfolder } from '../config/home.js';
+import { isAlive, type ProcessMark } from '../hosts/process-mark.js';
+
+/** What is kept of one sandbox, from before its first file until after its last. */
+export interface SandboxRecord {
+  name: string;
+  folder: string;
+  createdAt: string;
+  /** `starting` until everything answers: one that is found so, with its maker gone, is a wreck. */
+  state: 'starting' | 'up';
+  maker: ProcessMark;
+  /** Set when the sandbox lives only as long as this process. */
+  owner?: ProcessMark;
+  ports: { postgres: number; qdrant: number; qdrantGrpc: number; falkordb: number; novamem: number };
+}
+
+const recordFile = (name: string) => join(homeSubfolder('sandboxes'), `${name}.json`);
+
+export function writeRecord(record: SandboxRecord): void {
+  writeFileSync(recordFile(record.name), JSON.stringify(record, null, 1), { mode: 0o600 });
+}
+
+export function readRecord(name: string): SandboxRecord | undefined {
+  const file = recordFile(name);
+  return existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as SandboxRecord) : undefined;
+}
+
+export function removeRecord(name: string): void {
+  rmSync(recordFile(name), { force: true });
+}
+
+export function listRecords(): SandboxRecord[] {
+  return readdirSync(homeSubfolder('sandboxes'))
+    .filter((name) => name.endsWith('.json'))
+    .map((name) => readRecord(name.slice(0, -5))!)
+    .sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+/** A sandbox that nobody needs any more: its owner is gone, or it was never finished and its maker is gone. */
+export function isStale(record: SandboxRecord): boolean {
+  if (record.owner) return !isAlive(record.owner);
+  return record.state === 'starting' && !isAlive(record.maker);
+}

@@ -1,0 +1,95 @@
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Profile, ServiceName } from '../config/profile.js';
+import type { Binaries } from './binaries.js';
+import type { SandboxRecord } from './registry.js';
+
+/** Where a sandbox keeps what. */
+export function placesIn(folder: string) {
+  return {
+    profile: join(folder, 'profile.yaml'),
+    secret: (name: string) => join(folder, 'secrets', name),
+    log: (service: ServiceName) => join(folder, 'logs', `${service}.log`),
+    pidFile: (service: ServiceName) => join(folder, 'pids', `${service}.json`),
+    postgresData: join(folder, 'postgres'),
+    qdrantData: join(folder, 'qdrant'),
+    falkordbData: join(folder, 'falkordb'),
+    falkordbConfig: join(folder, 'falkordb.conf'),
+    standInSettings: join(folder, 'secrets', 'stand-in.json'),
+    backups: join(folder, 'backups'),
+  };
+}
+
+/** The program of the stand-in, compiled: it is started as a process of its own. */
+const STAND_IN = fileURLToPath(new URL('../../dist/sandbox/stand-in-main.js', import.meta.url));
+
+/** The profile of a sandbox: the same kind of file as that of any cluster, with nothing hidden. */
+export function profileOf(
+  { name, folder, ports }: SandboxRecord,
+  binaries: Binaries,
+  postgresUser: { uid: number; gid: number } | undefined,
+): Profile {
+  const places = placesIn(folder);
+  const driver = (
+    service: ServiceName,
+    command: string[],
+    more: Partial<Extract<Profile['services']['novamem'], { driver: 'process' }>> = {},
+  ) => ({
+    driver: 'process' as const,
+    command,
+    environment: {},
+    folder,
+    pidFile: places.pidFile(service),
+    log: places.log(service),
+    stopSignal: 'SIGTERM' as const,
+    ...more,
+  });
+  return {
+    name,
+    production: false,
+    postgres: {
+      url: `postgres://novamem@127.0.0.1:${ports.postgres}/novamem`,
+      passwordFrom: `file:${places.secret('postgres')}`,
+      dataDir: places.postgresData,
+    },
+    qdrant: {
+      url: `http://127.0.0.1:${ports.qdrant}`,
+      apiKeyFrom: `file:${places.secret('qdrant')}`,
+      collectionPrefix: 'novamem_',
+    },
+    falkordb: {
+      url: `redis://127.0.0.1:${ports.falkordb}`,
+      passwordFrom: `file:${places.secret('falkordb')}`,
+      graph: 'novamem',
+      dataDir: places.falkordbData,
+    },
+    novamem: { url: `http://127.0.0.1:${ports.novamem}`, tokenFrom: `file:${places.secret('novamem')}` },
+    services: {
+      novamem: driver('novamem', [process.execPath, STAND_IN, places.standInSettings]),
+      postgres: driver(
+        'postgres',
+        [
+          join(binaries.postgres, 'postgres'),
+          ...['-D', places.postgresData, '-h', '127.0.0.1', '-p', String(ports.postgres)],
+          // A throw-away cluster: it need not survive a power cut. No socket file: its path may be too long for one.
+          ...['-c', 'unix_socket_directories=', '-c', 'fsync=off', '-c', 'max_wal_size=2GB'],
+        ],
+        { stopSignal: 'SIGINT', ...(postgresUser ? { user: postgresUser } : {}) },
+      ),
+      qdrant: driver('qdrant', [binaries.qdrant], {
+        environment: {
+          QDRANT__SERVICE__HOST: '127.0.0.1',
+          QDRANT__SERVICE__HTTP_PORT: String(ports.qdrant),
+          QDRANT__SERVICE__GRPC_PORT: String(ports.qdrantGrpc),
+          QDRANT__STORAGE__STORAGE_PATH: join(places.qdrantData, 'storage'),
+          QDRANT__STORAGE__SNAPSHOTS_PATH: join(places.qdrantData, 'snapshots'),
+          QDRANT__TELEMETRY_DISABLED: 'true',
+          QDRANT__LOG_LEVEL: 'WARN',
+        },
+        environmentFile: places.secret('qdrant-environment'),
+      }),
+      falkordb: driver('falkordb', [binaries.redis, places.falkordbConfig]),
+    },
+    backups: [places.backups],
+  };
+}

@@ -1,0 +1,33 @@
+import { clusterInventory } from './cluster-inventory.js';
+import { falkordbBackup } from './falkordb-backup.js';
+import { falkordbRestore } from './falkordb-restore.js';
+import { novamemHealth } from './novamem-health.js';
+import { postgresBackup } from './postgres-backup.js';
+import { postgresRestore } from './postgres-restore.js';
+import { qdrantBackup } from './qdrant-backup.js';
+import { qdrantRestore } from './qdrant-restore.js';
+import { serviceRestart, serviceStart, serviceStop } from './service.js';
+import type { AnyStepKind } from './step.js';
+
+/** Every step kind that a runbook can use. */
+const KINDS: readonly AnyStepKind[] = [
+  serviceStop,
+  serviceStart,
+  serviceRestart,
+  postgresRestore,
+  postgresBackup,
+  qdrantRestore,
+  qdrantBackup,
+  falkordbRestore,
+  falkordbBackup,
+  clusterInventory,
+  novamemHealth,
+] as AnyStepKind[];
+
+export function stepKind(name: string): AnyStepKind | undefined {
+  return KINDS.find((kind) => kind.kind === name);
+}
+
+export function stepKinds(): readonly AnyStepKind[] {
+  return KINDS;
+}

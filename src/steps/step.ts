@@ -1,0 +1,99 @@
+import type { z } from 'zod';
+import type { ServiceName } from '../config/profile.js';
+import type { Gateway } from '../hosts/gateway.js';
+import type { BackupSet } from '../stores/backup-set/backup-set.js';
+import type { Check } from '../stores/check.js';
+import type { Cluster } from '../stores/cluster.js';
+
+/** `read` changes nothing; `write` adds; `destroy` replaces or removes what is there; `ask` waits for a person. */
+export type Effect = 'read' | 'write' | 'destroy' | 'ask';
+
+/** What a step will do, found out without touching anything. */
+export interface StepPlan {
+  /** One line: `Restore Postgres from backup 20261121T020000Z (25 h 12 min old)`. */
+  summary: string;
+  /** The exact commands and requests, as a person could paste them. */
+  commands: string[];
+  /** The blast radius, counted live: `412,031 memories`. Empty when nothing is lost. */
+  destroys: string[];
+  /** What can bring it back. */
+  wayBack: string;
+  pointOfNoReturn: string;
+  /** What an abort, or a failure half-way, leaves behind. */
+  onAbort: string;
+  /** Milliseconds; absent when nothing is known. */
+  estimateMs?: number;
+  /** Why this step has nothing to do on this cluster: it is then skipped, which is not the same as done. */
+  notApplicable?: string;
+}
+
+/** What a preflight saw. A blocking one keeps the step from running. */
+export interface Finding {
+  level: 'blocking' | 'warning' | 'info';
+  message: string;
+  /** What to type or do about it. */
+  next?: string;
+}
+
+export type StepEvent<F = unknown> =
+  | { type: 'output'; line: string }
+  | { type: 'progress'; done: number; total?: number; unit: 'bytes' | 'rows' | 'items'; text: string }
+  | { type: 'facts'; facts: Partial<F> }
+  | { type: 'safety-copy'; of: string; at: string; verified: string };
+
+/** What reality says of a step on resume or retry. */
+export type Probe = 'not-started' | 'partial' | 'done' | 'unknown';
+
+/** What a step is given. */
+export interface StepContext {
+  runId: string;
+  cluster: Cluster;
+  gateway: Gateway;
+  /** What is restored from; absent for runbooks that restore nothing. */
+  backup?: BackupSet;
+  /** Where a new backup set goes. */
+  newBackup?: { id: string; folder: string };
+  /** This run's own folder for safety copies. */
+  workFolder: string;
+  /** `preflight`: the whole runbook is looked at before anything runs. `ready`: this step is next. */
+  phase: 'preflight' | 'ready';
+  /** Whether an earlier step of this run starts the service: that it does not answer in the preflight is then no obstacle. */
+  startsEarlier(service: ServiceName): boolean;
+  /** Facts of the steps of a kind that have succeeded in this run, in their order. */
+  factsOf<P, F>(kind: StepKind<P, F>): F[];
+}
+
+/** One kind of step. Adding one is adding one file and one line in the registry. P: parameters, F: facts it leaves. */
+export interface StepKind<P, F> {
+  kind: string;
+  effect: Effect;
+  /** Whether it restores from a backup set, or adds to a new one. */
+  backupSet?: 'reads' | 'writes';
+  params: z.ZodType<P>;
+  /** What it would do; never reaches the gateway. */
+  plan(p: P, ctx: StepContext): Promise<StepPlan>;
+  /** The preflight; never reaches the gateway. */
+  check(p: P, ctx: StepContext): Promise<Finding[]>;
+  run(p: P, ctx: StepContext, signal: AbortSignal): AsyncIterable<StepEvent<F>>;
+  /** Expected against actual; a step without evidence has not succeeded. */
+  verify(p: P, ctx: StepContext, facts: F): Promise<Check[]>;
+  /** Asks reality, not the journal, how far this step has come. */
+  probe(p: P, ctx: StepContext, facts: Partial<F>): Promise<Probe>;
+  /** Puts the safety copy back. */
+  undo?(p: P, ctx: StepContext, facts: Partial<F>): AsyncIterable<StepEvent<F>>;
+}
+
+export type AnyStepKind = StepKind<unknown, unknown>;
+
+/** A plan for a step that only reads: it destroys nothing and needs no way back. */
+export function readingPlan(summary: string, commands: string[], more: Partial<StepPlan> = {}): StepPlan {
+  return {
+    summary,
+    commands,
+    destroys: [],
+    wayBack: 'not needed: nothing is changed',
+    pointOfNoReturn: 'none',
+    onAbort: 'nothing is changed',
+    ...more,
+  };
+}

@@ -1,0 +1,66 @@
+import { isAbsolute, normalize } from 'node:path';
+import { z } from 'zod';
+import { falkordbInventorySchema } from '../falkordb/inventory.js';
+import { postgresInventorySchema } from '../postgres/inventory.js';
+import { qdrantInventorySchema } from '../qdrant/inventory.js';
+
+/** A path inside the backup set; one that leads out of it is refused. */
+const insidePath = z
+  .string()
+  .refine(
+    (path) => path !== '' && !isAbsolute(path) && !normalize(path).startsWith('..') && !path.includes('\0'),
+    'must be a path inside the backup set',
+  );
+
+const instant = z.iso.datetime();
+
+const partFields = {
+  file: insidePath,
+  bytes: z.number().int().nonnegative(),
+  sha256: z.string().regex(/^[0-9a-f]{64}$/),
+  /** The instant whose data this part holds. */
+  at: instant,
+  toolVersion: z.string(),
+  serverVersion: z.string(),
+};
+
+export const postgresPartSchema = z.object(partFields);
+export const qdrantPartSchema = z.object({ ...partFields, collection: z.string().min(1) });
+export const falkordbPartSchema = z.object({ ...partFields, form: z.enum(['appendonlydir', 'dump.rdb']) });
+
+/** What is in the stores, for each that was read. */
+export const inventorySchema = z.object({
+  takenAt: instant,
+  postgres: postgresInventorySchema.optional(),
+  qdrant: qdrantInventorySchema.optional(),
+  falkordb: falkordbInventorySchema.optional(),
+});
+export type Inventory = z.infer<typeof inventorySchema>;
+
+/** `manifest.json`: written last, so a backup set without one is incomplete. */
+export const manifestSchema = z.object({
+  version: z.literal(1),
+  id: z.string(),
+  cluster: z.string(),
+  startedAt: instant,
+  finishedAt: instant,
+  /** Milliseconds between the oldest and the newest store's instant. */
+  skewMs: z.number().nonnegative(),
+  parts: z.object({
+    postgres: postgresPartSchema.optional(),
+    qdrant: z.array(qdrantPartSchema),
+    /** One entry a file: an append-only directory has several. */
+    falkordb: z.array(falkordbPartSchema),
+  }),
+  inventory: inventorySchema,
+  /** What was moving while it was read: its counts are not exact. */
+  notExact: z.array(z.string()),
+});
+export type Manifest = z.infer<typeof manifestSchema>;
+export type PostgresPart = z.infer<typeof postgresPartSchema>;
+export type QdrantPart = z.infer<typeof qdrantPartSchema>;
+export type FalkordbPart = z.infer<typeof falkordbPartSchema>;
+
+export const MANIFEST_FILE = 'manifest.json';
+/** Lies in a set that is being made, until its manifest is written. */
+export const UNFINISHED_FILE = 'UNFINISHED';

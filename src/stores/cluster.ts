@@ -1,0 +1,84 @@
+import type { Profile, ServiceName } from '../config/profile.js';
+import { driverFor, type ServiceDriver } from '../hosts/services/driver.js';
+import { messageOf } from '../words.js';
+import { FalkorDB } from './falkordb/connection.js';
+import { Novamem } from './novamem/connection.js';
+import { Postgres, sqlState } from './postgres/connection.js';
+import { Qdrant, qdrantMessage } from './qdrant/connection.js';
+
+/** Whether a service answers now, and what was seen. */
+export interface Answering {
+  answers: boolean;
+  seen: string;
+}
+
+/** One novamem cluster: its three stores, the service, and how each is driven. */
+export class Cluster {
+  readonly postgres: Postgres;
+  readonly qdrant: Qdrant;
+  readonly falkordb: FalkorDB;
+  readonly novamem: Novamem | undefined;
+
+  /** Resolves the profile's secrets; a missing one is a Problem. */
+  constructor(readonly profile: Profile) {
+    this.postgres = new Postgres(profile.postgres);
+    this.qdrant = new Qdrant(profile.qdrant);
+    this.falkordb = new FalkorDB(profile.falkordb);
+    this.novamem = profile.novamem ? new Novamem(profile.novamem) : undefined;
+  }
+
+  get name(): string {
+    return this.profile.name;
+  }
+
+  /** How a service is driven; undefined when the profile does not say. */
+  driver(service: ServiceName): ServiceDriver | undefined {
+    const settings = this.profile.services[service];
+    return settings ? driverFor(service, settings) : undefined;
+  }
+
+  /**
+   * Whether a service answers and has finished loading. A server that answers that the database is absent, or that this
+   * role may not in, does answer. novamem answers when it is alive: whether it is healthy is a check of its own.
+   */
+  async answering(service: ServiceName): Promise<Answering> {
+    try {
+      return { answers: true, seen: await this.#ask(service) };
+    } catch (error) {
+      return { answers: false, seen: service === 'qdrant' ? qdrantMessage(error) : messageOf(error) };
+    }
+  }
+
+  async #ask(service: ServiceName): Promise<string> {
+    switch (service) {
+      case 'postgres':
+        return this.#askPostgres();
+      case 'qdrant':
+        return `Qdrant ${(await this.qdrant.client.versionInfo()).version}`;
+      case 'falkordb': {
+        const { loading } = await this.falkordb.info('persistence');
+        if (loading !== '0') throw new Error('it is still loading its data');
+        return 'answers, nothing left to load';
+      }
+      case 'novamem': {
+        if (!this.novamem) throw new Error('the profile does not say where novamem is');
+        const { status } = await this.novamem
+          .get('/live')
+          .then((answer) => (answer.status === 404 ? this.novamem!.get('/health') : answer));
+        return `HTTP ${status}`;
+      }
+    }
+  }
+
+  async #askPostgres(): Promise<string> {
+    const STARTING = '57P03';
+    try {
+      await this.postgres.read('SELECT 1');
+      return 'answers';
+    } catch (error) {
+      const state = sqlState(error);
+      if (!/^[0-9A-Z]{5}$/.test(state) || state === STARTING) throw error;
+      return messageOf(error);
+    }
+  }
+}

@@ -1,0 +1,121 @@
+import { Redis } from 'ioredis';
+import type { Profile } from '../../config/profile.js';
+import { resolveSecret } from '../../config/secrets.js';
+import type { Gateway } from '../../hosts/gateway.js';
+import { messageOf } from '../../words.js';
+
+const CONNECT_PATIENCE = 5_000;
+const COMMAND_PATIENCE = 60_000;
+
+/** Commands that change nothing. GRAPH.QUERY is not one: on a missing graph it answers 0 and makes it. */
+const READING = new Set([
+  'PING',
+  'INFO',
+  'GRAPH.LIST',
+  'GRAPH.RO_QUERY',
+  'CONFIG GET',
+  'DBSIZE',
+  'MODULE LIST',
+  'LASTSAVE',
+]);
+
+/** One FalkorDB server of a profile: a Redis or Valkey server with the graph module. */
+export class FalkorDB {
+  readonly address: string;
+  readonly graph: string;
+  readonly #url: URL;
+  readonly #password: string | undefined;
+
+  constructor(settings: Profile['falkordb']) {
+    this.#url = new URL(settings.url);
+    this.graph = settings.graph;
+    this.address = `${this.#url.protocol}//${this.#url.hostname}:${this.#url.port || 6379}`;
+    this.#password = settings.passwordFrom
+      ? resolveSecret(settings.passwordFrom, 'the FalkorDB password')
+      : undefined;
+  }
+
+  /** One command that only reads; anything else is a defect and throws. */
+  async read(command: string, ...args: string[]): Promise<unknown> {
+    const name =
+      command.toUpperCase() === 'CONFIG' || command.toUpperCase() === 'MODULE' ? `${command} ${args[0]}` : command;
+    if (!READING.has(name.toUpperCase())) throw new Error(`${name} is not a command that only reads`);
+    return this.#connected((redis) => redis.call(command, ...args));
+  }
+
+  /** One command that writes. */
+  write(gateway: Gateway, command: string, ...args: string[]): Promise<unknown> {
+    return gateway.change({ channel: 'redis', text: [command, ...args].join(' ') }, () =>
+      this.#connected((redis) => redis.call(command, ...args)),
+    );
+  }
+
+  /** A Cypher query that cannot write and never makes the graph; rows of plain values. Rejects when the graph is absent. */
+  async query(graph: string, cypher: string): Promise<unknown[][]> {
+    const answer = (await this.read('GRAPH.RO_QUERY', graph, cypher)) as [unknown, unknown[][], unknown];
+    return answer[1];
+  }
+
+  async graphs(): Promise<string[]> {
+    return ((await this.read('GRAPH.LIST')) as string[]).sort();
+  }
+
+  /** Settings of the server, as `CONFIG GET` answers them. */
+  async config<Name extends string>(...names: Name[]): Promise<Record<Name, string>> {
+    const flat = (await this.read('CONFIG', 'GET', ...names)) as string[] | Record<string, string>;
+    if (!Array.isArray(flat)) return flat as Record<Name, string>;
+    const pairs = Array.from({ length: flat.length / 2 }, (_, index) => [flat[index * 2], flat[index * 2 + 1]]);
+    return Object.fromEntries(pairs) as Record<Name, string>;
+  }
+
+  /** `field:value` lines of one INFO section. */
+  async info(section: string): Promise<Record<string, string>> {
+    const text = (await this.read('INFO', section)) as string;
+    const lines = text.split(/\r?\n/).filter((line) => line.includes(':'));
+    return Object.fromEntries(
+      lines.map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1)]),
+    );
+  }
+
+  /** Tells the server to end without saving: SIGTERM and a plain SHUTDOWN would write over the files on disk. */
+  shutdownWithoutSaving(gateway: Gateway): Promise<void> {
+    return gateway.change({ channel: 'redis', text: 'SHUTDOWN NOSAVE' }, () =>
+      this.#connected((redis) => redis.call('SHUTDOWN', 'NOSAVE')).then(
+        () => {},
+        (error: unknown) => {
+          // The server ends without an answer: a connection that closes is the answer.
+          if (!/closed|ECONNRESET|EPIPE|ended/i.test(messageOf(error))) throw error;
+        },
+      ),
+    );
+  }
+
+  async #connected<T>(work: (redis: Redis) => Promise<T>): Promise<T> {
+    const redis = new Redis({
+      host: this.#url.hostname,
+      port: Number(this.#url.port || 6379),
+      ...(this.#url.username ? { username: decodeURIComponent(this.#url.username) } : {}),
+      ...(this.#password === undefined ? {} : { password: this.#password }),
+      ...(this.#url.protocol === 'rediss:' ? { tls: { servername: this.#url.hostname } } : {}),
+      lazyConnect: true,
+      connectTimeout: CONNECT_PATIENCE,
+      commandTimeout: COMMAND_PATIENCE,
+      retryStrategy: () => null,
+      maxRetriesPerRequest: 0,
+      enableReadyCheck: false,
+    });
+    let refusal: unknown;
+    redis.on('error', (error: unknown) => {
+      refusal = error;
+    });
+    try {
+      await redis.connect();
+      return await work(redis);
+    } catch (error) {
+      // The client says "Connection is closed."; the socket said why.
+      throw refusal !== undefined && /closed/i.test(messageOf(error)) ? refusal : error;
+    } finally {
+      redis.disconnect();
+    }
+  }
+}

@@ -1,0 +1,144 @@
+import pg from 'pg';
+import type { Profile } from '../../config/profile.js';
+import { resolveSecret } from '../../config/secrets.js';
+import type { Gateway } from '../../hosts/gateway.js';
+
+const CONNECT_PATIENCE = 10_000;
+
+export type Row = Record<string, unknown>;
+
+/** A connection that can only read: the server itself refuses writes in it. */
+export interface Reading {
+  query<T = Row>(sql: string, values?: unknown[]): Promise<T[]>;
+}
+
+/** One Postgres database of a profile, and how to reach it with the vendor's own programs. */
+export class Postgres {
+  readonly host: string;
+  readonly port: number;
+  readonly user: string;
+  readonly database: string;
+  readonly #password: string | undefined;
+  readonly #sslmode: string | undefined;
+
+  constructor(settings: Profile['postgres']) {
+    const url = new URL(settings.url);
+    this.host = decodeURIComponent(url.searchParams.get('host') ?? url.hostname) || 'localhost';
+    this.port = Number(url.port || 5432);
+    this.user = decodeURIComponent(url.username) || 'postgres';
+    this.database = decodeURIComponent(url.pathname.slice(1)) || this.user;
+    this.#sslmode = url.searchParams.get('sslmode') ?? undefined;
+    this.#password = settings.passwordFrom
+      ? resolveSecret(settings.passwordFrom, 'the Postgres password')
+      : undefined;
+  }
+
+  /** `postgres://host:5432/novamem`, without user and password. */
+  get address(): string {
+    return `postgres://${this.host}:${this.port}/${this.database}`;
+  }
+
+  /** Arguments of libpq programs (`--host … --port … --username …`), no secret in them. */
+  get toolArguments(): string[] {
+    return ['--host', this.host, '--port', String(this.port), '--username', this.user, '--no-password'];
+  }
+
+  /** What libpq programs need from the environment and what must not be shown of it. */
+  get toolEnvironment(): { environment: Record<string, string>; secretEnvironment: Record<string, string> } {
+    return {
+      environment: { LC_ALL: 'C', ...(this.#sslmode ? { PGSSLMODE: this.#sslmode } : {}) },
+      secretEnvironment: this.#password === undefined ? {} : { PGPASSWORD: this.#password },
+    };
+  }
+
+  /** Runs queries in one read-only connection. `snapshot`: all of them see one moment. */
+  async reading<T>(
+    work: (reading: Reading) => Promise<T>,
+    { database = this.database, snapshot = false }: { database?: string; snapshot?: boolean } = {},
+  ): Promise<T> {
+    return this.#connected(database, '-c default_transaction_read_only=on', async (client) => {
+      const reading: Reading = {
+        query: async <R = Row>(sql: string, values: unknown[] = []) => (await client.query(sql, values)).rows as R[],
+      };
+      if (!snapshot) return await work(reading);
+      await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
+      const answer = await work(reading);
+      await client.query('COMMIT');
+      return answer;
+    });
+  }
+
+  /** One read-only query. */
+  read<T = Row>(sql: string, values: unknown[] = [], database = this.database): Promise<T[]> {
+    return this.reading((reading) => reading.query<T>(sql, values), { database });
+  }
+
+  /** One statement that writes, in a connection of its own and outside a transaction block. */
+  write(gateway: Gateway, sql: string, database = this.database): Promise<void> {
+    return gateway.change({ channel: 'sql', text: `${sql}; -- in database ${database}` }, () =>
+      this.#connected(database, '', async (client) => {
+        await client.query(sql);
+      }),
+    );
+  }
+
+  /** A database to be connected to while the profile's own is absent or being replaced. */
+  async maintenanceDatabase(): Promise<string> {
+    let refusal: unknown;
+    for (const database of ['postgres', 'template1']) {
+      try {
+        await this.read('SELECT 1', [], database);
+        return database;
+      } catch (error) {
+        refusal = error;
+      }
+    }
+    throw refusal;
+  }
+
+  async #connected<T>(database: string, options: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
+    const client = new pg.Client({
+      host: this.host,
+      port: this.port,
+      user: this.user,
+      database,
+      password: this.#password ?? '',
+      connectionTimeoutMillis: CONNECT_PATIENCE,
+      application_name: 'novamem-runbook',
+      options,
+      ...tlsOf(this.#sslmode),
+    });
+    // A connection that breaks between two queries reports it here; the next query reports it too.
+    client.on('error', () => {});
+    try {
+      await client.connect();
+      return await work(client);
+    } finally {
+      await client.end().catch(() => {});
+    }
+  }
+}
+
+function tlsOf(sslmode: string | undefined): { ssl?: { rejectUnauthorized: boolean } } {
+  if (sslmode === undefined || ['disable', 'allow', 'prefer'].includes(sslmode)) return {};
+  return { ssl: { rejectUnauthorized: sslmode !== 'require' } };
+}
+
+/** A name as SQL reads it: `"memory ""x"""`. */
+export function quoteIdentifier(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`;
+}
+
+/** A text as an SQL literal. */
+export function quoteLiteral(text: string): string {
+  return text.includes('\\')
+    ? ` E'${text.replaceAll('\\', '\\\\').replaceAll("'", "''")}'`
+    : `'${text.replaceAll("'", "''")}'`;
+}
+
+/** SQLSTATE of an error of the server, else empty. https://www.postgresql.org/docs/current/errcodes-appendix.html */
+export function sqlState(error: unknown): string {
+  return typeof (error as { code?: unknown })?.code === 'string' ? (error as { code: string }).code : '';
+}
+
+export const DATABASE_MISSING = '3D000';

@@ -1,0 +1,164 @@
+import { open } from 'node:fs/promises';
+import { type Command, commandText } from '../../hosts/command.js';
+import { inspectCommand, readCommand } from '../../hosts/run-command.js';
+import { messageOf } from '../../words.js';
+import type { Installation } from './tools.js';
+
+/** The first bytes of a custom-format dump. */
+export const DUMP_MAGIC = 'PGDMP';
+
+/** What the table of contents of a dump says. */
+export interface DumpContents {
+  /** When pg_dump began, as the dump's header says; null when it cannot be read. The header has no zone: the dumping machine's local time. */
+  createdAt: Date | null;
+  /** `15.18` */
+  fromServer: string;
+  /** `schema.table` of every table whose rows are in the dump. */
+  tables: string[];
+  /** Everything that a restore works through: the denominator of its progress. */
+  entries: number;
+  owners: string[];
+  /** The statement that makes the database as it was: encoding and locale. */
+  createDatabase: string;
+}
+
+export class DumpUnreadable extends Error {
+  override name = 'DumpUnreadable';
+}
+
+/** Whether a file begins like a custom-format dump. */
+export async function looksLikeDump(file: string): Promise<boolean> {
+  return (await firstBytes(file, 5)).toString('latin1') === DUMP_MAGIC;
+}
+
+export async function firstBytes(file: string, count: number): Promise<Buffer> {
+  const handle = await open(file, 'r');
+  try {
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(count), 0, count, 0);
+    return buffer.subarray(0, bytesRead);
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Reads the table of contents. Rejects with DumpUnreadable when pg_restore cannot. A damaged body goes unnoticed here. */
+export async function readContents(tools: Installation, file: string): Promise<DumpContents> {
+  const command: Command = { file: `${tools.bin}/pg_restore`, args: ['--list', file], environment: { LC_ALL: 'C' } };
+  const listed = await inspectCommand(command, 120_000);
+  if (listed.exitCode !== 0) {
+    throw new DumpUnreadable(
+      `pg_restore ${tools.version} cannot read ${file}: ${listed.stderr.trim() || listed.failure}`,
+    );
+  }
+  const made = await inspectCommand(
+    {
+      file: `${tools.bin}/pg_restore`,
+      args: ['--create', '--schema-only', '--file', '-', file],
+      environment: { LC_ALL: 'C' },
+    },
+    120_000,
+  );
+  return { ...parseList(listed.stdout), createDatabase: /^CREATE DATABASE .*;$/m.exec(made.stdout)?.[0] ?? '' };
+}
+
+/** Parses the output of `pg_restore --list`. */
+export function parseList(text: string): Omit<DumpContents, 'createDatabase'> {
+  const created = /Archive created at (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)/.exec(text)?.[1];
+  const entries = text.split('\n').filter((line) => line !== '' && !line.startsWith(';'));
+  const data = entries.flatMap((line) => {
+    const match = /^\d+; \d+ \d+ TABLE DATA (\S+) (.+) \S+$/.exec(line);
+    return match ? [`${match[1]}.${match[2]}`] : [];
+  });
+  const owners = entries.map((line) => line.split(' ').at(-1)!).filter((owner) => owner !== '' && owner !== '-');
+  const at = created ? new Date(created.replace(' ', 'T')) : null;
+  return {
+    createdAt: at,
+    fromServer: /Dumped from database version: (\S+)/.exec(text)?.[1] ?? '',
+    tables: data.sort(),
+    entries: entries.length,
+    owners: [...new Set(owners)].sort(),
+  };
+}
+
+/** The command that reads a dump from its first byte to its last. */
+export function readThroughCommand(tools: Installation, file: string): Command {
+  return {
+    file: `${tools.bin}/pg_restore`,
+    args: ['--data-only', '--file', '-', file],
+    environment: { LC_ALL: 'C' },
+  };
+}
+
+/**
+ * Reads a whole dump and counts the rows of each table in it (`schema.table` → rows). Rejects with DumpUnreadable when
+ * any part of it cannot be read. Not a proof that the content is unaltered: only a checksum is.
+ */
+export async function countRows(
+  tools: Installation,
+  file: string,
+  { onBytes, signal }: { onBytes?: (bytes: number) => void; signal?: AbortSignal } = {},
+): Promise<Record<string, number>> {
+  const counter = rowCounter();
+  const errors: string[] = [];
+  const command = readThroughCommand(tools, file);
+  const ended = await readCommand(command, {
+    signal,
+    onChunk: (chunk) => {
+      counter.take(chunk);
+      onBytes?.(chunk.length);
+    },
+    onLine: (line) => errors.push(line),
+  });
+  if (ended.exitCode !== 0) {
+    throw new DumpUnreadable(
+      `${commandText(command)} failed: ${errors.slice(-3).join(' ') || messageOf(ended.failure)}`,
+    );
+  }
+  return counter.finish();
+}
+
+const NEWLINE = 0x0a;
+
+/** Counts the lines between `COPY … FROM stdin;` and `\.` of an SQL script, byte by byte: dumps are large and lines are long. */
+export function rowCounter(): { take(chunk: Buffer): void; finish(): Record<string, number> } {
+  const rows: Record<string, number> = {};
+  let table: string | undefined;
+  let head = '';
+  const HEAD = 4096;
+
+  const endLine = () => {
+    if (table === undefined) {
+      const copy = /^COPY (.+?) (?:\(.*\) )?FROM stdin;$/.exec(head);
+      if (copy) {
+        table = plainName(copy[1]!);
+        rows[table] ??= 0;
+      }
+    } else if (head === '\\.') table = undefined;
+    else rows[table] = rows[table]! + 1;
+    head = '';
+  };
+
+  return {
+    take(chunk) {
+      let from = 0;
+      for (let at = chunk.indexOf(NEWLINE); at !== -1; at = chunk.indexOf(NEWLINE, from)) {
+        // Inside a table only the two bytes of the end mark matter; outside, the COPY line is wanted whole.
+        const wanted = table === undefined ? HEAD : 3;
+        if (head.length < wanted) head += chunk.toString('utf8', from, Math.min(at, from + wanted));
+        endLine();
+        from = at + 1;
+      }
+      const wanted = table === undefined ? HEAD : 3;
+      if (head.length < wanted) head += chunk.toString('utf8', from, Math.min(chunk.length, from + wanted));
+    },
+    finish() {
+      if (head !== '') endLine();
+      return rows;
+    },
+  };
+}
+
+/** `public."user"` → `public.user` */
+function plainName(sqlName: string): string {
+  return sqlName.replace(/"((?:[^"]|"")*)"/g, (_, inner: string) => inner.replaceAll('""', '"'));
+}

@@ -1,0 +1,133 @@
+import { z } from 'zod';
+import { type Check, equal, sameSet } from '../check.js';
+import { type Postgres, quoteIdentifier, type Reading } from './connection.js';
+
+const OBJECTS = [
+  'indexes',
+  'constraints',
+  'triggers',
+  'functions',
+  'views',
+  'extensions',
+  'owners',
+  'grants',
+] as const;
+
+/** What is in a Postgres database, exactly enough to prove that it came back. Taken inside one snapshot. */
+export const postgresInventorySchema = z.object({
+  database: z.string(),
+  serverVersion: z.string(),
+  systemIdentifier: z.string(),
+  /** `schema.table` → rows, and a checksum over all rows that does not depend on their order. */
+  tables: z.record(z.string(), z.object({ rows: z.number(), checksum: z.string() })),
+  /** `schema.sequence` → last value */
+  sequences: z.record(z.string(), z.string()),
+  /** Definitions, a line each, sorted. */
+  objects: z.record(z.enum(OBJECTS), z.array(z.string())),
+  invalidIndexes: z.array(z.string()),
+});
+export type PostgresInventory = z.infer<typeof postgresInventorySchema>;
+
+const USER_SCHEMAS = "NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)'";
+/** Objects that belong to an extension come with it and are not in a dump by themselves. */
+const notOfAnExtension = (catalog: string, oid: string) =>
+  `NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.classid = '${catalog}'::regclass AND d.objid = ${oid} AND d.deptype = 'e')`;
+
+const DEFINITIONS: Record<(typeof OBJECTS)[number], string> = {
+  indexes: `SELECT pg_get_indexdef(i.indexrelid) AS line FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+              JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname ${USER_SCHEMAS}`,
+  constraints: `SELECT n.nspname || '.' || coalesce(c.relname, '') || ' ' || k.conname || ' ' || pg_get_constraintdef(k.oid) AS line
+                  FROM pg_constraint k JOIN pg_namespace n ON n.oid = k.connamespace LEFT JOIN pg_class c ON c.oid = k.conrelid
+                 WHERE n.nspname ${USER_SCHEMAS} AND k.contype <> 'n' AND ${notOfAnExtension('pg_constraint', 'k.oid')}`,
+  triggers: 'SELECT pg_get_triggerdef(oid) AS line FROM pg_trigger WHERE NOT tgisinternal',
+  functions: `SELECT n.nspname || '.' || p.proname || '(' || pg_get_function_identity_arguments(p.oid) || ') ' || md5(p.prosrc) AS line
+                FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+               WHERE n.nspname ${USER_SCHEMAS} AND ${notOfAnExtension('pg_proc', 'p.oid')}`,
+  views: `SELECT n.nspname || '.' || c.relname || ' ' || c.relkind::text || ' ' || md5(pg_get_viewdef(c.oid)) AS line
+            FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+           WHERE c.relkind IN ('v', 'm') AND n.nspname ${USER_SCHEMAS} AND ${notOfAnExtension('pg_class', 'c.oid')}`,
+  extensions: "SELECT extname || ' ' || extversion AS line FROM pg_extension",
+  owners: `SELECT n.nspname || '.' || c.relname || ' ' || pg_get_userbyid(c.relowner) AS line
+             FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+            WHERE c.relkind IN ('r', 'v', 'm', 'S', 'p') AND n.nspname ${USER_SCHEMAS}`,
+  grants: `SELECT n.nspname || '.' || c.relname || ' ' || acl::text AS line
+             FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace CROSS JOIN LATERAL unnest(c.relacl) AS acl
+            WHERE n.nspname ${USER_SCHEMAS} AND c.relkind IN ('r', 'v', 'm', 'S', 'p')`,
+};
+
+/** Takes the inventory through a reading that should see one snapshot. `onTable` is told of each table that was read. */
+export async function readPostgresInventory(
+  { query }: Reading,
+  database: string,
+  onTable: (table: string, done: number, total: number) => void = () => {},
+): Promise<PostgresInventory> {
+  const [server] = await query<{ version: string }>("SELECT current_setting('server_version') AS version");
+  const names = await query<{ schema: string; name: string }>(
+    `SELECT n.nspname AS schema, c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+      WHERE c.relkind = 'r' AND n.nspname ${USER_SCHEMAS} AND ${notOfAnExtension('pg_class', 'c.oid')} ORDER BY 1, 2`,
+  );
+  const tables: PostgresInventory['tables'] = {};
+  for (const [index, { schema, name }] of names.entries()) {
+    const [row] = await query<{ rows: string; checksum: string }>(
+      `SELECT count(*)::text AS rows, coalesce(sum(hashtextextended(t::text, 0)::numeric), 0)::text AS checksum
+         FROM ONLY ${quoteIdentifier(schema)}.${quoteIdentifier(name)} t`,
+    );
+    tables[`${schema}.${name}`] = { rows: Number(row!.rows), checksum: row!.checksum };
+    onTable(`${schema}.${name}`, index + 1, names.length);
+  }
+  const sequences = await query<{ name: string; value: string }>(
+    `SELECT schemaname || '.' || sequencename AS name, coalesce(last_value::text, 'unused') AS value FROM pg_sequences ORDER BY 1`,
+  );
+  const objects = {} as PostgresInventory['objects'];
+  for (const kind of OBJECTS) {
+    objects[kind] = (await query<{ line: string }>(`${DEFINITIONS[kind]} ORDER BY 1`)).map((row) => row.line);
+  }
+  const invalid = await query<{ name: string }>(
+    'SELECT indexrelid::regclass::text AS name FROM pg_index WHERE NOT indisvalid ORDER BY 1',
+  );
+  return {
+    database,
+    serverVersion: server!.version,
+    systemIdentifier: await systemIdentifier(query),
+    tables,
+    sequences: Object.fromEntries(sequences.map((one) => [one.name, one.value])),
+    objects,
+    invalidIndexes: invalid.map((one) => one.name),
+  };
+}
+
+/** Asked behind a privilege check: a refused query would end the snapshot's transaction. */
+async function systemIdentifier(query: Reading['query']): Promise<string> {
+  const [allowed] = await query<{ yes: boolean }>(
+    "SELECT has_function_privilege('pg_control_system()', 'EXECUTE') AS yes",
+  );
+  if (!allowed?.yes) return '';
+  const [row] = await query<{ id: string }>('SELECT system_identifier::text AS id FROM pg_control_system()');
+  return row?.id ?? '';
+}
+
+export function inventoryPostgres(
+  postgres: Postgres,
+  onTable?: (table: string, done: number, total: number) => void,
+): Promise<PostgresInventory> {
+  return postgres.reading((reading) => readPostgresInventory(reading, postgres.database, onTable), {
+    snapshot: true,
+  });
+}
+
+/** Everything that must be equal after a restore. Server version and system identifier may differ: a new server is no loss. */
+export function comparePostgres(expected: PostgresInventory, actual: PostgresInventory): Check[] {
+  const checks = [sameSet('postgres', 'tables', Object.keys(expected.tables), Object.keys(actual.tables))];
+  for (const [table, { rows, checksum }] of Object.entries(expected.tables)) {
+    const now = actual.tables[table];
+    checks.push(equal(`postgres table ${table}`, 'rows', rows, now?.rows));
+    checks.push(equal(`postgres table ${table}`, 'row checksum', checksum, now?.checksum));
+  }
+  for (const [sequence, value] of Object.entries(expected.sequences)) {
+    checks.push(equal(`postgres sequence ${sequence}`, 'last value', value, actual.sequences[sequence]));
+  }
+  for (const kind of OBJECTS)
+    checks.push(sameSet('postgres', kind, expected.objects[kind] ?? [], actual.objects[kind] ?? []));
+  checks.push(sameSet('postgres', 'invalid indexes', [], actual.invalidIndexes));
+  return checks;
+}

@@ -1,0 +1,110 @@
+import { DATABASE_MISSING, type Postgres, sqlState } from './connection.js';
+
+/** What a Postgres server says of itself, and of the profile's database in it. */
+export interface PostgresServer {
+  /** `15.18` */
+  version: string;
+  major: number;
+  /** Identifies the data directory (`pg_control_system`); empty where this role may not ask. */
+  systemIdentifier: string;
+  roles: string[];
+  role: { name: string; superuser: boolean; createDatabase: boolean };
+  databaseExists: boolean;
+}
+
+/** Asks the server, through whichever database lets this role in. Rejects when the server does not answer. */
+export async function describeServer(postgres: Postgres): Promise<PostgresServer> {
+  let database = postgres.database;
+  let databaseExists = true;
+  try {
+    await postgres.read('SELECT 1');
+  } catch (error) {
+    if (sqlState(error) !== DATABASE_MISSING) throw error;
+    databaseExists = false;
+    database = await postgres.maintenanceDatabase();
+  }
+  return postgres.reading(
+    async ({ query }) => {
+      const [server] = await query<{ version: string; number: string }>(
+        "SELECT current_setting('server_version') AS version, current_setting('server_version_num') AS number",
+      );
+      const [identity] = await query<{ id: string }>(
+        'SELECT system_identifier::text AS id FROM pg_control_system()',
+      ).catch(() => [{ id: '' }]);
+      const roles = await query<{ rolname: string }>('SELECT rolname FROM pg_roles ORDER BY 1');
+      const [role] = await query<{ name: string; superuser: boolean; createdb: boolean }>(
+        'SELECT rolname AS name, rolsuper AS superuser, rolcreatedb AS createdb FROM pg_roles WHERE rolname = current_user',
+      );
+      return {
+        version: server!.version.split(' ')[0]!,
+        major: Math.floor(Number(server!.number) / 10_000),
+        systemIdentifier: identity?.id ?? '',
+        roles: roles.map((one) => one.rolname),
+        role: { name: role!.name, superuser: role!.superuser, createDatabase: role!.superuser || role!.createdb },
+        databaseExists,
+      };
+    },
+    { database },
+  );
+}
+
+/** Another session in the profile's database. */
+export interface Session {
+  pid: number;
+  application: string;
+  user: string;
+  from: string;
+  state: string;
+}
+
+/** Other client sessions in the database; none when the database is absent. */
+export async function otherSessions(postgres: Postgres, database = postgres.database): Promise<Session[]> {
+  return postgres.read<Session & Record<string, unknown>>(
+    `SELECT pid, application_name AS application, coalesce(usename, '') AS user,
+            coalesce(host(client_addr), 'local') AS "from", coalesce(state, '') AS state
+       FROM pg_stat_activity
+      WHERE datname = $1 AND pid <> pg_backend_pid() AND backend_type = 'client backend' ORDER BY pid`,
+    [database],
+    await postgres.maintenanceDatabase(),
+  );
+}
+
+/** Sessions that the sessions of `application` wait for (a lock), as `pid application state`. */
+export async function blockersOf(postgres: Postgres, application: string): Promise<string[]> {
+  const rows = await postgres.read<{ said: string }>(
+    `SELECT DISTINCT b.pid || ' ' || coalesce(nullif(b.application_name, ''), '(no name)') || ' as ' || coalesce(b.usename, '?') ||
+            ' ' || coalesce(b.state, '') AS said
+       FROM pg_stat_activity a CROSS JOIN LATERAL unnest(pg_blocking_pids(a.pid)) AS blocker(pid)
+       JOIN pg_stat_activity b ON b.pid = blocker.pid
+      WHERE a.application_name = $1`,
+    [application],
+    await postgres.maintenanceDatabase(),
+  );
+  return rows.map((row) => row.said);
+}
+
+/** Ordinary tables with the rows that the planner's statistics estimate: quick, for what a person is shown, never for a proof. */
+export async function estimatedRows(postgres: Postgres): Promise<{ table: string; rows: number }[]> {
+  return postgres.read(
+    `SELECT n.nspname || '.' || c.relname AS table, greatest(c.reltuples, 0)::float8 AS rows
+       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+      WHERE c.relkind = 'r' AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg_toast%'
+      ORDER BY 1`,
+  );
+}
+
+/** Memories in the database, and how many of them are newer than an instant; undefined where there is no such table. */
+export async function countMemories(
+  postgres: Postgres,
+  newerThan: Date | null,
+): Promise<{ memories: number; newer: number } | undefined> {
+  return postgres.reading(async ({ query }) => {
+    const [table] = await query<{ there: boolean }>("SELECT to_regclass('memory_entries') IS NOT NULL AS there");
+    if (!table?.there) return undefined;
+    const [row] = await query<{ memories: string; newer: string }>(
+      'SELECT count(*)::text AS memories, count(*) FILTER (WHERE created_at > $1)::text AS newer FROM memory_entries',
+      [newerThan],
+    );
+    return { memories: Number(row!.memories), newer: Number(row!.newer) };
+  });
+}

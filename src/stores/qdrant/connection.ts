@@ -1,0 +1,80 @@
+import { QdrantClient } from '@qdrant/js-client-rest';
+import type { Profile } from '../../config/profile.js';
+import { redact } from '../../config/redact.js';
+import { resolveSecret } from '../../config/secrets.js';
+import type { Gateway } from '../../hosts/gateway.js';
+import { messageOf } from '../../words.js';
+
+const READ_PATIENCE = 30_000;
+/** A snapshot of a large collection is answered when it is made. */
+const WRITE_PATIENCE = 3_600_000;
+
+/** One Qdrant server of a profile. Requests that write go through the gateway. */
+export class Qdrant {
+  readonly url: URL;
+  readonly prefix: string;
+  readonly apiKey: string | undefined;
+  readonly #patient: QdrantClient;
+  /** For requests that only read. */
+  readonly client: QdrantClient;
+
+  constructor(settings: Profile['qdrant']) {
+    this.url = new URL(settings.url);
+    this.prefix = settings.collectionPrefix;
+    this.apiKey = settings.apiKeyFrom ? resolveSecret(settings.apiKeyFrom, 'the Qdrant API key') : undefined;
+    this.client = this.#connect(READ_PATIENCE);
+    this.#patient = this.#connect(WRITE_PATIENCE);
+  }
+
+  get address(): string {
+    return this.url.origin + this.url.pathname.replace(/\/$/, '');
+  }
+
+  /** The URL of a path below the server, every part of it encoded. */
+  urlOf(...parts: string[]): URL {
+    return new URL(`${this.address}/${parts.map(encodeURIComponent).join('/')}`);
+  }
+
+  /** One writing request through the vendor's client. `path` is what a person would send, for the record. */
+  write<T>(
+    gateway: Gateway,
+    method: string,
+    path: string,
+    request: (client: QdrantClient) => Promise<T>,
+  ): Promise<T> {
+    return gateway.change({ channel: 'http', text: `curl -X ${method} ${this.address}${path}` }, () =>
+      request(this.#patient).catch((error: unknown) => {
+        throw new Error(`${method} ${path} failed: ${qdrantMessage(error)}`);
+      }),
+    );
+  }
+
+  #connect(timeout: number): QdrantClient {
+    const port = this.url.port ? Number(this.url.port) : this.url.protocol === 'https:' ? 443 : 80;
+    const path = this.url.pathname.replace(/^\/|\/$/g, '');
+    return new QdrantClient({
+      host: this.url.hostname,
+      port,
+      https: this.url.protocol === 'https:',
+      ...(path ? { prefix: path } : {}),
+      // As a header of our own: the client's own option warns on the console when the URL is not https.
+      ...(this.apiKey === undefined ? {} : { headers: { 'api-key': this.apiKey } }),
+      timeout,
+      // The server's version is asked and told by us; a warning on the console would tear the screen.
+      checkCompatibility: false,
+    });
+  }
+}
+
+/** What a Qdrant error says: the server's own words where it gave some. */
+export function qdrantMessage(error: unknown): string {
+  const { data, status, statusText, cause } = error as {
+    data?: { status?: { error?: string } };
+    status?: number;
+    statusText?: string;
+    cause?: unknown;
+  };
+  const words = data?.status?.error ?? (typeof data === 'string' ? data : undefined) ?? statusText;
+  if (status !== undefined) return redact(`HTTP ${status}${words ? `: ${words}` : ''}`);
+  return redact(cause ? `${messageOf(error)}: ${messageOf(cause)}` : messageOf(error));
+}

@@ -1,0 +1,199 @@
+import { createHash } from 'node:crypto';
+import { z } from 'zod';
+import { type Check, equal, sameSet } from '../check.js';
+import type { Qdrant } from './connection.js';
+
+const SAMPLES = 10;
+const NEAREST = 5;
+const AT_ONCE = 4;
+
+const collectionSchema = z.object({
+  /** Exact. */
+  points: z.number(),
+  /** Vector parameters and shard number, as JSON with sorted keys. */
+  config: z.string(),
+  /** Payload field → type of its index. */
+  payloadIndexes: z.record(z.string(), z.string()),
+  /** Some points by id, each with a SHA-256 over its vector and payload as read back. */
+  samples: z.array(z.object({ id: z.union([z.string(), z.number()]), hash: z.string() })),
+  /** The ids that an exact search with the first sample's vector finds. */
+  nearest: z.array(z.union([z.string(), z.number()])),
+});
+export type CollectionInventory = z.infer<typeof collectionSchema>;
+
+/** What is in Qdrant under the profile's prefix, exactly enough to prove that it came back. */
+export const qdrantInventorySchema = z.object({
+  serverVersion: z.string(),
+  collections: z.record(z.string(), collectionSchema),
+  /** alias → collection */
+  aliases: z.record(z.string(), z.string()),
+});
+export type QdrantInventory = z.infer<typeof qdrantInventorySchema>;
+
+/** The collections under the profile's prefix, sorted. */
+export async function listCollections(qdrant: Qdrant): Promise<string[]> {
+  const { collections } = await qdrant.client.getCollections();
+  return collections
+    .map((one) => one.name)
+    .filter((name) => name.startsWith(qdrant.prefix))
+    .sort();
+}
+
+/** alias → collection, for collections under the profile's prefix. */
+export async function listAliases(qdrant: Qdrant): Promise<Record<string, string>> {
+  const { aliases } = await qdrant.client.getAliases();
+  const ours = aliases.filter((one) => one.collection_name.startsWith(qdrant.prefix));
+  return Object.fromEntries(ours.map((one) => [one.alias_name, one.collection_name]).sort());
+}
+
+export async function inventoryQdrant(
+  qdrant: Qdrant,
+  onCollection: (name: string, done: number, total: number) => void = () => {},
+): Promise<QdrantInventory> {
+  const names = await listCollections(qdrant);
+  const collections: Record<string, CollectionInventory> = {};
+  let done = 0;
+  await inParallel(names, AT_ONCE, async (name) => {
+    collections[name] = await inventoryCollection(qdrant, name);
+    done += 1;
+    onCollection(name, done, names.length);
+  });
+  return {
+    serverVersion: await versionOf(qdrant),
+    collections: Object.fromEntries(names.map((name) => [name, collections[name]!])),
+    aliases: await listAliases(qdrant),
+  };
+}
+
+export async function inventoryCollection(qdrant: Qdrant, name: string): Promise<CollectionInventory> {
+  const { client } = qdrant;
+  const info = await client.getCollection(name);
+  const { count } = await client.count(name, { exact: true });
+  const start = seededId(name);
+  const from = await client.scroll(name, { limit: SAMPLES, offset: start, with_payload: true, with_vector: true });
+  const missing = Math.min(SAMPLES, count) - from.points.length;
+  const more =
+    missing > 0
+      ? await client.scroll(name, { limit: missing, with_payload: true, with_vector: true })
+      : { points: [] };
+  const points = [...from.points, ...more.points];
+  const vector = points[0]?.vector;
+  const nearest = Array.isArray(vector)
+    ? await client.query(name, { query: vector as number[], limit: NEAREST, params: { exact: true } })
+    : { points: [] };
+  return {
+    points: count,
+    config: stableJson({ vectors: info.config.params.vectors, shards: info.config.params.shard_number }),
+    payloadIndexes: Object.fromEntries(
+      Object.entries(info.payload_schema ?? {})
+        .map(([field, schema]) => [field, String(schema?.data_type ?? '')])
+        .sort(),
+    ),
+    samples: points.map((point) => ({
+      id: point.id,
+      hash: hashOf({ vector: point.vector, payload: point.payload }),
+    })),
+    nearest: nearest.points.map((point) => point.id),
+  };
+}
+
+/** What is true of a collection besides what is in it: `green`, and the states of the shards of this node. */
+export async function collectionHealth(
+  qdrant: Qdrant,
+  name: string,
+): Promise<{ status: string; inactiveShards: string[] }> {
+  const { status } = await qdrant.client.getCollection(name);
+  const { local_shards: shards } = await qdrant.client.collectionClusterInfo(name);
+  return {
+    status,
+    inactiveShards: shards
+      .filter((shard) => shard.state !== 'Active')
+      .map((shard) => `${shard.shard_id}: ${shard.state}`),
+  };
+}
+
+export async function versionOf(qdrant: Qdrant): Promise<string> {
+  return (await qdrant.client.versionInfo()).version;
+}
+
+/** Everything that must be equal after a restore. */
+export function compareQdrant(expected: QdrantInventory, actual: QdrantInventory): Check[] {
+  return [
+    sameSet('qdrant', 'collections', Object.keys(expected.collections), Object.keys(actual.collections)),
+    ...Object.entries(expected.collections).flatMap(([name, one]) =>
+      compareCollection(name, one, actual.collections[name]),
+    ),
+    ...compareAliases(expected.aliases, actual.aliases),
+  ];
+}
+
+export function compareCollection(
+  name: string,
+  expected: CollectionInventory,
+  actual: CollectionInventory | undefined,
+): Check[] {
+  const subject = `qdrant collection ${name}`;
+  const found = new Map(actual?.samples.map((sample) => [sample.id, sample.hash]));
+  return [
+    equal(subject, 'points', expected.points, actual?.points),
+    equal(subject, 'configuration', expected.config, actual?.config),
+    equal(subject, 'payload indexes', stableJson(expected.payloadIndexes), stableJson(actual?.payloadIndexes ?? {})),
+    sameSet(
+      subject,
+      'sampled points',
+      expected.samples.map((sample) => `${sample.id} ${sample.hash}`),
+      expected.samples
+        .filter((sample) => found.has(sample.id))
+        .map((sample) => `${sample.id} ${found.get(sample.id)}`),
+    ),
+    equal(subject, 'nearest neighbours', expected.nearest.join(' '), actual?.nearest.join(' ')),
+  ];
+}
+
+function compareAliases(expected: Record<string, string>, actual: Record<string, string>): Check[] {
+  return Object.entries(expected).map(([alias, collection]) =>
+    equal(`qdrant alias ${alias}`, 'collection', collection, actual[alias]),
+  );
+}
+
+/** A UUID that depends on the name alone; ids are hashes, so points after it are a fair sample. */
+function seededId(name: string): string {
+  const hex = createHash('sha256').update(name).digest('hex');
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20, 32)}`;
+}
+
+function hashOf(value: unknown): string {
+  return createHash('sha256').update(stableJson(value)).digest('hex');
+}
+
+/** JSON with sorted keys, so that equal values read the same. */
+export function stableJson(value: unknown): string {
+  return JSON.stringify(value, (_key, inner: unknown) =>
+    inner !== null && typeof inner === 'object' && !Array.isArray(inner)
+      ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : inner,
+  );
+}
+
+/** Runs the work for each item, at most `limit` at a time; the first failure stops the taking of further items and is thrown. */
+export async function inParallel<T>(
+  items: readonly T[],
+  limit: number,
+  work: (item: T) => Promise<void>,
+): Promise<void> {
+  const waiting = [...items];
+  let failed = false;
+  const worker = async () => {
+    for (let item = waiting.shift(); item !== undefined && !failed; item = waiting.shift()) {
+      try {
+        await work(item);
+      } catch (error) {
+        failed = true;
+        throw error;
+      }
+    }
+  };
+  const ended = await Promise.allSettled(Array.from({ length: Math.min(limit, items.length) }, worker));
+  const failure = ended.find((one) => one.status === 'rejected');
+  if (failure) throw failure.reason;
+}

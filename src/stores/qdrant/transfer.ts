@@ -1,0 +1,161 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { createReadStream, createWriteStream } from 'node:fs';
+import { rm, stat } from 'node:fs/promises';
+import http from 'node:http';
+import https from 'node:https';
+import { basename } from 'node:path';
+import { Transform } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import type { Gateway } from '../../hosts/gateway.js';
+import type { Qdrant } from './connection.js';
+
+interface Transfer {
+  /** Told how many bytes each piece brought. */
+  onBytes?: (bytes: number) => void;
+  signal?: AbortSignal;
+}
+
+/**
+ * Uploads one snapshot file as it lies on disk: `POST /collections/{c}/snapshots/upload`, multipart field `snapshot`.
+ * (`PUT` on that path answers 404 with an empty body.) Answers when the server has finished the recovery; a large one takes
+ * longer than any client's usual time-out, so there is none. The server refuses a file whose SHA-256 is not `sha256`.
+ * `uploadName` is what the file is called on the server's disk, where it stays.
+ */
+export function uploadSnapshot(
+  gateway: Gateway,
+  qdrant: Qdrant,
+  upload: { collection: string; file: string; sha256: string; uploadName: string },
+  transfer: Transfer = {},
+): Promise<void> {
+  const url = qdrant.urlOf('collections', upload.collection, 'snapshots', 'upload');
+  url.search = new URLSearchParams({ priority: 'snapshot', wait: 'true', checksum: upload.sha256 }).toString();
+  return gateway.change({ channel: 'http', text: uploadText(qdrant, upload) }, async () => {
+    const boundary = `novamem-runbook-${randomBytes(12).toString('hex')}`;
+    const head = Buffer.from(
+      `--${boundary}\r\nContent-Disposition: form-data; name="snapshot"; filename="${upload.uploadName}"\r\n` +
+        'Content-Type: application/octet-stream\r\n\r\n',
+    );
+    const tail = Buffer.from(`\r\n--${boundary}--\r\n`);
+    const { size } = await stat(upload.file);
+    const request = open(qdrant, 'POST', url, transfer.signal, {
+      'content-type': `multipart/form-data; boundary=${boundary}`,
+      'content-length': head.length + size + tail.length,
+    });
+    const answered = answerOf(request);
+    request.write(head);
+    const body = (async () => {
+      await pipeline(createReadStream(upload.file, { highWaterMark: 1 << 20 }), counting(transfer.onBytes), request, {
+        end: false,
+      });
+      request.end(tail);
+    })();
+    // A server that refuses early answers before it has read the body: its words are worth more than the broken pipe.
+    body.catch((error: Error) => request.destroy(error));
+    const answer = await answered;
+    await body.catch(() => {});
+    if (answer.status !== 200)
+      throw new Error(
+        `uploading ${basename(upload.file)} into ${upload.collection}: HTTP ${answer.status} ${wordsOf(answer.body)}`,
+      );
+  });
+}
+
+/** The upload as a person would type it. */
+export function uploadText(
+  qdrant: Qdrant,
+  { collection, file, sha256 }: { collection: string; file: string; sha256: string },
+): string {
+  const key = qdrant.apiKey === undefined ? '' : '-H "api-key: $NOVAMEM_COLD_API_KEY" ';
+  const url = qdrant.urlOf('collections', collection, 'snapshots', 'upload');
+  return `curl -fsS ${key}-X POST '${url}?priority=snapshot&wait=true&checksum=${sha256}' -F 'snapshot=@${file}'`;
+}
+
+/** Downloads a snapshot into a new file; answers its bytes and SHA-256, computed on the way. */
+export async function downloadSnapshot(
+  gateway: Gateway,
+  qdrant: Qdrant,
+  { collection, snapshot, file }: { collection: string; snapshot: string; file: string },
+  transfer: Transfer = {},
+): Promise<{ bytes: number; sha256: string }> {
+  const url = qdrant.urlOf('collections', collection, 'snapshots', snapshot);
+  return gateway.change({ channel: 'file', text: `curl -fsS ${url} -o ${file}` }, async () => {
+    const request = open(qdrant, 'GET', url, transfer.signal, {});
+    request.end();
+    const response = await responseOf(request);
+    if (response.statusCode !== 200)
+      throw new Error(`downloading ${snapshot}: HTTP ${response.statusCode} ${wordsOf(await textOf(response))}`);
+    const hash = createHash('sha256');
+    let bytes = 0;
+    const seen = counting((count) => {
+      bytes += count;
+      transfer.onBytes?.(count);
+    }, hash);
+    try {
+      await pipeline(response, seen, createWriteStream(file, { flags: 'wx', mode: 0o600 }));
+      const announced = Number(response.headers['content-length'] ?? bytes);
+      if (announced !== bytes)
+        throw new Error(`downloading ${snapshot}: ${announced} bytes were announced, ${bytes} came`);
+    } catch (error) {
+      await rm(file, { force: true });
+      throw error;
+    }
+    return { bytes, sha256: hash.digest('hex') };
+  });
+}
+
+function counting(
+  onBytes: ((bytes: number) => void) | undefined,
+  hash?: { update(chunk: Buffer): unknown },
+): Transform {
+  return new Transform({
+    highWaterMark: 1 << 20,
+    transform(chunk: Buffer, _encoding, done) {
+      hash?.update(chunk);
+      onBytes?.(chunk.length);
+      done(null, chunk);
+    },
+  });
+}
+
+function open(
+  qdrant: Qdrant,
+  method: string,
+  url: URL,
+  signal: AbortSignal | undefined,
+  headers: http.OutgoingHttpHeaders,
+): http.ClientRequest {
+  const options = {
+    method,
+    signal,
+    agent: false as const,
+    headers: { ...headers, ...(qdrant.apiKey === undefined ? {} : { 'api-key': qdrant.apiKey }) },
+  };
+  return url.protocol === 'https:' ? https.request(url, options) : http.request(url, options);
+}
+
+function responseOf(request: http.ClientRequest): Promise<http.IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    request.once('response', resolve);
+    request.on('error', reject);
+  });
+}
+
+async function answerOf(request: http.ClientRequest): Promise<{ status: number; body: string }> {
+  const response = await responseOf(request);
+  return { status: response.statusCode ?? 0, body: await textOf(response) };
+}
+
+async function textOf(response: http.IncomingMessage): Promise<string> {
+  const LONGEST = 64 * 1024;
+  let text = '';
+  for await (const chunk of response) if (text.length < LONGEST) text += (chunk as Buffer).toString('utf8');
+  return text;
+}
+
+function wordsOf(body: string): string {
+  try {
+    return (JSON.parse(body) as { status?: { error?: string } }).status?.error ?? body;
+  } catch {
+    return body;
+  }
+}

@@ -1,0 +1,69 @@
+// How numbers are said, on every screen and in every report.
+
+const KIBI = 1024;
+const SIZES = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+
+/** Bytes in binary units: `1.2 GiB`, `118 MiB`, `512 B`. */
+export function sizeOf(bytes: number): string {
+  let value = bytes;
+  let unit = 0;
+  while (value >= KIBI && unit < SIZES.length - 1) {
+    value /= KIBI;
+    unit += 1;
+  }
+  return `${unit === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${SIZES[unit]}`;
+}
+
+/** Milliseconds as people say them: `820 ms`, `4.2 s`, `38 s`, `4 min 12 s`, `25 h 12 min`, `12 d 3 h`. */
+export function durationOf(ms: number): string {
+  if (ms < 1000) return `${Math.max(0, Math.round(ms))} ms`;
+  if (ms < 9_950) return `${(ms / 1000).toFixed(1)} s`;
+  const seconds = Math.round(ms / 1000);
+  if (seconds < 60) return `${seconds} s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return `${minutes} min ${String(seconds % 60).padStart(2, '0')} s`;
+  const hours = Math.floor(minutes / 60);
+  if (hours < 48) return `${hours} h ${String(minutes % 60).padStart(2, '0')} min`;
+  return `${Math.floor(hours / 24)} d ${hours % 24} h`;
+}
+
+/** A clock for something that runs: `0:04`, `6:18`, `1:02:03`. */
+export function clockOf(ms: number): string {
+  const seconds = Math.max(0, Math.floor(ms / 1000));
+  const pad = (value: number) => String(value).padStart(2, '0');
+  const hours = Math.floor(seconds / 3600);
+  const rest = `${hours > 0 ? pad(Math.floor(seconds / 60) % 60) : Math.floor(seconds / 60)}:${pad(seconds % 60)}`;
+  return hours > 0 ? `${hours}:${rest}` : rest;
+}
+
+/** A count with thousands separators: `412,031`. */
+export function countOf(value: number): string {
+  return value.toLocaleString('en-US');
+}
+
+/** `1 collection`, `64 collections`, `3 memories`. */
+export function plural(count: number, one: string, many = `${one}s`): string {
+  return `${countOf(count)} ${count === 1 ? one : many}`;
+}
+
+/** An instant in UTC to the second: `2026-11-21 02:00:00 UTC`. */
+export function instantOf(at: Date): string {
+  return `${at.toISOString().slice(0, 19).replace('T', ' ')} UTC`;
+}
+
+/** The time of day in UTC with milliseconds, for log lines: `03:18:58.114`. */
+export function logTimeOf(at: Date): string {
+  return at.toISOString().slice(11, 23);
+}
+
+/** A UTC instant that serves as a file name and sorts as text: `20261121T020000Z`. */
+export function fileInstantOf(at: Date): string {
+  return `${at.toISOString().slice(0, 19).replace(/[-:]/g, '')}Z`;
+}
+
+/** The message of anything thrown; the class name where there is no message. */
+export function messageOf(error: unknown): string {
+  if (error instanceof AggregateError && error.errors.length > 0) return error.errors.map(messageOf).join('; ');
+  if (error instanceof Error) return error.message || error.name;
+  return String(error);
+}

@@ -1,0 +1,14 @@
+import './scripts/require-node.cjs';
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    globalSetup: ['test/build-once.ts'],
+    include: ['test/**/*.test.ts', 'test/**/*.test.tsx'],
+    testTimeout: 60_000,
+    hookTimeout: 90_000,
+    maxWorkers: 2,
+    // A test that reaches the developer's own settings would pass here and fail there.
+    env: { NO_COLOR: '1' },
+  },
+});
