@@ -1,3 +1,40 @@
-export async function openApp(_: unknown): Promise<number> {
-  return 2;
+import { dirname } from 'node:path';
+import type { Profile } from '../config/profile.js';
+import { Desk } from '../engine/desk.js';
+import type { Mode } from '../engine/journal.js';
+import { findRun } from '../engine/runs.js';
+import { EXIT } from '../problem.js';
+import { plainSummary } from '../reports/plain.js';
+import { reportOf } from '../reports/run-report.js';
+import { writeReports } from '../reports/write-reports.js';
+import type { Overrides } from '../runbook/runbook.js';
+import { EXIT_OF } from './headless.js';
+import { print, printWidth } from './print.js';
+
+export interface AppRequest {
+  profile: Profile;
+  scenario?: string;
+  backup: string;
+  overrides: Overrides;
+  mode?: Mode;
+}
+
+/** The terminal app. After it is left, the outcome, the evidence and the paths are on the ordinary screen. */
+export async function openApp({ profile, scenario, backup, overrides, mode = 'live' }: AppRequest): Promise<number> {
+  // Ink's colours know FORCE_COLOR only, and read it when they are loaded.
+  if (process.env.NO_COLOR || process.env.TERM === 'dumb') process.env.FORCE_COLOR = '0';
+  const { openScreens } = await import('../screens/open-screens.js');
+  const desk = new Desk(profile, overrides, mode, backup, scenario);
+  await openScreens(desk, scenario);
+  const { run } = desk.getSnapshot();
+  if (!run) return EXIT.recovered;
+  // Leaving while something runs ends it by the steps' own rules before this program ends.
+  run.intend({ type: 'abort' });
+  const outcome = await run.finished;
+  const recorded = findRun(dirname(run.journalFile));
+  const paths = writeReports(recorded);
+  print(
+    ...plainSummary(reportOf(recorded.events), { journal: run.journalFile, ...paths }, recorded.fault, printWidth()),
+  );
+  return EXIT_OF[outcome];
 }

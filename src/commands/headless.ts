@@ -6,7 +6,7 @@ import { EXIT } from '../problem.js';
 import { plainLines, plainSummary } from '../reports/plain.js';
 import { reportOf } from '../reports/run-report.js';
 import { writeReports } from '../reports/write-reports.js';
-import { print, say } from './print.js';
+import { print, printWidth, say } from './print.js';
 
 /** The exit code of each way in which a run can end. */
 export const EXIT_OF: Record<RunOutcome, number> = {
@@ -45,7 +45,14 @@ export async function runHeadless(
     const recorded = findRun(dirname(run.journalFile));
     const paths = writeReports(recorded);
     if (!json)
-      print(...plainSummary(reportOf(recorded.events), { journal: run.journalFile, ...paths }, recorded.fault));
+      print(
+        ...plainSummary(
+          reportOf(recorded.events),
+          { journal: run.journalFile, ...paths },
+          recorded.fault,
+          printWidth(),
+        ),
+      );
     return EXIT_OF[outcome];
   } finally {
     for (const signal of signals) process.off(signal, abort);

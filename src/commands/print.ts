@@ -10,6 +10,9 @@ export function say(...lines: string[]): void {
   for (const line of lines) process.stderr.write(`${redact(line)}\n`);
 }
 
+/** How wide printed text may be: the terminal's width, at most 100. */
+export const printWidth = (): number => Math.max(60, Math.min(100, process.stdout.columns ?? 100));
+
 /** Rows as columns, each as wide as its widest cell. */
 export function columns(rows: readonly (readonly string[])[]): string[] {
   const widths = rows.reduce<number[]>(

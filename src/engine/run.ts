@@ -65,7 +65,7 @@ export class Run {
   #phase: RunSnapshot['phase'] = 'preflight';
   #attention: string[] = [];
   #log: LogLine[] = [];
-  #startedAt = Date.now();
+  readonly #startedAt = Date.now();
   #finishedAt: number | undefined;
   #outcome: RunOutcome | undefined;
   #abort = new AbortController();
@@ -176,7 +176,6 @@ export class Run {
     if (intent.type === 'begin') {
       if (this.#phase !== 'planned') return;
       this.#phase = 'running';
-      this.#startedAt = Date.now();
       this.#pump();
       return;
     }
@@ -331,7 +330,7 @@ export class Run {
       const first = failed[0]!;
       return this.#fail(
         step,
-        `${failed.length} of ${checks.length} checks failed; the first: ${first.subject}, ${first.what}: expected ${first.expected}, found ${first.actual}`,
+        `${failed.length} of ${checks.length} checks failed; the first: ${first.subject}, ${first.what}: expected ${brief(first.expected)}, found ${brief(first.actual)}`,
       );
     }
     step.satisfied = true;
@@ -556,6 +555,11 @@ export class Run {
 
 function blocking(findings: readonly Finding[]): Finding | undefined {
   return findings.find((finding) => finding.level === 'blocking');
+}
+
+/** Long values are whole in the journal; a sentence has no room for them. */
+function brief(text: string): string {
+  return text.length <= 80 ? text : `${text.slice(0, 79)}…`;
 }
 
 function tookOf({ snapshot }: Step): number {

@@ -66,6 +66,7 @@ export function plainSummary(
   report: RunReport,
   paths: { journal: string; markdown: string; html: string },
   fault: string,
+  width: number,
 ): string[] {
   const { started, finished } = report;
   const begin = Date.parse(started.ts);
@@ -86,7 +87,7 @@ export function plainSummary(
       ? [
           '',
           `Evidence: ${countOf(checks.length)} comparisons, ${failed === 0 ? 'all equal' : `${countOf(failed)} DIFFER`}`,
-          ...evidenceTable(evidenceRows(checks)).map((line) => `  ${line}`),
+          ...evidenceTable(evidenceRows(checks), width - 2).map((line) => `  ${line}`),
         ]
       : []),
     '',

@@ -132,7 +132,7 @@ export async function sandboxStatus(): Promise<(SandboxRecord & { running: Servi
 /** The profile of a sandbox that is up. */
 export function sandboxProfile(name = DEFAULT_SANDBOX): Profile {
   const record = readRecord(name);
-  if (!record || record.state !== 'up') {
+  if (record?.state !== 'up') {
     throw new Problem(`There is no sandbox "${name}".`, {
       next: `novamem-runbook sandbox up${name === DEFAULT_SANDBOX ? '' : ` --name ${name}`}`,
     });

@@ -21,11 +21,19 @@ export function processDriver(service: string, settings: Settings): ServiceDrive
     return isAlive(mark) ? mark : undefined;
   };
 
+  const stopText = (mark: ProcessMark | undefined) =>
+    mark ? `kill -s ${settings.stopSignal.slice(3)} ${mark.pid}` : '(not running)';
+
   return {
     commands: {
       start: command,
-      stop: `kill -s ${settings.stopSignal.slice(3)} $(the pid in ${settings.pidFile})`,
-      status: `is the pid in ${settings.pidFile} alive?`,
+      get stop() {
+        return stopText(running());
+      },
+      get status() {
+        const mark = running();
+        return mark ? `ps -p ${mark.pid}` : '(not running)';
+      },
     },
     state: async () => (running() ? 'running' : 'stopped'),
 
@@ -57,25 +65,22 @@ export function processDriver(service: string, settings: Settings): ServiceDrive
       }),
 
     stop: (gateway, { signal }) =>
-      gateway.change(
-        { channel: 'service', text: `kill -s ${settings.stopSignal.slice(3)} ${running()?.pid ?? '(not running)'}` },
-        async () => {
-          const mark = running();
-          if (mark) {
-            process.kill(mark.pid, settings.stopSignal);
-            const gone = await waitFor(async () => (isAlive(mark) ? undefined : true), {
-              timeoutMs: PATIENCE_AFTER_STOP,
-              slowest: 100,
-              signal,
-            });
-            if (!gone)
-              throw new Error(
-                `${service} (pid ${mark.pid}) is still there ${PATIENCE_AFTER_STOP / 1000} s after ${settings.stopSignal}`,
-              );
-          }
-          rmSync(settings.pidFile, { force: true });
-        },
-      ),
+      gateway.change({ channel: 'service', text: stopText(running()) }, async () => {
+        const mark = running();
+        if (mark) {
+          process.kill(mark.pid, settings.stopSignal);
+          const gone = await waitFor(async () => (isAlive(mark) ? undefined : true), {
+            timeoutMs: PATIENCE_AFTER_STOP,
+            slowest: 100,
+            signal,
+          });
+          if (!gone)
+            throw new Error(
+              `${service} (pid ${mark.pid}) is still there ${PATIENCE_AFTER_STOP / 1000} s after ${settings.stopSignal}`,
+            );
+        }
+        rmSync(settings.pidFile, { force: true });
+      }),
 
     async lastLines() {
       if (!existsSync(settings.log)) return [];

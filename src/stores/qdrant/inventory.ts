@@ -4,7 +4,7 @@ import { type Check, equal, sameSet } from '../check.js';
 import type { Qdrant } from './connection.js';
 
 const SAMPLES = 10;
-const NEAREST = 5;
+const NEAREST = 10;
 const AT_ONCE = 4;
 
 const collectionSchema = z.object({
@@ -16,7 +16,7 @@ const collectionSchema = z.object({
   payloadIndexes: z.record(z.string(), z.string()),
   /** Some points by id, each with a SHA-256 over its vector and payload as read back. */
   samples: z.array(z.object({ id: z.union([z.string(), z.number()]), hash: z.string() })),
-  /** The ids that an exact search with the first sample's vector finds. */
+  /** The ids that an exact search with the first sample's vector finds, without ties for the last place. */
   nearest: z.array(z.union([z.string(), z.number()])),
 });
 export type CollectionInventory = z.infer<typeof collectionSchema>;
@@ -78,9 +78,6 @@ export async function inventoryCollection(qdrant: Qdrant, name: string): Promise
       : { points: [] };
   const points = [...from.points, ...more.points];
   const vector = points[0]?.vector;
-  const nearest = Array.isArray(vector)
-    ? await client.query(name, { query: vector as number[], limit: NEAREST, params: { exact: true } })
-    : { points: [] };
   return {
     points: count,
     config: stableJson({ vectors: info.config.params.vectors, shards: info.config.params.shard_number }),
@@ -93,8 +90,21 @@ export async function inventoryCollection(qdrant: Qdrant, name: string): Promise
       id: point.id,
       hash: hashOf({ vector: point.vector, payload: point.payload }),
     })),
-    nearest: nearest.points.map((point) => point.id),
+    nearest: Array.isArray(vector) ? await nearestTo(qdrant, name, vector as number[]) : [],
   };
+}
+
+/**
+ * The ids that an exact search finds, sorted. Points of equal score come in any order, so those that tie with the last
+ * place are left out: which of them made it into the answer is chance.
+ */
+async function nearestTo(qdrant: Qdrant, name: string, vector: number[]): Promise<(string | number)[]> {
+  const { points } = await qdrant.client.query(name, { query: vector, limit: NEAREST, params: { exact: true } });
+  const last = points.length < NEAREST ? Number.NEGATIVE_INFINITY : (points.at(-1)?.score ?? 0);
+  return points
+    .filter((point) => point.score - last > 1e-6)
+    .map((point) => point.id)
+    .sort();
 }
 
 /** What is true of a collection besides what is in it: `green`, and the states of the shards of this node. */

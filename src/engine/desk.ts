@@ -1,0 +1,165 @@
+import { type Profile, SERVICES, type ServiceName } from '../config/profile.js';
+import { redact } from '../config/redact.js';
+import { Problem } from '../problem.js';
+import { loadRunbook, scenarios } from '../runbook/library.js';
+import type { Overrides } from '../runbook/runbook.js';
+import { findBackupSet, type ListedSet, listBackupSets } from '../stores/backup-set/backup-set.js';
+import { type Answering, Cluster } from '../stores/cluster.js';
+import { messageOf } from '../words.js';
+import type { Mode } from './journal.js';
+import { prepareRun, restores } from './prepare-run.js';
+import type { Run } from './run.js';
+import { findRun, listRuns } from './runs.js';
+
+/** A scenario as it is offered. */
+export interface ScenarioCard {
+  scenario: string;
+  title: string;
+  when: string;
+  outcome: string;
+  restores: boolean;
+  /** The newest run of it on this cluster that ended well: when it began, and how long it took (milliseconds). */
+  last?: { at: Date; tookMs: number };
+}
+
+/** What lies on the desk before a run begins. Never changed once published. */
+export interface DeskSnapshot {
+  cluster: string;
+  production: boolean;
+  mode: Mode;
+  /** Undefined while a service is being asked. */
+  services: Partial<Record<ServiceName, Answering>>;
+  scenarios: ScenarioCard[];
+  /** Undefined while they are being looked for. */
+  backups: ListedSet[] | undefined;
+  opening: boolean;
+  /** What kept a run from being opened. */
+  problem: string[];
+  run: Run | undefined;
+}
+
+const LOOK_AGAIN_MS = 5_000;
+
+/** Looks at the cluster and its backups for the screens, and opens runs for them. */
+export class Desk {
+  #snapshot: DeskSnapshot;
+  #subscribers = new Set<() => void>();
+  #cluster: Cluster;
+  #looking: NodeJS.Timeout | undefined;
+
+  constructor(
+    readonly profile: Profile,
+    readonly overrides: Overrides,
+    readonly mode: Mode,
+    /** A backup set named on the command line, which is offered first. */
+    readonly named: string,
+    /** A scenario, or a runbook file, that was named on the command line. */
+    scenario?: string,
+  ) {
+    this.#cluster = new Cluster(profile);
+    this.#snapshot = {
+      cluster: profile.name,
+      production: profile.production,
+      mode,
+      services: {},
+      scenarios: [...new Set([...scenarios(), ...(scenario === undefined ? [] : [scenario])])].map((name) =>
+        cardOf(name, profile.name),
+      ),
+      backups: undefined,
+      opening: false,
+      problem: [],
+      run: undefined,
+    };
+  }
+
+  subscribe = (onChange: () => void): (() => void) => {
+    this.#subscribers.add(onChange);
+    return () => this.#subscribers.delete(onChange);
+  };
+
+  getSnapshot = (): DeskSnapshot => this.#snapshot;
+
+  /** Asks the services and lists the backup sets, again and again until a run is open. Never blocks the one who asks. */
+  look(): void {
+    for (const service of SERVICES) {
+      if (service === 'novamem' && !this.#cluster.novamem) continue;
+      void this.#cluster
+        .answering(service)
+        .then((answering) => this.#change({ services: { ...this.#snapshot.services, [service]: answering } }));
+    }
+    void this.#listBackups().then((backups) => this.#change({ backups }));
+    this.#looking = setTimeout(() => this.look(), LOOK_AGAIN_MS);
+  }
+
+  stopLooking(): void {
+    clearTimeout(this.#looking);
+  }
+
+  /** Prepares a run and its preflight. What is missing ends up in `problem`. `backup`: an id, a path or `latest`. */
+  async open(scenario: string, backup: string): Promise<void> {
+    this.#change({ opening: true, problem: [] });
+    try {
+      const run = await prepareRun({
+        scenario,
+        profile: this.profile,
+        mode: this.mode,
+        backup,
+        overrides: this.overrides,
+        onFailure: 'ask',
+      });
+      this.stopLooking();
+      this.#change({ run, opening: false });
+      await run.preflight();
+    } catch (error) {
+      this.#change({
+        opening: false,
+        problem: (error instanceof Problem ? error.lines() : [messageOf(error)]).map(redact),
+      });
+    }
+  }
+
+  /** Puts a run away: it is aborted when it has not begun. */
+  close(): void {
+    this.#snapshot.run?.intend({ type: 'abort' });
+    this.#change({ run: undefined, problem: [] });
+    this.look();
+  }
+
+  async #listBackups(): Promise<ListedSet[]> {
+    const listed = await listBackupSets(this.profile.backups).catch(() => []);
+    if (this.named === 'latest' || listed.some((one) => one.id === this.named)) return listed;
+    const set = await findBackupSet(this.named, this.profile.backups).catch(() => undefined);
+    return set ? [{ id: set.id, folder: set.folder, set }, ...listed] : listed;
+  }
+
+  #change(change: Partial<DeskSnapshot>): void {
+    this.#snapshot = { ...this.#snapshot, ...change };
+    for (const subscriber of this.#subscribers) subscriber();
+  }
+}
+
+function cardOf(scenario: string, cluster: string): ScenarioCard {
+  const runbook = loadRunbook(scenario);
+  const last = lastGoodRun(scenario, cluster);
+  return {
+    scenario,
+    title: runbook.title,
+    when: runbook.when,
+    outcome: runbook.outcome,
+    restores: restores(runbook),
+    ...(last ? { last } : {}),
+  };
+}
+
+const RUNS_LOOKED_AT = 200;
+
+function lastGoodRun(scenario: string, cluster: string): { at: Date; tookMs: number } | undefined {
+  for (const id of listRuns().slice(0, RUNS_LOOKED_AT)) {
+    const { events } = findRun(id);
+    const started = events.find((event) => event.type === 'run.started');
+    const finished = events.find((event) => event.type === 'run.finished');
+    if (started?.scenario !== scenario || started.profile !== cluster || started.mode === 'dry-run') continue;
+    if (finished?.outcome === 'recovered') return { at: new Date(started.ts), tookMs: finished.rtoMs };
+  }
+  return undefined;
+}

@@ -1,0 +1,73 @@
+import { Text, useApp, useInput } from 'ink';
+import { useState, useSyncExternalStore } from 'react';
+import type { Desk, ScenarioCard } from '../engine/desk.js';
+import { BackupPicker } from './backup-picker.js';
+import { Frame, Lines, useSpace } from './frame.js';
+import { HelpView } from './help-view.js';
+import { RunScreen } from './run-screen.js';
+import { ScenarioPicker } from './scenario-picker.js';
+import { wrap } from './text.js';
+
+/** From the question what happened to the report. `first`: a scenario that was named on the command line. */
+export function App({ desk, first }: { desk: Desk; first?: ScenarioCard }) {
+  const { exit } = useApp();
+  const snapshot = useSyncExternalStore(desk.subscribe, desk.getSnapshot);
+  const [card, setCard] = useState(first);
+  const [help, setHelp] = useState(false);
+  const quit = () => exit();
+  useInput((input, key) => {
+    if (key.ctrl && input === 'c' && !snapshot.run) quit();
+  });
+
+  if (snapshot.run) {
+    const back = () => {
+      desk.close();
+      setCard(undefined);
+    };
+    return <RunScreen run={snapshot.run} onBack={back} onQuit={quit} />;
+  }
+  if (help) {
+    return (
+      <Frame
+        cluster={snapshot.cluster}
+        production={snapshot.production}
+        title="help"
+        right=""
+        keys={['any key: back']}
+      >
+        <HelpView onClose={() => setHelp(false)} />
+      </Frame>
+    );
+  }
+  if (snapshot.opening || (card && !card.restores && snapshot.problem.length > 0))
+    return <Opening desk={desk} onBack={() => setCard(undefined)} />;
+  if (card?.restores) {
+    return (
+      <BackupPicker
+        desk={snapshot}
+        card={card}
+        onChoose={(folder) => void desk.open(card.scenario, folder)}
+        onBack={() => setCard(undefined)}
+      />
+    );
+  }
+  const choose = (chosen: ScenarioCard) => {
+    setCard(chosen);
+    if (!chosen.restores) void desk.open(chosen.scenario, 'latest');
+  };
+  return <ScenarioPicker desk={snapshot} onChoose={choose} onHelp={() => setHelp(true)} onQuit={quit} />;
+}
+
+function Opening({ desk, onBack }: { desk: Desk; onBack: () => void }) {
+  const { columns } = useSpace();
+  const { cluster, production, problem, opening } = desk.getSnapshot();
+  useInput((_input, key) => {
+    if (key.escape) onBack();
+  });
+  return (
+    <Frame cluster={cluster} production={production} title="opening" right="" keys={['esc back']}>
+      {opening && <Text> Reading the backup set and the runbook…</Text>}
+      <Lines lines={problem.flatMap((line) => wrap(` ✗ ${line}`, columns - 2, 3))} />
+    </Frame>
+  );
+}

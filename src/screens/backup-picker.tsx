@@ -1,0 +1,93 @@
+import { Box, Text, useInput } from 'ink';
+import SelectInput from 'ink-select-input';
+import { useState } from 'react';
+import type { DeskSnapshot, ScenarioCard } from '../engine/desk.js';
+import type { ListedSet } from '../stores/backup-set/backup-set.js';
+import { durationOf, instantOf, plural, sizeOf } from '../words.js';
+import { Frame, Lines, useSpace } from './frame.js';
+import { cut, labelled, wrap } from './text.js';
+
+interface Props {
+  desk: DeskSnapshot;
+  card: ScenarioCard;
+  onChoose: (folder: string) => void;
+  onBack: () => void;
+}
+
+/** From which backup? Its age is what will be lost. */
+export function BackupPicker({ desk, card, onChoose, onBack }: Props) {
+  const { columns, bodyRows } = useSpace();
+  const sets = desk.backups ?? [];
+  const [highlighted, setHighlighted] = useState<ListedSet | undefined>(sets[0]);
+  useInput((_input, key) => {
+    if (key.escape) onBack();
+  });
+  const about = aboutSet(highlighted ?? sets[0], columns - 2);
+  const items = sets.map((one) => ({ key: one.folder, label: cut(labelOf(one), columns - 4), value: one }));
+  return (
+    <Frame
+      cluster={desk.cluster}
+      production={desk.production}
+      title={card.title.toLowerCase()}
+      right={`${new Date().toISOString().slice(11, 19)} UTC`}
+      keys={['↑↓ choose', 'enter use it', 'esc back']}
+    >
+      <Text bold> From which backup? What is younger than it will be missing.</Text>
+      <Text> </Text>
+      {desk.backups === undefined && <Text> looking for backup sets…</Text>}
+      {desk.backups?.length === 0 && <Lines lines={noBackups(desk, columns - 2)} />}
+      <Box flexDirection="column">
+        <SelectInput
+          items={items}
+          limit={Math.max(2, bodyRows - 4 - about.length - desk.problem.length)}
+          onSelect={(item) => 'set' in item.value && onChoose(item.value.folder)}
+          onHighlight={(item) => setHighlighted(item.value)}
+        />
+      </Box>
+      <Text> </Text>
+      <Lines lines={about} />
+      <Lines lines={desk.problem.flatMap((line) => wrap(`✗ ${line}`, columns - 2, 2))} />
+    </Frame>
+  );
+}
+
+function noBackups(desk: DeskSnapshot, width: number): string[] {
+  return [
+    ' There is no backup set below the roots that the profile names (backups: [ … ]).',
+    ...wrap(
+      ` Next: leave with q, then name a folder: novamem-runbook --profile ${desk.cluster} --backup FOLDER`,
+      width,
+      1,
+    ),
+  ];
+}
+
+function labelOf(one: ListedSet): string {
+  if (!('set' in one)) return `${one.id.padEnd(22)} unusable`;
+  const age = one.set.takenAt ? `${durationOf(Date.now() - one.set.takenAt.getTime())} old` : 'age unknown';
+  return `${one.id.padEnd(22)} ${age.padEnd(16)} ${sizeOf(one.set.bytes).padStart(9)}  ${one.set.kind === 'manifest' ? 'with manifest' : 'loose files'}`;
+}
+
+function aboutSet(one: ListedSet | undefined, width: number): string[] {
+  if (!one) return [];
+  if (!('set' in one)) return labelled(' Problem', one.problem, width);
+  const { set } = one;
+  const holds = [
+    set.postgres ? `Postgres ${sizeOf(set.postgres.bytes)}` : 'NO Postgres dump',
+    set.qdrant.length + set.unnamed.length > 0
+      ? plural(set.qdrant.length + set.unnamed.length, 'Qdrant snapshot')
+      : 'NO Qdrant snapshot',
+    set.falkordb ? `FalkorDB ${set.falkordb.form}` : 'NO FalkorDB data',
+  ];
+  return [
+    ...labelled(
+      ' Taken',
+      set.takenAt ? `${instantOf(set.takenAt)}${set.cluster ? ` from ${set.cluster}` : ''}` : 'nobody knows when',
+      width,
+    ),
+    ...labelled(' Holds', holds.join(' · '), width),
+    ...(set.skewMs === undefined ? [] : labelled(' Skew', `its stores are ${durationOf(set.skewMs)} apart`, width)),
+    ...(set.unproven.length === 0 ? [] : labelled(' Unproven', set.unproven.join('; '), width)),
+    ...labelled(' Folder', set.folder, width),
+  ];
+}

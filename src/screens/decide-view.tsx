@@ -1,0 +1,79 @@
+import { Box, Text, useInput } from 'ink';
+import type { RunSnapshot, StepSnapshot } from '../engine/snapshot.js';
+import { durationOf } from '../words.js';
+import { Lines, useSpace } from './frame.js';
+import { findingLines } from './step-lines.js';
+import { cut, labelled } from './text.js';
+
+interface Props {
+  run: RunSnapshot;
+  step: StepSnapshot;
+  onRetry: () => void;
+  onUndo: () => void;
+  onSkip: () => void;
+  onAbort: () => void;
+  onLater: () => void;
+}
+
+/** A step that failed or was blocked: what happened, what is safe now, and what can be done. */
+export function DecideView({ run, step, onRetry, onUndo, onSkip, onAbort, onLater }: Props) {
+  const { columns, bodyRows } = useSpace();
+  useInput((input, key) => {
+    if (input === 'r') onRetry();
+    else if (input === 'u' && step.canUndo) onUndo();
+    else if (input === 's') onSkip();
+    else if (input === 'a') onAbort();
+    else if (key.escape || key.tab) onLater();
+  });
+  const width = columns - 2;
+  const started = step.startedAt !== undefined;
+  const took = started ? ` after ${durationOf((step.finishedAt ?? step.startedAt!) - step.startedAt!)}` : '';
+  const next = [
+    ['r', 'retry: look again, ask again, do it again'],
+    step.canUndo
+      ? [
+          'u',
+          step.safetyCopies.length > 0
+            ? 'undo: put the safety copies back'
+            : 'undo: take away what this step has made',
+        ]
+      : ['u', 'not possible: this step kept nothing to put back'],
+    ['s', `skip it: ${dependents(run, step)}`],
+    ['a', 'abort the run: nothing further is started'],
+    ['esc', 'look at the run first'],
+  ];
+  const said = run.log
+    .filter((line) => line.step === step.id)
+    .slice(-5)
+    .map((line) => cut(`  ${line.text}`, width));
+  const lines = [
+    ...labelled('Tried', step.plan?.summary ?? step.uses, width),
+    ...labelled('Saw', step.reason ?? '', width),
+    ...labelled(
+      'Now',
+      started ? (step.plan?.onAbort ?? 'unknown') : 'nothing was changed by this step: it did not begin',
+      width,
+    ),
+    ...findingLines({ ...step, findings: step.findings.filter((finding) => finding.level !== 'info') }, width),
+    ...labelled('Log', step.logFile, width),
+    ...said,
+  ];
+  return (
+    <>
+      <Text bold wrap="truncate">
+        {' '}
+        <Text color="red">✗</Text> {cut(`${step.id} ${started ? `stopped${took}` : 'cannot begin'}`, columns - 4)}
+      </Text>
+      <Box flexDirection="column" marginLeft={1} height={Math.max(1, bodyRows - next.length - 3)} overflow="hidden">
+        <Lines lines={lines} />
+      </Box>
+      <Text bold> Next</Text>
+      <Lines lines={next.map(([key, what]) => cut(`   ${key!.padEnd(4)} ${what}`, columns))} />
+    </>
+  );
+}
+
+function dependents(run: RunSnapshot, step: StepSnapshot): string {
+  const after = run.steps.filter((one) => one.needs.includes(step.id)).map((one) => one.id);
+  return after.length > 0 ? `${after.join(', ')} will not run` : 'nothing else needs it';
+}

@@ -1,0 +1,62 @@
+import { Box, Text, useWindowSize } from 'ink';
+import type { ReactNode } from 'react';
+import { cut } from './text.js';
+
+/** The size of the window in cells, and how many rows a frame leaves for its body. */
+export function useSpace(): { columns: number; rows: number; bodyRows: number } {
+  const { columns, rows } = useWindowSize();
+  return { columns, rows, bodyRows: Math.max(3, rows - FRAME_ROWS) };
+}
+
+const FRAME_ROWS = 4;
+
+interface FrameProps {
+  cluster: string;
+  production: boolean;
+  /** What this screen is about: `outage`, `whole cluster lost`. */
+  title: string;
+  /** The clock, or whatever belongs at the right end. */
+  right: string;
+  /** What a key does now: `enter open`. */
+  keys: string[];
+  children: ReactNode;
+}
+
+/** Header, body and footer: the header never scrolls away, the footer names the keys that work now. */
+export function Frame({ cluster, production, title, right, keys, children }: FrameProps) {
+  const { columns, bodyRows } = useSpace();
+  const name = ` ${cluster}`;
+  const banner = production ? '  PRODUCTION' : '';
+  const rest = Math.max(0, columns - name.length - banner.length - right.length - 2);
+  const rule = '─'.repeat(columns);
+  return (
+    <Box flexDirection="column" height={bodyRows + FRAME_ROWS} width={columns} overflow="hidden">
+      <Text wrap="truncate">
+        <Text bold>{name}</Text>
+        <Text bold color="red">
+          {banner}
+        </Text>
+        {cut(` · ${title}`, rest).padEnd(rest)} {right}
+      </Text>
+      <Text dimColor>{rule}</Text>
+      <Box flexDirection="column" height={bodyRows} flexShrink={0} overflow="hidden">
+        {children}
+      </Box>
+      <Text dimColor>{rule}</Text>
+      <Text wrap="truncate"> {cut(keys.join('  '), columns - 2)}</Text>
+    </Box>
+  );
+}
+
+/** Lines as they are, one row each. */
+export function Lines({ lines, dim = false }: { lines: readonly string[]; dim?: boolean }) {
+  return lines.map((line, index) => (
+    // Without a fixed height, rows that find no room are drawn over each other instead of being cut off.
+    // biome-ignore lint/suspicious/noArrayIndexKey: rows have no identity but their place
+    <Box key={index} height={1} flexShrink={0}>
+      <Text dimColor={dim} wrap="truncate">
+        {line === '' ? ' ' : line}
+      </Text>
+    </Box>
+  ));
+}

@@ -1,0 +1,25 @@
+import { useInput } from 'ink';
+import { Lines, useSpace } from './frame.js';
+
+const HELP = [
+  'Every step is looked at, explained, asked for where it destroys, done, proved',
+  'against the backup, and recorded. Nothing destructive happens on a single key:',
+  "it asks for the cluster's name in full.",
+  '',
+  '↑ ↓        choose            enter   open, use, begin',
+  'tab        next step         esc     back; never starts or stops anything',
+  'l          the log alone     n       write a note into the journal',
+  'r s u a    after a failure:  retry · skip · undo · abort the run',
+  'Ctrl-C     asks what you want; it signals nothing by itself',
+  'q          quit (asks while something runs)',
+  '',
+  '✔ done  ◐ runs  ◑ proves  ? asks you  ✗ failed  - skipped  · waits',
+  '',
+  'Every line of output is in the run folder, whatever the screen shows.',
+];
+
+export function HelpView({ onClose }: { onClose: () => void }) {
+  const { bodyRows } = useSpace();
+  useInput(() => onClose());
+  return <Lines lines={HELP.slice(0, bodyRows).map((line) => ` ${line}`)} />;
+}

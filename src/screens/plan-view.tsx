@@ -1,0 +1,89 @@
+import { Box, Text, useInput } from 'ink';
+import { useState } from 'react';
+import type { RunSnapshot } from '../engine/snapshot.js';
+import { durationOf, plural } from '../words.js';
+import { Frame, Lines, useSpace } from './frame.js';
+import { FINDING_MARKS } from './marks.js';
+import { planLines } from './step-lines.js';
+import { cut, windowAround } from './text.js';
+
+interface Props {
+  run: RunSnapshot;
+  onBegin: () => void;
+  onBack: () => void;
+  onHelp: () => void;
+}
+
+/** What will be done, step by step, with everything that was found: nothing has been touched yet. */
+export function PlanView({ run, onBegin, onBack, onHelp }: Props) {
+  const { columns, bodyRows } = useSpace();
+  const [selected, setSelected] = useState(0);
+  const [scrolled, setScrolled] = useState(0);
+  const looking = run.phase === 'preflight';
+  useInput((input, key) => {
+    if (key.upArrow || key.downArrow) {
+      setSelected((at) => Math.max(0, Math.min(run.steps.length - 1, at + (key.upArrow ? -1 : 1))));
+      setScrolled(0);
+    } else if (key.pageDown || input === ' ') setScrolled((at) => at + 5);
+    else if (key.pageUp) setScrolled((at) => Math.max(0, at - 5));
+    else if (key.return && !looking) onBegin();
+    else if (key.escape) onBack();
+    else if (input === '?') onHelp();
+  });
+  const step = run.steps[selected]!;
+  const listRows = Math.min(run.steps.length, Math.max(3, bodyRows - 3 - 7));
+  const { from, to } = windowAround(selected, run.steps.length, listRows);
+  const detail = planLines(step, columns - 3);
+  const detailRows = Math.max(1, bodyRows - listRows - 3);
+  const at = Math.min(scrolled, Math.max(0, detail.length - detailRows));
+  const blocked = run.steps.filter((one) => one.findings.some((finding) => finding.level === 'blocking')).length;
+  const age = run.backup?.takenAt ? `, ${durationOf(Date.now() - run.backup.takenAt.getTime())} old` : '';
+  return (
+    <Frame
+      cluster={run.cluster}
+      production={run.production}
+      title={`${run.title.toLowerCase()} · the plan`}
+      right={run.backup ? cut(`backup ${run.backup.id}${age}`, 46) : ''}
+      keys={[
+        looking ? 'looking…' : 'enter begin (destructive steps ask first)',
+        '↑↓ step',
+        'space more',
+        'esc back',
+        '? help',
+      ]}
+    >
+      <Text bold wrap="truncate">
+        {' '}
+        {headline(looking, blocked, run)}
+      </Text>
+      {run.steps.slice(from, to).map((one, index) => {
+        const worst =
+          one.findings.find((finding) => finding.level === 'blocking') ??
+          one.findings.find((finding) => finding.level === 'warning');
+        const mark = worst ? FINDING_MARKS[worst.level] : undefined;
+        return (
+          <Text key={one.id} wrap="truncate" inverse={from + index === selected}>
+            {' '}
+            {String(from + index + 1).padStart(2)}{' '}
+            {mark ? <Text {...('color' in mark ? { color: mark.color } : {})}>{mark.symbol}</Text> : ' '}{' '}
+            {cut(one.plan?.summary ?? one.id, columns - 10)}
+          </Text>
+        );
+      })}
+      <Text dimColor>{'─'.repeat(columns)}</Text>
+      <Box flexDirection="column" marginLeft={1} height={detailRows} overflow="hidden">
+        <Lines lines={detail.slice(at, at + detailRows)} />
+      </Box>
+      <Text dimColor wrap="truncate">
+        {' '}
+        {detail.length > at + detailRows ? `${detail.length - at - detailRows} more lines: space` : ' '}
+      </Text>
+    </Frame>
+  );
+}
+
+function headline(looking: boolean, blocked: number, run: RunSnapshot): string {
+  if (looking) return 'Looking at every step; nothing is touched…';
+  if (blocked > 0) return `${plural(blocked, 'step')} would be blocked (✗). Nothing has been touched yet.`;
+  return `${plural(run.steps.length, 'step')}, roughly ${durationOf(run.estimateMs)}. Nothing has been touched yet.`;
+}

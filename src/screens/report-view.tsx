@@ -1,0 +1,80 @@
+import { Text, useInput } from 'ink';
+import { useState } from 'react';
+import type { RunSnapshot } from '../engine/snapshot.js';
+import { evidenceRows, evidenceTable } from '../reports/evidence.js';
+import { countOf, durationOf } from '../words.js';
+import { Lines, useSpace } from './frame.js';
+import { MARKS } from './marks.js';
+import { cut } from './text.js';
+
+const OUTCOMES = {
+  recovered: { symbol: '✔', color: 'green' },
+  'recovered-with-exceptions': { symbol: '!', color: 'yellow' },
+  failed: { symbol: '✗', color: 'red' },
+  aborted: { symbol: '✗', color: 'yellow' },
+} as const;
+
+/** How it ended, the evidence, and where the record is. */
+export function ReportView({ run, onQuit }: { run: RunSnapshot; onQuit: () => void }) {
+  const { columns, bodyRows } = useSpace();
+  const [scrolled, setScrolled] = useState(0);
+  const lines = reportLines(run, columns - 2);
+  const room = bodyRows - 2;
+  const last = Math.max(0, lines.length - room);
+  useInput((input, key) => {
+    if (input === 'q' || key.return) onQuit();
+    else if (key.downArrow) setScrolled((at) => Math.min(last, at + 1));
+    else if (key.pageDown || input === ' ') setScrolled((at) => Math.min(last, at + room));
+    else if (key.upArrow) setScrolled((at) => Math.max(0, at - 1));
+    else if (key.pageUp) setScrolled((at) => Math.max(0, at - room));
+  });
+  const { symbol, color } = OUTCOMES[run.outcome ?? 'failed'];
+  const at = Math.min(scrolled, last);
+  return (
+    <>
+      <Text bold wrap="truncate">
+        {' '}
+        <Text color={color}>{symbol}</Text> {cut(headlineOf(run), columns - 4)}
+      </Text>
+      <Lines lines={lines.slice(at, at + room).map((line) => ` ${line}`)} />
+      <Text dimColor> {at < last ? `${last - at} more lines: ↓ or space` : ' '}</Text>
+    </>
+  );
+}
+
+function headlineOf(run: RunSnapshot): string {
+  const words = {
+    recovered: run.backup ? 'Recovered' : 'Complete',
+    'recovered-with-exceptions': 'Recovered with exceptions',
+    failed: 'FAILED',
+    aborted: 'Aborted',
+  };
+  const skipped = run.steps.filter((step) => step.state === 'skipped').length;
+  return [
+    `${words[run.outcome ?? 'failed']} in ${durationOf((run.finishedAt ?? Date.now()) - run.startedAt)}`,
+    run.rpoMs === null ? '' : `RPO ${durationOf(run.rpoMs)}`,
+    skipped > 0 ? `${skipped} skipped` : '',
+  ]
+    .filter((part) => part !== '')
+    .join(' · ');
+}
+
+function reportLines(run: RunSnapshot, width: number): string[] {
+  const checks = run.steps.flatMap((step) => step.checks);
+  const failed = checks.filter((check) => !check.ok).length;
+  return [
+    ...run.steps.map((step) => {
+      const took =
+        step.startedAt === undefined ? '' : durationOf((step.finishedAt ?? step.startedAt) - step.startedAt);
+      return cut(
+        `${MARKS[step.state].symbol} ${step.id.padEnd(20)} ${MARKS[step.state].word.padEnd(9)} ${took.padStart(12)}  ${step.reason ?? ''}`,
+        width,
+      );
+    }),
+    '',
+    `Evidence: ${countOf(checks.length)} comparisons, ${failed === 0 ? 'all equal' : `${failed} DIFFER`}`,
+    ...evidenceTable(evidenceRows(checks), Math.min(100, width)),
+    '',
+    ...[`Report   ${run.folder}/report.html`, `Journal  ${run.folder}/journal.jsonl`].map((line) => cut(line, width)),
+  ];
+}

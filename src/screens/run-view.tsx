@@ -1,0 +1,53 @@
+import { Box, Text } from 'ink';
+import type { RunSnapshot } from '../engine/snapshot.js';
+import { logTimeOf } from '../words.js';
+import { Lines, useSpace } from './frame.js';
+import { progressLines } from './step-lines.js';
+import { StepList } from './step-list.js';
+import { cut } from './text.js';
+
+/** Steps on the left, the chosen one on the right, the newest log lines below. */
+export function RunView({
+  run,
+  selected,
+  showLog,
+  now,
+}: {
+  run: RunSnapshot;
+  selected: number;
+  showLog: boolean;
+  now: number;
+}) {
+  const { columns, bodyRows } = useSpace();
+  const step = run.steps[selected]!;
+  if (showLog) return <Log run={run} rows={bodyRows} columns={columns} />;
+  const logRows = Math.max(2, Math.min(8, bodyRows - run.steps.length - 2));
+  const upper = bodyRows - logRows - 1;
+  const listWidth = Math.min(40, Math.floor(columns * 0.42));
+  const detailWidth = columns - listWidth - 3;
+  return (
+    <>
+      <Box height={upper} overflow="hidden">
+        <Box flexDirection="column" width={listWidth}>
+          <StepList steps={run.steps} selected={selected} width={listWidth} height={upper} now={now} />
+        </Box>
+        <Box flexDirection="column" width={detailWidth} marginLeft={1}>
+          <Lines lines={progressLines(step, detailWidth - 1, now).slice(0, upper)} />
+        </Box>
+      </Box>
+      <Text dimColor>{'─'.repeat(columns)}</Text>
+      <Log run={run} rows={logRows} columns={columns} />
+    </>
+  );
+}
+
+function Log({ run, rows, columns }: { run: RunSnapshot; rows: number; columns: number }) {
+  const lines = run.log
+    .slice(-rows)
+    .map((line) => cut(` ${logTimeOf(new Date(line.at))} ${line.step.padEnd(17)} ${line.text}`, columns));
+  return (
+    <Box flexDirection="column" height={rows} overflow="hidden">
+      <Lines lines={lines} />
+    </Box>
+  );
+}

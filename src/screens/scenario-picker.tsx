@@ -1,0 +1,77 @@
+import { Box, Text, useInput } from 'ink';
+import SelectInput from 'ink-select-input';
+import { useState } from 'react';
+import { SERVICES } from '../config/profile.js';
+import type { DeskSnapshot, ScenarioCard } from '../engine/desk.js';
+import { durationOf } from '../words.js';
+import { Frame, Lines, useSpace } from './frame.js';
+import { cut, wrap } from './text.js';
+
+interface Props {
+  desk: DeskSnapshot;
+  onChoose: (card: ScenarioCard) => void;
+  onHelp: () => void;
+  onQuit: () => void;
+}
+
+/** What happened? The stores' live state above, what a scenario is for below. */
+export function ScenarioPicker({ desk, onChoose, onHelp, onQuit }: Props) {
+  const { columns, bodyRows } = useSpace();
+  const [highlighted, setHighlighted] = useState(desk.scenarios[0]);
+  useInput((input) => {
+    if (input === 'q') onQuit();
+    if (input === '?') onHelp();
+  });
+  const items = desk.scenarios.map((card) => ({
+    key: card.scenario,
+    label: labelOf(card, columns - 4),
+    value: card,
+  }));
+  const about = highlighted
+    ? [
+        ...wrap(`When   ${highlighted.when}`, columns - 2, 7),
+        ...wrap(`Then   ${highlighted.outcome}`, columns - 2, 7),
+      ].map((line) => ` ${line}`)
+    : [];
+  const room = Math.max(2, bodyRows - SERVICES.length - 4 - about.length);
+  return (
+    <Frame
+      cluster={desk.cluster}
+      production={desk.production}
+      title={desk.mode === 'live' ? 'outage' : 'training: a throw-away cluster'}
+      right={`${new Date().toISOString().slice(11, 19)} UTC`}
+      keys={['↑↓ choose', 'enter open', '? help', 'q quit']}
+    >
+      {SERVICES.map((service) => {
+        const state = desk.services[service];
+        const [symbol, color] = state === undefined ? ['◌', 'cyan'] : state.answers ? ['●', 'green'] : ['✗', 'red'];
+        const said = state === undefined ? 'asking…' : state.answers ? state.seen : `no answer: ${state.seen}`;
+        return (
+          <Text key={service} wrap="truncate">
+            {' '}
+            <Text color={color}>{symbol}</Text> {service.padEnd(9)} {cut(said, columns - 14)}
+          </Text>
+        );
+      })}
+      <Text> </Text>
+      <Text bold> What happened?</Text>
+      <Box flexDirection="column">
+        <SelectInput
+          items={items}
+          limit={room}
+          onSelect={(item) => onChoose(item.value)}
+          onHighlight={(item) => setHighlighted(item.value)}
+        />
+      </Box>
+      <Text> </Text>
+      <Lines lines={about} />
+    </Frame>
+  );
+}
+
+function labelOf(card: ScenarioCard, width: number): string {
+  const last = card.last
+    ? `done ${durationOf(Date.now() - card.last.at.getTime())} ago in ${durationOf(card.last.tookMs)}`
+    : 'never done here';
+  return cut(`${card.title.padEnd(26)} ${last}`, width);
+}

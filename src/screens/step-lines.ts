@@ -1,0 +1,80 @@
+import type { StepSnapshot } from '../engine/snapshot.js';
+import { evidenceRows } from '../reports/evidence.js';
+import { quantityOf } from '../reports/plain.js';
+import { durationOf, sizeOf } from '../words.js';
+import { FINDING_MARKS, MARKS } from './marks.js';
+import { bar, labelled, wrap } from './text.js';
+
+/** What a step would do and what was found, as lines: for the plan and beside the question. */
+export function planLines(step: StepSnapshot, width: number): string[] {
+  const { plan } = step;
+  const label = (name: string, text: string) => labelled(name, text, width);
+  return [
+    ...label('Why', step.why),
+    ...(plan?.commands ?? []).flatMap((command, index) => label(index === 0 ? 'Will run' : '', command)),
+    ...(plan?.destroys ?? []).flatMap((what) => label('Destroys', what)),
+    ...(plan && plan.destroys.length === 0 && step.effect === 'destroy'
+      ? label('Destroys', 'nothing: nothing is there')
+      : []),
+    ...(plan && step.effect === 'destroy'
+      ? [...label('Way back', plan.wayBack), ...label('No return', plan.pointOfNoReturn)]
+      : []),
+    ...(plan ? label('On abort', plan.onAbort) : []),
+    ...(plan?.estimateMs === undefined ? [] : label('Takes', `roughly ${durationOf(plan.estimateMs)}`)),
+    ...findingLines(step, width),
+  ];
+}
+
+export function findingLines(step: StepSnapshot, width: number): string[] {
+  return step.findings.flatMap((finding) => {
+    const { symbol, word } = FINDING_MARKS[finding.level];
+    return [
+      ...wrap(`${symbol} ${word === '' ? '' : `${word}: `}${finding.message}`, width, 2),
+      ...(finding.next ? wrap(`  next: ${finding.next}`, width, 8) : []),
+    ];
+  });
+}
+
+/** How far a running step is, what it proved, or why it failed. */
+export function progressLines(step: StepSnapshot, width: number, now: number): string[] {
+  const took = step.startedAt === undefined ? 0 : (step.finishedAt ?? now) - step.startedAt;
+  const lines = [
+    ...wrap(step.plan?.summary ?? step.uses, width),
+    `${MARKS[step.state].word}${took > 0 ? ` · ${durationOf(took)}` : ''}`,
+  ];
+  const { progress } = step;
+  if (progress && (step.state === 'running' || step.state === 'undoing')) {
+    const share = progress.total ? progress.done / progress.total : undefined;
+    const rate = took > 1_000 ? progress.done / (took / 1000) : 0;
+    const barWidth = Math.max(8, Math.min(24, width - 18));
+    if (share !== undefined)
+      lines.push(
+        `${bar(share, barWidth)} ${String(Math.floor(share * 100)).padStart(3)} %${progress.unit === 'bytes' && rate > 0 ? `  ${sizeOf(rate)}/s` : ''}`,
+      );
+    lines.push(
+      ...wrap(
+        `${quantityOf(progress.done, progress.unit)}${progress.total === undefined ? '' : ` of ${quantityOf(progress.total, progress.unit)}`}`,
+        width,
+      ),
+    );
+    if (share !== undefined && share > 0.02 && share < 1 && rate > 0)
+      lines.push(`left  about ${durationOf((took / share) * (1 - share))}`);
+    lines.push(...wrap(progress.text, width));
+  }
+  if (step.reason) lines.push(...wrap(`✗ ${step.reason}`, width, 2));
+  for (const copy of step.safetyCopies) lines.push(...wrap(`safety copy of ${copy.of}: ${copy.at}`, width, 2));
+  for (const row of evidenceRows(step.checks))
+    lines.push(
+      ...wrap(
+        `${row.failed === 0 ? '✔' : '✗'} ${row.store} ${row.what}: ${row.actual}${row.failed === 0 ? '' : `, expected ${row.expected}`}`,
+        width,
+        2,
+      ),
+    );
+  if (step.state === 'waiting')
+    lines.push(
+      ...(step.needs.length > 0 ? wrap(`needs ${step.needs.join(', ')}`, width, 2) : []),
+      ...wrap(step.why, width),
+    );
+  return lines;
+}

@@ -1,0 +1,42 @@
+import { Text } from 'ink';
+import type { StepSnapshot } from '../engine/snapshot.js';
+import { durationOf } from '../words.js';
+import { MARKS } from './marks.js';
+import { cut, windowAround } from './text.js';
+
+/** The steps of a run, a row each: symbol, name, and how far or how long. */
+export function StepList({
+  steps,
+  selected,
+  width,
+  height,
+  now,
+}: {
+  steps: readonly StepSnapshot[];
+  selected: number;
+  width: number;
+  height: number;
+  now: number;
+}) {
+  const { from, to } = windowAround(selected, steps.length, height);
+  return steps.slice(from, to).map((step, index) => {
+    const mark = MARKS[step.state];
+    const right = rightOf(step, now);
+    const name = cut(step.id, width - right.length - 6);
+    return (
+      <Text key={step.id} wrap="truncate" inverse={from + index === selected}>
+        {' '}
+        <Text {...(mark.color ? { color: mark.color } : {})}>{mark.symbol}</Text>{' '}
+        {name.padEnd(width - right.length - 6)} {right}{' '}
+      </Text>
+    );
+  });
+}
+
+function rightOf(step: StepSnapshot, now: number): string {
+  const { progress, state } = step;
+  if (state === 'running' && progress?.total) return `${Math.floor((progress.done / progress.total) * 100)} %`;
+  if (state === 'succeeded' || state === 'failed' || state === 'deciding')
+    return durationOf((step.finishedAt ?? now) - (step.startedAt ?? step.finishedAt ?? now));
+  return MARKS[state].word;
+}

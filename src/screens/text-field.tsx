@@ -1,0 +1,48 @@
+import { Text, useInput, usePaste } from 'ink';
+import { useRef, useState } from 'react';
+
+const LONGEST = 200;
+
+/** One line of text: typed or pasted, sent with enter. Control characters are left out, and a pasted line end sends nothing. */
+export function TextField({
+  label,
+  onSubmit,
+  onCancel,
+}: {
+  label: string;
+  onSubmit: (text: string) => void;
+  onCancel: () => void;
+}) {
+  const [text, setText] = useState('');
+  // Keys can come faster than renders: what was typed so far is kept beside the state.
+  const typed = useRef('');
+  const set = (next: string) => {
+    typed.current = next.replace(/\p{C}/gu, '').slice(0, LONGEST);
+    setText(typed.current);
+  };
+  const submit = () => {
+    const whole = typed.current;
+    set('');
+    onSubmit(whole);
+  };
+  usePaste((pasted) => set(typed.current + pasted));
+  useInput((input, key) => {
+    if (key.return) submit();
+    else if (key.escape) onCancel();
+    else if (key.backspace || key.delete) set(typed.current.slice(0, -1));
+    else if (key.ctrl && input === 'u') set('');
+    else if (!key.ctrl && !key.meta && input) {
+      // Over a slow line several keys arrive as one piece, with the enter in it.
+      const [first = '', ...rest] = input.split(/\r\n|\r|\n/);
+      set(typed.current + first);
+      if (rest.length > 0) submit();
+    }
+  });
+  return (
+    <Text wrap="truncate">
+      {label}
+      <Text bold>{text}</Text>
+      <Text inverse> </Text>
+    </Text>
+  );
+}
