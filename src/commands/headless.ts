@@ -14,6 +14,7 @@ export const EXIT_OF: Record<RunOutcome, number> = {
   failed: EXIT.stepFailed,
   'recovered-with-exceptions': EXIT.exceptions,
   aborted: EXIT.aborted,
+  simulated: EXIT.recovered,
 };
 
 /**

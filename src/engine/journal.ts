@@ -12,7 +12,8 @@ export type Mode = 'live' | 'dry-run' | 'drill' | 'train';
 /** How a step ended. Skipped is not done, simulated is not succeeded, unknown is not failed. */
 export type StepOutcome = 'succeeded' | 'failed' | 'skipped' | 'simulated' | 'unknown' | 'undone';
 
-export type RunOutcome = 'recovered' | 'failed' | 'recovered-with-exceptions' | 'aborted';
+/** How a run ended. A dry run is `simulated`: it recovered nothing. */
+export type RunOutcome = 'recovered' | 'failed' | 'recovered-with-exceptions' | 'aborted' | 'simulated';
 
 /** What happened, without the fields that every line has. Times are milliseconds. */
 export type Happening =

@@ -418,12 +418,11 @@ export class Run {
 
   #outcomeNow(): RunOutcome {
     const states = this.#steps.map((step) => step.snapshot.state);
+    if (this.#settings.mode === 'dry-run') return 'simulated';
     if (this.#undoFailed) return 'failed';
     if (this.#abort.signal.aborted) return 'aborted';
     if (states.some((state) => state === 'failed' || state === 'unknown')) return 'failed';
-    return states.every((state) => state === 'succeeded' || state === 'simulated')
-      ? 'recovered'
-      : 'recovered-with-exceptions';
+    return states.every((state) => state === 'succeeded') ? 'recovered' : 'recovered-with-exceptions';
   }
 
   #rpo(): number | null {

@@ -1,4 +1,4 @@
-import type { Effect, Finding, StepPlan } from '../steps/step.js';
+import type { Effect, Finding, ProgressUnit, StepPlan } from '../steps/step.js';
 import type { Check } from '../stores/check.js';
 import type { Mode, RunOutcome, StepOutcome } from './journal.js';
 
@@ -27,7 +27,7 @@ export interface StepSnapshot {
   findings: Finding[];
   checks: Check[];
   safetyCopies: { of: string; at: string; verified: string }[];
-  progress?: { done: number; total?: number; unit: 'bytes' | 'rows' | 'items'; text: string };
+  progress?: { done: number; total?: number; unit: ProgressUnit; text: string };
   /** Milliseconds since 1970. */
   startedAt?: number;
   finishedAt?: number;

@@ -9,6 +9,7 @@ const OUTCOME_WORDS: Record<string, string> = {
   failed: 'FAILED',
   'recovered-with-exceptions': 'recovered with exceptions',
   aborted: 'aborted by the operator',
+  simulated: 'simulated: nothing was touched',
   unfinished: 'UNFINISHED: the run ended without a word',
 };
 

@@ -7,6 +7,7 @@ import type { RunReport } from './run-report.js';
 /** A quantity with its unit: `1.2 GiB`, `5,000 rows`, `12`. */
 export function quantityOf(value: number, unit: string): string {
   if (unit === 'bytes') return sizeOf(value);
+  if (unit === 'seconds') return durationOf(value * 1000);
   return unit === 'rows' ? `${countOf(value)} rows` : countOf(value);
 }
 

@@ -63,9 +63,9 @@ function noBackups(desk: DeskSnapshot, width: number): string[] {
 }
 
 function labelOf(one: ListedSet): string {
-  if (!('set' in one)) return `${one.id.padEnd(22)} unusable`;
+  if (!('set' in one)) return `${one.id.padEnd(18)} unusable`;
   const age = one.set.takenAt ? `${durationOf(Date.now() - one.set.takenAt.getTime())} old` : 'age unknown';
-  return `${one.id.padEnd(22)} ${age.padEnd(16)} ${sizeOf(one.set.bytes).padStart(9)}  ${one.set.kind === 'manifest' ? 'with manifest' : 'loose files'}`;
+  return `${one.id.padEnd(18)} ${age.padEnd(15)} ${sizeOf(one.set.bytes).padStart(8)}  ${one.set.kind}`;
 }
 
 function aboutSet(one: ListedSet | undefined, width: number): string[] {

@@ -2,6 +2,8 @@ import { render } from 'ink';
 import type { Desk } from '../engine/desk.js';
 import { App } from './app.js';
 
+const ERASE_SCREEN = '\u001b[2J\u001b[H';
+
 /** Shows the app on the alternate screen until it is left; the ordinary screen is then as it was. */
 export async function openScreens(desk: Desk, scenario: string | undefined): Promise<void> {
   const first = desk.getSnapshot().scenarios.find((card) => card.scenario === scenario);
@@ -16,11 +18,19 @@ export async function openScreens(desk: Desk, scenario: string | undefined): Pro
   const leave = () => app.unmount();
   const signals = ['SIGTERM', 'SIGHUP', 'SIGINT'] as const;
   for (const signal of signals) process.once(signal, leave);
+  // A terminal moves and wraps what it shows when it is resized, so what was drawn is no longer where Ink believes it to be:
+  // before Ink draws for the new size, the screen is emptied and Ink forgets the old frame.
+  const wipe = () => {
+    app.clear();
+    process.stdout.write(ERASE_SCREEN);
+  };
+  process.stdout.prependListener('resize', wipe);
   desk.look();
   try {
     await app.waitUntilExit();
   } finally {
     for (const signal of signals) process.off(signal, leave);
+    process.stdout.off('resize', wipe);
     desk.stopLooking();
   }
 }

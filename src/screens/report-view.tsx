@@ -12,6 +12,7 @@ const OUTCOMES = {
   'recovered-with-exceptions': { symbol: '!', color: 'yellow' },
   failed: { symbol: '✗', color: 'red' },
   aborted: { symbol: '✗', color: 'yellow' },
+  simulated: { symbol: '~', color: 'cyan' },
 } as const;
 
 /** How it ended, the evidence, and where the record is. */
@@ -48,6 +49,7 @@ function headlineOf(run: RunSnapshot): string {
     'recovered-with-exceptions': 'Recovered with exceptions',
     failed: 'FAILED',
     aborted: 'Aborted',
+    simulated: 'Simulated',
   };
   const skipped = run.steps.filter((step) => step.state === 'skipped').length;
   return [

@@ -57,7 +57,7 @@ export function progressLines(step: StepSnapshot, width: number, now: number): s
         width,
       ),
     );
-    if (share !== undefined && share > 0.02 && share < 1 && rate > 0)
+    if (share !== undefined && share > 0.02 && share < 1 && rate > 0 && progress.unit !== 'seconds')
       lines.push(`left  about ${durationOf((took / share) * (1 - share))}`);
     lines.push(...wrap(progress.text, width));
   }

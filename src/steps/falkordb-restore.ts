@@ -2,7 +2,6 @@ import { stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
 import { copyTo, exists, giveTo, makeFolder, moveAside, sha256Of, writeText } from '../hosts/files.js';
-import { waitFor } from '../hosts/waiting.js';
 import { type BackupFile, type BackupSet, bytesOf } from '../stores/backup-set/backup-set.js';
 import { type Check, equal } from '../stores/check.js';
 import type { Cluster } from '../stores/cluster.js';
@@ -22,8 +21,9 @@ import {
   placementRefusal,
 } from '../stores/falkordb/persistence.js';
 import { countOf, plural, sizeOf } from '../words.js';
+import { makeDataFolder, settingsOfServer, shutDown } from './falkordb-server.js';
 import { startService } from './service.js';
-import type { Finding, Probe, StepContext, StepKind } from './step.js';
+import type { Finding, Probe, StepKind } from './step.js';
 import { type Emitter, stepEvents } from './step-events.js';
 
 const params = z.strictObject({
@@ -77,6 +77,8 @@ export const falkordbRestore: StepKind<Params, Facts> = {
     const files = settings ? among.find((one) => placementRefusal(one.form, settings) === '') : among[0];
     const bytes = files?.files.reduce((sum, one) => sum + one.bytes, 0) ?? 0;
     const placement = settings && files ? await placementOf(files, settings) : undefined;
+    const aside: string[] = [];
+    for (const path of placement?.aside ?? []) if (await exists(path)) aside.push(path);
     const now = settings ? await inventoryFalkordb(cluster.falkordb).catch(() => undefined) : undefined;
     const nodes = Object.values(now?.graphs ?? {}).flatMap((graph) =>
       Object.values(graph.nodes).map((one) => one.count),
@@ -85,12 +87,12 @@ export const falkordbRestore: StepKind<Params, Facts> = {
       Object.values(graph.relationships).map((one) => one.count),
     );
     const sum = (counts: number[]) => counts.reduce((a, b) => a + b, 0);
-    const dir = settings?.dir ?? '(the folder that the server names once it is started)';
+    const dir = settings?.dir || '(the folder that the server names once it is started)';
     return {
       summary: `Restore FalkorDB from ${files?.form ?? 'nothing'} (${sizeOf(bytes)}) into ${dir}`,
       commands: [
         `redis-cli -u ${cluster.falkordb.address} SHUTDOWN NOSAVE`,
-        ...(placement?.aside ?? []).map((path) => `mv ${path} ${join(dir, asideName(ctx.runId))}/`),
+        ...aside.map((path) => `mv ${path} ${join(dir, asideName(ctx.runId))}/`),
         ...(placement?.copies ?? []).map(({ from, to }) => `cp ${from} ${to}`),
         ...(placement?.texts ?? []).map(
           ({ to, text }) => `printf '${text.trimEnd().replaceAll('\n', '\\n')}\\n' > ${to}`,
@@ -141,7 +143,7 @@ export const falkordbRestore: StepKind<Params, Facts> = {
     } else {
       findings.push({
         level: 'info',
-        message: `FalkorDB keeps its files in ${settings.dir}, appendonly ${settings.appendonly ? 'yes' : 'no'}`,
+        message: `FalkorDB keeps its files in ${settings.dir || '(a folder that is gone)'}, appendonly ${settings.appendonly ? 'yes' : 'no'}`,
       });
       findings.push(...(await serverFindings(cluster, settings, among)));
     }
@@ -167,15 +169,10 @@ export const falkordbRestore: StepKind<Params, Facts> = {
     stepEvents<Facts>(async (emit) => {
       const { cluster } = ctx;
       const patience = p.patienceSeconds * 1000;
-      await prepareDataFolder(cluster, ctx, emit);
-      await startService('falkordb', ctx, emit, patience, signal);
-      const settings = await persistenceOf(cluster.falkordb);
+      const settings = await settingsOfServer(ctx, emit, patience, signal);
       if ((await moduleVersion(cluster.falkordb)) === '')
         throw new Error('the server runs without the graph module: it could not load a graph. Nothing was changed');
-      if (!(await exists(settings.dir)))
-        throw new Error(
-          `the folder ${settings.dir}, which the server names, is not on this machine. Nothing was changed`,
-        );
+      await makeDataFolder(settings.dir, ctx, emit);
       const files = chooseFor(settings, candidates(p, ctx.backup));
       await proveFiles(files, emit, signal);
       signal.throwIfAborted();
@@ -186,8 +183,8 @@ export const falkordbRestore: StepKind<Params, Facts> = {
       await shutDown(ctx, emit, patience, signal);
       for (const from of placement.aside) {
         if (!(await exists(from))) continue;
-        const to = join(settings.dir, asideName(ctx.runId), basename(from));
-        await moveAside(ctx.gateway, from, await freeName(to));
+        const to = await freeName(join(settings.dir, asideName(ctx.runId), basename(from)));
+        await moveAside(ctx.gateway, from, to);
         facts.aside.push({ from, to });
         emit.facts(facts);
         emit.safetyCopy(basename(from), to, 'renamed, nothing in it was changed');
@@ -285,12 +282,19 @@ async function freeName(path: string): Promise<string> {
 
 async function serverFindings(cluster: Cluster, settings: PersistenceSettings, among: Files[]): Promise<Finding[]> {
   const findings: Finding[] = [];
-  if (!(await exists(settings.dir))) {
-    findings.push({
-      level: 'blocking',
-      message: `the folder ${settings.dir}, which the server names, is not on this machine`,
-      next: 'run this program where that folder is',
-    });
+  if (settings.dir === '' || !(await exists(settings.dir))) {
+    findings.push(
+      settings.dir === '' || (await exists(dirname(settings.dir)))
+        ? {
+            level: 'warning',
+            message: `the folder ${settings.dir || 'of the running server'} is gone; it is made again`,
+          }
+        : {
+            level: 'blocking',
+            message: `the folder ${settings.dir}, which the server names, is not on this machine`,
+            next: 'run this program where that folder is',
+          },
+    );
   }
   if ((await moduleVersion(cluster.falkordb)) === '') {
     findings.push({
@@ -335,53 +339,4 @@ async function proveFiles(files: Files, emit: Emitter<Facts>, signal: AbortSigna
   emit.output(
     `${files.path}: ${plural(files.files.length, 'file')}, ${sizeOf(files.files.reduce((sum, one) => sum + one.bytes, 0))}`,
   );
-}
-
-/** A data folder that is gone with the disk is made again, or the server could not even start to say what it is. */
-async function prepareDataFolder(cluster: Cluster, ctx: StepContext, emit: Emitter<Facts>): Promise<void> {
-  const folder = cluster.profile.falkordb.dataDir;
-  if (folder === undefined || (await exists(folder))) return;
-  if (!(await exists(dirname(folder))))
-    throw new Error(`neither ${folder} (falkordb.dataDir) nor the folder above it exists on this machine`);
-  await makeFolder(ctx.gateway, folder);
-  await giveTo(ctx.gateway, folder, await stat(dirname(folder)));
-  emit.output(`${folder} was gone: made again`);
-}
-
-const STEADY_MS = 1_000;
-
-/**
- * Ends the server without a save, which would write over the files to come, and makes sure that it stays ended: the
- * driver's own stop tells a supervisor, and it must be gone for a whole second.
- */
-async function shutDown(
-  ctx: StepContext,
-  emit: Emitter<unknown>,
-  patienceMs: number,
-  signal: AbortSignal,
-): Promise<void> {
-  const { cluster } = ctx;
-  const driver = cluster.driver('falkordb');
-  if ((await cluster.answering('falkordb')).answers) {
-    await cluster.falkordb.shutdownWithoutSaving(ctx.gateway);
-    emit.output('SHUTDOWN NOSAVE sent');
-  }
-  await driver
-    ?.stop(ctx.gateway, { onLine: (line) => emit.output(line), signal })
-    .catch((error: Error) => emit.output(`${error.message} (it may be gone already)`));
-  let goneSince = 0;
-  const gone = await waitFor(
-    async () => {
-      const running = (await driver?.state()) === 'running' || (await cluster.answering('falkordb')).answers;
-      if (running) goneSince = 0;
-      else goneSince ||= Date.now();
-      return !running && Date.now() - goneSince >= STEADY_MS ? true : undefined;
-    },
-    { timeoutMs: patienceMs, slowest: 250, signal },
-  );
-  if (!gone)
-    throw new Error(
-      'FalkorDB still runs, or something starts it again and again: its files cannot be replaced. Nothing was moved',
-    );
-  emit.output('FalkorDB is stopped');
 }

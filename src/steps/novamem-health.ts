@@ -30,11 +30,16 @@ export const novamemHealth: StepKind<Params, Facts> = {
   kind: 'novamem.health',
   effect: 'read',
   params,
-  async plan(_p, { cluster }) {
+  async plan(_p, { cluster, phase }) {
     if (!cluster.novamem)
       return readingPlan('Check the health of novamem', [], {
         notApplicable: 'the profile does not say where novamem is',
       });
+    if (phase === 'ready' && !cluster.driver('novamem') && !(await cluster.answering('novamem')).answers) {
+      return readingPlan('Check the health of novamem', [], {
+        notApplicable: 'novamem does not answer and must be started by hand: its health is not proven',
+      });
+    }
     const { address } = cluster.novamem;
     return readingPlan('Check the health of novamem', [
       `curl -fsS ${address}/health`,

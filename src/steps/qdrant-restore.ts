@@ -16,6 +16,7 @@ import {
 } from '../stores/qdrant/inventory.js';
 import { downloadSnapshot, uploadSnapshot, uploadText } from '../stores/qdrant/transfer.js';
 import { countOf, messageOf, plural, sizeOf } from '../words.js';
+import { startService, stopService } from './service.js';
 import type { Finding, Probe, StepContext, StepKind } from './step.js';
 import { type Emitter, stepEvents } from './step-events.js';
 import { unreachable } from './store-readiness.js';
@@ -41,6 +42,7 @@ interface Facts {
 type Snapshot = BackupFile & { collection: string };
 
 const GREEN_PATIENCE = 120_000;
+const RESTART_PATIENCE = 180_000;
 
 function snapshotsOf(p: Params, backup: BackupSet | undefined): Snapshot[] {
   const named = backup?.qdrant ?? [];
@@ -143,11 +145,10 @@ export const qdrantRestore: StepKind<Params, Facts> = {
       const { qdrant } = ctx.cluster;
       const snapshots = snapshotsOf(p, ctx.backup);
       const facts: Facts = { restored: {}, safety: {}, created: [] };
-      const before = await pointsNow(
-        qdrant,
-        snapshots.map((one) => one.collection),
-      );
-      facts.created = snapshots.map((one) => one.collection).filter((name) => !before.has(name));
+      const names = snapshots.map((one) => one.collection);
+      await proveWritable(ctx, emit, names, signal);
+      const before = await pointsNow(qdrant, names);
+      facts.created = names.filter((name) => !before.has(name));
       emit.facts(facts);
       const total = snapshots.reduce((sum, one) => sum + one.bytes, 0);
       let done = 0;
@@ -234,6 +235,45 @@ export const qdrantRestore: StepKind<Params, Facts> = {
       }
     }),
 };
+
+/**
+ * Has the server write before anything is replaced: a key without the right to manage is found here, and so is a server
+ * whose disk went away under it, which goes on answering reads from memory. A restart mends the second.
+ */
+async function proveWritable(
+  ctx: StepContext,
+  emit: Emitter<Facts>,
+  names: string[],
+  signal: AbortSignal,
+): Promise<void> {
+  const { qdrant } = ctx.cluster;
+  try {
+    await tryToWrite(ctx, names);
+  } catch (error) {
+    if (!/HTTP 5\d\d/.test(messageOf(error)) || !ctx.cluster.driver('qdrant')) throw error;
+    emit.output(`${messageOf(error)}: Qdrant at ${qdrant.address} answers but cannot use its storage; restarting it`);
+    await stopService('qdrant', ctx, emit, RESTART_PATIENCE, signal);
+    await startService('qdrant', ctx, emit, RESTART_PATIENCE, signal);
+    await tryToWrite(ctx, names);
+  }
+}
+
+/** A snapshot of the smallest collection that holds points, or an empty collection of its own: both are removed again. */
+async function tryToWrite(ctx: StepContext, names: string[]): Promise<void> {
+  const { qdrant } = ctx.cluster;
+  const [smallest] = [...(await pointsNow(qdrant, names))]
+    .filter(([, points]) => points > 0)
+    .sort((a, b) => a[1] - b[1]);
+  if (smallest) {
+    await removeSnapshot(qdrant, ctx, smallest[0], (await makeSnapshot(qdrant, ctx, smallest[0])).name);
+    return;
+  }
+  const name = `runbook_probe_${ctx.runId}`;
+  await qdrant.write(ctx.gateway, 'PUT', `/collections/${name}`, (client) =>
+    client.createCollection(name, { vectors: { size: 1, distance: 'Dot' } }),
+  );
+  await qdrant.write(ctx.gateway, 'DELETE', `/collections/${name}`, (client) => client.deleteCollection(name));
+}
 
 async function snapshotFindings(snapshot: Snapshot): Promise<Finding[]> {
   if (!(await exists(snapshot.file))) {

@@ -90,7 +90,8 @@ export async function startService(
       lastSeen = seen;
       emit.progress({
         done: Math.round((patienceMs - (until - Date.now())) / 1000),
-        unit: 'items',
+        total: patienceMs / 1000,
+        unit: 'seconds',
         text: `waiting for ${title}: ${seen}`,
       });
       died = (await driver.state()) === 'stopped' && Date.now() > until - patienceMs + 3_000;
@@ -113,14 +114,26 @@ function needed(driver: ServiceDriver | undefined, service: ServiceName, verb: s
   throw new Error(`the profile does not say how to ${verb} ${SERVICE_TITLES[service]}: add services.${service}`);
 }
 
+/** Nothing can stand in for a store; that novamem must be started by hand is no reason to leave the stores unrestored. */
+function mustStartByHand(service: ServiceName, { cluster }: StepContext, answers: boolean): boolean {
+  return service === 'novamem' && !answers && !cluster.driver(service);
+}
+
+const BY_HAND = 'the profile does not say how to start novamem: start it by hand once the stores are restored';
+
 async function driverFinding(verb: 'stop' | 'start', { service }: Params, ctx: StepContext): Promise<Finding[]> {
   const { cluster } = ctx;
   const title = SERVICE_TITLES[service];
   if (!isKnown(cluster, service))
     return [{ level: 'warning', message: `${NOT_IN_PROFILE}; make sure that nothing writes during the run` }];
   const { answers, seen } = await cluster.answering(service);
-  const state = `${title} ${answers ? 'answers' : 'does not answer'} (${seen})`;
+  const state = answers
+    ? `${title} ${seen === 'answers' ? seen : `answers (${seen})`}`
+    : `${title} does not answer (${seen})`;
   if (cluster.driver(service) || answers === (verb === 'start')) return [{ level: 'info', message: state }];
+  if (verb === 'stop' && !answers) return [{ level: 'info', message: state }];
+  if (mustStartByHand(service, ctx, answers))
+    return [{ level: 'warning', message: BY_HAND, next: 'or add services.novamem to the profile' }];
   return [
     {
       level: 'blocking',
@@ -179,11 +192,13 @@ export const serviceStart: StepKind<Params, Facts> = {
   params,
   async plan(p, ctx) {
     const title = SERVICE_TITLES[p.service];
+    const byHand = mustStartByHand(p.service, ctx, (await ctx.cluster.answering(p.service)).answers);
     return readingPlan(
       `Start ${title} and wait until it answers`,
       [ctx.cluster.driver(p.service)?.commands.start ?? `(start ${title} by hand)`],
       {
         ...notApplicable(p, ctx),
+        ...(byHand ? { notApplicable: BY_HAND } : {}),
         wayBack: `stop ${title} again`,
         onAbort: `${title} may be starting`,
       },

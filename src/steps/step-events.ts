@@ -1,4 +1,4 @@
-import type { StepEvent } from './step.js';
+import type { ProgressUnit, StepEvent } from './step.js';
 
 /** How the work of a step tells its events. */
 export class Emitter<F> {
@@ -16,7 +16,7 @@ export class Emitter<F> {
     this.push({ type: 'safety-copy', of, at, verified });
   }
 
-  progress(progress: { done: number; total?: number; unit: 'bytes' | 'rows' | 'items'; text: string }): void {
+  progress(progress: { done: number; total?: number; unit: ProgressUnit; text: string }): void {
     this.push({ type: 'progress', ...progress });
   }
 

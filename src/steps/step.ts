@@ -35,9 +35,12 @@ export interface Finding {
   next?: string;
 }
 
+/** `seconds`: nothing can be counted, so it is said how long is waited already, of how long at most. */
+export type ProgressUnit = 'bytes' | 'rows' | 'items' | 'seconds';
+
 export type StepEvent<F = unknown> =
   | { type: 'output'; line: string }
-  | { type: 'progress'; done: number; total?: number; unit: 'bytes' | 'rows' | 'items'; text: string }
+  | { type: 'progress'; done: number; total?: number; unit: ProgressUnit; text: string }
   | { type: 'facts'; facts: Partial<F> }
   | { type: 'safety-copy'; of: string; at: string; verified: string };
 

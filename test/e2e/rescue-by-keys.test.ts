@@ -1,0 +1,203 @@
+import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { prepareRun } from '../../src/engine/prepare-run.js';
+import { loseEverything } from '../../src/sandbox/lose-everything.js';
+import { sandboxDown, sandboxProfile, sandboxUp } from '../../src/sandbox/sandbox.js';
+import { ProgramInTerminal } from '../support/terminal.js';
+
+const name = `keys-${process.pid}`;
+const ENTER = '\r';
+const ESCAPE = '\u001b';
+const DOWN = '\u001b[B';
+const CTRL_C = '\u0003';
+let home: string;
+let open: ProgramInTerminal[] = [];
+
+async function takeBackup(): Promise<void> {
+  const run = await prepareRun({
+    scenario: 'backup',
+    profile: sandboxProfile(name),
+    mode: 'live',
+    backup: 'latest',
+    overrides: {},
+    onFailure: 'stop',
+  });
+  await run.preflight();
+  run.intend({ type: 'begin' });
+  expect(await run.finished).toBe('recovered');
+}
+
+function start(
+  args: string[],
+  size: { columns?: number; rows?: number } = {},
+  environment: Record<string, string> = {},
+) {
+  const program = new ProgramInTerminal([...args, '--profile', name], {
+    ...size,
+    environment: { NOVAMEM_RUNBOOK_HOME: home, ...environment },
+  });
+  open.push(program);
+  return program;
+}
+
+/** Answers every question with the cluster's name until the screen shows something else. */
+async function confirmUntil(program: ProgramInTerminal, until: RegExp): Promise<string> {
+  for (;;) {
+    const screen = await program.shows(
+      new RegExp(`Type the cluster's name \\(\\S+\\) to go on: *$|${until.source}`, 'm'),
+    );
+    if (until.test(screen)) return screen;
+    const step = /Step (\d) of/.exec(screen)?.[1];
+    program.type(name);
+    program.type(ENTER);
+    await program.shows(new RegExp(`^(?![\\s\\S]*Step ${step} of)`));
+  }
+}
+
+beforeAll(async () => {
+  home = mkdtempSync(join(tmpdir(), 'novamem-runbook-keys-'));
+  process.env.NOVAMEM_RUNBOOK_HOME = home;
+  await sandboxUp({ name, memories: 600, lives: 'process' });
+  await takeBackup();
+});
+
+afterEach(() => {
+  for (const program of open) program.kill();
+  open = [];
+});
+
+afterAll(async () => {
+  await sandboxDown(name);
+  rmSync(home, { recursive: true, force: true });
+});
+
+describe.each([
+  [80, 24],
+  [120, 40],
+  [60, 16],
+])('a whole rescue by keys alone at %i×%i', (columns, rows) => {
+  it('recovers, and leaves the outcome, the evidence and the paths on the ordinary screen', async () => {
+    await loseEverything(name);
+    const program = start([], { columns, rows });
+    await program.shows(/What happened\?/);
+    expect(program.onAlternateScreen).toBe(true);
+    await program.shows(/Whole cluster lost/);
+    await program.shows(/qdrant +no answer/);
+    program.type(ENTER);
+    await program.shows(/ manifest$/m);
+    program.type(ENTER);
+    const plan = await program.shows(/Nothing has been touched/);
+    expect(plan).toContain('Stop novamem');
+    program.type(ENTER);
+    const end = await confirmUntil(program, /q quit/);
+    expect(end).toMatch(/✔ Recovered in/);
+    for (const row of program.screen()) expect(row.length).toBeLessThanOrEqual(columns);
+    program.type('q');
+    expect(await program.exited).toBe(0);
+    expect(program.onAlternateScreen).toBe(false);
+    expect(program.scrollback().replaceAll('\n', '')).toMatch(
+      /Whole cluster lost: recovered in .*all equal.*journal\.jsonl \(intact\)/s,
+    );
+  }, 120_000);
+});
+
+describe('what a person may do wrong', () => {
+  it('starts nothing on a wrong name, and says so', async () => {
+    const program = start(['whole-cluster-lost']);
+    await program.shows(/ manifest$/m);
+    program.type(ENTER);
+    await program.shows(/enter begin/);
+    program.type(ENTER);
+    const asked = await program.shows(/Type the cluster's name/);
+    expect(asked).toMatch(/Destroys +\S/);
+    program.type(`not-${name}${ENTER}`);
+    const refused = await program.shows(/nothing was started/);
+    expect(refused).toContain(`"not-${name}" is not this cluster's name`);
+    expect(journalText()).not.toContain('confirm.given');
+  });
+
+  it('is asked what it wants on Ctrl-C, and keeps running when told so', async () => {
+    const program = start(['whole-cluster-lost']);
+    await program.shows(/ manifest$/m);
+    program.type(ENTER);
+    await program.shows(/enter begin/);
+    program.type(ENTER);
+    await program.shows(/Type the cluster's name/);
+    program.type(CTRL_C);
+    await program.shows(/❯ keep running/);
+    program.type(ENTER);
+    await program.shows(/Type the cluster's name/);
+    program.type(CTRL_C);
+    await program.shows(/Stop this run\?/);
+    program.type(DOWN);
+    await program.shows(/❯ stop/);
+    program.type(ENTER);
+    expect(await program.shows(/q quit/)).toMatch(/Aborted/);
+    program.type('q');
+    expect(await program.exited).toBe(130);
+  });
+
+  it('goes back with escape without starting anything', async () => {
+    const program = start(['whole-cluster-lost']);
+    await program.shows(/ manifest$/m);
+    program.type(ENTER);
+    await program.shows(/enter begin/);
+    program.type(ESCAPE);
+    await program.shows(/What happened\?/);
+    program.type('q');
+    expect(await program.exited).toBe(0);
+    expect(journalText()).not.toContain('step.started');
+  });
+});
+
+describe('a damaged backup', () => {
+  it('is refused before anything is dropped, and the step goes on after the file is mended', async () => {
+    const { backups } = sandboxProfile(name);
+    const [id] = readdirSync(backups[0]!);
+    const dump = join(backups[0]!, id!, 'postgres', 'novamem.dump');
+    const whole = readFileSync(dump).length;
+    appendFileSync(dump, 'x');
+    const program = start(['whole-cluster-lost']);
+    await program.shows(/ manifest$/m);
+    program.type(ENTER);
+    await program.shows(/would be blocked/);
+    program.type(ENTER);
+    const refused = await confirmUntil(program, /cannot begin/);
+    expect(refused).toMatch(/restore-postgres cannot begin/);
+    expect(refused).toMatch(/Now +nothing was changed by this step/);
+    truncateSync(dump, whole);
+    program.type('r');
+    const end = await confirmUntil(program, /q quit/);
+    expect(end).toMatch(/✔ Recovered in/);
+    program.type('q');
+    expect(await program.exited).toBe(0);
+  });
+});
+
+it('draws no colours with NO_COLOR', async () => {
+  const program = start([], {}, { NO_COLOR: '1' });
+  const screen = await program.shows(/What happened\?/);
+  expect(screen).toMatch(/postgres/);
+  program.type('q');
+  expect(await program.exited).toBe(0);
+});
+
+it('keeps its frame through a storm of resizes', async () => {
+  const program = start([]);
+  await program.shows(/What happened\?/);
+  for (let turn = 0; turn < 20; turn += 1) program.resize(60 + ((turn * 7) % 60), 16 + (turn % 20));
+  program.resize(90, 26);
+  const screen = await program.shows(new RegExp(`^ ${name}`));
+  expect(screen.trimEnd().split('\n').at(-1)).toContain('q quit');
+  program.type('q');
+  expect(await program.exited).toBe(0);
+});
+
+/** The newest run's journal. */
+function journalText(): string {
+  const runs = join(home, 'runs');
+  const newest = readdirSync(runs).sort().at(-1);
+  return readFileSync(join(runs, newest!, 'journal.jsonl'), 'utf8');
+}

@@ -1,0 +1,84 @@
+import { join } from 'node:path';
+import { spawn } from '@lydell/node-pty';
+import xterm from '@xterm/headless';
+import { eventually } from './eventually.js';
+
+const PROGRAM = join(import.meta.dirname, '..', '..', 'bin', 'novamem-runbook.js');
+
+/** The real program in a pseudo-terminal, with a terminal's own idea of what is on the screen. */
+export class ProgramInTerminal {
+  readonly exited: Promise<number>;
+  readonly #terminal: InstanceType<typeof xterm.Terminal>;
+  readonly #process: ReturnType<typeof spawn>;
+
+  constructor(
+    args: string[],
+    {
+      columns = 80,
+      rows = 24,
+      environment = {},
+    }: { columns?: number; rows?: number; environment?: Record<string, string> } = {},
+  ) {
+    this.#terminal = new xterm.Terminal({ cols: columns, rows, allowProposedApi: true, scrollback: 1000 });
+    this.#process = spawn(process.execPath, [PROGRAM, ...args], {
+      cols: columns,
+      rows,
+      name: 'xterm-256color',
+      env: { ...(process.env as Record<string, string>), CI: 'true', ...environment },
+    });
+    this.#process.onData((data) => this.#terminal.write(data));
+    // What a terminal answers (cursor position, attributes) goes back to the program.
+    this.#terminal.onData((data) => this.#process.write(data));
+    this.exited = new Promise((resolve) => this.#process.onExit(({ exitCode }) => resolve(exitCode)));
+  }
+
+  /** The rows that a person sees now. */
+  screen(): string[] {
+    const { active } = this.#terminal.buffer;
+    return Array.from(
+      { length: this.#terminal.rows },
+      (_, row) => active.getLine(active.viewportY + row)?.translateToString(true) ?? '',
+    );
+  }
+
+  /** Everything on the ordinary screen, what has scrolled away included. */
+  scrollback(): string {
+    const { normal } = this.#terminal.buffer;
+    return Array.from({ length: normal.length }, (_, row) => normal.getLine(row)?.translateToString(true) ?? '').join(
+      '\n',
+    );
+  }
+
+  get onAlternateScreen(): boolean {
+    return this.#terminal.buffer.active.type === 'alternate';
+  }
+
+  type(keys: string): void {
+    this.#process.write(keys);
+  }
+
+  resize(columns: number, rows: number): void {
+    this.#terminal.resize(columns, rows);
+    this.#process.resize(columns, rows);
+  }
+
+  /** Waits until the screen shows something, and answers the screen as text. */
+  async shows(pattern: RegExp, timeoutMs = 30_000): Promise<string> {
+    let text = '';
+    await eventually(
+      `the screen shows ${pattern}`,
+      () => {
+        text = this.screen().join('\n');
+        return pattern.test(text);
+      },
+      timeoutMs,
+    ).catch((error: Error) => {
+      throw new Error(`${error.message}; it shows:\n${text}`);
+    });
+    return text;
+  }
+
+  kill(): void {
+    this.#process.kill('SIGKILL');
+  }
+}
