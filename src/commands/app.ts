@@ -23,6 +23,8 @@ export interface AppRequest {
 export async function openApp({ profile, scenario, backup, overrides, mode = 'live' }: AppRequest): Promise<number> {
   // Ink's colours know FORCE_COLOR only, and read it when they are loaded.
   if (process.env.NO_COLOR || process.env.TERM === 'dumb') process.env.FORCE_COLOR = '0';
+  // React's development build checks a lot at every frame.
+  process.env.NODE_ENV ??= 'production';
   const { openScreens } = await import('../screens/open-screens.js');
   const desk = new Desk(profile, overrides, mode, backup, scenario);
   await openScreens(desk, scenario);

@@ -36,14 +36,17 @@ export function BackupPicker({ desk, card, onChoose, onBack }: Props) {
       <Text> </Text>
       {desk.backups === undefined && <Text> looking for backup sets…</Text>}
       {desk.backups?.length === 0 && <Lines lines={noBackups(desk, columns - 2)} />}
-      <Box flexDirection="column">
-        <SelectInput
-          items={items}
-          limit={Math.max(2, bodyRows - 4 - about.length - desk.problem.length)}
-          onSelect={(item) => 'set' in item.value && onChoose(item.value.folder)}
-          onHighlight={(item) => setHighlighted(item.value)}
-        />
-      </Box>
+      {/* A list without items would answer enter with nothing. */}
+      {items.length > 0 && (
+        <Box flexDirection="column">
+          <SelectInput
+            items={items}
+            limit={Math.max(2, bodyRows - 4 - about.length - desk.problem.length)}
+            onSelect={(item) => 'set' in item.value && onChoose(item.value.folder)}
+            onHighlight={(item) => setHighlighted(item.value)}
+          />
+        </Box>
+      )}
       <Text> </Text>
       <Lines lines={about} />
       <Lines lines={desk.problem.flatMap((line) => wrap(`✗ ${line}`, columns - 2, 2))} />
