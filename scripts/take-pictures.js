@@ -68,7 +68,7 @@ function draw(name) {
   const [w, h] = [Math.ceil(32 + COLUMNS * width), 30 + ROWS * height];
   writeFileSync(
     join(root, 'docs', `${name}.svg`),
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${w} ${h}" font-family="ui-monospace,Menlo,Consolas,'DejaVu Sans Mono',monospace" font-size="14"><rect width="${w}" height="${h}" rx="8" fill="#1d2021"/>${cells.join('')}</svg>\n`,
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${w} ${h}" font-family="ui-monospace,Menlo,Consolas,'DejaVu Sans Mono',monospace" font-size="14"><title>novamem-runbook, ${name}</title><rect width="${w}" height="${h}" rx="8" fill="#1d2021"/>${cells.join('')}</svg>\n`,
   );
 }
 

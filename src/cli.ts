@@ -24,8 +24,10 @@ let exitCode: number = EXIT.recovered;
 const calls =
   <Args extends unknown[]>(load: () => Promise<(...args: Args) => Promise<number>>) =>
   async (...args: unknown[]) => {
-    // Commander hands over the command itself last; nobody needs it.
-    exitCode = await (await load())(...(args.slice(0, -1) as Args));
+    // Commander hands over the options and, last, the command. An option that the program and its command both know (--profile)
+    // is kept with the program, wherever it stands: both are asked.
+    const command = args.at(-1) as Command;
+    exitCode = await (await load())(...([...args.slice(0, -2), command.optsWithGlobals()] as Args));
   };
 
 const profileOption = () =>

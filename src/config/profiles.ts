@@ -2,6 +2,7 @@ import { existsSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import Conf from 'conf';
 import { Problem } from '../problem.js';
+import { messageOf } from '../words.js';
 import { homeFolder } from './home.js';
 import { type Profile, profileSchema } from './profile.js';
 import { faultLine, faultsOf, readYamlFile } from './yaml-file.js';
@@ -14,6 +15,16 @@ interface Kept {
 }
 
 function kept(): Conf<Kept> {
+  try {
+    return openKept();
+  } catch (error) {
+    throw new Problem(`The remembered profiles in ${homeFolder()} cannot be read: ${messageOf(error)}.`, {
+      next: `mend or remove ${homeFolder()}/profiles.json`,
+    });
+  }
+}
+
+function openKept(): Conf<Kept> {
   return new Conf<Kept>({
     projectName: 'novamem-runbook',
     cwd: homeFolder(),

@@ -1,4 +1,5 @@
 import type { Happening, JournalEvent, StepOutcome } from '../engine/journal.js';
+import { Problem } from '../problem.js';
 import type { Finding, StepPlan } from '../steps/step.js';
 import type { Check } from '../stores/check.js';
 
@@ -28,10 +29,13 @@ export interface RunReport {
   notes: { at: string; who: string; text: string }[];
 }
 
-/** Reads a run out of its events. Throws when they do not begin with the start of a run. */
+/** Reads a run out of its events. A Problem when they do not begin with the start of a run. */
 export function reportOf(events: readonly JournalEvent[]): RunReport {
   const started = events.find((event) => event.type === 'run.started');
-  if (!started) throw new Error('this journal does not say how the run began');
+  if (!started)
+    throw new Problem('This journal does not say how the run began: its first line is missing or damaged.', {
+      next: 'novamem-runbook runs verify RUN',
+    });
   const finished = events.find((event) => event.type === 'run.finished');
   return {
     id: started.run,

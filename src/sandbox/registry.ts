@@ -2,6 +2,7 @@ import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'no
 import { join } from 'node:path';
 import { homeSubfolder } from '../config/home.js';
 import { isAlive, type ProcessMark } from '../hosts/process-mark.js';
+import { Problem } from '../problem.js';
 
 /** What is kept of one sandbox, from before its first file until after its last. */
 export interface SandboxRecord {
@@ -24,7 +25,14 @@ export function writeRecord(record: SandboxRecord): void {
 
 export function readRecord(name: string): SandboxRecord | undefined {
   const file = recordFile(name);
-  return existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as SandboxRecord) : undefined;
+  if (!existsSync(file)) return undefined;
+  try {
+    return JSON.parse(readFileSync(file, 'utf8')) as SandboxRecord;
+  } catch {
+    throw new Problem(`The record of the sandbox ${name} cannot be read: ${file} is not JSON.`, {
+      next: `look for what it left below the folder for temporary files, then: rm ${file}`,
+    });
+  }
 }
 
 export function removeRecord(name: string): void {

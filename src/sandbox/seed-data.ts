@@ -129,9 +129,13 @@ export function makeSeedData(count: number, seed = 1): SeedData {
       });
     }
     const scope = memories.slice(first);
+    const related = new Set<string>();
     const relate = (from: number, to: number, kind: RelationKind) => {
       const [a, b] = [scope[from], scope[to % scope.length]];
-      if (a && b && a !== b) relations.push({ from: a, to: b, kind, strength: Math.round(random() * 1000) / 1000 });
+      const key = `${from} ${to % scope.length} ${kind}`;
+      if (!a || !b || a === b || related.has(key)) return;
+      related.add(key);
+      relations.push({ from: a, to: b, kind, strength: Math.round(random() * 1000) / 1000 });
     };
     for (let index = 0; index < scope.length; index += 1) {
       relate(index, index + 1, 'vector_neighbour');

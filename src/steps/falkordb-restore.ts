@@ -21,6 +21,7 @@ import {
   placementRefusal,
 } from '../stores/falkordb/persistence.js';
 import { countOf, plural, sizeOf } from '../words.js';
+import { fileFindings } from './backup-file.js';
 import { makeDataFolder, settingsOfServer, shutDown } from './falkordb-server.js';
 import { startService } from './service.js';
 import type { Finding, Probe, StepKind } from './step.js';
@@ -149,7 +150,7 @@ export const falkordbRestore: StepKind<Params, Facts> = {
     }
     const chosen =
       (settings ? among.find((one) => placementRefusal(one.form, settings) === '') : undefined) ?? among[0]!;
-    for (const file of chosen.files) findings.push(...(await fileFindings(file)));
+    for (const file of chosen.files) findings.push(...(await fileFindings(file, 'file')));
     if (findings.some((finding) => finding.level === 'blocking')) return findings;
     const { faults, unproven } = await filesFaults(chosen);
     for (const message of faults) {
@@ -311,20 +312,6 @@ async function serverFindings(cluster: Cluster, settings: PersistenceSettings, a
     });
   }
   return findings;
-}
-
-async function fileFindings(file: BackupFile): Promise<Finding[]> {
-  const next = 'choose another backup set with --backup';
-  if (!(await exists(file.file))) return [{ level: 'blocking', message: `${file.file} is not there`, next }];
-  const bytes = await bytesOf(file.file);
-  if (bytes === file.bytes) return [];
-  return [
-    {
-      level: 'blocking',
-      message: `${file.file} has ${countOf(bytes)} bytes, the manifest says ${countOf(file.bytes)}: it was changed or cut off`,
-      next,
-    },
-  ];
 }
 
 async function proveFiles(files: Files, emit: Emitter<Facts>, signal: AbortSignal): Promise<void> {

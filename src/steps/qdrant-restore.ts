@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { z } from 'zod';
-import { exists, sha256Of } from '../hosts/files.js';
+import { sha256Of } from '../hosts/files.js';
 import { waitFor } from '../hosts/waiting.js';
 import { type BackupFile, type BackupSet, bytesOf } from '../stores/backup-set/backup-set.js';
 import { type Check, equal } from '../stores/check.js';
@@ -15,7 +15,8 @@ import {
   listCollections,
 } from '../stores/qdrant/inventory.js';
 import { downloadSnapshot, uploadSnapshot, uploadText } from '../stores/qdrant/transfer.js';
-import { countOf, messageOf, plural, sizeOf } from '../words.js';
+import { messageOf, plural, sizeOf } from '../words.js';
+import { fileFindings } from './backup-file.js';
 import { startService, stopService } from './service.js';
 import type { Finding, Probe, StepContext, StepKind } from './step.js';
 import { type Emitter, stepEvents } from './step-events.js';
@@ -114,7 +115,7 @@ export const qdrantRestore: StepKind<Params, Facts> = {
         next: 'choose another set with --backup',
       });
     }
-    for (const one of snapshots) findings.push(...(await snapshotFindings(one)));
+    for (const one of snapshots) findings.push(...(await fileFindings(one, 'snapshot')));
     const strange = snapshots.filter((one) => !one.collection.startsWith(ctx.cluster.qdrant.prefix));
     if (strange.length > 0) {
       findings.push({
@@ -273,27 +274,6 @@ async function tryToWrite(ctx: StepContext, names: string[]): Promise<void> {
     client.createCollection(name, { vectors: { size: 1, distance: 'Dot' } }),
   );
   await qdrant.write(ctx.gateway, 'DELETE', `/collections/${name}`, (client) => client.deleteCollection(name));
-}
-
-async function snapshotFindings(snapshot: Snapshot): Promise<Finding[]> {
-  if (!(await exists(snapshot.file))) {
-    return [
-      {
-        level: 'blocking',
-        message: `the snapshot ${snapshot.file} is not there`,
-        next: 'choose another backup set with --backup',
-      },
-    ];
-  }
-  const bytes = await bytesOf(snapshot.file);
-  if (bytes === snapshot.bytes) return [];
-  return [
-    {
-      level: 'blocking',
-      message: `the snapshot ${snapshot.file} has ${countOf(bytes)} bytes, the manifest says ${countOf(snapshot.bytes)}: it was changed or cut off`,
-      next: 'choose another backup set with --backup',
-    },
-  ];
 }
 
 /** The file's SHA-256; a file that is not the one of the manifest is refused before anything is touched. */

@@ -37,6 +37,22 @@ export function sameSet(
   };
 }
 
+/** A check that everything expected is there. More than that is no loss, but it is said. */
+export function allThere(
+  subject: string,
+  what: string,
+  expected: readonly string[],
+  actual: readonly string[],
+): Check {
+  const check = sameSet(subject, what, expected, actual);
+  if (check.ok || expected.some((item) => !actual.includes(item))) return check;
+  return {
+    ...check,
+    actual: `${expected.length}, and not from the backup: ${few(actual.filter((item) => !expected.includes(item)))}`,
+    ok: true,
+  };
+}
+
 function few(items: readonly string[]): string {
   return items.length <= 5 ? items.join(', ') : `${items.slice(0, 5).join(', ')} and ${items.length - 5} more`;
 }

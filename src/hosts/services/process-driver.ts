@@ -64,23 +64,24 @@ export function processDriver(service: string, settings: Settings): ServiceDrive
         writeFileSync(settings.pidFile, JSON.stringify(markOf(child.pid!)), { mode: 0o600 });
       }),
 
-    stop: (gateway, { signal }) =>
-      gateway.change({ channel: 'service', text: stopText(running()) }, async () => {
-        const mark = running();
-        if (mark) {
-          process.kill(mark.pid, settings.stopSignal);
-          const gone = await waitFor(async () => (isAlive(mark) ? undefined : true), {
-            timeoutMs: PATIENCE_AFTER_STOP,
-            slowest: 100,
-            signal,
-          });
-          if (!gone)
-            throw new Error(
-              `${service} (pid ${mark.pid}) is still there ${PATIENCE_AFTER_STOP / 1000} s after ${settings.stopSignal}`,
-            );
+    async stop(gateway, { signal }) {
+      const mark = running();
+      if (!mark) return;
+      await gateway.change({ channel: 'service', text: stopText(mark) }, async () => {
+        process.kill(mark.pid, settings.stopSignal);
+        const gone = await waitFor(async () => (isAlive(mark) ? undefined : true), {
+          timeoutMs: PATIENCE_AFTER_STOP,
+          slowest: 100,
+          signal,
+        });
+        if (!gone) {
+          throw new Error(
+            `${service} (pid ${mark.pid}) is still there ${PATIENCE_AFTER_STOP / 1000} s after ${settings.stopSignal}`,
+          );
         }
         rmSync(settings.pidFile, { force: true });
-      }),
+      });
+    },
 
     async lastLines() {
       if (!existsSync(settings.log)) return [];

@@ -31,6 +31,8 @@ export async function openLooseFiles(folder: string): Promise<BackupSet> {
   if (dumps.length > 1)
     unproven.push(`${dumps.length} dumps lie here; the newest is used: ${basename(dumps[0]!.file)}`);
 
+  if (of('snapshot').length > 0)
+    unproven.push('aliases are not in a Qdrant snapshot: make them again by hand if the cluster had some');
   const snapshots = await newestPerCollection(
     folder,
     of('snapshot').map((one) => one.path),

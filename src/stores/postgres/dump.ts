@@ -15,11 +15,11 @@ export interface DumpContents {
   fromServer: string;
   /** `schema.table` of every table whose rows are in the dump. */
   tables: string[];
-  /** Everything that a restore works through: the denominator of its progress. */
-  entries: number;
   owners: string[];
   /** The statement that makes the database as it was: encoding and locale. */
   createDatabase: string;
+  /** Statements for its owner, settings, rights and comment, which a restore into an existing database leaves out. */
+  databaseProperties: string[];
 }
 
 export class DumpUnreadable extends Error {
@@ -43,40 +43,48 @@ export async function firstBytes(file: string, count: number): Promise<Buffer> {
 
 /** Reads the table of contents. Rejects with DumpUnreadable when pg_restore cannot. A damaged body goes unnoticed here. */
 export async function readContents(tools: Installation, file: string): Promise<DumpContents> {
-  const command: Command = { file: `${tools.bin}/pg_restore`, args: ['--list', file], environment: { LC_ALL: 'C' } };
-  const listed = await inspectCommand(command, 120_000);
-  if (listed.exitCode !== 0) {
+  const environment = { LC_ALL: 'C' };
+  const asked = (args: string[]) =>
+    inspectCommand({ file: `${tools.bin}/pg_restore`, args: [...args, file], environment }, 120_000);
+  const [listed, schema] = await Promise.all([
+    asked(['--list']),
+    asked(['--create', '--schema-only', '--file', '-']),
+  ]);
+  const failed = [listed, schema].find((one) => one.exitCode !== 0);
+  if (failed)
     throw new DumpUnreadable(
-      `pg_restore ${tools.version} cannot read ${file}: ${listed.stderr.trim() || listed.failure}`,
+      `pg_restore ${tools.version} cannot read ${file}: ${failed.stderr.trim() || failed.failure}`,
     );
-  }
-  const made = await inspectCommand(
-    {
-      file: `${tools.bin}/pg_restore`,
-      args: ['--create', '--schema-only', '--file', '-', file],
-      environment: { LC_ALL: 'C' },
-    },
-    120_000,
-  );
-  return { ...parseList(listed.stdout), createDatabase: /^CREATE DATABASE .*;$/m.exec(made.stdout)?.[0] ?? '' };
+  return { ...parseHeader(listed.stdout), ...parseSchema(schema.stdout) };
 }
 
-/** Parses the output of `pg_restore --list`. */
-export function parseList(text: string): Omit<DumpContents, 'createDatabase'> {
+/** Parses the header of `pg_restore --list`. The list itself is not asked: names with spaces make it ambiguous. */
+export function parseHeader(text: string): Pick<DumpContents, 'createdAt' | 'fromServer'> {
   const created = /Archive created at (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)/.exec(text)?.[1];
-  const entries = text.split('\n').filter((line) => line !== '' && !line.startsWith(';'));
-  const data = entries.flatMap((line) => {
-    const match = /^\d+; \d+ \d+ TABLE DATA (\S+) (.+) \S+$/.exec(line);
-    return match ? [`${match[1]}.${match[2]}`] : [];
-  });
-  const owners = entries.map((line) => line.split(' ').at(-1)!).filter((owner) => owner !== '' && owner !== '-');
-  const at = created ? new Date(created.replace(' ', 'T')) : null;
   return {
-    createdAt: at,
+    createdAt: created ? new Date(created.replace(' ', 'T')) : null,
     fromServer: /Dumped from database version: (\S+)/.exec(text)?.[1] ?? '',
-    tables: data.sort(),
-    entries: entries.length,
-    owners: [...new Set(owners)].sort(),
+  };
+}
+
+/** Parses the script of `pg_restore --create --schema-only`: what each object is stands in a comment before it. */
+export function parseSchema(
+  script: string,
+): Pick<DumpContents, 'tables' | 'owners' | 'createDatabase' | 'databaseProperties'> {
+  const objects = [...script.matchAll(/^-- Name: (.*); Type: ([A-Z ]+); Schema: (.*); Owner: (.*)$/gm)];
+  const lines = script.split('\n');
+  return {
+    tables: objects
+      .filter(([, , type]) => type === 'TABLE')
+      .map(([, name, , schema]) => `${schema}.${name}`)
+      .sort(),
+    owners: [
+      ...new Set(objects.map(([, , , , owner]) => owner!).filter((owner) => owner !== '' && owner !== '-')),
+    ].sort(),
+    createDatabase: lines.find((line) => line.startsWith('CREATE DATABASE ')) ?? '',
+    databaseProperties: lines.filter((line) =>
+      /^(ALTER DATABASE|COMMENT ON DATABASE|(GRANT|REVOKE) .* ON DATABASE) .*;$/.test(line),
+    ),
   };
 }
 
@@ -118,6 +126,8 @@ export async function countRows(
 }
 
 const NEWLINE = 0x0a;
+const NAME = '(?:"(?:[^"]|"")+"|[^\\s".(]+)';
+const COPY_LINE = new RegExp(`^COPY (${NAME}\\.${NAME}) +(?:\\(.*\\) )?FROM stdin;$`);
 
 /** Counts the lines between `COPY … FROM stdin;` and `\.` of an SQL script, byte by byte: dumps are large and lines are long. */
 export function rowCounter(): { take(chunk: Buffer): void; finish(): Record<string, number> } {
@@ -128,7 +138,7 @@ export function rowCounter(): { take(chunk: Buffer): void; finish(): Record<stri
 
   const endLine = () => {
     if (table === undefined) {
-      const copy = /^COPY (.+?) (?:\(.*\) )?FROM stdin;$/.exec(head);
+      const copy = COPY_LINE.exec(head);
       if (copy) {
         table = plainName(copy[1]!);
         rows[table] ??= 0;

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type Check, equal, sameSet } from '../check.js';
+import { allThere, type Check, equal, sameSet } from '../check.js';
 import { type Postgres, quoteIdentifier, type Reading } from './connection.js';
 
 const OBJECTS = [
@@ -11,6 +11,7 @@ const OBJECTS = [
   'extensions',
   'owners',
   'grants',
+  'database',
 ] as const;
 
 /** What is in a Postgres database, exactly enough to prove that it came back. Taken inside one snapshot. */
@@ -23,7 +24,7 @@ export const postgresInventorySchema = z.object({
   /** `schema.sequence` → last value */
   sequences: z.record(z.string(), z.string()),
   /** Definitions, a line each, sorted. */
-  objects: z.record(z.enum(OBJECTS), z.array(z.string())),
+  objects: z.partialRecord(z.enum(OBJECTS), z.array(z.string())),
   invalidIndexes: z.array(z.string()),
 });
 export type PostgresInventory = z.infer<typeof postgresInventorySchema>;
@@ -53,6 +54,12 @@ const DEFINITIONS: Record<(typeof OBJECTS)[number], string> = {
   grants: `SELECT n.nspname || '.' || c.relname || ' ' || acl::text AS line
              FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace CROSS JOIN LATERAL unnest(c.relacl) AS acl
             WHERE n.nspname ${USER_SCHEMAS} AND c.relkind IN ('r', 'v', 'm', 'S', 'p')`,
+  database: `SELECT 'owner ' || pg_get_userbyid(datdba) AS line FROM pg_database WHERE datname = current_database()
+             UNION ALL SELECT 'grant ' || acl::text FROM pg_database CROSS JOIN LATERAL unnest(datacl) AS acl WHERE datname = current_database()
+             UNION ALL SELECT 'set ' || setting FROM pg_db_role_setting CROSS JOIN LATERAL unnest(setconfig) AS setting
+                        WHERE setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database()) AND setrole = 0
+             UNION ALL SELECT 'comment ' || shobj_description(oid, 'pg_database') FROM pg_database
+                        WHERE datname = current_database() AND shobj_description(oid, 'pg_database') IS NOT NULL`,
 };
 
 /** Takes the inventory through a reading that should see one snapshot. `onTable` is told of each table that was read. */
@@ -117,7 +124,7 @@ export function inventoryPostgres(
 
 /** Everything that must be equal after a restore. Server version and system identifier may differ: a new server is no loss. */
 export function comparePostgres(expected: PostgresInventory, actual: PostgresInventory): Check[] {
-  const checks = [sameSet('postgres', 'tables', Object.keys(expected.tables), Object.keys(actual.tables))];
+  const checks = [allThere('postgres', 'tables', Object.keys(expected.tables), Object.keys(actual.tables))];
   for (const [table, { rows, checksum }] of Object.entries(expected.tables)) {
     const now = actual.tables[table];
     checks.push(equal(`postgres table ${table}`, 'rows', rows, now?.rows));
@@ -126,8 +133,10 @@ export function comparePostgres(expected: PostgresInventory, actual: PostgresInv
   for (const [sequence, value] of Object.entries(expected.sequences)) {
     checks.push(equal(`postgres sequence ${sequence}`, 'last value', value, actual.sequences[sequence]));
   }
-  for (const kind of OBJECTS)
-    checks.push(sameSet('postgres', kind, expected.objects[kind] ?? [], actual.objects[kind] ?? []));
+  for (const kind of OBJECTS) {
+    const before = expected.objects[kind];
+    if (before) checks.push(allThere('postgres', kind, before, actual.objects[kind] ?? []));
+  }
   checks.push(sameSet('postgres', 'invalid indexes', [], actual.invalidIndexes));
   return checks;
 }

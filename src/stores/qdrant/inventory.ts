@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import { type Check, equal, sameSet } from '../check.js';
+import { allThere, type Check, equal, sameSet } from '../check.js';
 import type { Qdrant } from './connection.js';
 
 const SAMPLES = 10;
@@ -129,7 +129,7 @@ export async function versionOf(qdrant: Qdrant): Promise<string> {
 /** Everything that must be equal after a restore. */
 export function compareQdrant(expected: QdrantInventory, actual: QdrantInventory): Check[] {
   return [
-    sameSet('qdrant', 'collections', Object.keys(expected.collections), Object.keys(actual.collections)),
+    allThere('qdrant', 'collections', Object.keys(expected.collections), Object.keys(actual.collections)),
     ...Object.entries(expected.collections).flatMap(([name, one]) =>
       compareCollection(name, one, actual.collections[name]),
     ),

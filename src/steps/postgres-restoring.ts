@@ -1,0 +1,298 @@
+import { mkdir } from 'node:fs/promises';
+import { cpus } from 'node:os';
+import { join } from 'node:path';
+import { z } from 'zod';
+import type { Command } from '../hosts/command.js';
+import { closeToOthers } from '../hosts/files.js';
+import { runCommand } from '../hosts/run-command.js';
+import { allThere, type Check, equal } from '../stores/check.js';
+import { type Postgres, quoteIdentifier } from '../stores/postgres/connection.js';
+import { countRows, type DumpContents } from '../stores/postgres/dump.js';
+import { watchRestore } from '../stores/postgres/restore-progress.js';
+import { blockersOf, otherSessions } from '../stores/postgres/server.js';
+import type { Installation } from '../stores/postgres/tools.js';
+import { countOf, durationOf, fileInstantOf } from '../words.js';
+import type { StepContext } from './step.js';
+import type { Emitter } from './step-events.js';
+
+// How a dump gets into a server: the doing of `postgres.restore`, by `clean` and by `swap`.
+
+export const restoreParams = z.strictObject({
+  /** `clean` replaces what is in the database; `swap` restores beside it and then renames. */
+  strategy: z.enum(['clean', 'swap']).default('clean'),
+  /** `ignore`: everything is owned by the connecting role, and grants are left out. */
+  owners: z.enum(['keep', 'ignore']).default('keep'),
+  /** What to do with other sessions in the database that stand in the way. */
+  sessions: z.enum(['refuse', 'end']).default('refuse'),
+  jobs: z.number().int().positive().max(64).default(Math.max(2, cpus().length)),
+});
+export type RestoreParams = z.infer<typeof restoreParams>;
+
+/** What a restore leaves for its verification and its undo. */
+export interface RestoreFacts {
+  /** Rows of each table, as counted in the dump itself. */
+  rows: Record<string, number>;
+  /** The dump that was taken of a populated database before it was replaced. */
+  safetyDump?: string;
+  /** The name under which the old database is kept (swap). */
+  keptAs?: string;
+}
+
+const BLOCKED_PATIENCE = 20_000;
+
+/** One pg_restore. */
+export interface Restore {
+  tools: Installation;
+  target: string;
+  dump: string;
+  oneTransaction: boolean;
+}
+
+/** The pg_restore command for a target database. One transaction and parallel jobs exclude each other. */
+export function restoreCommand(
+  postgres: Postgres,
+  p: RestoreParams,
+  { tools, target, dump, oneTransaction }: Restore,
+  application: string,
+): Command {
+  return {
+    file: `${tools.bin}/pg_restore`,
+    args: [
+      ...postgres.toolArguments,
+      ...['--dbname', target, '--clean', '--if-exists', '--verbose'],
+      ...(oneTransaction ? ['--single-transaction'] : ['--jobs', String(p.jobs)]),
+      ...(p.owners === 'ignore' ? ['--no-owner', '--no-acl'] : []),
+      dump,
+    ],
+    ...postgres.toolEnvironment,
+    environment: { ...postgres.toolEnvironment.environment, PGAPPNAME: application },
+  };
+}
+
+/** Under which name its sessions are known to the server. */
+export const applicationOf = (runId: string) => `novamem-runbook ${runId}`.slice(0, 63);
+
+export async function createDatabase(
+  postgres: Postgres,
+  ctx: StepContext,
+  contents: DumpContents,
+  name: string,
+  emit: Emitter<RestoreFacts>,
+): Promise<void> {
+  const maintenance = await postgres.maintenanceDatabase();
+  // What follows the name in the dump's own statement: template, encoding and locale.
+  const options = /^CREATE DATABASE (?:"(?:[^"]|"")*"|\S+) (.*);$/.exec(contents.createDatabase)?.[1] ?? '';
+  const create = `CREATE DATABASE ${quoteIdentifier(name)} ${options}`.trim();
+  try {
+    await postgres.write(ctx.gateway, create, maintenance);
+  } catch (error) {
+    if (options === '') throw error;
+    emit.output(
+      `${create}: ${(error as Error).message}; made with this server's own locale instead, so texts may sort differently`,
+    );
+    await postgres.write(
+      ctx.gateway,
+      `CREATE DATABASE ${quoteIdentifier(name)} TEMPLATE template0 ENCODING 'UTF8'`,
+      maintenance,
+    );
+  }
+  emit.output(`database ${name} created`);
+}
+
+/** Owner, settings, rights and comment of the database itself: pg_restore sets them only with --create, which we do not use. */
+export async function restoreProperties(
+  postgres: Postgres,
+  ctx: StepContext,
+  contents: DumpContents,
+  emit: Emitter<RestoreFacts>,
+): Promise<void> {
+  for (const statement of contents.databaseProperties) {
+    await postgres
+      .write(ctx.gateway, statement.replace(/;$/, ''))
+      .catch((error: Error) => emit.output(`warning: ${statement} failed: ${error.message}`));
+  }
+}
+
+export async function takeSafetyDump(
+  postgres: Postgres,
+  tools: Installation,
+  ctx: StepContext,
+  emit: Emitter<RestoreFacts>,
+  signal: AbortSignal,
+): Promise<void> {
+  await mkdir(ctx.workFolder, { recursive: true, mode: 0o700 });
+  const file = join(ctx.workFolder, `${postgres.database}-before-${fileInstantOf(new Date())}.dump`);
+  const command: Command = {
+    file: `${tools.bin}/pg_dump`,
+    args: [
+      ...postgres.toolArguments,
+      '--dbname',
+      postgres.database,
+      '--format',
+      'custom',
+      '--compress',
+      '1',
+      '--file',
+      file,
+    ],
+    ...postgres.toolEnvironment,
+  };
+  emit.output(`taking a safety copy of ${postgres.database} first`);
+  const ended = await runCommand(ctx.gateway, command, { signal, onLine: (line) => emit.output(line) });
+  if (ended.exitCode !== 0)
+    throw new Error(
+      `the safety copy could not be taken (pg_dump ended with ${ended.exitCode ?? ended.failure}); nothing was dropped`,
+    );
+  await closeToOthers(file);
+  const rows = await countRows(tools, file, { signal });
+  emit.facts({ safetyDump: file });
+  emit.safetyCopy(
+    `database ${postgres.database}`,
+    file,
+    `read to its end: ${countOf(Object.values(rows).reduce((a, b) => a + b, 0))} rows`,
+  );
+}
+
+export async function restoreDump(
+  p: RestoreParams,
+  ctx: StepContext,
+  emit: Emitter<RestoreFacts>,
+  signal: AbortSignal,
+  what: Restore & { contents: DumpContents; rows: Record<string, number> },
+): Promise<void> {
+  const { postgres } = ctx.cluster;
+  const application = applicationOf(ctx.runId);
+  const command = restoreCommand(postgres, p, what, application);
+  const blocked = new AbortController();
+  let blocker = '';
+  const watch = watchRestore(postgres, what.target, what.rows, (progress) => emit.progress(progress));
+  const guard = watchBlockers(postgres, application, (who, sinceMs) => {
+    blocker = who;
+    emit.output(`waiting for a lock that session ${who} holds (${durationOf(sinceMs)})`);
+    if (sinceMs >= BLOCKED_PATIENCE) blocked.abort();
+  });
+  const errors: string[] = [];
+  let ended: Awaited<ReturnType<typeof runCommand>>;
+  try {
+    ended = await runCommand(ctx.gateway, command, {
+      signal: AbortSignal.any([signal, blocked.signal]),
+      onLine: (line) => {
+        emit.output(line);
+        watch.onLine(line);
+        if (/^pg_restore: (error|warning)/.test(line)) errors.push(line.replace(/^pg_restore: /, ''));
+      },
+    });
+  } finally {
+    watch.stop();
+    guard.stop();
+  }
+  signal.throwIfAborted();
+  const state = what.oneTransaction
+    ? 'The database is as it was (one transaction, rolled back)'
+    : `The database ${what.target} is half filled; a retry replaces it`;
+  if (blocked.signal.aborted)
+    throw new Error(
+      `the restore waited ${durationOf(BLOCKED_PATIENCE)} for session ${blocker}, which holds a lock. ${state}. End that session, or set sessions to end, then retry`,
+    );
+  if (ended.exitCode !== 0)
+    throw new Error(
+      `pg_restore ended with ${ended.exitCode ?? ended.failure}: ${errors[0] ?? 'it printed no error'}. ${state}`,
+    );
+}
+
+/** Tells who keeps the restore waiting, every 2 s. */
+function watchBlockers(
+  postgres: Postgres,
+  application: string,
+  onBlocked: (who: string, sinceMs: number) => void,
+): { stop(): void } {
+  let since = 0;
+  const timer = setInterval(async () => {
+    const [who] = await blockersOf(postgres, application).catch(() => []);
+    if (!who) since = 0;
+    else {
+      since ||= Date.now();
+      onBlocked(who, Date.now() - since);
+    }
+  }, 2_000);
+  return { stop: () => clearInterval(timer) };
+}
+
+export async function endSessions(postgres: Postgres, ctx: StepContext, emit: Emitter<RestoreFacts>): Promise<void> {
+  const maintenance = await postgres.maintenanceDatabase();
+  for (const session of await otherSessions(postgres)) {
+    await postgres.write(ctx.gateway, `SELECT pg_terminate_backend(${session.pid})`, maintenance);
+    emit.output(`session ${session.pid} (${session.application || 'no name'} as ${session.user}) ended`);
+  }
+}
+
+export async function swap(
+  p: RestoreParams,
+  ctx: StepContext,
+  emit: Emitter<RestoreFacts>,
+  signal: AbortSignal,
+  what: {
+    tools: Installation;
+    dump: string;
+    contents: DumpContents;
+    rows: Record<string, number>;
+    databaseExists: boolean;
+  },
+): Promise<void> {
+  const { postgres } = ctx.cluster;
+  const stamp = fileInstantOf(new Date());
+  const beside = `${postgres.database}_restoring_${stamp}`;
+  await createDatabase(postgres, ctx, what.contents, beside, emit);
+  await restoreDump(p, ctx, emit, signal, { ...what, target: beside, oneTransaction: false });
+  const failed = (await rowChecks(postgres, what.rows, beside)).find((check) => !check.ok);
+  if (failed)
+    throw new Error(
+      `${failed.subject}: ${failed.what} should be ${failed.expected} but ${failed.actual} came; the old database is untouched, ${beside} is kept to look at`,
+    );
+  signal.throwIfAborted();
+  if (what.databaseExists) {
+    const sessions = await otherSessions(postgres);
+    if (sessions.length > 0 && p.sessions === 'end') await endSessions(postgres, ctx, emit);
+    const keptAs = `${postgres.database}_before_${stamp}`;
+    await rename(postgres, ctx, postgres.database, keptAs);
+    emit.facts({ keptAs });
+    emit.safetyCopy(`database ${postgres.database}`, `database ${keptAs}`, 'renamed, nothing in it was changed');
+  }
+  await rename(postgres, ctx, beside, postgres.database);
+  emit.output(`${beside} is now ${postgres.database}`);
+}
+
+export async function rename(postgres: Postgres, ctx: StepContext, from: string, to: string): Promise<void> {
+  await postgres.write(
+    ctx.gateway,
+    `ALTER DATABASE ${quoteIdentifier(from)} RENAME TO ${quoteIdentifier(to)}`,
+    await postgres.maintenanceDatabase(),
+  );
+}
+
+/** Exact rows of every table against those counted in the dump, and the set of tables. */
+export async function rowChecks(
+  postgres: Postgres,
+  rows: Record<string, number>,
+  database = postgres.database,
+): Promise<Check[]> {
+  return postgres.reading(
+    async ({ query }) => {
+      const found = await query<{ schema: string; name: string }>(
+        `SELECT schemaname AS schema, tablename AS name FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema') ORDER BY 1, 2`,
+      );
+      const names = found.map((one) => `${one.schema}.${one.name}`);
+      const checks: Check[] = [allThere('postgres', 'tables', Object.keys(rows), names)];
+      for (const { schema, name } of found) {
+        const expected = rows[`${schema}.${name}`];
+        if (expected === undefined) continue;
+        const [row] = await query<{ count: string }>(
+          `SELECT count(*)::text AS count FROM ONLY ${quoteIdentifier(schema)}.${quoteIdentifier(name)}`,
+        );
+        checks.push(equal(`postgres table ${schema}.${name}`, 'rows of the dump', expected, Number(row!.count)));
+      }
+      return checks;
+    },
+    { database, snapshot: true },
+  );
+}
