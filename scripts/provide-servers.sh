@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes sure that the server programs which npm does not carry are on this machine:
 #   PostgreSQL 15 or newer (server and client programs), and a Redis or Valkey server of at least 7.2
-#   where the one that npm carries cannot run (it wants glibc 2.38).
+#   where the one that npm carries cannot run (it wants glibc 2.38), and the OpenMP library that the FalkorDB module needs.
 # Nothing to do: says nothing, exits 0. As root on Debian or Ubuntu it installs them, without starting any service.
 # Elsewhere it prints the one command to type and exits 2.
 set -eu
@@ -32,14 +32,20 @@ has_redis() {
   return 1
 }
 
+module_can_load() { # what the FalkorDB module is linked with is here; elsewhere than on Linux x64 there is no module
+  module="$here/node_modules/@falkordblite/linux-x64/bin/falkordb.so"
+  [ ! -e "$module" ] || ! ldd "$module" 2>/dev/null | grep -q 'libgomp.*not found'
+}
+
 missing=''
 has_postgres || missing='postgresql'
 has_redis || missing="$missing valkey-server"
+module_can_load || missing="$missing libgomp1"
 [ -n "$missing" ] || exit 0
 
 if ! command -v apt-get >/dev/null 2>&1; then
   if command -v brew >/dev/null 2>&1; then install='brew install postgresql@17 valkey'
-  elif command -v dnf >/dev/null 2>&1; then install='sudo dnf install -y postgresql-server valkey'
+  elif command -v dnf >/dev/null 2>&1; then install='sudo dnf install -y postgresql-server valkey libgomp'
   elif command -v pacman >/dev/null 2>&1; then install='sudo pacman -S --needed postgresql valkey'
   else install='(with your package manager) PostgreSQL 15 or newer, and Valkey 7.2 or newer'
   fi
@@ -101,4 +107,4 @@ case $missing in
 esac
 quietly apt-get $lists install -y --no-install-recommends $missing
 
-has_postgres && has_redis || { echo "Installed $missing, but PostgreSQL 15+ and a Redis or Valkey 7.2+ are still not found." >&2; exit 2; }
+has_postgres && has_redis && module_can_load || { echo "Installed:$missing. Still missing: PostgreSQL 15 or newer, a Redis or Valkey of at least 7.2, or libgomp." >&2; exit 2; }
