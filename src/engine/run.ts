@@ -472,6 +472,7 @@ export class Run {
       ...(newBackup ? { newBackup } : {}),
       workFolder: join(folder, 'safety', step.id),
       phase,
+      earlier: { ...step.facts },
       startsEarlier: (service) =>
         this.#before(step).some(
           (one) =>

@@ -179,14 +179,16 @@ export const falkordbRestore: StepKind<Params, Facts> = {
       signal.throwIfAborted();
 
       const placement = await placementOf(files, settings);
-      const facts: Facts = { dir: settings.dir, form: files.form, aside: [], placed: [] };
+      // What an earlier attempt moved aside is what was there before; what it had placed is only in the way.
+      const { aside = [] } = ctx.earlier as Partial<Facts>;
+      const facts: Facts = { dir: settings.dir, form: files.form, aside: [...aside], placed: [] };
       const owner = await stat(settings.dir);
       await shutDown(ctx, emit, patience, signal);
       for (const from of placement.aside) {
         if (!(await exists(from))) continue;
         const to = await freeName(join(settings.dir, asideName(ctx.runId), basename(from)));
         await moveAside(ctx.gateway, from, to);
-        facts.aside.push({ from, to });
+        if (!aside.some((one) => one.from === from)) facts.aside.push({ from, to });
         emit.facts(facts);
         emit.safetyCopy(basename(from), to, 'renamed, nothing in it was changed');
       }

@@ -175,7 +175,11 @@ export const postgresRestore: StepKind<RestoreParams, RestoreFacts> = {
       const total = Object.values(rows).reduce((sum, count) => sum + count, 0);
       emit.output(`the dump is whole: ${plural(Object.keys(rows).length, 'table')}, ${countOf(total)} rows`);
 
+      const earlier = ctx.earlier as Partial<RestoreFacts>;
       const populated = (await tablesIn(postgres)).length > 0;
+      const now = populated ? 'populated' : server.databaseExists ? 'empty' : 'absent';
+      const before = earlier.before ?? now;
+      emit.facts({ before });
       if (p.sessions === 'end' && server.databaseExists) await endSessions(postgres, ctx, emit);
       if (p.strategy === 'swap') {
         await swap(p, ctx, emit, signal, {
@@ -187,7 +191,9 @@ export const postgresRestore: StepKind<RestoreParams, RestoreFacts> = {
         });
       } else {
         if (!server.databaseExists) await createDatabase(postgres, ctx, contents, postgres.database, emit);
-        if (populated) await takeSafetyDump(postgres, tools, ctx, emit, signal);
+        // What an earlier attempt left half filled is not worth a copy, and must not take the place of one.
+        const hasWayBack = before !== 'populated' || earlier.safetyDump !== undefined;
+        if (populated && !hasWayBack) await takeSafetyDump(postgres, tools, ctx, emit, signal);
         await restoreDump(p, ctx, emit, signal, {
           tools,
           target: postgres.database,
@@ -233,7 +239,19 @@ export const postgresRestore: StepKind<RestoreParams, RestoreFacts> = {
           rows,
         });
         emit.output(`the database is as it was before this step (from ${facts.safetyDump})`);
-      } else emit.output('the database was absent or empty before this step: nothing is put back');
+      } else if (facts.before === 'populated') {
+        emit.output('nothing had been dropped yet: the database is as it was');
+      } else if ((await describeServer(postgres)).databaseExists) {
+        const replaced = `${postgres.database}_undone_${fileInstantOf(new Date())}`;
+        await rename(postgres, ctx, postgres.database, replaced);
+        if (facts.before === 'empty')
+          await postgres.write(
+            ctx.gateway,
+            `CREATE DATABASE ${quoteIdentifier(postgres.database)}`,
+            await postgres.maintenanceDatabase(),
+          );
+        emit.output(`there was no data before this step; what had been restored is kept as database ${replaced}`);
+      }
     }),
 };
 

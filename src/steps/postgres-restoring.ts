@@ -32,6 +32,8 @@ export type RestoreParams = z.infer<typeof restoreParams>;
 export interface RestoreFacts {
   /** Rows of each table, as counted in the dump itself. */
   rows: Record<string, number>;
+  /** What the first attempt found in the place of the database. */
+  before?: 'absent' | 'empty' | 'populated';
   /** The dump that was taken of a populated database before it was replaced. */
   safetyDump?: string;
   /** The name under which the old database is kept (swap). */

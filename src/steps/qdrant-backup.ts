@@ -15,7 +15,7 @@ import {
 import { downloadSnapshot } from '../stores/qdrant/transfer.js';
 import { plural, sizeOf } from '../words.js';
 import { newBackupFolder, newBackupOf, noBackupRoot } from './new-backup.js';
-import { makeSnapshot, removeSnapshot } from './qdrant-restore.js';
+import { makeSnapshot, removeSnapshot } from './qdrant-snapshots.js';
 import { readingPlan, type StepContext, type StepKind } from './step.js';
 import { stepEvents } from './step-events.js';
 import { unreachable } from './store-readiness.js';

@@ -1,9 +1,7 @@
-import { mkdir } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { basename } from 'node:path';
 import { z } from 'zod';
-import { sha256Of } from '../hosts/files.js';
 import { waitFor } from '../hosts/waiting.js';
-import { type BackupFile, type BackupSet, bytesOf } from '../stores/backup-set/backup-set.js';
+import { type BackupSet, bytesOf } from '../stores/backup-set/backup-set.js';
 import { type Check, equal } from '../stores/check.js';
 import type { Qdrant } from '../stores/qdrant/connection.js';
 import {
@@ -14,10 +12,18 @@ import {
   listAliases,
   listCollections,
 } from '../stores/qdrant/inventory.js';
-import { downloadSnapshot, uploadSnapshot, uploadText } from '../stores/qdrant/transfer.js';
-import { messageOf, plural, sizeOf } from '../words.js';
+import { uploadText } from '../stores/qdrant/transfer.js';
+import { plural, sizeOf } from '../words.js';
 import { fileFindings } from './backup-file.js';
-import { startService, stopService } from './service.js';
+import {
+  checksum,
+  pointsNow,
+  proveWritable,
+  type Snapshot,
+  takeSafetySnapshot,
+  uploadAndClean,
+  uploadWithWayBack,
+} from './qdrant-snapshots.js';
 import type { Finding, Probe, StepContext, StepKind } from './step.js';
 import { type Emitter, stepEvents } from './step-events.js';
 import { unreachable } from './store-readiness.js';
@@ -40,10 +46,7 @@ interface Facts {
   created: string[];
 }
 
-type Snapshot = BackupFile & { collection: string };
-
 const GREEN_PATIENCE = 120_000;
-const RESTART_PATIENCE = 180_000;
 
 function snapshotsOf(p: Params, backup: BackupSet | undefined): Snapshot[] {
   const named = backup?.qdrant ?? [];
@@ -52,16 +55,6 @@ function snapshotsOf(p: Params, backup: BackupSet | undefined): Snapshot[] {
       ? [{ ...backup.unnamed[0]!, collection: p.collection }]
       : [];
   return [...named, ...given].filter((one) => p.collections === undefined || p.collections.includes(one.collection));
-}
-
-/** Points of each collection that stands now. */
-async function pointsNow(qdrant: Qdrant, names: string[]): Promise<Map<string, number>> {
-  const there = (await listCollections(qdrant)).filter((name) => names.includes(name));
-  const counts = new Map<string, number>();
-  await inParallel(there, 4, async (name) => {
-    counts.set(name, (await qdrant.client.count(name, { exact: true })).count);
-  });
-  return counts;
 }
 
 export const qdrantRestore: StepKind<Params, Facts> = {
@@ -145,11 +138,12 @@ export const qdrantRestore: StepKind<Params, Facts> = {
     stepEvents<Facts>(async (emit) => {
       const { qdrant } = ctx.cluster;
       const snapshots = snapshotsOf(p, ctx.backup);
-      const facts: Facts = { restored: {}, safety: {}, created: [] };
+      const { safety = {}, created } = ctx.earlier as Partial<Facts>;
+      const facts: Facts = { restored: {}, safety: { ...safety }, created: created ?? [] };
       const names = snapshots.map((one) => one.collection);
       await proveWritable(ctx, emit, names, signal);
       const before = await pointsNow(qdrant, names);
-      facts.created = names.filter((name) => !before.has(name));
+      facts.created = created ?? names.filter((name) => !before.has(name));
       emit.facts(facts);
       const total = snapshots.reduce((sum, one) => sum + one.bytes, 0);
       let done = 0;
@@ -157,7 +151,8 @@ export const qdrantRestore: StepKind<Params, Facts> = {
       await inParallel(snapshots, p.atOnce, async (snapshot) => {
         signal.throwIfAborted();
         const sha256 = await checksum(snapshot, signal);
-        if ((before.get(snapshot.collection) ?? 0) > 0) {
+        const isNew = facts.created.includes(snapshot.collection);
+        if (!isNew && !facts.safety[snapshot.collection] && (before.get(snapshot.collection) ?? 0) > 0) {
           const safety = await takeSafetySnapshot(qdrant, ctx, snapshot.collection, signal);
           facts.safety[snapshot.collection] = safety;
           emit.facts(facts);
@@ -172,7 +167,7 @@ export const qdrantRestore: StepKind<Params, Facts> = {
             text: `${finished} of ${snapshots.length} collections, now ${snapshot.collection}`,
           });
         };
-        await uploadWithWayBack(ctx, emit, snapshot, sha256, facts, onBytes, signal);
+        await uploadWithWayBack(ctx, emit, snapshot, sha256, facts.safety[snapshot.collection], onBytes, signal);
         finished += 1;
         const { count } = await qdrant.client.count(snapshot.collection, { exact: true });
         facts.restored[snapshot.collection] = { sha256, points: count };
@@ -224,7 +219,12 @@ export const qdrantRestore: StepKind<Params, Facts> = {
     stepEvents<Facts>(async (emit) => {
       const { qdrant } = ctx.cluster;
       for (const [collection, safety] of Object.entries(facts.safety ?? {})) {
-        await upload(ctx, { collection, ...safety, bytes: await bytesOf(safety.file) }, safety.sha256, () => {});
+        await uploadAndClean(
+          ctx,
+          { collection, ...safety, bytes: await bytesOf(safety.file) },
+          safety.sha256,
+          () => {},
+        );
         emit.output(`${collection} is as it was before this step`);
       }
       for (const collection of facts.created ?? []) {
@@ -236,155 +236,6 @@ export const qdrantRestore: StepKind<Params, Facts> = {
       }
     }),
 };
-
-/**
- * Has the server write before anything is replaced: a key without the right to manage is found here, and so is a server
- * whose disk went away under it, which goes on answering reads from memory. A restart mends the second.
- */
-async function proveWritable(
-  ctx: StepContext,
-  emit: Emitter<Facts>,
-  names: string[],
-  signal: AbortSignal,
-): Promise<void> {
-  const { qdrant } = ctx.cluster;
-  try {
-    await tryToWrite(ctx, names);
-  } catch (error) {
-    if (!/HTTP 5\d\d/.test(messageOf(error)) || !ctx.cluster.driver('qdrant')) throw error;
-    emit.output(`${messageOf(error)}: Qdrant at ${qdrant.address} answers but cannot use its storage; restarting it`);
-    await stopService('qdrant', ctx, emit, RESTART_PATIENCE, signal);
-    await startService('qdrant', ctx, emit, RESTART_PATIENCE, signal);
-    await tryToWrite(ctx, names);
-  }
-}
-
-/** A snapshot of the smallest collection that holds points, or an empty collection of its own: both are removed again. */
-async function tryToWrite(ctx: StepContext, names: string[]): Promise<void> {
-  const { qdrant } = ctx.cluster;
-  const [smallest] = [...(await pointsNow(qdrant, names))]
-    .filter(([, points]) => points > 0)
-    .sort((a, b) => a[1] - b[1]);
-  if (smallest) {
-    await removeSnapshot(qdrant, ctx, smallest[0], (await makeSnapshot(qdrant, ctx, smallest[0])).name);
-    return;
-  }
-  const name = `runbook_probe_${ctx.runId}`;
-  await qdrant.write(ctx.gateway, 'PUT', `/collections/${name}`, (client) =>
-    client.createCollection(name, { vectors: { size: 1, distance: 'Dot' } }),
-  );
-  await qdrant.write(ctx.gateway, 'DELETE', `/collections/${name}`, (client) => client.deleteCollection(name));
-}
-
-/** The file's SHA-256; a file that is not the one of the manifest is refused before anything is touched. */
-async function checksum(snapshot: Snapshot, signal: AbortSignal): Promise<string> {
-  const sha256 = await sha256Of(snapshot.file, { signal });
-  if (snapshot.sha256 !== undefined && snapshot.sha256 !== sha256) {
-    throw new Error(
-      `the snapshot ${snapshot.file} is not the one that was backed up: its SHA-256 is ${sha256}, the manifest says ${snapshot.sha256}; ${snapshot.collection} was not touched`,
-    );
-  }
-  return sha256;
-}
-
-/** A failed recovery can destroy a collection; a good upload repairs it. */
-async function uploadWithWayBack(
-  ctx: StepContext,
-  emit: Emitter<Facts>,
-  snapshot: Snapshot,
-  sha256: string,
-  facts: Facts,
-  onBytes: (bytes: number) => void,
-  signal: AbortSignal,
-): Promise<void> {
-  try {
-    await upload(ctx, snapshot, sha256, onBytes, signal);
-  } catch (error) {
-    const safety = facts.safety[snapshot.collection];
-    if (!safety || signal.aborted) throw error;
-    emit.output(`${messageOf(error)}; putting ${snapshot.collection} back from ${safety.file}`);
-    await upload(
-      ctx,
-      { ...safety, collection: snapshot.collection, bytes: await bytesOf(safety.file) },
-      safety.sha256,
-      () => {},
-      signal,
-    );
-    throw new Error(`${messageOf(error)}. ${snapshot.collection} was put back as it was before`);
-  }
-}
-
-async function upload(
-  ctx: StepContext,
-  snapshot: Snapshot,
-  sha256: string,
-  onBytes: (bytes: number) => void,
-  signal?: AbortSignal,
-): Promise<void> {
-  const { qdrant } = ctx.cluster;
-  // The file stays on the server's disk under this name, where an equal name would be written over: it is removed after.
-  const uploadName = `novamem-runbook-${ctx.runId}-${basename(snapshot.file)}`.replace(/[^A-Za-z0-9._-]/g, '_');
-  await uploadSnapshot(
-    ctx.gateway,
-    qdrant,
-    { collection: snapshot.collection, file: snapshot.file, sha256, uploadName },
-    { onBytes, signal },
-  );
-  const left = (await qdrant.client.listSnapshots(snapshot.collection)).filter((one) => one.name === uploadName);
-  for (const { name } of left) {
-    await qdrant.write(ctx.gateway, 'DELETE', `/collections/${snapshot.collection}/snapshots/${name}`, (client) =>
-      client.deleteSnapshot(snapshot.collection, name),
-    );
-  }
-}
-
-async function takeSafetySnapshot(
-  qdrant: Qdrant,
-  ctx: StepContext,
-  collection: string,
-  signal: AbortSignal,
-): Promise<{ file: string; sha256: string }> {
-  await mkdir(ctx.workFolder, { recursive: true, mode: 0o700 });
-  const made = await makeSnapshot(qdrant, ctx, collection);
-  const file = join(ctx.workFolder, `${collection.replace(/[^A-Za-z0-9._-]/g, '_')}-before.snapshot`);
-  const { sha256 } = await downloadSnapshot(
-    ctx.gateway,
-    qdrant,
-    { collection, snapshot: made.name, file },
-    { signal },
-  );
-  await removeSnapshot(qdrant, ctx, collection, made.name);
-  if (made.checksum !== undefined && made.checksum !== sha256) {
-    throw new Error(
-      `the safety snapshot of ${collection} did not arrive whole: SHA-256 ${sha256}, the server says ${made.checksum}; ${collection} was not touched`,
-    );
-  }
-  return { file, sha256 };
-}
-
-/** Has the server make a snapshot of a collection; answers its name and, from Qdrant 1.8 on, its SHA-256. */
-export async function makeSnapshot(
-  qdrant: Qdrant,
-  ctx: StepContext,
-  collection: string,
-): Promise<{ name: string; checksum?: string }> {
-  const made = await qdrant.write(ctx.gateway, 'POST', `/collections/${collection}/snapshots`, (client) =>
-    client.createSnapshot(collection),
-  );
-  if (!made) throw new Error(`Qdrant made no snapshot of ${collection}`);
-  return { name: made.name, ...(made.checksum ? { checksum: made.checksum } : {}) };
-}
-
-export async function removeSnapshot(
-  qdrant: Qdrant,
-  ctx: StepContext,
-  collection: string,
-  name: string,
-): Promise<void> {
-  await qdrant.write(ctx.gateway, 'DELETE', `/collections/${collection}/snapshots/${name}`, (client) =>
-    client.deleteSnapshot(collection, name),
-  );
-}
 
 /** Aliases are not part of a collection's snapshot: they come from the manifest. */
 async function restoreAliases(ctx: StepContext, emit: Emitter<Facts>): Promise<void> {

@@ -62,6 +62,8 @@ export interface StepContext {
   phase: 'preflight' | 'ready';
   /** Whether an earlier step of this run starts the service: that it does not answer in the preflight is then no obstacle. */
   startsEarlier(service: ServiceName): boolean;
+  /** What an earlier attempt of this very step left; empty at the first. Its safety copies hold what was there before all of them. */
+  earlier: Record<string, unknown>;
   /** Facts of the steps of a kind that have succeeded in this run, in their order. */
   factsOf<P, F>(kind: StepKind<P, F>): F[];
 }
