@@ -17,6 +17,7 @@ export function keepSecret(value: string): void {
     JSON.stringify(value).slice(1, -1),
     value.replaceAll("'", "'\\''"),
     value.replaceAll("'", "''"),
+    value.replaceAll('\\', '\\\\').replaceAll("'", "''"),
     Buffer.from(value).toString('base64'),
   ]) {
     if (spelling.length >= SHORTEST) spellings.add(spelling);
@@ -28,7 +29,7 @@ export function keepSecret(value: string): void {
 /** The text without any registered secret, and without the password part of any URL. */
 export function redact(text: string): string {
   const known = pattern ? text.replace(pattern, MASK) : text;
-  return known.replace(/\b([a-z][a-z0-9+]*:\/\/[^\s/:@]*):[^\s/@]+@/gi, `$1:${MASK}@`);
+  return known.replace(/\b([a-z][a-z0-9+]*:\/\/[^\s/:@]*):[^\s/]*@/gi, `$1:${MASK}@`);
 }
 
 /** A copy of a JSON-like value with every string in it redacted, keys included. */

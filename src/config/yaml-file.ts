@@ -31,16 +31,18 @@ export interface YamlFile {
 
 const LARGEST_FILE = 1024 * 1024;
 
-/** Reads and parses a YAML file of at most 1 MiB. A file that cannot be read is a Problem; one that cannot be parsed has faults. */
-export function readYamlFile(file: string): YamlFile {
+/** Reads and parses a YAML file of at most 1 MiB, or `largest` bytes. A file that cannot be read is a Problem; one that cannot be parsed has faults. */
+export function readYamlFile(file: string, largest = LARGEST_FILE): YamlFile {
   let text: string;
   try {
     text = readFileSync(file, 'utf8');
   } catch (error) {
     throw new Problem(`Cannot read ${file}: ${messageOf(error)}.`, { next: 'check the path, then try again' });
   }
-  if (text.length > LARGEST_FILE) {
-    throw new Problem(`${file} is larger than 1 MiB; that is not a profile or a runbook.`);
+  if (text.length > largest) {
+    throw new Problem(
+      `${file} is larger than ${Math.round(largest / LARGEST_FILE)} MiB, and so not what it should be.`,
+    );
   }
   const counter = new LineCounter();
   const document = parseDocument(text, { lineCounter: counter, maxAliasCount: 50 } as never);

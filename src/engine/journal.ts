@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { closeSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs';
-import { join } from 'node:path';
+import { closeSync, existsSync, fsyncSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { redactDeep } from '../config/redact.js';
 import type { Finding, StepPlan } from '../steps/step.js';
 import type { Check } from '../stores/check.js';
@@ -50,6 +50,8 @@ export type Happening =
 export type JournalEvent = { seq: number; ts: string; run: string } & Happening & { prev: string };
 
 export const JOURNAL_FILE = 'journal.jsonl';
+/** Beside a journal that was closed: the hash of its last line, which no further line binds. */
+export const SEAL_FILE = 'journal.seal';
 const FIRST = '0'.repeat(64);
 /** What may be lost in a power cut: it says nothing about what was done. */
 const UNFLUSHED: ReadonlySet<Happening['type']> = new Set(['step.progress']);
@@ -89,8 +91,10 @@ export class Journal {
     return event;
   }
 
+  /** Ends the journal and seals it. */
   close(): void {
     closeSync(this.#descriptor);
+    writeFileSync(join(dirname(this.file), SEAL_FILE), `${this.#prev}\n`, { mode: 0o600 });
   }
 }
 
@@ -121,5 +125,8 @@ export function readJournal(file: string): JournalReading {
     prev = hashOf(line);
   }
   if (rest !== '') fault ||= `the last line is cut off after ${rest?.length} characters`;
+  const seal = join(dirname(file), SEAL_FILE);
+  if (existsSync(seal) && readFileSync(seal, 'utf8').trim() !== prev)
+    fault ||= 'its end is not the one that was sealed: the last line was changed, or lines were taken off or added';
   return { events, fault };
 }

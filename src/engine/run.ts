@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { hostname, userInfo } from 'node:os';
 import { join } from 'node:path';
-import { redact } from '../config/redact.js';
+import { redact, redactDeep } from '../config/redact.js';
 import { closedGateway, type Gateway, openGateway } from '../hosts/gateway.js';
 import type { Runbook, RunbookStep } from '../runbook/runbook.js';
 import type { Finding, StepContext, StepEvent, StepKind } from '../steps/step.js';
@@ -148,6 +148,7 @@ export class Run {
       })),
     });
     await Promise.all(this.#steps.map((step) => this.#look(step, 'preflight')));
+    if (this.#outcome) return;
     if (mode === 'dry-run') {
       for (const step of this.#steps) this.#finish(step, 'simulated');
       this.#end();
@@ -239,6 +240,7 @@ export class Run {
     this.#set(step, 'checking');
     await this.#look(step, 'ready');
     if (this.#abort.signal.aborted) return this.#finish(step, 'skipped', 'aborted before it began');
+    if (this.#stopped) return this.#finish(step, 'skipped', 'the run stopped before it');
     const notApplicable = step.snapshot.plan?.notApplicable;
     if (notApplicable) {
       step.satisfied = true;
@@ -294,7 +296,7 @@ export class Run {
           this.#tell(step, event.line);
           break;
         case 'progress': {
-          const { type: _, ...progress } = event;
+          const { type: _, ...progress } = redactDeep(event);
           step.snapshot.progress = progress;
           if (Date.now() - toldAt >= PROGRESS_MS) {
             toldAt = Date.now();
@@ -307,7 +309,7 @@ export class Run {
           this.#record({ type: 'step.facts', step: step.id, facts: event.facts });
           break;
         case 'safety-copy': {
-          const { type: _, ...copy } = event;
+          const { type: _, ...copy } = redactDeep(event);
           step.snapshot.safetyCopies = [...step.snapshot.safetyCopies, copy];
           this.#record({ type: 'step.safety-copy', step: step.id, ...copy });
           break;
@@ -320,7 +322,7 @@ export class Run {
   /** A step without evidence has not succeeded. */
   async #verify(step: Step): Promise<void> {
     this.#set(step, 'verifying');
-    const checks = await step.kind.verify(step.params, this.#contextOf(step, 'ready'), step.facts);
+    const checks = redactDeep(await step.kind.verify(step.params, this.#contextOf(step, 'ready'), step.facts));
     step.snapshot.checks = checks;
     for (const check of checks) this.#record({ type: 'step.check', step: step.id, check });
     const failed = checks.filter((check) => !check.ok);
@@ -354,8 +356,9 @@ export class Run {
   }
 
   #fail(step: Step, reason: string): void {
-    this.#tell(step, `failed: ${reason}`);
-    step.snapshot.reason = redact(reason);
+    const said = reason.replaceAll('<step>', step.id);
+    this.#tell(step, `failed: ${said}`);
+    step.snapshot.reason = redact(said);
     step.snapshot.finishedAt = Date.now();
     if (this.#settings.onFailure === 'stop' || this.#abort.signal.aborted) {
       this.#stopped = true;
@@ -435,7 +438,7 @@ export class Run {
     const context = this.#contextOf(step, phase);
     const findings: Finding[] = [];
     try {
-      step.snapshot.plan = await step.kind.plan(step.params, context);
+      step.snapshot.plan = redactDeep(await step.kind.plan(step.params, context));
       this.#record({ type: 'step.planned', step: step.id, plan: step.snapshot.plan });
     } catch (error) {
       findings.push({ level: 'blocking', message: `it cannot be planned: ${messageOf(error)}` });

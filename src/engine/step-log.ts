@@ -19,10 +19,10 @@ export class StepLog {
     this.#descriptor = openSync(this.file, 'a', 0o600);
   }
 
-  /** Keeps one line; answers it as it is kept, without secrets. */
+  /** Keeps one line (of a text with line ends, each); answers it as it is kept, without secrets. */
   write(line: string, at = new Date()): string {
     const kept = redact(line);
-    this.#batch.push(`${at.toISOString()} ${kept}\n`);
+    for (const one of kept.split('\n')) this.#batch.push(`${at.toISOString()} ${one}\n`);
     this.#bytes += kept.length + 26;
     if (this.#bytes >= LARGEST_BATCH) this.flush();
     else this.#timer ??= setTimeout(() => this.flush(), LATEST_WRITE_MS);

@@ -4,6 +4,7 @@ import { execa } from 'execa';
 import { messageOf } from '../words.js';
 import { type Command, commandText } from './command.js';
 import type { Gateway } from './gateway.js';
+import { waitFor } from './waiting.js';
 
 /** How a program ended. `exitCode` is null when a signal ended it or it could not be started; `failure` then says why. */
 export interface Ended {
@@ -68,10 +69,12 @@ async function start(command: Command, { signal, onLine, onChunk, inputFile }: L
       // The group is gone already.
     }
   };
-  let patience: NodeJS.Timeout | undefined;
+  let ending: Promise<void> | undefined;
   const abort = () => {
     endGroup('SIGTERM');
-    patience = setTimeout(() => endGroup('SIGKILL'), PATIENCE_AFTER_TERM);
+    ending = groupGone(child.pid, PATIENCE_AFTER_TERM).then((gone) => {
+      if (!gone) endGroup('SIGKILL');
+    });
   };
   signal?.addEventListener('abort', abort, { once: true });
   const dieWithUs = () => endGroup('SIGKILL');
@@ -94,6 +97,8 @@ async function start(command: Command, { signal, onLine, onChunk, inputFile }: L
   });
   try {
     const result = await child;
+    // The child may end before its own children do: none of them is left behind.
+    await ending;
     for (const finish of flush) finish();
     const failure = result.failed
       ? signal?.aborted
@@ -102,10 +107,25 @@ async function start(command: Command, { signal, onLine, onChunk, inputFile }: L
       : '';
     return { exitCode: result.exitCode ?? null, failure };
   } finally {
-    clearTimeout(patience);
     signal?.removeEventListener('abort', abort);
     process.removeListener('exit', dieWithUs);
   }
+}
+
+/** Whether every process of a group ended within the time. */
+async function groupGone(group: number | undefined, patienceMs: number): Promise<boolean> {
+  const gone = await waitFor(
+    async () => {
+      try {
+        process.kill(-group!, 0);
+        return undefined;
+      } catch {
+        return true;
+      }
+    },
+    { timeoutMs: patienceMs, slowest: 100 },
+  );
+  return gone === true;
 }
 
 const LONGEST_LINE = 64 * 1024;

@@ -57,7 +57,7 @@ function generalOf(check: Check): string {
 export function evidenceTable(rows: readonly EvidenceRow[], width = 100): string[] {
   const cut = (text: string, length: number) => (text.length <= length ? text : `${text.slice(0, length - 1)}…`);
   const line = (store: string, what: string, expected: string, actual: string, result: string) =>
-    `${cut(store, 9).padEnd(9)} ${cut(what, width - 59).padEnd(width - 59)} ${cut(expected, 19).padStart(19)} ${cut(actual, 19).padStart(19)}  ${result}`.trimEnd();
+    `${cut(store, 9).padEnd(9)} ${cut(what, width - 62).padEnd(width - 62)} ${cut(expected, 19).padStart(19)} ${cut(actual, 19).padStart(19)}  ${result}`.trimEnd();
   return [
     line('store', 'compared', 'before', 'now', ''),
     ...rows.map((row) =>

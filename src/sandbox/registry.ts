@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { homeSubfolder } from '../config/home.js';
 import { isAlive, type ProcessMark } from '../hosts/process-mark.js';
@@ -20,7 +20,11 @@ export interface SandboxRecord {
 const recordFile = (name: string) => join(homeSubfolder('sandboxes'), `${name}.json`);
 
 export function writeRecord(record: SandboxRecord): void {
-  writeFileSync(recordFile(record.name), JSON.stringify(record, null, 1), { mode: 0o600 });
+  const file = recordFile(record.name);
+  const fresh = `${file}.${process.pid}`;
+  writeFileSync(fresh, JSON.stringify(record, null, 1), { mode: 0o600 });
+  // Renamed into place: whoever reads it meanwhile sees the old one or the new one, never half of it.
+  renameSync(fresh, file);
 }
 
 export function readRecord(name: string): SandboxRecord | undefined {

@@ -1,4 +1,4 @@
-import { execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import {
   chmodSync,
@@ -339,6 +339,8 @@ async function fill(profile: Profile, memories: number, onLine: (line: string) =
 
 async function withClient(settings: pg.ClientConfig, work: (client: pg.Client) => Promise<unknown>): Promise<void> {
   const client = new pg.Client(settings);
+  // A connection that breaks between two queries reports it here; the next query reports it too.
+  client.on('error', () => {});
   await client.connect();
   try {
     await work(client);
@@ -365,7 +367,13 @@ async function takeDown(record: SandboxRecord): Promise<void> {
   if (!gone) for (const { mark } of marks) if (isAlive(mark)) process.kill(mark.pid, 'SIGKILL');
   rmSync(record.folder, { recursive: true, force: true, maxRetries: 5 });
   removeRecord(record.name);
+  // Its keeper has nothing left to keep.
+  keepers.get(record.folder)?.kill('SIGKILL');
+  keepers.delete(record.folder);
 }
+
+/** The keepers that this process has started, by the folder they watch over. */
+const keepers = new Map<string, ChildProcess>();
 
 /** A process of its own that takes the sandbox down when this one is gone, even killed: its standard input then ends. */
 function watchOver(record: SandboxRecord): void {
@@ -377,6 +385,7 @@ function watchOver(record: SandboxRecord): void {
   });
   child.unref();
   (child.stdin as unknown as { unref(): void }).unref();
+  keepers.set(record.folder, child);
 }
 
 function lastWords(folder: string): string {

@@ -27,11 +27,11 @@ export function contentFindings(contents: DumpContents, roles: string[], p: Rest
       message: `the dump holds ${plural(contents.tables.length, 'table')}${made}, from Postgres ${contents.fromServer}`,
     },
   ];
-  const missing = contents.owners.filter((owner) => !roles.includes(owner));
+  const missing = contents.roles.filter((role) => !roles.includes(role));
   if (missing.length > 0 && p.owners === 'keep') {
     findings.push({
       level: 'blocking',
-      message: `the dump's owner ${missing.join(', ')} is no role of this server: its tables would get another owner and pg_restore would fail`,
+      message: `${missing.join(', ')}, which the dump names as owner or grants rights to, is no role of this server: pg_restore would fail`,
       next: `CREATE ROLE ${missing.map(quoteIdentifier).join('; CREATE ROLE ')}; or let the connecting role own everything: --set <step>.owners=ignore`,
     });
   }

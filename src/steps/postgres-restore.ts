@@ -222,7 +222,8 @@ export const postgresRestore: StepKind<RestoreParams, RestoreFacts> = {
       const { postgres } = ctx.cluster;
       if (facts.keptAs) {
         const replaced = `${postgres.database}_undone_${fileInstantOf(new Date())}`;
-        await rename(postgres, ctx, postgres.database, replaced);
+        // It may have stopped between its two renames: then there is nothing to move out of the way.
+        if ((await describeServer(postgres)).databaseExists) await rename(postgres, ctx, postgres.database, replaced);
         await rename(postgres, ctx, facts.keptAs, postgres.database);
         emit.output(`${facts.keptAs} is ${postgres.database} again; what had been restored is kept as ${replaced}`);
       } else if (facts.safetyDump) {

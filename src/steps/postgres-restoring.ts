@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import type { Command } from '../hosts/command.js';
 import { closeToOthers } from '../hosts/files.js';
-import { runCommand } from '../hosts/run-command.js';
+import { type Ended, runCommand } from '../hosts/run-command.js';
 import { allThere, type Check, equal } from '../stores/check.js';
 import { type Postgres, quoteIdentifier } from '../stores/postgres/connection.js';
 import { countRows, type DumpContents } from '../stores/postgres/dump.js';
@@ -66,9 +66,14 @@ export function restoreCommand(
       ...(p.owners === 'ignore' ? ['--no-owner', '--no-acl'] : []),
       dump,
     ],
-    ...postgres.toolEnvironment,
-    environment: { ...postgres.toolEnvironment.environment, PGAPPNAME: application },
+    ...named(postgres, application),
   };
+}
+
+/** The environment of a libpq program whose sessions the server shows under this name. */
+function named(postgres: Postgres, application: string): Pick<Command, 'environment' | 'secretEnvironment'> {
+  const { environment, secretEnvironment } = postgres.toolEnvironment;
+  return { environment: { ...environment, PGAPPNAME: application }, secretEnvironment };
 }
 
 /** Under which name its sessions are known to the server. */
@@ -137,10 +142,10 @@ export async function takeSafetyDump(
       '--file',
       file,
     ],
-    ...postgres.toolEnvironment,
+    ...named(postgres, applicationOf(ctx.runId)),
   };
   emit.output(`taking a safety copy of ${postgres.database} first`);
-  const ended = await runCommand(ctx.gateway, command, { signal, onLine: (line) => emit.output(line) });
+  const ended = await runUnlessBlocked(command, ctx, emit, signal, 'Nothing was dropped');
   if (ended.exitCode !== 0)
     throw new Error(
       `the safety copy could not be taken (pg_dump ended with ${ended.exitCode ?? ended.failure}); nothing was dropped`,
@@ -165,37 +170,15 @@ export async function restoreDump(
   const { postgres } = ctx.cluster;
   const application = applicationOf(ctx.runId);
   const command = restoreCommand(postgres, p, what, application);
-  const blocked = new AbortController();
-  let blocker = '';
   const watch = watchRestore(postgres, what.target, what.rows, (progress) => emit.progress(progress));
-  const guard = watchBlockers(postgres, application, (who, sinceMs) => {
-    blocker = who;
-    emit.output(`waiting for a lock that session ${who} holds (${durationOf(sinceMs)})`);
-    if (sinceMs >= BLOCKED_PATIENCE) blocked.abort();
-  });
   const errors: string[] = [];
-  let ended: Awaited<ReturnType<typeof runCommand>>;
-  try {
-    ended = await runCommand(ctx.gateway, command, {
-      signal: AbortSignal.any([signal, blocked.signal]),
-      onLine: (line) => {
-        emit.output(line);
-        watch.onLine(line);
-        if (/^pg_restore: (error|warning)/.test(line)) errors.push(line.replace(/^pg_restore: /, ''));
-      },
-    });
-  } finally {
-    watch.stop();
-    guard.stop();
-  }
-  signal.throwIfAborted();
   const state = what.oneTransaction
     ? 'The database is as it was (one transaction, rolled back)'
     : `The database ${what.target} is half filled; a retry replaces it`;
-  if (blocked.signal.aborted)
-    throw new Error(
-      `the restore waited ${durationOf(BLOCKED_PATIENCE)} for session ${blocker}, which holds a lock. ${state}. End that session, or set sessions to end, then retry`,
-    );
+  const ended = await runUnlessBlocked(command, ctx, emit, signal, state, (line) => {
+    watch.onLine(line);
+    if (/^pg_restore: (error|warning)/.test(line)) errors.push(line.replace(/^pg_restore: /, ''));
+  }).finally(() => watch.stop());
   if (ended.exitCode !== 0)
     throw new Error(
       `pg_restore ended with ${ended.exitCode ?? ended.failure}: ${errors[0] ?? 'it printed no error'}. ${state}`,
@@ -203,6 +186,39 @@ export async function restoreDump(
 }
 
 /** Tells who keeps the restore waiting, every 2 s. */
+/**
+ * Runs a program that takes locks in the database, and ends it when another session keeps it waiting too long: it would
+ * wait for ever (a dump's script sets lock_timeout to 0). `state`: what is true of the database then.
+ */
+async function runUnlessBlocked(
+  command: Command,
+  ctx: StepContext,
+  emit: Emitter<RestoreFacts>,
+  signal: AbortSignal,
+  state: string,
+  onLine: (line: string) => void = () => {},
+): Promise<Ended> {
+  const blocked = new AbortController();
+  let blocker = '';
+  const guard = watchBlockers(ctx.cluster.postgres, applicationOf(ctx.runId), (who, sinceMs) => {
+    blocker = who;
+    emit.output(`waiting for a lock that session ${who} holds (${durationOf(sinceMs)})`);
+    if (sinceMs >= BLOCKED_PATIENCE) blocked.abort();
+  });
+  const ended = await runCommand(ctx.gateway, command, {
+    signal: AbortSignal.any([signal, blocked.signal]),
+    onLine: (line) => {
+      emit.output(line);
+      onLine(line);
+    },
+  }).finally(() => guard.stop());
+  signal.throwIfAborted();
+  if (!blocked.signal.aborted) return ended;
+  throw new Error(
+    `it waited ${durationOf(BLOCKED_PATIENCE)} for session ${blocker}, which holds a lock. ${state}. End that session, or let this step do it (--set <step>.sessions=end), then retry`,
+  );
+}
+
 function watchBlockers(
   postgres: Postgres,
   application: string,

@@ -176,7 +176,7 @@ export const qdrantRestore: StepKind<Params, Facts> = {
           `${snapshot.collection} restored, ${plural(count, 'point')} (${finished} of ${snapshots.length})`,
         );
       });
-      await restoreAliases(ctx, emit);
+      await restoreAliases(p, ctx, emit);
     }),
 
   async verify(p, ctx) {
@@ -198,9 +198,8 @@ export const qdrantRestore: StepKind<Params, Facts> = {
       const expected = ctx.backup?.inventory?.qdrant?.collections[name];
       if (expected) checks.push(...compareCollection(name, expected, await inventoryCollection(qdrant, name)));
     });
-    const aliases = ctx.backup?.inventory?.qdrant?.aliases ?? {};
     const now = await listAliases(qdrant);
-    for (const [alias, collection] of Object.entries(aliases))
+    for (const [alias, collection] of aliasesOf(p, ctx))
       checks.push(equal(`qdrant alias ${alias}`, 'collection', collection, now[alias]));
     return checks.sort((a, b) => (a.subject < b.subject ? -1 : a.subject > b.subject ? 1 : 0));
   },
@@ -237,13 +236,19 @@ export const qdrantRestore: StepKind<Params, Facts> = {
     }),
 };
 
+/** The aliases of the manifest that name a collection which this step restores. */
+function aliasesOf(p: Params, { backup }: StepContext): [alias: string, collection: string][] {
+  const restored = snapshotsOf(p, backup).map((one) => one.collection);
+  return Object.entries(backup?.inventory?.qdrant?.aliases ?? {}).filter(([, collection]) =>
+    restored.includes(collection),
+  );
+}
+
 /** Aliases are not part of a collection's snapshot: they come from the manifest. */
-async function restoreAliases(ctx: StepContext, emit: Emitter<Facts>): Promise<void> {
+async function restoreAliases(p: Params, ctx: StepContext, emit: Emitter<Facts>): Promise<void> {
   const { qdrant } = ctx.cluster;
   const now = await listAliases(qdrant);
-  const wanted = Object.entries(ctx.backup?.inventory?.qdrant?.aliases ?? {}).filter(
-    ([alias, collection]) => now[alias] !== collection,
-  );
+  const wanted = aliasesOf(p, ctx).filter(([alias, collection]) => now[alias] !== collection);
   if (wanted.length === 0) return;
   const actions = wanted.flatMap(([alias, collection]) => [
     ...(now[alias] === undefined ? [] : [{ delete_alias: { alias_name: alias } }]),

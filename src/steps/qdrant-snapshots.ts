@@ -94,19 +94,15 @@ export async function uploadAndClean(
   signal?: AbortSignal,
 ): Promise<void> {
   const { qdrant } = ctx.cluster;
-  // The file stays on the server's disk under this name, where an equal name would be written over: it is removed after.
-  const uploadName = `novamem-runbook-${ctx.runId}-${basename(snapshot.file)}`.replace(/[^A-Za-z0-9._-]/g, '_');
-  await uploadSnapshot(
-    ctx.gateway,
-    qdrant,
-    { collection: snapshot.collection, file: snapshot.file, sha256, uploadName },
-    { onBytes, signal },
-  );
-  const left = (await qdrant.client.listSnapshots(snapshot.collection)).filter((one) => one.name === uploadName);
-  for (const { name } of left) {
-    await qdrant.write(ctx.gateway, 'DELETE', `/collections/${snapshot.collection}/snapshots/${name}`, (client) =>
-      client.deleteSnapshot(snapshot.collection, name),
-    );
+  const { collection, file } = snapshot;
+  // The file stays on the server's disk under this name, refused or not, where an equal name would be written over.
+  const uploadName = `novamem-runbook-${ctx.runId}-${basename(file)}`.replace(/[^A-Za-z0-9._-]/g, '_');
+  try {
+    await uploadSnapshot(ctx.gateway, qdrant, { collection, file, sha256, uploadName }, { onBytes, signal });
+  } finally {
+    // A refused upload into a collection that does not exist leaves none to ask.
+    const left = await qdrant.client.listSnapshots(collection).catch(() => []);
+    for (const { name } of left) if (name === uploadName) await removeSnapshot(qdrant, ctx, collection, name);
   }
 }
 

@@ -1,3 +1,4 @@
+import { readFileSync, statSync } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { faultLine, faultsOf, readYamlFile } from '../../config/yaml-file.js';
@@ -56,9 +57,14 @@ export async function openBackupSet(folder: string): Promise<BackupSet> {
   return openLooseFiles(path);
 }
 
-/** Reads and validates a manifest. JSON is YAML, so faults have their line and column. */
+const LARGEST_MANIFEST = 64 * 1024 * 1024;
+
+/** Reads and validates a manifest of at most 64 MiB. One that is faulty is read once more as YAML, to say line and column. */
 export function readManifest(folder: string): Manifest {
-  const yaml = readYamlFile(join(folder, MANIFEST_FILE));
+  const file = join(folder, MANIFEST_FILE);
+  const whole = manifestSchema.safeParse(jsonIn(file));
+  if (whole.success) return whole.data;
+  const yaml = readYamlFile(file, LARGEST_MANIFEST);
   const parsed = manifestSchema.safeParse(yaml.value);
   if (parsed.success) return parsed.data;
   const faults = yaml.faults.length > 0 ? yaml.faults : faultsOf(yaml, parsed.error);
@@ -71,6 +77,15 @@ export function readManifest(folder: string): Manifest {
       next: 'choose another backup set: novamem-runbook backups list',
     },
   );
+}
+
+function jsonIn(file: string): unknown {
+  if (statSync(file).size > LARGEST_MANIFEST) return undefined;
+  try {
+    return JSON.parse(readFileSync(file, 'utf8'));
+  } catch {
+    return undefined;
+  }
 }
 
 async function openWithManifest(folder: string): Promise<BackupSet> {

@@ -130,8 +130,8 @@ export function collectionOf(path: string, folder: string): string | undefined {
   const own = SNAPSHOT_NAME.exec(name.replace(/\.(tgz|tar|tar\.gz)$/, ''))?.[1];
   if (own) return own;
   const parent = dirname(path) === folder ? '' : basename(dirname(path));
-  const bare = name.replace(/(\.(snapshot|snap|tgz|tar|gz))+$/, '').replace(AFFIXES, '');
-  if (!GENERIC.test(bare)) return bare;
+  const bare = name.replace(/(\.(snapshot|snap|tgz|tar|gz))+$/, '');
+  if (!GENERIC.test(bare)) return bare.replace(AFFIXES, '');
   return parent !== '' && !GENERIC.test(parent) ? parent : undefined;
 }
 
@@ -158,6 +158,9 @@ async function newestPerCollection(folder: string, paths: string[], unproven: st
   return { named: sorted.map(({ at: _at, ...file }) => file), unnamed };
 }
 
+/** `appendonly.aof.2.base.rdb`, `appendonly.aof.2.incr.aof` */
+const PART_OF_DIRECTORY = /\.\d+\.(base\.(rdb|aof)|incr\.aof)$/;
+
 /** The forms of FalkorDB's data that lie here, the best first: a directory with its manifest, a lone AOF, an RDB. */
 async function falkordbForms(
   known: { path: string; kind: Kind }[],
@@ -170,6 +173,18 @@ async function falkordbForms(
     forms.push({
       form: 'appendonlydir',
       path: dirname(path),
+      files: await Promise.all(below.map((one) => fileAt(one.path))),
+    });
+  }
+  // Parts of an append-only directory whose manifest is gone: none of them is the whole, so none is taken for a lone file.
+  for (const { path } of known.filter((one) => PART_OF_DIRECTORY.test(one.path))) {
+    const folder = dirname(path);
+    if (folders.has(folder)) continue;
+    folders.add(folder);
+    const below = known.filter((one) => dirname(one.path) === folder);
+    forms.push({
+      form: 'appendonlydir',
+      path: folder,
       files: await Promise.all(below.map((one) => fileAt(one.path))),
     });
   }

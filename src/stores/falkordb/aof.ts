@@ -13,6 +13,7 @@ export interface AofReading {
 const CARRIAGE_RETURN = 0x0d;
 const NEWLINE = 0x0a;
 const LONGEST_HEAD = 1024;
+const LONGEST_NAME = 16;
 
 /**
  * Reads the commands of an append-only file (RESP arrays; `#` lines are annotations) and says where it stops being whole.
@@ -28,6 +29,9 @@ export async function readAof(file: string): Promise<AofReading> {
   /** Bytes of the current argument, with its closing CR LF, that are still to come. */
   let payload = 0;
   let fault = '';
+  let isName = false;
+  let name = '';
+  let inTransaction = false;
 
   const takeHead = (line: string): string => {
     if (awaited === -1) {
@@ -35,6 +39,8 @@ export async function readAof(file: string): Promise<AofReading> {
       const count = /^\*(\d{1,9})$/.exec(line);
       if (!count) return `at byte ${wholeBytes} there should be a command, but there is "${printable(line)}"`;
       awaited = Number(count[1]);
+      isName = true;
+      name = '';
       return '';
     }
     const length = /^\$(\d{1,12})$/.exec(line);
@@ -51,10 +57,18 @@ export async function readAof(file: string): Promise<AofReading> {
     while (at < chunk.length) {
       if (payload > 0) {
         const step = Math.min(payload, chunk.length - at);
+        // The command's name is its first argument; the two that matter here are short.
+        if (isName && name.length < LONGEST_NAME)
+          name += chunk.toString('latin1', at, at + Math.min(step, LONGEST_NAME));
         payload -= step;
         at += step;
         if (payload > 0) break;
         awaited -= 1;
+        if (isName) {
+          if (/^MULTI\r?\n?$/i.test(name)) inTransaction = true;
+          if (/^(EXEC|DISCARD)\r?\n?$/i.test(name)) inTransaction = false;
+          isName = false;
+        }
       } else {
         const end = chunk.indexOf(NEWLINE, at);
         head += chunk.toString('latin1', at, end === -1 ? chunk.length : end);
@@ -70,13 +84,14 @@ export async function readAof(file: string): Promise<AofReading> {
       if (payload === 0 && awaited <= 0) {
         if (awaited === 0) commands += 1;
         awaited = -1;
-        wholeBytes = position + at;
+        // A transaction without its EXEC is taken back whole by the server.
+        if (!inTransaction) wholeBytes = position + at;
       }
     }
     position += chunk.length;
   }
   if (!fault && wholeBytes !== size)
-    fault = `it ends inside the command at byte ${wholeBytes}: ${size - wholeBytes} bytes would be dropped`;
+    fault = `it ends inside the ${inTransaction ? 'transaction' : 'command'} at byte ${wholeBytes}: ${size - wholeBytes} bytes would be dropped`;
   return { commands, bytes: size, wholeBytes, fault };
 }
 
@@ -129,7 +144,9 @@ export function parseAofManifest(text: string): AofManifestEntry[] {
     });
 }
 
-/** The manifest of a directory that holds only a base file. */
-export function baseOnlyManifest(file: string): string {
-  return `file ${file} seq 1 type b\n`;
+/** The text of a manifest: names with spaces are quoted. */
+export function aofManifestText(entries: readonly AofManifestEntry[]): string {
+  return entries
+    .map(({ file, seq, type }) => `file ${file.includes(' ') ? `"${file}"` : file} seq ${seq} type ${type}\n`)
+    .join('');
 }

@@ -1,7 +1,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { exists } from '../../hosts/files.js';
-import { baseOnlyManifest, beginsAsRdb, parseAofManifest, rdbFault, readAof } from './aof.js';
+import { aofManifestText, beginsAsRdb, parseAofManifest, rdbFault, readAof } from './aof.js';
 import type { FalkorDB } from './connection.js';
 
 /** Where a server keeps its data, as it says itself. */
@@ -114,7 +114,7 @@ export async function placementOf({ form, path }: FalkordbFiles, settings: Persi
     const base = `${settings.appendfilename}.1.base.${(await beginsAsRdb(path)) ? 'rdb' : 'aof'}`;
     return {
       copies: [{ from: path, to: join(folder, base) }],
-      texts: [{ to: manifestTo, text: baseOnlyManifest(base) }],
+      texts: [{ to: manifestTo, text: aofManifestText([{ file: base, seq: 1, type: 'b' }]) }],
       aside,
     };
   }
@@ -126,7 +126,7 @@ export async function placementOf({ form, path }: FalkordbFiles, settings: Persi
     texts: [
       {
         to: manifestTo,
-        text: `${entries.map((entry) => `file ${entry.file} seq ${entry.seq} type ${entry.type}`).join('\n')}\n`,
+        text: aofManifestText(entries),
       },
     ],
     aside,

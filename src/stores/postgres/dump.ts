@@ -15,7 +15,8 @@ export interface DumpContents {
   fromServer: string;
   /** `schema.table` of every table whose rows are in the dump. */
   tables: string[];
-  owners: string[];
+  /** Roles that own something in it, or are granted something. */
+  roles: string[];
   /** The statement that makes the database as it was: encoding and locale. */
   createDatabase: string;
   /** Statements for its owner, settings, rights and comment, which a restore into an existing database leaves out. */
@@ -70,7 +71,7 @@ export function parseHeader(text: string): Pick<DumpContents, 'createdAt' | 'fro
 /** Parses the script of `pg_restore --create --schema-only`: what each object is stands in a comment before it. */
 export function parseSchema(
   script: string,
-): Pick<DumpContents, 'tables' | 'owners' | 'createDatabase' | 'databaseProperties'> {
+): Pick<DumpContents, 'tables' | 'roles' | 'createDatabase' | 'databaseProperties'> {
   const objects = [...script.matchAll(/^-- Name: (.*); Type: ([A-Z ]+); Schema: (.*); Owner: (.*)$/gm)];
   const lines = script.split('\n');
   return {
@@ -78,14 +79,23 @@ export function parseSchema(
       .filter(([, , type]) => type === 'TABLE')
       .map(([, name, , schema]) => `${schema}.${name}`)
       .sort(),
-    owners: [
-      ...new Set(objects.map(([, , , , owner]) => owner!).filter((owner) => owner !== '' && owner !== '-')),
-    ].sort(),
+    roles: rolesIn(
+      objects.map(([, , , , owner]) => owner!),
+      script,
+    ),
     createDatabase: lines.find((line) => line.startsWith('CREATE DATABASE ')) ?? '',
     databaseProperties: lines.filter((line) =>
       /^(ALTER DATABASE|COMMENT ON DATABASE|(GRANT|REVOKE) .* ON DATABASE) .*;$/.test(line),
     ),
   };
+}
+
+/** Owners (`-` is none) and those that rights are granted to; PUBLIC is no role. */
+function rolesIn(owners: string[], script: string): string[] {
+  const granted = [
+    ...script.matchAll(/^(?:ALTER DEFAULT PRIVILEGES .* )?GRANT .* TO (.+?)(?: WITH GRANT OPTION)?;$/gm),
+  ].map(([, role]) => plainName(role!));
+  return [...new Set([...owners, ...granted])].filter((role) => !['', '-', 'PUBLIC'].includes(role)).sort();
 }
 
 /** The command that reads a dump from its first byte to its last. */
@@ -126,6 +136,8 @@ export async function countRows(
 }
 
 const NEWLINE = 0x0a;
+/** 1,600 columns, the most that Postgres allows, with names of 63 letters of up to 4 bytes. */
+const LONGEST_COPY_LINE = 512 * 1024;
 const NAME = '(?:"(?:[^"]|"")+"|[^\\s".(]+)';
 const COPY_LINE = new RegExp(`^COPY (${NAME}\\.${NAME}) +(?:\\(.*\\) )?FROM stdin;$`);
 
@@ -133,12 +145,12 @@ const COPY_LINE = new RegExp(`^COPY (${NAME}\\.${NAME}) +(?:\\(.*\\) )?FROM stdi
 export function rowCounter(): { take(chunk: Buffer): void; finish(): Record<string, number> } {
   const rows: Record<string, number> = {};
   let table: string | undefined;
+  /** The line's beginning, a byte a character: a name may be cut between two pieces, in the middle of a letter. */
   let head = '';
-  const HEAD = 4096;
 
   const endLine = () => {
     if (table === undefined) {
-      const copy = COPY_LINE.exec(head);
+      const copy = COPY_LINE.exec(Buffer.from(head, 'latin1').toString('utf8'));
       if (copy) {
         table = plainName(copy[1]!);
         rows[table] ??= 0;
@@ -148,18 +160,21 @@ export function rowCounter(): { take(chunk: Buffer): void; finish(): Record<stri
     head = '';
   };
 
+  // Inside a table only the two bytes of the end mark matter; outside, the COPY line is wanted whole.
+  const keep = (chunk: Buffer, from: number, to: number) => {
+    const room = (table === undefined ? LONGEST_COPY_LINE : 3) - head.length;
+    if (room > 0) head += chunk.toString('latin1', from, Math.min(to, from + room));
+  };
+
   return {
     take(chunk) {
       let from = 0;
       for (let at = chunk.indexOf(NEWLINE); at !== -1; at = chunk.indexOf(NEWLINE, from)) {
-        // Inside a table only the two bytes of the end mark matter; outside, the COPY line is wanted whole.
-        const wanted = table === undefined ? HEAD : 3;
-        if (head.length < wanted) head += chunk.toString('utf8', from, Math.min(at, from + wanted));
+        keep(chunk, from, at);
         endLine();
         from = at + 1;
       }
-      const wanted = table === undefined ? HEAD : 3;
-      if (head.length < wanted) head += chunk.toString('utf8', from, Math.min(chunk.length, from + wanted));
+      keep(chunk, from, chunk.length);
     },
     finish() {
       if (head !== '') endLine();

@@ -57,8 +57,12 @@ export class Qdrant {
       port,
       https: this.url.protocol === 'https:',
       ...(path ? { prefix: path } : {}),
-      // As a header of our own: the client's own option warns on the console when the URL is not https.
-      ...(this.apiKey === undefined ? {} : { headers: { 'api-key': this.apiKey } }),
+      headers: {
+        // As a header of our own: the client's own option warns on the console when the URL is not https.
+        ...(this.apiKey === undefined ? {} : { 'api-key': this.apiKey }),
+        // The client would keep idle connections longer than the server does, and then send a request into a closed one.
+        connection: 'close',
+      },
       timeout,
       // The server's version is asked and told by us; a warning on the console would tear the screen.
       checkCompatibility: false,

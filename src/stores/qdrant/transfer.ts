@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { createReadStream, createWriteStream } from 'node:fs';
-import { rm, stat } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
+import { open, rm, stat } from 'node:fs/promises';
 import http from 'node:http';
 import https from 'node:https';
 import { basename } from 'node:path';
@@ -37,7 +37,7 @@ export function uploadSnapshot(
     );
     const tail = Buffer.from(`\r\n--${boundary}--\r\n`);
     const { size } = await stat(upload.file);
-    const request = open(qdrant, 'POST', url, transfer.signal, {
+    const request = requestTo(qdrant, 'POST', url, transfer.signal, {
       'content-type': `multipart/form-data; boundary=${boundary}`,
       'content-length': head.length + size + tail.length,
     });
@@ -79,7 +79,7 @@ export async function downloadSnapshot(
 ): Promise<{ bytes: number; sha256: string }> {
   const url = qdrant.urlOf('collections', collection, 'snapshots', snapshot);
   return gateway.change({ channel: 'file', text: `curl -fsS ${url} -o ${file}` }, async () => {
-    const request = open(qdrant, 'GET', url, transfer.signal, {});
+    const request = requestTo(qdrant, 'GET', url, transfer.signal, {});
     request.end();
     const response = await responseOf(request);
     if (response.statusCode !== 200)
@@ -90,8 +90,10 @@ export async function downloadSnapshot(
       bytes += count;
       transfer.onBytes?.(count);
     }, hash);
+    // Opened first: a file that is there already is refused, and must not be taken away.
+    const target = await open(file, 'wx', 0o600);
     try {
-      await pipeline(response, seen, createWriteStream(file, { flags: 'wx', mode: 0o600 }));
+      await pipeline(response, seen, target.createWriteStream());
       const announced = Number(response.headers['content-length'] ?? bytes);
       if (announced !== bytes)
         throw new Error(`downloading ${snapshot}: ${announced} bytes were announced, ${bytes} came`);
@@ -117,7 +119,7 @@ function counting(
   });
 }
 
-function open(
+function requestTo(
   qdrant: Qdrant,
   method: string,
   url: URL,

@@ -1,0 +1,105 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { copyTo, exists, filesBelow, makeFolder, moveAside, sha256Of, writeText } from '../../src/hosts/files.js';
+import { closedGateway, GatewayRefusal, openGateway } from '../../src/hosts/gateway.js';
+import { tempFolder } from '../support/temp.js';
+
+const gateway = openGateway(() => {});
+
+function folderWith(files: Record<string, string>): string {
+  const folder = tempFolder('files');
+  for (const [name, text] of Object.entries(files)) {
+    mkdirSync(join(folder, name, '..'), { recursive: true });
+    writeFileSync(join(folder, name), text);
+  }
+  return folder;
+}
+
+test('the SHA-256 of a file is that of all its bytes, told as they are read', async () => {
+  const bytes = randomBytes(3 * 1024 * 1024 + 7);
+  const folder = tempFolder('sha');
+  writeFileSync(join(folder, 'file'), bytes);
+  let read = 0;
+  const sha256 = await sha256Of(join(folder, 'file'), {
+    onBytes: (count) => {
+      read += count;
+    },
+  });
+  expect(sha256).toBe(createHash('sha256').update(bytes).digest('hex'));
+  expect(read).toBe(bytes.length);
+});
+
+test('files below a folder are found at every depth; links are not followed', async () => {
+  const folder = folderWith({ b: '', 'sub/deep/a': '', 'sub/c': '' });
+  symlinkSync(folder, join(folder, 'loop'));
+  expect(await filesBelow(folder)).toEqual(['b', 'sub/c', 'sub/deep/a']);
+});
+
+describe('moving aside', () => {
+  test('renames, also into a folder that is not there yet', async () => {
+    const folder = folderWith({ 'data/file': 'text' });
+    await moveAside(gateway, join(folder, 'data'), join(folder, 'before', 'data'));
+    expect(readdirSync(folder)).toEqual(['before']);
+    expect(readFileSync(join(folder, 'before/data/file'), 'utf8')).toBe('text');
+  });
+
+  test('never replaces what is there already', async () => {
+    const folder = folderWith({ now: 'new', before: 'old' });
+    await expect(moveAside(gateway, join(folder, 'now'), join(folder, 'before'))).rejects.toThrow(/exists already/);
+    expect(readFileSync(join(folder, 'before'), 'utf8')).toBe('old');
+    expect(readFileSync(join(folder, 'now'), 'utf8')).toBe('new');
+  });
+});
+
+describe('copying', () => {
+  test('takes a folder with its content', async () => {
+    const folder = folderWith({ 'from/a': '1', 'from/sub/b': '2' });
+    await copyTo(gateway, join(folder, 'from'), join(folder, 'new/to'));
+    expect(await filesBelow(join(folder, 'new/to'))).toEqual(['a', 'sub/b']);
+    expect(await filesBelow(join(folder, 'from'))).toEqual(['a', 'sub/b']);
+  });
+
+  test('refuses a file that is there already', async () => {
+    const folder = folderWith({ from: 'new', to: 'old' });
+    await expect(copyTo(gateway, join(folder, 'from'), join(folder, 'to'))).rejects.toThrow();
+    expect(readFileSync(join(folder, 'to'), 'utf8')).toBe('old');
+  });
+
+  test('refuses a folder that is there already, instead of mixing the two', async () => {
+    const folder = folderWith({ 'from/a': 'new', 'to/b': 'old' });
+    await expect(copyTo(gateway, join(folder, 'from'), join(folder, 'to'))).rejects.toThrow();
+    expect(await filesBelow(join(folder, 'to'))).toEqual(['b']);
+  });
+});
+
+test('what is written and made is for its owner only', async () => {
+  const folder = tempFolder('rights');
+  await makeFolder(gateway, join(folder, 'made/deep'));
+  await writeText(gateway, join(folder, 'made/deep/text'), 'ünï');
+  expect(statSync(join(folder, 'made/deep')).mode & 0o777).toBe(0o700);
+  expect(statSync(join(folder, 'made/deep/text')).mode & 0o777).toBe(0o600);
+});
+
+test('a link that leads nowhere exists: it would be in the way', async () => {
+  const folder = tempFolder('link');
+  symlinkSync('/nowhere', join(folder, 'link'));
+  expect(await exists(join(folder, 'link'))).toBe(true);
+  expect(await exists(join(folder, 'other'))).toBe(false);
+});
+
+test('nothing is changed through a closed gateway', async () => {
+  const folder = folderWith({ from: 'text' });
+  const closed = closedGateway();
+  const [from, to] = [join(folder, 'from'), join(folder, 'to')];
+  for (const attempt of [
+    moveAside(closed, from, to),
+    copyTo(closed, from, to),
+    makeFolder(closed, to),
+    writeText(closed, to, ''),
+  ])
+    await expect(attempt).rejects.toThrow(GatewayRefusal);
+  expect(existsSync(to)).toBe(false);
+  expect(readdirSync(folder)).toEqual(['from']);
+});

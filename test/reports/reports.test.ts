@@ -1,0 +1,249 @@
+import { readFileSync, statSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { keepSecret } from '../../src/config/redact.js';
+import type { JournalEvent } from '../../src/engine/journal.js';
+import { findRun } from '../../src/engine/runs.js';
+import { evidenceRows, evidenceTable } from '../../src/reports/evidence.js';
+import { htmlReport } from '../../src/reports/html.js';
+import { markdownReport } from '../../src/reports/markdown.js';
+import { plainLines, plainSummary } from '../../src/reports/plain.js';
+import { planLines } from '../../src/reports/plan.js';
+import { reportOf } from '../../src/reports/run-report.js';
+import { writeReports } from '../../src/reports/write-reports.js';
+import { readingPlan } from '../../src/steps/step.js';
+import { stepEvents } from '../../src/steps/step-events.js';
+import { equal } from '../../src/stores/check.js';
+import { step, type TinyFacts, type TinyRun, tinyKind, tinyRun } from '../support/tiny-run.js';
+
+const NASTY = '<script>alert("x")</script> a|b';
+const paths = { journal: 'j', markdown: 'm', html: 'h' };
+
+const kinds = {
+  good: tinyKind('tiny.good'),
+  bad: tinyKind('tiny.bad', {
+    check: async () => [{ level: 'warning', message: NASTY, next: 'look' }],
+    verify: async () => [
+      equal('postgres table public.x', 'rows', 12, 11),
+      equal('postgres table public.y', 'rows', 3, 3),
+    ],
+  }),
+  writing: tinyKind('tiny.writing', {
+    effect: 'destroy',
+    plan: async () =>
+      readingPlan('write', ['rm everything'], { destroys: ['12 memories'], pointOfNoReturn: 'the rm' }),
+    run: (_p, ctx) =>
+      stepEvents<TinyFacts>(async (emit) => {
+        emit.safetyCopy('the data', '/safe/copy', 'read to its end');
+        await ctx.gateway.change({ channel: 'file', text: 'rm everything' }, async () => {});
+        emit.facts({ ran: true });
+      }),
+  }),
+};
+
+/** A run that was recorded by the engine itself, as it lies on disk. */
+async function recorded(tiny: TinyRun) {
+  tiny.run.subscribe(() => {
+    for (const id of tiny.run.getSnapshot().attention)
+      queueMicrotask(() => tiny.run.intend({ type: 'confirm', step: id, typed: 'acme-test' }));
+  });
+  await tiny.run.preflight();
+  tiny.run.intend({ type: 'note', text: `a note with ${NASTY}` });
+  tiny.run.intend({ type: 'begin' });
+  await tiny.run.finished;
+  const run = findRun(dirname(tiny.run.journalFile));
+  return { run, report: reportOf(run.events), fault: run.fault };
+}
+
+const failedRun = () =>
+  recorded(
+    tinyRun([step('good', kinds.good), step('bad', kinds.bad, ['good']), step('after', kinds.good, ['bad'])], {
+      onFailure: 'stop',
+    }),
+  );
+
+describe('what a journal tells', () => {
+  test('is how each step ended: failed is failed, and what did not begin is skipped, not done', async () => {
+    const { report } = await failedRun();
+    expect(report.steps.map((one) => [one.id, one.outcome])).toEqual([
+      ['good', 'succeeded'],
+      ['bad', 'failed'],
+      ['after', 'skipped'],
+    ]);
+    expect(report.finished?.outcome).toBe('failed');
+  });
+
+  test('is what was destroyed, by whom it was confirmed, what was kept and what was changed', async () => {
+    const { report } = await recorded(tinyRun([step('drop', kinds.writing)]));
+    expect(report.steps[0]).toMatchObject({
+      outcome: 'succeeded',
+      confirmedBy: report.started.operator,
+      safetyCopies: [{ of: 'the data', at: '/safe/copy', verified: 'read to its end' }],
+      changes: [{ channel: 'file', text: 'rm everything' }],
+    });
+    const text = markdownReport(report, '');
+    for (const part of ['Destroyed: 12 memories', 'Confirmed by', '/safe/copy', 'file: rm everything'])
+      expect(text).toContain(part);
+  });
+
+  test('of a run that ended without a word is that it is unfinished', async () => {
+    const { run } = await recorded(tinyRun([step('a', kinds.good)]));
+    const events = run.events.filter((event) => !['run.finished', 'step.finished'].includes(event.type));
+    const report = reportOf(events);
+    expect(report.steps[0]?.outcome).toBe('unfinished');
+    expect(markdownReport(report, '')).toContain('UNFINISHED');
+    expect(htmlReport(report, '')).toContain('UNFINISHED');
+    expect(plainSummary(report, paths, '', 100).join('\n')).toContain('UNFINISHED');
+  });
+
+  test('without its beginning is refused', () => {
+    expect(() => reportOf([])).toThrow(/how the run began/);
+  });
+
+  test('of a step that was tried twice is how it ended at last, with the evidence of the last attempt', async () => {
+    let attempts = 0;
+    const kind = tinyKind('tiny', {
+      verify: async () => {
+        attempts += 1;
+        return [equal('tiny step', 'rows', 2, attempts)];
+      },
+    });
+    const tiny = tinyRun([step('moody', kind)]);
+    await tiny.begin();
+    await tiny.until('moody', 'deciding');
+    tiny.run.intend({ type: 'retry', step: 'moody' });
+    await tiny.run.finished;
+    const report = reportOf(findRun(tiny.folder).events);
+    expect(report.steps[0]).toMatchObject({ outcome: 'succeeded', checks: [{ actual: '2', ok: true }] });
+  });
+});
+
+describe('the reports', () => {
+  test('say a failure in their first line, in words', async () => {
+    const { report, fault } = await failedRun();
+    expect(markdownReport(report, fault).split('\n')[0]).toBe('# Tiny: FAILED');
+    expect(htmlReport(report, fault)).toContain('<h1>Tiny: FAILED</h1>');
+    expect(plainSummary(report, paths, fault, 100).join('\n')).toContain('Tiny: FAILED');
+  });
+
+  test('name every difference, expected against found', async () => {
+    const { report, fault } = await failedRun();
+    expect(markdownReport(report, fault)).toContain('**postgres table public.x**, rows: expected 12, found 11');
+    expect(plainSummary(report, paths, fault, 100).join('\n')).toMatch(/1 DIFFER/);
+    expect(htmlReport(report, fault)).toContain('1 differ');
+  });
+
+  test('of a dry run cannot be taken for those of a recovery', async () => {
+    const { report, fault } = await recorded(tinyRun([step('a', kinds.good)], { mode: 'dry-run' }));
+    for (const text of [
+      markdownReport(report, fault).split('\n')[0]!,
+      /<h1>.*<\/h1>/.exec(htmlReport(report, fault))![0],
+      plainSummary(report, paths, fault, 100)[1]!,
+    ])
+      expect(text).not.toMatch(/recovered|complete/);
+    expect(markdownReport(report, fault)).toContain('DRY RUN: nothing was touched');
+  });
+
+  test('say when the journal is not the one that was written', async () => {
+    const { report } = await failedRun();
+    const fault = 'line 4 does not follow the line before it';
+    for (const text of [
+      markdownReport(report, fault),
+      htmlReport(report, fault),
+      plainSummary(report, paths, fault, 100).join('\n'),
+    ])
+      expect(text).toContain(`NOT INTACT: ${fault}`);
+  });
+
+  test('keep what they quote from becoming part of them', async () => {
+    const { report, fault } = await failedRun();
+    const html = htmlReport({ ...report, started: { ...report.started, title: NASTY, operator: NASTY } }, fault);
+    expect(html).not.toContain('<script>');
+    const markdown = markdownReport({ ...report, started: { ...report.started, operator: NASTY } }, fault);
+    expect(markdown.split('\n').find((line) => line.startsWith('| Operator'))).toContain('a\\|b');
+  });
+
+  test('are written beside the journal for their owner only, without secrets', async () => {
+    const secret = 'never-in-a-report-1';
+    keepSecret(secret);
+    const leaky = tinyKind('tiny.leaky', { plan: async () => readingPlan(`with ${secret}`, [`psql ${secret}`]) });
+    const { run } = await recorded(tinyRun([step('leaky', leaky)]));
+    const written = writeReports(run);
+    for (const file of Object.values(written)) {
+      expect(statSync(file).mode & 0o777).toBe(0o600);
+      expect(readFileSync(file, 'utf8')).not.toContain(secret);
+    }
+    expect(readFileSync(written.markdown, 'utf8')).toContain('‹secret›');
+  });
+});
+
+describe('the evidence', () => {
+  test('adds counts up, and says of everything else how many are equal', () => {
+    const rows = evidenceRows([
+      equal('postgres table a', 'rows', 1000, 1000),
+      equal('postgres table b', 'rows', 234, 230),
+      equal('postgres table a', 'row checksum', 'x', 'x'),
+      equal('postgres table b', 'row checksum', 'y', 'z'),
+    ]);
+    expect(rows).toEqual([
+      { store: 'postgres', what: 'rows (tables)', expected: '1,234', actual: '1,230', checks: 2, failed: 1 },
+      { store: 'postgres', what: 'row checksum (tables)', expected: '2', actual: '1 equal', checks: 2, failed: 1 },
+    ]);
+  });
+
+  test('counts what was seen last, when two steps looked at the same', () => {
+    const [row, ...others] = evidenceRows([
+      equal('postgres table a', 'rows', 5, 4),
+      equal('postgres table a', 'rows', 5, 5),
+    ]);
+    expect(row).toMatchObject({ actual: '5', failed: 0 });
+    expect(others).toEqual([]);
+  });
+
+  test('fits the width of a terminal', () => {
+    const rows = evidenceRows([equal(`falkordb graph ${'x'.repeat(200)}`, 'y'.repeat(300), 'z'.repeat(300), 1)]);
+    expect(Math.max(...evidenceTable(rows).map((line) => line.length))).toBeLessThanOrEqual(100);
+  });
+});
+
+describe('the plain lines', () => {
+  test('tell a run from its beginning to its end, and stay silent about what says nothing', async () => {
+    const { run } = await failedRun();
+    const lines = run.events.flatMap(plainLines);
+    expect(lines[0]).toMatch(/ run +Tiny on acme-test, live: it really happened/);
+    expect(lines.at(-1)).toMatch(/ run +failed after/);
+    expect(lines.join('\n')).toContain('NOT EQUAL postgres table public.x, rows: expected 12, found 11');
+    expect(lines.join('\n')).toContain('; next: look');
+    expect(run.events.filter((event) => event.type === 'step.planned').flatMap(plainLines)).toEqual([]);
+  });
+
+  test('shout that a cluster is production', async () => {
+    const { run } = await recorded(tinyRun([step('a', kinds.good)]));
+    const started = { ...run.events[0], production: true } as JournalEvent;
+    expect(plainLines(started)[0]).toContain('acme-test (PRODUCTION)');
+  });
+});
+
+describe('the plan', () => {
+  test('shows the commands, what they destroy and the way back, and that nothing was touched', async () => {
+    const { report } = await recorded(tinyRun([step('drop', kinds.writing)], { mode: 'dry-run' }));
+    const text = planLines(report).join('\n');
+    for (const part of [
+      'Would run  rm everything',
+      'Destroys   12 memories',
+      'No return  the rm',
+      'Nothing was touched',
+    ])
+      expect(text).toContain(part);
+  });
+
+  test('counts what would block', async () => {
+    const blocked = tinyKind('tiny', {
+      check: async () => [{ level: 'blocking', message: 'no dump', next: 'find one' }],
+    });
+    const { report } = await recorded(tinyRun([step('a', blocked)], { mode: 'dry-run' }));
+    const text = planLines(report).join('\n');
+    expect(text).toContain('1 finding(s) would block this run');
+    expect(text).toContain('next: find one');
+  });
+});

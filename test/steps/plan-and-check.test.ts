@@ -1,0 +1,109 @@
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { closedGateway, type Gateway, GatewayRefusal } from '../../src/hosts/gateway.js';
+import { driverFor } from '../../src/hosts/services/driver.js';
+import { stepKinds } from '../../src/steps/registry.js';
+import type { AnyStepKind, StepContext } from '../../src/steps/step.js';
+import type { BackupSet } from '../../src/stores/backup-set/backup-set.js';
+import { inventoryFalkordb } from '../../src/stores/falkordb/inventory.js';
+import { inventoryPostgres } from '../../src/stores/postgres/inventory.js';
+import { inventoryQdrant } from '../../src/stores/qdrant/inventory.js';
+import { open, type RealCluster, realCluster } from '../support/sandbox.js';
+
+let real: RealCluster;
+let backup: BackupSet;
+
+beforeAll(async () => {
+  real = await realCluster();
+  backup = await real.backup();
+});
+
+/** Parameters with which each kind is tried; a new kind without parameters of its own needs no line here. */
+const PARAMETERS: Record<string, unknown[]> = {
+  'service.stop': [{ service: 'novamem' }, { service: 'falkordb' }],
+  'service.start': [{ service: 'novamem' }, { service: 'postgres' }],
+  'service.restart': [{ service: 'qdrant' }],
+  'postgres.restore': [{}, { strategy: 'swap' }, { sessions: 'end', owners: 'ignore' }],
+  'falkordb.restore': [{}, { acceptDamaged: true }],
+  'cluster.inventory': [{ mode: 'compare' }, { mode: 'record' }],
+};
+
+const cases = stepKinds().flatMap((kind) =>
+  (PARAMETERS[kind.kind] ?? [{}]).map((params) => ({ name: kind.kind, kind, params })),
+);
+
+/** A gateway that lets nothing through, and remembers what knocked: a step may catch the refusal. */
+function watchedGateway(): { gateway: Gateway; refused: string[] } {
+  const refused: string[] = [];
+  const closed = closedGateway();
+  return {
+    refused,
+    gateway: {
+      change(change, act) {
+        refused.push(`${change.channel}: ${change.text}`);
+        return closed.change(change, act);
+      },
+    },
+  };
+}
+
+async function look(kind: AnyStepKind, given: unknown, phase: StepContext['phase']): Promise<string[]> {
+  const { gateway, refused } = watchedGateway();
+  const folder = join(real.places.backups, 'never-made');
+  const ctx = real.context({ gateway, backup, phase, newBackup: { id: 'never-made', folder } });
+  const params = kind.params.parse(given);
+  const plan = await kind.plan(params, ctx);
+  const found = await kind.check(params, ctx);
+  expect(plan.summary).not.toBe('');
+  expect(found.map((finding) => finding.message)).not.toContainEqual(
+    expect.stringMatching(/a dry run changes nothing/),
+  );
+  expect([existsSync(folder), existsSync(ctx.workFolder)]).toEqual([false, false]);
+  return refused;
+}
+
+async function everything() {
+  const { postgres, qdrant, falkordb } = real.cluster;
+  const snapshots = await Promise.all(
+    (await qdrant.client.getCollections()).collections.map(({ name }) => qdrant.client.listSnapshots(name)),
+  );
+  return {
+    postgres: await inventoryPostgres(postgres),
+    databases: await real.sql('SELECT datname FROM pg_database ORDER BY 1'),
+    qdrant: await inventoryQdrant(qdrant),
+    snapshots,
+    falkordb: await inventoryFalkordb(falkordb),
+    settings: await falkordb.config('appendonly', 'auto-aof-rewrite-percentage', 'save'),
+    files: readdirSync(real.places.backups),
+  };
+}
+
+describe('plan and check never reach the gateway, and leave the stores as they are,', () => {
+  test.each(cases)('for $name with $params, while everything runs', async ({ kind, params }) => {
+    const before = await everything();
+    expect(await look(kind, params, 'preflight')).toEqual([]);
+    expect(await look(kind, params, 'ready')).toEqual([]);
+    expect(await everything()).toEqual(before);
+  });
+
+  test('for any kind, while nothing answers', async () => {
+    const services = ['novamem', 'qdrant', 'falkordb', 'postgres'] as const;
+    const quiet = { onLine: () => {} };
+    for (const service of services)
+      await driverFor(service, real.cluster.profile.services[service]!).stop(open, quiet);
+    const refused: string[] = [];
+    for (const { kind, params } of cases)
+      for (const phase of ['preflight', 'ready'] as const)
+        refused.push(...(await look(kind, params, phase).catch((error) => [`${kind.kind}: ${error.message}`])));
+    const running = await Promise.all(services.map((service) => real.cluster.driver(service)!.state()));
+    expect(refused).toEqual([]);
+    expect(running).toEqual(['stopped', 'stopped', 'stopped', 'stopped']);
+  });
+});
+
+test('a gateway that is closed says what was tried', async () => {
+  const attempt = closedGateway().change({ channel: 'sql', text: 'DROP DATABASE novamem' }, async () => {});
+  await expect(attempt).rejects.toThrow(GatewayRefusal);
+  await expect(attempt).rejects.toThrow(/sql: DROP DATABASE novamem/);
+});

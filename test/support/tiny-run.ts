@@ -1,0 +1,162 @@
+import { randomBytes } from 'node:crypto';
+import { z } from 'zod';
+import { profileSchema } from '../../src/config/profile.js';
+import type { JournalEvent, Mode, RunOutcome } from '../../src/engine/journal.js';
+import { readJournal } from '../../src/engine/journal.js';
+import { makeRunFolder, Run } from '../../src/engine/run.js';
+import type { RunSnapshot, StepSnapshot } from '../../src/engine/snapshot.js';
+import type { Runbook, RunbookStep } from '../../src/runbook/runbook.js';
+import { type AnyStepKind, readingPlan, type StepKind } from '../../src/steps/step.js';
+import { stepEvents } from '../../src/steps/step-events.js';
+import type { BackupSet } from '../../src/stores/backup-set/backup-set.js';
+import { equal } from '../../src/stores/check.js';
+import { Cluster } from '../../src/stores/cluster.js';
+import { eventually } from './eventually.js';
+import { tempFolder } from './temp.js';
+
+export interface TinyFacts {
+  ran: boolean;
+}
+
+/** A cluster whose stores are nowhere: the engine must not need them. */
+export function absentCluster(name = 'acme-test', production = false): Cluster {
+  return new Cluster(
+    profileSchema.parse({
+      name,
+      production,
+      postgres: { url: 'postgres://novamem@127.0.0.1:1/novamem' },
+      qdrant: { url: 'http://127.0.0.1:1' },
+      falkordb: { url: 'redis://127.0.0.1:1' },
+    }),
+  );
+}
+
+/** A step kind that touches no store: it says that it ran, and one check proves it. */
+export function tinyKind(kind: string, parts: Partial<StepKind<unknown, TinyFacts>> = {}): AnyStepKind {
+  const whole: StepKind<unknown, TinyFacts> = {
+    kind,
+    effect: 'write',
+    params: z.unknown(),
+    plan: async () => readingPlan(`do ${kind}`, []),
+    check: async () => [],
+    run: () =>
+      stepEvents<TinyFacts>(async (emit) => {
+        emit.facts({ ran: true });
+      }),
+    verify: async (_p, _ctx, facts) => [equal('tiny step', 'ran', 'true', String(facts.ran))],
+    probe: async () => 'unknown',
+    ...parts,
+  };
+  return whole as AnyStepKind;
+}
+
+export const step = (id: string, kind: AnyStepKind, needs: string[] = []): RunbookStep => ({
+  id,
+  kind,
+  needs,
+  params: {},
+  why: `because of ${id}`,
+});
+
+export interface TinyRun {
+  run: Run;
+  folder: string;
+  events: JournalEvent[];
+  stateOf(id: string): StepSnapshot['state'];
+  stepOf(id: string): StepSnapshot;
+  /** Resolves with the snapshot in which the step has that state. */
+  until(id: string, state: StepSnapshot['state']): Promise<RunSnapshot>;
+  /** Preflight and begin; does not wait for the end. */
+  begin(): Promise<void>;
+  /** The whole run, without a person. */
+  toEnd(): Promise<RunOutcome>;
+}
+
+export function tinyRun(
+  steps: RunbookStep[],
+  { mode = 'live', onFailure = 'ask', cluster = absentCluster(), backup }: Partial<TinyRunOptions> = {},
+): TinyRun {
+  const id = `tiny-${randomBytes(3).toString('hex')}`;
+  const folder = makeRunFolder(tempFolder('runs'), id);
+  const runbook: Runbook = { scenario: 'tiny', title: 'Tiny', when: 'now', outcome: 'done', steps, hash: '0' };
+  const run = new Run({
+    id,
+    folder,
+    mode,
+    runbook,
+    cluster,
+    ...(backup ? { backup } : {}),
+    onFailure,
+    versions: { test: '1' },
+  });
+  const events: JournalEvent[] = [];
+  run.onEvent((event) => events.push(event));
+  const stepOf = (name: string) => run.getSnapshot().steps.find((one) => one.id === name)!;
+  return {
+    run,
+    folder,
+    events,
+    stepOf,
+    stateOf: (name) => stepOf(name).state,
+    until: (name, state) =>
+      eventually(`${name} is ${state}`, () => (stepOf(name).state === state ? run.getSnapshot() : undefined)),
+    async begin() {
+      await run.preflight();
+      run.intend({ type: 'begin' });
+    },
+    async toEnd() {
+      await run.preflight();
+      run.intend({ type: 'begin' });
+      return run.finished;
+    },
+  };
+}
+
+interface TinyRunOptions {
+  mode: Mode;
+  onFailure: 'ask' | 'stop';
+  cluster: Cluster;
+  backup: BackupSet;
+}
+
+const waitsFor = (run: Run, id: string, state: StepSnapshot['state']) =>
+  eventually(
+    `${id} is ${state}`,
+    () => run.getSnapshot().steps.some((one) => one.id === id && one.state === state),
+    60_000,
+  );
+
+/** Confirms a destructive step and waits until it has failed. */
+export async function attempt(run: Run, id: string): Promise<void> {
+  await waitsFor(run, id, 'asking');
+  run.intend({ type: 'confirm', step: id, typed: run.getSnapshot().cluster });
+  await waitsFor(run, id, 'deciding');
+}
+
+export async function retry(run: Run, id: string): Promise<void> {
+  run.intend({ type: 'retry', step: id });
+  await attempt(run, id);
+}
+
+export async function undo(run: Run, id: string): Promise<void> {
+  run.intend({ type: 'undo', step: id });
+  await waitsFor(run, id, 'deciding');
+}
+
+/** How each step ended, as the journal on disk tells: the last word counts. */
+export function outcomesIn(run: Run): Record<string, string> {
+  const { events, fault } = readJournal(run.journalFile);
+  if (fault) throw new Error(fault);
+  return Object.fromEntries(
+    events.flatMap((event) => (event.type === 'step.finished' ? [[event.step, event.outcome]] : [])),
+  );
+}
+
+/** A promise and the function that resolves it. */
+export function gate(): { opened: Promise<void>; open: () => void } {
+  let open = () => {};
+  const opened = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  return { opened, open };
+}
