@@ -1,6 +1,7 @@
 import { exists, sha256Of } from '../hosts/files.js';
 import { EXIT } from '../problem.js';
-import { bytesOf, findBackupSet, listBackupSets } from '../stores/backup-set/backup-set.js';
+import { bytesOf } from '../stores/backup-set/backup-set.js';
+import { findBackupSet, listBackupSets } from '../stores/backup-set/find-backup-set.js';
 import { countOf, durationOf, plural, sizeOf } from '../words.js';
 import { findCluster } from './find-cluster.js';
 import { columns, print } from './print.js';

@@ -3,7 +3,7 @@ import { redact } from '../config/redact.js';
 import { Problem } from '../problem.js';
 import { loadRunbook, scenarios } from '../runbook/library.js';
 import type { Overrides } from '../runbook/runbook.js';
-import { findBackupSet, type ListedSet, listBackupSets } from '../stores/backup-set/backup-set.js';
+import { findBackupSet, type ListedSet, listBackupSets } from '../stores/backup-set/find-backup-set.js';
 import { type Answering, Cluster } from '../stores/cluster.js';
 import { messageOf } from '../words.js';
 import type { Mode } from './journal.js';

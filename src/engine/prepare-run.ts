@@ -7,7 +7,7 @@ import type { Profile } from '../config/profile.js';
 import { EXIT, Problem } from '../problem.js';
 import { loadRunbook } from '../runbook/library.js';
 import type { Overrides, Runbook } from '../runbook/runbook.js';
-import { findBackupSet } from '../stores/backup-set/backup-set.js';
+import { findBackupSet } from '../stores/backup-set/find-backup-set.js';
 import { Cluster } from '../stores/cluster.js';
 import { fileInstantOf } from '../words.js';
 import type { Mode } from './journal.js';

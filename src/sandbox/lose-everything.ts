@@ -1,6 +1,6 @@
 import { rm } from 'node:fs/promises';
 import { openGateway } from '../hosts/gateway.js';
-import { driverFor } from '../hosts/services/driver.js';
+import { driverFor } from '../hosts/services/drivers.js';
 import { Cluster } from '../stores/cluster.js';
 import { quoteIdentifier } from '../stores/postgres/connection.js';
 import { otherSessions } from '../stores/postgres/server.js';

@@ -23,7 +23,7 @@ import { type Profile, SERVICES, type ServiceName } from '../config/profile.js';
 import { readProfile } from '../config/profiles.js';
 import { openGateway } from '../hosts/gateway.js';
 import { isAlive, markOf, type ProcessMark } from '../hosts/process-mark.js';
-import { driverFor } from '../hosts/services/driver.js';
+import { driverFor } from '../hosts/services/drivers.js';
 import { waitFor } from '../hosts/waiting.js';
 import { Problem } from '../problem.js';
 import { Cluster } from '../stores/cluster.js';

@@ -2,7 +2,7 @@ import { Box, Text, useInput } from 'ink';
 import SelectInput from 'ink-select-input';
 import { useState } from 'react';
 import type { DeskSnapshot, ScenarioCard } from '../engine/desk.js';
-import type { ListedSet } from '../stores/backup-set/backup-set.js';
+import type { ListedSet } from '../stores/backup-set/find-backup-set.js';
 import { durationOf, instantOf, plural, sizeOf } from '../words.js';
 import { Frame, Lines, useSpace } from './frame.js';
 import { cut, labelled, wrap } from './text.js';

@@ -1,5 +1,6 @@
 import type { Profile, ServiceName } from '../config/profile.js';
-import { driverFor, type ServiceDriver } from '../hosts/services/driver.js';
+import type { ServiceDriver } from '../hosts/services/driver.js';
+import { driverFor } from '../hosts/services/drivers.js';
 import { messageOf } from '../words.js';
 import { FalkorDB } from './falkordb/connection.js';
 import { Novamem } from './novamem/connection.js';

@@ -2,7 +2,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { closedGateway, type Gateway, GatewayRefusal } from '../../src/hosts/gateway.js';
-import { driverFor } from '../../src/hosts/services/driver.js';
+import { driverFor } from '../../src/hosts/services/drivers.js';
 import { stepKinds } from '../../src/steps/registry.js';
 import type { AnyStepKind, StepContext } from '../../src/steps/step.js';
 import type { BackupSet } from '../../src/stores/backup-set/backup-set.js';

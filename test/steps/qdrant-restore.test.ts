@@ -5,7 +5,8 @@ import { filesBelow } from '../../src/hosts/files.js';
 import { collectionOf, embed } from '../../src/sandbox/embedding.js';
 import { qdrantRestore } from '../../src/steps/qdrant-restore.js';
 import type { AnyStepKind } from '../../src/steps/step.js';
-import { type BackupSet, openBackupSet } from '../../src/stores/backup-set/backup-set.js';
+import type { BackupSet } from '../../src/stores/backup-set/backup-set.js';
+import { openBackupSet } from '../../src/stores/backup-set/open-backup-set.js';
 import { compareQdrant, inventoryQdrant, type QdrantInventory } from '../../src/stores/qdrant/inventory.js';
 import {
   findings,

@@ -9,7 +9,8 @@ import type { SandboxRecord } from '../../src/sandbox/registry.js';
 import { sandboxDown, sandboxProfile, sandboxUp } from '../../src/sandbox/sandbox.js';
 import { placesIn } from '../../src/sandbox/sandbox-profile.js';
 import type { StepContext, StepEvent, StepKind } from '../../src/steps/step.js';
-import { type BackupSet, openBackupSet } from '../../src/stores/backup-set/backup-set.js';
+import type { BackupSet } from '../../src/stores/backup-set/backup-set.js';
+import { openBackupSet } from '../../src/stores/backup-set/open-backup-set.js';
 import { Cluster } from '../../src/stores/cluster.js';
 import { tempFolder } from './temp.js';
 

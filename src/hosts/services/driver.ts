@@ -1,7 +1,4 @@
-import type { ServiceName, ServiceSettings } from '../../config/profile.js';
 import type { Gateway } from '../gateway.js';
-import { commandDriver } from './command-driver.js';
-import { processDriver } from './process-driver.js';
 
 /** `unknown`: the driver has no way to tell, so the service itself must be asked. */
 export type ServiceState = 'running' | 'stopped' | 'unknown';
@@ -26,8 +23,4 @@ export interface DriverOptions {
   /** Says that the service answers: a start command that stays in the foreground is waited for no longer. */
   isReady?: () => Promise<boolean>;
   signal?: AbortSignal;
-}
-
-export function driverFor(service: ServiceName, settings: ServiceSettings): ServiceDriver {
-  return settings.driver === 'command' ? commandDriver(service, settings) : processDriver(service, settings);
 }

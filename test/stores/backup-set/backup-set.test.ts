@@ -1,8 +1,9 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { findBackupSet, listBackupSets, openBackupSet } from '../../../src/stores/backup-set/backup-set.js';
+import { findBackupSet, listBackupSets } from '../../../src/stores/backup-set/find-backup-set.js';
 import type { Manifest } from '../../../src/stores/backup-set/manifest.js';
+import { openBackupSet } from '../../../src/stores/backup-set/open-backup-set.js';
 import { tempFolder } from '../../support/temp.js';
 
 const HASH = 'a'.repeat(64);

@@ -2,8 +2,8 @@ import { mkdirSync, utimesSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
-import { openBackupSet } from '../../../src/stores/backup-set/backup-set.js';
 import { collectionOf, kindOf } from '../../../src/stores/backup-set/loose-files.js';
+import { openBackupSet } from '../../../src/stores/backup-set/open-backup-set.js';
 import { tempFolder } from '../../support/temp.js';
 
 const RDB = Buffer.concat([Buffer.from('REDIS0011 some data'), Buffer.from([0xff]), Buffer.alloc(8, 1)]);

@@ -1,0 +1,62 @@
+import { readdir } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { exists } from '../../hosts/files.js';
+import { Problem } from '../../problem.js';
+import type { BackupSet } from './backup-set.js';
+import { openBackupSet } from './open-backup-set.js';
+
+/** One entry of a listing: a set that can be opened, or why it cannot. */
+export type ListedSet =
+  | { id: string; folder: string; set: BackupSet }
+  | { id: string; folder: string; problem: string };
+
+/** Every backup set below the roots, newest first. Roots that cannot be read are listed with their problem. */
+export async function listBackupSets(roots: readonly string[]): Promise<ListedSet[]> {
+  const listed = await Promise.all(roots.map(listRoot));
+  return listed.flat().sort((a, b) => instantOf(b) - instantOf(a));
+}
+
+const instantOf = (listed: ListedSet) => ('set' in listed ? (listed.set.takenAt?.getTime() ?? 0) : 0);
+
+async function listRoot(root: string): Promise<ListedSet[]> {
+  if (/^[a-z0-9]+:\/\//.test(root))
+    return [{ id: root, folder: root, problem: 'only local folders can be read as a backup root' }];
+  const names = await readdir(root, { withFileTypes: true }).catch(() => undefined);
+  if (!names) return [{ id: root, folder: root, problem: 'this backup root cannot be read, or does not exist' }];
+  const folders = names
+    .filter((entry) => entry.isDirectory() && !entry.name.startsWith('.'))
+    .map((entry) => join(root, entry.name));
+  return Promise.all(
+    folders.map(async (folder): Promise<ListedSet> => {
+      const id = basename(folder);
+      try {
+        const set = await openBackupSet(folder);
+        return { id, folder, set };
+      } catch (error) {
+        return { id, folder, problem: error instanceof Problem ? error.message : String(error) };
+      }
+    }),
+  );
+}
+
+/** The set behind `--backup`: a path, an id below the roots, or `latest` (the newest that has a manifest, else the newest). */
+export async function findBackupSet(wanted: string, roots: readonly string[]): Promise<BackupSet> {
+  const looksLikePath = wanted.includes('/') || wanted === '.' || wanted === '..';
+  if (wanted !== 'latest' && (looksLikePath || (await exists(wanted)))) return openBackupSet(wanted);
+  const listed = await listBackupSets(roots);
+  const usable = listed.flatMap((one) => ('set' in one ? [one.set] : []));
+  const found =
+    wanted === 'latest'
+      ? (usable.find((set) => set.kind === 'manifest') ?? usable[0])
+      : usable.find((set) => set.id === wanted);
+  if (found) return found;
+  const refused = listed.find((one) => one.id === wanted);
+  if (refused && 'problem' in refused)
+    throw new Problem(`The backup set ${wanted} cannot be used: ${refused.problem}`);
+  throw new Problem(
+    roots.length === 0
+      ? 'The profile names no backup root (`backups: [ FOLDER ]`), so there is nothing to restore from.'
+      : `There is no backup set ${wanted === 'latest' ? '' : `"${wanted}" `}below ${roots.join(', ')}${listed.length > 0 ? ` (seen: ${listed.map((one) => one.id).join(', ')})` : ''}.`,
+    { next: 'name one with --backup FOLDER, or see: novamem-runbook backups list' },
+  );
+}

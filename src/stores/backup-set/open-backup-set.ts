@@ -1,0 +1,100 @@
+import { readFileSync, statSync } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { faultLine, faultsOf, readYamlFile } from '../../config/yaml-file.js';
+import { exists } from '../../hosts/files.js';
+import { Problem } from '../../problem.js';
+import type { BackupFile, BackupSet } from './backup-set.js';
+import { openLooseFiles } from './loose-files.js';
+import { MANIFEST_FILE, type Manifest, manifestSchema, UNFINISHED_FILE } from './manifest.js';
+
+/** Opens the backup set in a folder: by its manifest, else by the content of the files that lie there. */
+export async function openBackupSet(folder: string): Promise<BackupSet> {
+  const path = resolve(folder);
+  if (!(await exists(path)) || !(await stat(path)).isDirectory()) {
+    throw new Problem(`There is no backup set at ${path}: it is not a folder.`, {
+      next: 'novamem-runbook backups list',
+    });
+  }
+  if (await exists(join(path, MANIFEST_FILE))) return openWithManifest(path);
+  if (await exists(join(path, UNFINISHED_FILE))) {
+    throw new Problem(
+      `The backup set ${path} is unfinished: the run that made it ended before its manifest was written.`,
+      {
+        next: 'choose another: novamem-runbook backups list',
+      },
+    );
+  }
+  return openLooseFiles(path);
+}
+
+const LARGEST_MANIFEST = 64 * 1024 * 1024;
+
+/** Reads and validates a manifest of at most 64 MiB. One that is faulty is read once more as YAML, to say line and column. */
+export function readManifest(folder: string): Manifest {
+  const file = join(folder, MANIFEST_FILE);
+  const whole = manifestSchema.safeParse(jsonIn(file));
+  if (whole.success) return whole.data;
+  const yaml = readYamlFile(file, LARGEST_MANIFEST);
+  const parsed = manifestSchema.safeParse(yaml.value);
+  if (parsed.success) return parsed.data;
+  const faults = yaml.faults.length > 0 ? yaml.faults : faultsOf(yaml, parsed.error);
+  throw new Problem(
+    `The manifest cannot be used:\n${faults
+      .slice(0, 10)
+      .map((fault) => `  ${faultLine(fault)}`)
+      .join('\n')}`,
+    {
+      next: 'choose another backup set: novamem-runbook backups list',
+    },
+  );
+}
+
+function jsonIn(file: string): unknown {
+  if (statSync(file).size > LARGEST_MANIFEST) return undefined;
+  try {
+    return JSON.parse(readFileSync(file, 'utf8'));
+  } catch {
+    return undefined;
+  }
+}
+
+async function openWithManifest(folder: string): Promise<BackupSet> {
+  const manifest = readManifest(folder);
+  const at = (part: { file: string; bytes: number; sha256: string }): BackupFile => ({
+    file: join(folder, part.file),
+    bytes: part.bytes,
+    sha256: part.sha256,
+  });
+  const { postgres, qdrant, falkordb } = manifest.parts;
+  const all = [...(postgres ? [postgres] : []), ...qdrant, ...falkordb];
+  const instants = all.map((part) => Date.parse(part.at));
+  const form = falkordb[0]?.form;
+  return {
+    id: manifest.id,
+    folder,
+    kind: 'manifest',
+    takenAt: instants.length > 0 ? new Date(Math.min(...instants)) : null,
+    bytes: all.reduce((sum, part) => sum + part.bytes, 0),
+    ...(postgres ? { postgres: at(postgres) } : {}),
+    qdrant: qdrant
+      .map((part) => ({ ...at(part), collection: part.collection }))
+      .sort((a, b) => (a.collection < b.collection ? -1 : 1)),
+    unnamed: [],
+    ...(form
+      ? {
+          falkordb: {
+            form,
+            path:
+              form === 'appendonlydir' ? join(folder, 'falkordb', 'appendonlydir') : join(folder, falkordb[0]!.file),
+            files: falkordb.map(at),
+          },
+        }
+      : {}),
+    otherFalkordb: [],
+    inventory: manifest.inventory,
+    cluster: manifest.cluster,
+    skewMs: manifest.skewMs,
+    unproven: manifest.notExact,
+  };
+}
