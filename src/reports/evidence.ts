@@ -59,7 +59,7 @@ export function evidenceTable(rows: readonly EvidenceRow[], width = 100): string
   const line = (store: string, what: string, expected: string, actual: string, result: string) =>
     `${cut(store, 9).padEnd(9)} ${cut(what, width - 62).padEnd(width - 62)} ${cut(expected, 19).padStart(19)} ${cut(actual, 19).padStart(19)}  ${result}`.trimEnd();
   return [
-    line('store', 'compared', 'before', 'now', ''),
+    line('store', 'compared', 'expected', 'found', ''),
     ...rows.map((row) =>
       line(row.store, row.what, row.expected, row.actual, row.failed === 0 ? 'equal' : `${row.failed} DIFFER`),
     ),

@@ -107,7 +107,9 @@ function stepSection(step: StepReport): string[] {
     `${step.summary}. **${step.outcome}**${step.reason ? `: ${step.reason}` : ''}`,
     '',
     ...(step.confirmedBy ? [`Confirmed by ${step.confirmedBy}.`, ''] : []),
-    ...(step.plan && step.plan.destroys.length > 0 ? [`Destroyed: ${step.plan.destroys.join('; ')}.`, ''] : []),
+    ...(step.startedAt && step.plan && step.plan.destroys.length > 0
+      ? [`Counted before it began, to be replaced: ${step.plan.destroys.join('; ')}.`, '']
+      : []),
     ...step.findings.map((finding) => `- ${finding.level}: ${finding.message}`),
     ...step.safetyCopies.map((copy) => `- safety copy of ${copy.of}: ${copy.at} (${copy.verified})`),
     ...(step.changes.length > 0

@@ -113,7 +113,7 @@ export const falkordbBackup: StepKind<Params, Facts> = {
     const path =
       first!.form === 'appendonlydir' ? join(folder, 'falkordb', 'appendonlydir') : join(folder, first!.file);
     const { faults } = await filesFaults({ form: first!.form, path });
-    return [equal(`falkordb ${first!.form}`, 'faults when read to the end', '', faults.join('; '))];
+    return [equal(`falkordb ${first!.form}`, 'faults when read to the end', 'none', faults.join('; ') || 'none')];
   },
   probe: async (_p, _ctx, facts) => (facts.parts ? 'done' : 'not-started'),
 };

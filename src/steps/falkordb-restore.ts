@@ -21,7 +21,7 @@ import {
   placementRefusal,
 } from '../stores/falkordb/persistence.js';
 import { countOf, plural, sizeOf } from '../words.js';
-import { fileFindings } from './backup-file.js';
+import { fileFindings, otherClusterFindings } from './backup-file.js';
 import { makeDataFolder, settingsOfServer, shutDown } from './falkordb-server.js';
 import { startService } from './service.js';
 import type { Finding, Probe, StepKind } from './step.js';
@@ -116,7 +116,7 @@ export const falkordbRestore: StepKind<Params, Facts> = {
   async check(p, ctx) {
     const { cluster } = ctx;
     const among = candidates(p, ctx.backup);
-    const findings: Finding[] = [];
+    const findings: Finding[] = otherClusterFindings(ctx);
     if (among.length === 0) {
       return [
         {

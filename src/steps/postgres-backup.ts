@@ -59,6 +59,15 @@ export const postgresBackup: StepKind<Params, Facts> = {
     const nowhere = noBackupRoot(ctx);
     if (absent || nowhere) return [absent, nowhere].filter((finding) => finding !== undefined);
     const server = await describeServer(ctx.cluster.postgres);
+    if (!server.databaseExists) {
+      return [
+        {
+          level: 'blocking',
+          message: `there is no database ${ctx.cluster.postgres.database} to back up`,
+          next: 'recover the cluster first: novamem-runbook whole-cluster-lost',
+        },
+      ];
+    }
     const tools = await toolsFor(server.major);
     if (tools.major < server.major) {
       return [

@@ -3,10 +3,11 @@ import { exists, sha256Of } from '../hosts/files.js';
 import type { BackupFile, BackupSet } from '../stores/backup-set/backup-set.js';
 import { type Postgres, quoteIdentifier } from '../stores/postgres/connection.js';
 import { countRows, readContents } from '../stores/postgres/dump.js';
+import { comparePostgres, inventoryPostgres } from '../stores/postgres/inventory.js';
 import { describeServer, estimatedRows, otherSessions } from '../stores/postgres/server.js';
 import { type Installation, toolsFor } from '../stores/postgres/tools.js';
 import { countOf, durationOf, fileInstantOf, plural, sizeOf } from '../words.js';
-import { fileFindings } from './backup-file.js';
+import { fileFindings, otherClusterFindings } from './backup-file.js';
 import { atStake, contentFindings, newerTableFindings } from './postgres-restore-findings.js';
 import {
   applicationOf,
@@ -27,6 +28,7 @@ import type { Finding, Probe, StepKind } from './step.js';
 import { type Emitter, stepEvents } from './step-events.js';
 import { unreachable } from './store-readiness.js';
 
+const READ_IN_PREFLIGHT = 256 * 1024 * 1024;
 /** Rough, and said to be: pg_restore of compressed rows with their indexes, on two cores. */
 const ROUGH_BYTES_PER_MS = 10_000;
 
@@ -102,7 +104,7 @@ export const postgresRestore: StepKind<RestoreParams, RestoreFacts> = {
           next: 'choose another set with --backup',
         },
       ];
-    const findings: Finding[] = [...(await fileFindings(dump, 'dump'))];
+    const findings: Finding[] = [...otherClusterFindings(ctx), ...(await fileFindings(dump, 'dump'))];
     const absent = await unreachable('postgres', ctx);
     if (absent) return [...findings, absent];
     const server = await describeServer(postgres);
@@ -137,6 +139,8 @@ export const postgresRestore: StepKind<RestoreParams, RestoreFacts> = {
     try {
       const contents = await readContents(tools, dump.file);
       findings.push(...contentFindings(contents, server.roles, p));
+      // Found now, a damaged dump stops the run before anything; a large one is read when its step comes, before anything is dropped.
+      if (ctx.phase === 'preflight' && dump.bytes <= READ_IN_PREFLIGHT) await countRows(tools, dump.file);
       if (server.databaseExists && p.strategy === 'clean')
         findings.push(...(await newerTableFindings(postgres, contents)));
     } catch (error) {
@@ -150,7 +154,8 @@ export const postgresRestore: StepKind<RestoreParams, RestoreFacts> = {
     if (sessions.length > 0) {
       const who = sessions.slice(0, 4).map((one) => `${one.pid} ${one.application || '(no name)'} as ${one.user}`);
       findings.push({
-        level: 'warning',
+        // Before the run begins these are novamem's own, which is stopped first.
+        level: ctx.phase === 'preflight' ? 'info' : 'warning',
         message: `${plural(sessions.length, 'other session')} in ${postgres.database}: ${who.join(', ')}${sessions.length > 4 ? ', …' : ''}; one that holds a lock would make the restore wait`,
         next:
           p.sessions === 'end'
@@ -210,11 +215,13 @@ export const postgresRestore: StepKind<RestoreParams, RestoreFacts> = {
 
   verify: (_p, { cluster: { postgres } }, facts) => rowChecks(postgres, facts.rows),
 
-  async probe(_p, { cluster: { postgres } }, facts): Promise<Probe> {
-    const tables = await tablesIn(postgres);
-    if (tables.length === 0) return 'not-started';
-    if (!facts.rows) return 'unknown';
-    return (await rowChecks(postgres, facts.rows)).every((check) => check.ok) ? 'done' : 'partial';
+  /** Only checksums tell whether it is done: a restore that was rolled back may leave a database with the very same counts. */
+  async probe(_p, { cluster: { postgres }, backup }): Promise<Probe> {
+    if ((await tablesIn(postgres)).length === 0) return 'not-started';
+    const expected = backup?.inventory?.postgres;
+    if (!expected) return 'unknown';
+    const checks = comparePostgres(expected, await inventoryPostgres(postgres));
+    return checks.every((check) => check.ok) ? 'done' : 'partial';
   },
 
   undo: (p, ctx, facts) =>

@@ -175,10 +175,13 @@ export async function restoreDump(
   const state = what.oneTransaction
     ? 'The database is as it was (one transaction, rolled back)'
     : `The database ${what.target} is half filled; a retry replaces it`;
-  const ended = await runUnlessBlocked(command, ctx, emit, signal, state, (line) => {
+  const onLine = (line: string) => {
     watch.onLine(line);
     if (/^pg_restore: (error|warning)/.test(line)) errors.push(line.replace(/^pg_restore: /, ''));
-  }).finally(() => watch.stop());
+  };
+  const ended = await runUnlessBlocked(command, ctx, emit, signal, state, onLine, watch.say).finally(() =>
+    watch.stop(),
+  );
   if (ended.exitCode !== 0)
     throw new Error(
       `pg_restore ended with ${ended.exitCode ?? ended.failure}: ${errors[0] ?? 'it printed no error'}. ${state}`,
@@ -197,12 +200,15 @@ async function runUnlessBlocked(
   signal: AbortSignal,
   state: string,
   onLine: (line: string) => void = () => {},
+  onBlocked: (said: string) => void = () => {},
 ): Promise<Ended> {
   const blocked = new AbortController();
   let blocker = '';
   const guard = watchBlockers(ctx.cluster.postgres, applicationOf(ctx.runId), (who, sinceMs) => {
     blocker = who;
-    emit.output(`waiting for a lock that session ${who} holds (${durationOf(sinceMs)})`);
+    const said = `waiting for a lock that session ${who} holds (${durationOf(sinceMs)})`;
+    emit.output(said);
+    onBlocked(said);
     if (sinceMs >= BLOCKED_PATIENCE) blocked.abort();
   });
   const ended = await runCommand(ctx.gateway, command, {

@@ -14,7 +14,7 @@ import {
 } from '../stores/qdrant/inventory.js';
 import { uploadText } from '../stores/qdrant/transfer.js';
 import { plural, sizeOf } from '../words.js';
-import { fileFindings } from './backup-file.js';
+import { fileFindings, otherClusterFindings } from './backup-file.js';
 import {
   checksum,
   pointsNow,
@@ -91,7 +91,7 @@ export const qdrantRestore: StepKind<Params, Facts> = {
   async check(p, ctx) {
     const { backup } = ctx;
     const snapshots = snapshotsOf(p, backup);
-    const findings: Finding[] = [];
+    const findings: Finding[] = otherClusterFindings(ctx);
     if (backup && backup.unnamed.length > 0 && !(p.collection !== undefined && backup.unnamed.length === 1)) {
       findings.push({
         level: 'blocking',
@@ -193,7 +193,7 @@ export const qdrantRestore: StepKind<Params, Facts> = {
       const health = await settled(qdrant, name);
       checks.push(
         equal(subject, 'status', 'green', health.status),
-        equal(subject, 'shards not active', '', health.inactiveShards.join(', ')),
+        equal(subject, 'shards not active', 'none', health.inactiveShards.join(', ') || 'none'),
       );
       const expected = ctx.backup?.inventory?.qdrant?.collections[name];
       if (expected) checks.push(...compareCollection(name, expected, await inventoryCollection(qdrant, name)));

@@ -17,7 +17,7 @@ export function watchRestore(
   database: string,
   rows: Record<string, number>,
   report: (progress: Progress) => void,
-): { onLine(line: string): void; stop(): void } {
+): { onLine(line: string): void; say(what: string): void; stop(): void } {
   const total = Object.values(rows).reduce((sum, count) => sum + count, 0);
   const byName = new Map(Object.keys(rows).map((table) => [table.slice(table.indexOf('.') + 1), table]));
   const finished = new Set<string>();
@@ -64,5 +64,9 @@ export function watchRestore(
     tell();
   }, 500);
 
-  return { onLine, stop: () => clearInterval(poll) };
+  const say = (what: string) => {
+    text = what;
+    tell();
+  };
+  return { onLine, say, stop: () => clearInterval(poll) };
 }
