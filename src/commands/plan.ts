@@ -22,6 +22,7 @@ export async function planCommand(scenario: string, options: RunOptions): Promis
   });
   if (options.json) run.onEvent((event) => process.stdout.write(`${JSON.stringify(event)}\n`));
   await run.preflight();
+  await run.finished;
   const report = reportOf(findRun(dirname(run.journalFile)).events);
   if (!options.json) print(...planLines(report));
   const blocked = report.steps.some((step) => step.findings.some((finding) => finding.level === 'blocking'));

@@ -5,6 +5,7 @@ import { redactDeep } from '../config/redact.js';
 import type { Finding, StepPlan } from '../steps/step.js';
 import type { Check } from '../stores/check.js';
 import type { Fingerprint } from '../stores/fingerprint.js';
+import type { Standing } from './standing.js';
 
 /** What a run is for. It is marked with it for ever. */
 export type Mode = 'live' | 'dry-run' | 'drill' | 'train';
@@ -44,7 +45,7 @@ export type Happening =
   | { type: 'step.check'; step: string; check: Check }
   | { type: 'step.finished'; step: string; outcome: StepOutcome; tookMs: number; reason?: string }
   | { type: 'note'; text: string; who: string }
-  | { type: 'run.finished'; outcome: RunOutcome; rtoMs: number; rpoMs: number | null };
+  | { type: 'run.finished'; outcome: RunOutcome; standing: Standing[]; rtoMs: number; rpoMs: number | null };
 
 /** One line of a journal. */
 export type JournalEvent = { seq: number; ts: string; run: string } & Happening & { prev: string };
@@ -55,6 +56,9 @@ export const SEAL_FILE = 'journal.seal';
 const FIRST = '0'.repeat(64);
 /** What may be lost in a power cut: it says nothing about what was done. */
 const UNFLUSHED: ReadonlySet<Happening['type']> = new Set(['step.progress']);
+
+/** Fields whose values are words of this format: a secret that reads like one must not take it away. */
+const WORDS: ReadonlySet<string> = new Set(['type', 'step', 'outcome', 'mode', 'unit', 'channel']);
 
 const hashOf = (line: string) => createHash('sha256').update(line).digest('hex');
 
@@ -80,7 +84,9 @@ export class Journal {
       seq: this.#seq + 1,
       ts: new Date().toISOString(),
       run: this.run,
-      ...redactDeep(happening),
+      ...Object.fromEntries(
+        Object.entries(happening).map(([field, value]) => [field, WORDS.has(field) ? value : redactDeep(value)]),
+      ),
       prev: this.#prev,
     } as JournalEvent;
     const line = JSON.stringify(event);

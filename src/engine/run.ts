@@ -19,6 +19,7 @@ import {
 } from './journal.js';
 import { longestPath } from './longest-path.js';
 import type { Intent, LogLine, RunSnapshot, StepSnapshot, StepState } from './snapshot.js';
+import { type Standing, standingOf } from './standing.js';
 import { StepLog } from './step-log.js';
 
 export interface RunSettings {
@@ -42,6 +43,8 @@ interface Step extends RunbookStep {
   attempt: number;
   /** A step that had nothing to do on this cluster satisfies those that need it; one that a person skipped does not. */
   satisfied: boolean;
+  /** Its last attempt was undone: what was there before is back. */
+  undone: boolean;
   log: StepLog;
 }
 
@@ -70,6 +73,9 @@ export class Run {
   #outcome: RunOutcome | undefined;
   #abort = new AbortController();
   #stopped = false;
+  #begun = false;
+  #ending = false;
+  #standing: Standing[] = [];
   #undoFailed = false;
   #resolve: (outcome: RunOutcome) => void = () => {};
   #subscribers = new Set<() => void>();
@@ -95,7 +101,7 @@ export class Run {
         canUndo: false,
         logFile: log.file,
       };
-      return { ...step, snapshot, facts: {}, attempt: 0, satisfied: false, log };
+      return { ...step, snapshot, facts: {}, attempt: 0, satisfied: false, undone: false, log };
     });
     this.finished = new Promise((resolve) => {
       this.#resolve = resolve;
@@ -147,8 +153,10 @@ export class Run {
         params: step.params,
       })),
     });
+    this.#begun = true;
+    if (this.#abort.signal.aborted) return this.#abortAll();
     await Promise.all(this.#steps.map((step) => this.#look(step, 'preflight')));
-    if (this.#outcome) return;
+    if (this.#ending) return;
     if (mode === 'dry-run') {
       for (const step of this.#steps) this.#finish(step, 'simulated');
       this.#end();
@@ -169,9 +177,11 @@ export class Run {
       this.#record({ type: 'note', text: intent.text, who: this.operator });
       return;
     }
-    if (this.#phase === 'finished') return;
+    if (this.#ending) return;
     if (intent.type === 'abort') {
-      this.#abortAll();
+      // What was not begun cannot be ended: the journal says first which run this is.
+      if (this.#begun) this.#abortAll();
+      else this.#abort.abort(new Error('aborted by the operator'));
       return;
     }
     if (intent.type === 'begin') {
@@ -215,7 +225,7 @@ export class Run {
 
   /** Starts every step whose needs are met, and ends the run when nothing is left that could go on. */
   #pump(): void {
-    if (this.#phase !== 'running') return;
+    if (this.#phase !== 'running' || this.#ending) return;
     for (const step of this.#steps) {
       if (step.snapshot.state !== 'waiting' || this.#stopped) continue;
       const needs = step.needs.map((id) => this.#steps.find((one) => one.id === id)!);
@@ -266,6 +276,7 @@ export class Run {
 
   async #execute(step: Step): Promise<void> {
     step.attempt += 1;
+    step.undone = false;
     this.#record({ type: 'step.started', step: step.id, attempt: step.attempt });
     step.snapshot.startedAt = Date.now();
     step.snapshot.checks = [];
@@ -276,16 +287,24 @@ export class Run {
       await this.#follow(step, step.kind.run(step.params, this.#contextOf(step, 'ready'), this.#abort.signal));
       await this.#verify(step);
     } catch (error) {
-      if (this.#abort.signal.aborted) {
-        const found = await step.kind
-          .probe(step.params, this.#contextOf(step, 'ready'), step.facts)
-          .catch(() => 'unknown' as const);
-        const outcome: StepOutcome =
-          found === 'unknown' || found === 'partial' ? 'unknown' : found === 'done' ? 'succeeded' : 'failed';
-        return this.#finish(step, outcome, `aborted: ${messageOf(error)}; a look at it says: ${found}`);
-      }
+      if (this.#abort.signal.aborted) return this.#settleAborted(step, messageOf(error));
       this.#fail(step, messageOf(error));
     }
+  }
+
+  /** A step that was ended half-way is unknown until reality was asked; that it is done is believed only with evidence. */
+  async #settleAborted(step: Step, why: string): Promise<void> {
+    const found = await step.kind
+      .probe(step.params, this.#contextOf(step, 'ready'), step.facts)
+      .catch(() => 'unknown' as const);
+    this.#tell(step, `ended by the abort (${why}); a look at it says: ${found}`);
+    if (found === 'done')
+      return this.#verify(step).catch((error: unknown) => this.#finish(step, 'unknown', messageOf(error)));
+    this.#finish(
+      step,
+      found === 'not-started' ? 'failed' : 'unknown',
+      `aborted; a look at it says: ${found}. ${step.snapshot.plan?.onAbort ?? ''}`,
+    );
   }
 
   async #follow(step: Step, events: AsyncIterable<StepEvent>): Promise<void> {
@@ -347,8 +366,10 @@ export class Run {
       this.#record({ type: 'step.finished', step: step.id, outcome: 'undone', tookMs: 0 });
       this.#tell(step, 'undone: as it was before this step');
       step.facts = {};
+      step.undone = true;
       step.snapshot.canUndo = false;
-      this.#fail(step, 'undone; it was failed before');
+      step.snapshot.safetyCopies = [];
+      this.#ask(step, `undone: as it was before this step. It had failed: ${step.snapshot.reason ?? ''}`);
     } catch (error) {
       this.#undoFailed = true;
       this.#fail(step, `THE UNDO FAILED: ${messageOf(error)}. The safety copies are still there`);
@@ -368,7 +389,13 @@ export class Run {
       this.#finish(step, 'failed', reason);
       return;
     }
-    this.#record({ type: 'step.finished', step: step.id, outcome: 'failed', tookMs: tookOf(step), reason });
+    this.#record({ type: 'step.finished', step: step.id, outcome: 'failed', tookMs: tookOf(step), reason: said });
+    this.#ask(step, said);
+  }
+
+  /** Waits for a person to say what now. */
+  #ask(step: Step, reason: string): void {
+    step.snapshot.reason = redact(reason);
     this.#attention = [...this.#attention, step.id];
     this.#set(step, 'deciding');
   }
@@ -389,28 +416,39 @@ export class Run {
 
   #abortAll(): void {
     this.#stopped = true;
-    this.#abort.abort(new Error('aborted by the operator'));
+    if (!this.#abort.signal.aborted) this.#abort.abort(new Error('aborted by the operator'));
     for (const step of this.#steps) {
-      if (step.snapshot.state === 'asking' || step.snapshot.state === 'waiting')
-        this.#finish(step, 'skipped', 'aborted before it began');
-      else if (step.snapshot.state === 'deciding') this.#set(step, 'failed');
+      const { state, reason } = step.snapshot;
+      if (state === 'asking' && step.attempt > 0) this.#finish(step, 'failed', reason);
+      else if (state === 'asking' || state === 'waiting') this.#finish(step, 'skipped', 'aborted before it began');
+      else if (state === 'deciding') this.#set(step, step.undone ? 'undone' : 'failed');
     }
     this.#attention = [];
     if (!this.#steps.some((step) => BUSY.has(step.snapshot.state))) this.#end();
     else this.#publish(true);
   }
 
+  /** Ends the run once: asks how things stand now, then writes the last line. */
   #end(): void {
-    if (this.#phase === 'finished') return;
+    if (this.#ending) return;
+    this.#ending = true;
+    this.#finishedAt = Date.now();
+    const { mode, cluster } = this.#settings;
+    const asking = mode === 'dry-run' ? Promise.resolve([]) : standingOf(cluster);
+    void asking.catch(() => []).then((standing) => this.#close(standing));
+  }
+
+  #close(standing: Standing[]): void {
     for (const step of this.#steps)
       if (step.snapshot.state === 'waiting') this.#finish(step, 'skipped', 'the run stopped before it');
     this.#phase = 'finished';
-    this.#finishedAt = Date.now();
+    this.#standing = standing;
     this.#outcome = this.#outcomeNow();
     this.#record({
       type: 'run.finished',
       outcome: this.#outcome,
-      rtoMs: this.#finishedAt - this.#startedAt,
+      standing,
+      rtoMs: (this.#finishedAt ?? Date.now()) - this.#startedAt,
       rpoMs: this.#rpo(),
     });
     this.#journal.close();
@@ -425,7 +463,14 @@ export class Run {
     if (this.#undoFailed) return 'failed';
     if (this.#abort.signal.aborted) return 'aborted';
     if (states.some((state) => state === 'failed' || state === 'unknown')) return 'failed';
-    return states.every((state) => state === 'succeeded') ? 'recovered' : 'recovered-with-exceptions';
+    if (states.every((state) => state === 'succeeded')) return 'recovered';
+    // With exceptions is still recovered: something was restored. A backup with exceptions is none.
+    const restored = this.#steps.some(
+      (step) => step.kind.backupSet === 'reads' && step.snapshot.state === 'succeeded',
+    );
+    const restores = this.#steps.some((step) => step.kind.backupSet === 'reads');
+    const backsUp = this.#steps.some((step) => step.kind.backupSet === 'writes');
+    return backsUp || (restores && !restored) ? 'failed' : 'recovered-with-exceptions';
   }
 
   #rpo(): number | null {
@@ -551,6 +596,7 @@ export class Run {
       ),
       ...(this.#outcome ? { outcome: this.#outcome } : {}),
       rpoMs: this.#rpo(),
+      standing: this.#standing,
       aborting: this.#abort.signal.aborted && this.#phase !== 'finished',
     };
   }

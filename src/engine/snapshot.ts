@@ -1,6 +1,7 @@
 import type { Effect, Finding, ProgressUnit, StepPlan } from '../steps/step.js';
 import type { Check } from '../stores/check.js';
 import type { Mode, RunOutcome, StepOutcome } from './journal.js';
+import type { Standing } from './standing.js';
 
 /**
  * Where a step stands. `asking`: a person must type the cluster's name. `deciding`: it failed or was blocked, and a
@@ -67,6 +68,8 @@ export interface RunSnapshot {
   estimateMs: number;
   outcome?: RunOutcome;
   rpoMs: number | null;
+  /** Empty until the run is over. */
+  standing: Standing[];
   aborting: boolean;
 }
 

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { chmod, chown, cp, lstat, mkdir, readdir, rename, stat, writeFile } from 'node:fs/promises';
+import { chmod, chown, cp, lstat, mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { commandText } from './command.js';
 import type { Gateway } from './gateway.js';
@@ -61,6 +61,13 @@ export function makeFolder(gateway: Gateway, path: string, mode = 0o700): Promis
   return gateway.change({ channel: 'file', text: shell('mkdir', '-p', path) }, async () => {
     await mkdir(path, { recursive: true, mode });
   });
+}
+
+/** Removes a file or folder with all that is in it; one that is absent is no error. */
+export function remove(gateway: Gateway, path: string): Promise<void> {
+  return gateway.change({ channel: 'file', text: shell('rm', '-rf', path) }, () =>
+    rm(path, { recursive: true, force: true }),
+  );
 }
 
 export function writeText(gateway: Gateway, path: string, text: string): Promise<void> {

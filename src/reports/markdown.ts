@@ -1,3 +1,4 @@
+import { standingLine } from '../engine/standing.js';
 import type { Check } from '../stores/check.js';
 import { durationOf } from '../words.js';
 import { evidenceRows } from './evidence.js';
@@ -69,6 +70,9 @@ export function markdownReport(report: RunReport, fault: string): string {
         `| ${cell(step.id)} | ${step.outcome} | ${durationOf(step.tookMs)} | ${cell(step.reason || step.summary)} |`,
     ),
     '',
+    ...(finished && finished.standing.length > 0
+      ? ['## How things stand', '', ...finished.standing.map((one) => `- ${standingLine(one)}`), '']
+      : []),
     '## Evidence',
     '',
     ...(checks.length === 0 ? ['There is none.'] : evidence(checks)),

@@ -1,4 +1,5 @@
 import type { JournalEvent } from '../engine/journal.js';
+import { standingLine } from '../engine/standing.js';
 import { countOf, durationOf, logTimeOf, sizeOf } from '../words.js';
 import { evidenceRows, evidenceTable } from './evidence.js';
 import { modeWords, outcomeWords } from './markdown.js';
@@ -90,6 +91,9 @@ export function plainSummary(
           `Evidence: ${countOf(checks.length)} comparisons, ${failed === 0 ? 'all equal' : `${countOf(failed)} DIFFER`}`,
           ...evidenceTable(evidenceRows(checks), width - 2).map((line) => `  ${line}`),
         ]
+      : []),
+    ...(finished && finished.standing.length > 0
+      ? ['', 'Now', ...finished.standing.map((one) => `  ${standingLine(one)}`)]
       : []),
     '',
     `Report   ${paths.html}`,

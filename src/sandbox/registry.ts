@@ -50,8 +50,20 @@ export function listRecords(): SandboxRecord[] {
     .sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
-/** A sandbox that nobody needs any more: its owner is gone, or it was never finished and its maker is gone. */
+/** Writes the first record of a sandbox; answers false when another process was faster. */
+export function claimRecord(record: SandboxRecord): boolean {
+  try {
+    writeFileSync(recordFile(record.name), JSON.stringify(record, null, 1), { mode: 0o600, flag: 'wx' });
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
+  }
+}
+
+/** A sandbox that nobody needs any more: its owner or its folder is gone, or it was never finished and its maker is gone. */
 export function isStale(record: SandboxRecord): boolean {
+  if (record.state === 'up' && !existsSync(record.folder)) return true;
   if (record.owner) return !isAlive(record.owner);
   return record.state === 'starting' && !isAlive(record.maker);
 }

@@ -30,7 +30,15 @@ import { Cluster } from '../stores/cluster.js';
 import { durationOf, messageOf } from '../words.js';
 import { type Binaries, findBinaries } from './binaries.js';
 import { freePorts } from './free-ports.js';
-import { isStale, listRecords, readRecord, removeRecord, type SandboxRecord, writeRecord } from './registry.js';
+import {
+  claimRecord,
+  isStale,
+  listRecords,
+  readRecord,
+  removeRecord,
+  type SandboxRecord,
+  writeRecord,
+} from './registry.js';
 import { placesIn, profileOf } from './sandbox-profile.js';
 import { makeSeedData } from './seed-data.js';
 import { seedFalkordb, seedPostgres, seedQdrant } from './seed-stores.js';
@@ -61,10 +69,7 @@ export async function sandboxUp(options: UpOptions = {}): Promise<SandboxRecord>
     await startAll(readProfile(placesIn(existing.folder).profile), onLine);
     return existing;
   }
-  if (existing)
-    throw new Problem(`Another process (pid ${existing.maker.pid}) is just making the sandbox ${name}.`, {
-      next: 'wait for it, or choose another name with --name',
-    });
+  if (existing) throw isBeingMade(name, existing.maker.pid);
   const binaries = await findBinaries();
   const [postgres, qdrant, qdrantGrpc, falkordb, novamem] = (await freePorts(5)) as [
     number,
@@ -85,7 +90,7 @@ export async function sandboxUp(options: UpOptions = {}): Promise<SandboxRecord>
     ports: { postgres, qdrant, qdrantGrpc, falkordb, novamem },
   };
   // The record comes before the folder: whatever happens from here on, it is known what to clean.
-  writeRecord(record);
+  if (!claimRecord(record)) throw isBeingMade(name, readRecord(name)?.maker.pid);
   if (lives === 'process') watchOver(record);
   try {
     const profile = await lay(record, binaries);
@@ -102,6 +107,12 @@ export async function sandboxUp(options: UpOptions = {}): Promise<SandboxRecord>
   const up: SandboxRecord = { ...record, state: 'up' };
   writeRecord(up);
   return up;
+}
+
+function isBeingMade(name: string, pid: number | undefined): Problem {
+  return new Problem(`Another process (pid ${pid ?? 'unknown'}) is just making the sandbox ${name}.`, {
+    next: 'wait for it, or choose another name with --name',
+  });
 }
 
 /** Stops everything of a sandbox and removes it. Answers false when there is none of that name (or not in that folder). */

@@ -49,11 +49,7 @@ export function DecideView({ run, step, onRetry, onUndo, onSkip, onAbort, onLate
   const lines = [
     ...labelled('Tried', step.plan?.summary ?? step.uses, width),
     ...labelled('Saw', step.reason ?? '', width),
-    ...labelled(
-      'Now',
-      started ? (step.plan?.onAbort ?? 'unknown') : 'nothing was changed by this step: it did not begin',
-      width,
-    ),
+    ...labelled('Now', stateNow(step), width),
     ...findingLines({ ...step, findings: step.findings.filter((finding) => finding.level !== 'info') }, width),
     ...labelled('Log', step.logFile, width),
     ...said,
@@ -73,7 +69,17 @@ export function DecideView({ run, step, onRetry, onUndo, onSkip, onAbort, onLate
   );
 }
 
+/** Everything that will not run without this step, whatever lies between. */
 function dependents(run: RunSnapshot, step: StepSnapshot): string {
-  const after = run.steps.filter((one) => one.needs.includes(step.id)).map((one) => one.id);
-  return after.length > 0 ? `${after.join(', ')} will not run` : 'nothing else needs it';
+  const lost = new Set([step.id]);
+  for (const one of run.steps) if (one.needs.some((need) => lost.has(need))) lost.add(one.id);
+  const after = [...lost].slice(1);
+  return after.length > 0 ? `then ${after.join(', ')} will not run` : 'nothing else needs it';
+}
+
+function stateNow(step: StepSnapshot): string {
+  if (step.reason?.startsWith('undone')) return 'as it was before this step';
+  return step.startedAt === undefined
+    ? 'nothing was changed by this step: it did not begin'
+    : (step.plan?.onAbort ?? 'unknown');
 }

@@ -1,11 +1,12 @@
 import { Text, useInput } from 'ink';
 import { useState } from 'react';
 import type { RunSnapshot } from '../engine/snapshot.js';
+import { standingLine } from '../engine/standing.js';
 import { evidenceRows, evidenceTable } from '../reports/evidence.js';
 import { countOf, durationOf } from '../words.js';
 import { Lines, useSpace } from './frame.js';
 import { MARKS } from './marks.js';
-import { cut } from './text.js';
+import { cut, wrap } from './text.js';
 
 const OUTCOMES = {
   recovered: { symbol: '✔', color: 'green' },
@@ -74,8 +75,12 @@ function reportLines(run: RunSnapshot, width: number): string[] {
       );
     }),
     '',
-    `Evidence: ${countOf(checks.length)} comparisons, ${failed === 0 ? 'all equal' : `${failed} DIFFER`}`,
-    ...evidenceTable(evidenceRows(checks), Math.min(100, width)),
+    ...run.standing.flatMap((one) => wrap(standingLine(one), width, 10)),
+    '',
+    checks.length === 0
+      ? 'Evidence: none, nothing was compared'
+      : `Evidence: ${countOf(checks.length)} comparisons, ${failed === 0 ? 'all equal' : `${failed} DIFFER`}`,
+    ...(checks.length === 0 ? [] : evidenceTable(evidenceRows(checks), Math.min(100, width))),
     '',
     ...[`Report   ${run.folder}/report.html`, `Journal  ${run.folder}/journal.jsonl`].map((line) => cut(line, width)),
   ];

@@ -1,7 +1,6 @@
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { writeText } from '../hosts/files.js';
+import { remove, writeText } from '../hosts/files.js';
 import type { BackupSet } from '../stores/backup-set/backup-set.js';
 import { type Inventory, MANIFEST_FILE, type Manifest, UNFINISHED_FILE } from '../stores/backup-set/manifest.js';
 import { openBackupSet, readManifest } from '../stores/backup-set/open-backup-set.js';
@@ -118,7 +117,7 @@ async function compare(expected: Inventory, ctx: StepContext, emit: Emitter<Fact
 async function compareWithRun(ctx: StepContext, emit: Emitter<Facts>): Promise<Check[]> {
   const { postgres, qdrant, falkordb } = ctx.cluster;
   const checks: Check[] = [];
-  for (const { rows } of ctx.factsOf(postgresRestore)) checks.push(...(await rowChecks(postgres, rows)));
+  for (const facts of ctx.factsOf(postgresRestore)) checks.push(...(await rowChecks(postgres, facts)));
   for (const { restored } of ctx.factsOf(qdrantRestore)) {
     for (const [name, { points }] of Object.entries(restored)) {
       checks.push(
@@ -173,9 +172,7 @@ async function record(ctx: StepContext, emit: Emitter<Facts>): Promise<void> {
   };
   const file = join(folder, MANIFEST_FILE);
   await writeText(ctx.gateway, file, `${JSON.stringify(manifest, null, 1)}\n`);
-  await ctx.gateway.change({ channel: 'file', text: `rm ${join(folder, UNFINISHED_FILE)}` }, () =>
-    rm(join(folder, UNFINISHED_FILE), { force: true }),
-  );
+  await remove(ctx.gateway, join(folder, UNFINISHED_FILE));
   emit.facts({ checks: [], manifest: file });
   emit.output(`backup set ${id} is complete; the stores' instants lie ${durationOf(manifest.skewMs)} apart`);
 }

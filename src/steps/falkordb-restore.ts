@@ -179,16 +179,24 @@ export const falkordbRestore: StepKind<Params, Facts> = {
       signal.throwIfAborted();
 
       const placement = await placementOf(files, settings);
-      // What an earlier attempt moved aside is what was there before; what it had placed is only in the way.
-      const { aside = [] } = ctx.earlier as Partial<Facts>;
-      const facts: Facts = { dir: settings.dir, form: files.form, aside: [...aside], placed: [] };
+      // What the first attempt moved aside is all that was there before; what lies there now is of that attempt.
+      const earlier = ctx.earlier as Partial<Facts>;
+      const facts: Facts = {
+        dir: settings.dir,
+        form: files.form,
+        aside: [...(earlier.aside ?? [])],
+        placed: [...placement.copies, ...placement.texts].map(({ to }) => to),
+      };
       const owner = await stat(settings.dir);
+      // Before anything is done: from here on an undo has something to do, if only to start the server again.
+      emit.facts(facts);
       await shutDown(ctx, emit, patience, signal);
       for (const from of placement.aside) {
         if (!(await exists(from))) continue;
         const to = await freeName(join(settings.dir, asideName(ctx.runId), basename(from)));
         await moveAside(ctx.gateway, from, to);
-        if (!aside.some((one) => one.from === from)) facts.aside.push({ from, to });
+        if (earlier.dir !== undefined) continue;
+        facts.aside.push({ from, to });
         emit.facts(facts);
         emit.safetyCopy(basename(from), to, 'renamed, nothing in it was changed');
       }
@@ -200,17 +208,14 @@ export const falkordbRestore: StepKind<Params, Facts> = {
         await makeFolder(ctx.gateway, dirname(to));
         await copyTo(ctx.gateway, from, to);
         onBytes(await bytesOf(to));
-        facts.placed.push(to);
       }
       for (const { to, text } of placement.texts) {
         await writeText(ctx.gateway, to, text);
-        facts.placed.push(to);
       }
       for (const path of facts.placed) {
         if (dirname(path) !== settings.dir) await giveTo(ctx.gateway, dirname(path), owner);
         else await giveTo(ctx.gateway, path, owner);
       }
-      emit.facts(facts);
       await startService('falkordb', ctx, emit, patience, signal);
       const loaded = await inventoryFalkordb(cluster.falkordb);
       emit.facts({ ...facts, loaded });
@@ -252,7 +257,7 @@ export const falkordbRestore: StepKind<Params, Facts> = {
 
   async probe(_p, ctx, facts): Promise<Probe> {
     if (!facts.dir) return 'not-started';
-    if (!facts.placed || facts.placed.length === 0) return 'partial';
+    if (!facts.loaded) return 'partial';
     const { answers } = await ctx.cluster.answering('falkordb');
     if (!answers) return 'partial';
     return (await falkordbRestore.verify(_p, ctx, facts as Facts)).every((check) => check.ok) ? 'done' : 'partial';
@@ -265,13 +270,16 @@ export const falkordbRestore: StepKind<Params, Facts> = {
       if (!facts.dir) return emit.output('nothing had been moved');
       await shutDown(ctx, emit, patience, signal);
       const undone = join(facts.dir, `${asideName(ctx.runId)}-undone`);
-      const folders = [
-        ...new Set((facts.placed ?? []).map((path) => (dirname(path) === facts.dir ? path : dirname(path)))),
-      ];
-      for (const path of folders)
-        if (await exists(path)) await moveAside(ctx.gateway, path, await freeName(join(undone, basename(path))));
-      for (const { from, to } of facts.aside ?? []) await moveAside(ctx.gateway, to, from);
-      await startService('falkordb', ctx, emit, patience, signal);
+      try {
+        const placed = new Set(
+          (facts.placed ?? []).map((path) => (dirname(path) === facts.dir ? path : dirname(path))),
+        );
+        for (const path of placed)
+          if (await exists(path)) await moveAside(ctx.gateway, path, await freeName(join(undone, basename(path))));
+        for (const { from, to } of facts.aside ?? []) if (await exists(to)) await moveAside(ctx.gateway, to, from);
+      } finally {
+        await startService('falkordb', ctx, emit, patience, signal);
+      }
       emit.output(`the files of before are back; what had been restored is kept in ${undone}`);
     }),
 };

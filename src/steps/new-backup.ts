@@ -1,12 +1,13 @@
 import { dirname, join } from 'node:path';
-import { exists, makeFolder, writeText } from '../hosts/files.js';
+import { exists, makeFolder, remove, writeText } from '../hosts/files.js';
 import { UNFINISHED_FILE } from '../stores/backup-set/manifest.js';
 import type { StepContext } from './step.js';
 
-/** A folder of the new backup set, made when absent. A note in the set says that it is unfinished until its manifest is written. */
-export async function newBackupFolder(ctx: StepContext, ...names: string[]): Promise<string> {
+/** A folder of the new backup set, made empty: what an earlier attempt of the same step had put there is removed. A note in the set says that it is unfinished until its manifest is written. */
+export async function newBackupFolder(ctx: StepContext, name: string): Promise<string> {
   const { id, folder } = newBackupOf(ctx);
-  const path = join(folder, ...names);
+  const path = join(folder, name);
+  if (await exists(path)) await remove(ctx.gateway, path);
   await makeFolder(ctx.gateway, path);
   const note = join(folder, UNFINISHED_FILE);
   if (!(await exists(note))) {

@@ -3,10 +3,9 @@ import { exists, sha256Of } from '../hosts/files.js';
 import type { BackupFile, BackupSet } from '../stores/backup-set/backup-set.js';
 import { type Postgres, quoteIdentifier } from '../stores/postgres/connection.js';
 import { countRows, readContents } from '../stores/postgres/dump.js';
-import { comparePostgres, inventoryPostgres } from '../stores/postgres/inventory.js';
 import { describeServer, estimatedRows, otherSessions } from '../stores/postgres/server.js';
 import { type Installation, toolsFor } from '../stores/postgres/tools.js';
-import { countOf, durationOf, fileInstantOf, plural, sizeOf } from '../words.js';
+import { countOf, durationOf, plural, sizeOf } from '../words.js';
 import { fileFindings, otherClusterFindings } from './backup-file.js';
 import { atStake, contentFindings, newerTableFindings } from './postgres-restore-findings.js';
 import {
@@ -15,7 +14,6 @@ import {
   endSessions,
   type RestoreFacts,
   type RestoreParams,
-  rename,
   restoreCommand,
   restoreDump,
   restoreParams,
@@ -23,6 +21,7 @@ import {
   rowChecks,
   swap,
   takeSafetyDump,
+  undoRestore,
 } from './postgres-restoring.js';
 import type { Finding, Probe, StepKind } from './step.js';
 import { type Emitter, stepEvents } from './step-events.js';
@@ -176,15 +175,19 @@ export const postgresRestore: StepKind<RestoreParams, RestoreFacts> = {
 
       emit.output(`reading the whole dump ${dump.file} (${sizeOf(dump.bytes)}) before anything is dropped`);
       const rows = await validate(tools, dump, emit, signal);
-      emit.facts({ rows });
       const total = Object.values(rows).reduce((sum, count) => sum + count, 0);
+      if (contents.tables.length > 0 && Object.keys(rows).length === 0)
+        throw new Error(
+          `the dump ${dump.file} has tables but no rows in it (a dump of the schema only?). Nothing was dropped`,
+        );
       emit.output(`the dump is whole: ${plural(Object.keys(rows).length, 'table')}, ${countOf(total)} rows`);
 
       const earlier = ctx.earlier as Partial<RestoreFacts>;
       const populated = (await tablesIn(postgres)).length > 0;
       const now = populated ? 'populated' : server.databaseExists ? 'empty' : 'absent';
       const before = earlier.before ?? now;
-      emit.facts({ before });
+      // Together: an undo without knowing what was there before could move away what was never touched.
+      emit.facts({ rows, tables: contents.tables, before });
       if (p.sessions === 'end' && server.databaseExists) await endSessions(postgres, ctx, emit);
       if (p.strategy === 'swap') {
         await swap(p, ctx, emit, signal, {
@@ -208,59 +211,22 @@ export const postgresRestore: StepKind<RestoreParams, RestoreFacts> = {
           rows,
         });
       }
-      if (!server.databaseExists || p.strategy === 'swap') await restoreProperties(postgres, ctx, contents, emit);
+      await restoreProperties(p, ctx, contents, emit);
       emit.output('ANALYZE: a restored database has no planner statistics');
       await postgres.write(ctx.gateway, 'ANALYZE');
+      emit.facts({ completed: true });
     }),
 
-  verify: (_p, { cluster: { postgres } }, facts) => rowChecks(postgres, facts.rows),
+  verify: (_p, { cluster: { postgres } }, facts) => rowChecks(postgres, facts),
 
-  /** Only checksums tell whether it is done: a restore that was rolled back may leave a database with the very same counts. */
-  async probe(_p, { cluster: { postgres }, backup }): Promise<Probe> {
+  /** Rows come before indexes, constraints and rights: that they are all there does not mean that it is done. */
+  async probe(_p, { cluster: { postgres } }, facts): Promise<Probe> {
     if ((await tablesIn(postgres)).length === 0) return 'not-started';
-    const expected = backup?.inventory?.postgres;
-    if (!expected) return 'unknown';
-    const checks = comparePostgres(expected, await inventoryPostgres(postgres));
-    return checks.every((check) => check.ok) ? 'done' : 'partial';
+    if (!facts.completed) return 'partial';
+    return (await rowChecks(postgres, facts as RestoreFacts)).every((check) => check.ok) ? 'done' : 'partial';
   },
 
-  undo: (p, ctx, facts) =>
-    stepEvents<RestoreFacts>(async (emit) => {
-      const { postgres } = ctx.cluster;
-      if (facts.keptAs) {
-        const replaced = `${postgres.database}_undone_${fileInstantOf(new Date())}`;
-        // It may have stopped between its two renames: then there is nothing to move out of the way.
-        if ((await describeServer(postgres)).databaseExists) await rename(postgres, ctx, postgres.database, replaced);
-        await rename(postgres, ctx, facts.keptAs, postgres.database);
-        emit.output(`${facts.keptAs} is ${postgres.database} again; what had been restored is kept as ${replaced}`);
-      } else if (facts.safetyDump) {
-        const tools = await toolsFor((await describeServer(postgres)).major);
-        const contents = await readContents(tools, facts.safetyDump);
-        const rows = await countRows(tools, facts.safetyDump);
-        const signal = new AbortController().signal;
-        await restoreDump(p, ctx, emit, signal, {
-          tools,
-          target: postgres.database,
-          dump: facts.safetyDump,
-          oneTransaction: true,
-          contents,
-          rows,
-        });
-        emit.output(`the database is as it was before this step (from ${facts.safetyDump})`);
-      } else if (facts.before === 'populated') {
-        emit.output('nothing had been dropped yet: the database is as it was');
-      } else if ((await describeServer(postgres)).databaseExists) {
-        const replaced = `${postgres.database}_undone_${fileInstantOf(new Date())}`;
-        await rename(postgres, ctx, postgres.database, replaced);
-        if (facts.before === 'empty')
-          await postgres.write(
-            ctx.gateway,
-            `CREATE DATABASE ${quoteIdentifier(postgres.database)}`,
-            await postgres.maintenanceDatabase(),
-          );
-        emit.output(`there was no data before this step; what had been restored is kept as database ${replaced}`);
-      }
-    }),
+  undo: (p, ctx, facts) => stepEvents<RestoreFacts>((emit) => undoRestore(p, ctx, emit, facts)),
 };
 
 /** Proves the dump before anything is dropped: its SHA-256 where a manifest has one, and every byte through pg_restore. */

@@ -1,16 +1,15 @@
-import { mkdir } from 'node:fs/promises';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { Command } from '../hosts/command.js';
-import { closeToOthers } from '../hosts/files.js';
+import { closeToOthers, makeFolder } from '../hosts/files.js';
 import { type Ended, runCommand } from '../hosts/run-command.js';
 import { allThere, type Check, equal } from '../stores/check.js';
 import { type Postgres, quoteIdentifier } from '../stores/postgres/connection.js';
-import { countRows, type DumpContents } from '../stores/postgres/dump.js';
+import { countRows, type DumpContents, readContents } from '../stores/postgres/dump.js';
 import { watchRestore } from '../stores/postgres/restore-progress.js';
-import { blockersOf, otherSessions } from '../stores/postgres/server.js';
-import type { Installation } from '../stores/postgres/tools.js';
+import { blockersOf, describeServer, otherSessions } from '../stores/postgres/server.js';
+import { type Installation, toolsFor } from '../stores/postgres/tools.js';
 import { countOf, durationOf, fileInstantOf } from '../words.js';
 import type { StepContext } from './step.js';
 import type { Emitter } from './step-events.js';
@@ -32,6 +31,10 @@ export type RestoreParams = z.infer<typeof restoreParams>;
 export interface RestoreFacts {
   /** Rows of each table, as counted in the dump itself. */
   rows: Record<string, number>;
+  /** Every table of the dump, `schema.table`. */
+  tables: string[];
+  /** Everything was done, ANALYZE included. */
+  completed?: boolean;
   /** What the first attempt found in the place of the database. */
   before?: 'absent' | 'empty' | 'populated';
   /** The dump that was taken of a populated database before it was replaced. */
@@ -108,14 +111,19 @@ export async function createDatabase(
 
 /** Owner, settings, rights and comment of the database itself: pg_restore sets them only with --create, which we do not use. */
 export async function restoreProperties(
-  postgres: Postgres,
+  p: RestoreParams,
   ctx: StepContext,
   contents: DumpContents,
   emit: Emitter<RestoreFacts>,
 ): Promise<void> {
-  for (const statement of contents.databaseProperties) {
+  const { postgres } = ctx.cluster;
+  for (const { before, after } of contents.databaseProperties) {
+    const isOwnership = /^(GRANT|REVOKE)/.test(before) || after.startsWith(' OWNER TO');
+    if (p.owners === 'ignore' && isOwnership) continue;
+    // The dump's own name for the database may be another than the one that is restored into.
+    const statement = `${before} ${quoteIdentifier(postgres.database)}${after}`;
     await postgres
-      .write(ctx.gateway, statement.replace(/;$/, ''))
+      .write(ctx.gateway, statement)
       .catch((error: Error) => emit.output(`warning: ${statement} failed: ${error.message}`));
   }
 }
@@ -127,8 +135,11 @@ export async function takeSafetyDump(
   emit: Emitter<RestoreFacts>,
   signal: AbortSignal,
 ): Promise<void> {
-  await mkdir(ctx.workFolder, { recursive: true, mode: 0o700 });
-  const file = join(ctx.workFolder, `${postgres.database}-before-${fileInstantOf(new Date())}.dump`);
+  await makeFolder(ctx.gateway, ctx.workFolder);
+  const file = join(
+    ctx.workFolder,
+    `${encodeURIComponent(postgres.database)}-before-${fileInstantOf(new Date())}.dump`,
+  );
   const command: Command = {
     file: `${tools.bin}/pg_dump`,
     args: [
@@ -250,6 +261,15 @@ export async function endSessions(postgres: Postgres, ctx: StepContext, emit: Em
   }
 }
 
+/** A name beside the database's own, dated to the millisecond and short enough for Postgres (63 bytes). */
+function datedName({ database }: Postgres, what: 'restoring' | 'before' | 'undone'): string {
+  const at = new Date().toISOString().replace(/[-:.]/g, '');
+  return `${Buffer.from(database)
+    .subarray(0, 30)
+    .toString('utf8')
+    .replace(/\ufffd$/, '')}_${what}_${at}`;
+}
+
 export async function swap(
   p: RestoreParams,
   ctx: StepContext,
@@ -264,11 +284,12 @@ export async function swap(
   },
 ): Promise<void> {
   const { postgres } = ctx.cluster;
-  const stamp = fileInstantOf(new Date());
-  const beside = `${postgres.database}_restoring_${stamp}`;
+  const beside = datedName(postgres, 'restoring');
   await createDatabase(postgres, ctx, what.contents, beside, emit);
   await restoreDump(p, ctx, emit, signal, { ...what, target: beside, oneTransaction: false });
-  const failed = (await rowChecks(postgres, what.rows, beside)).find((check) => !check.ok);
+  const failed = (await rowChecks(postgres, { rows: what.rows, tables: what.contents.tables }, beside)).find(
+    (check) => !check.ok,
+  );
   if (failed)
     throw new Error(
       `${failed.subject}: ${failed.what} should be ${failed.expected} but ${failed.actual} came; the old database is untouched, ${beside} is kept to look at`,
@@ -277,9 +298,11 @@ export async function swap(
   if (what.databaseExists) {
     const sessions = await otherSessions(postgres);
     if (sessions.length > 0 && p.sessions === 'end') await endSessions(postgres, ctx, emit);
-    const keptAs = `${postgres.database}_before_${stamp}`;
+    const keptAs = datedName(postgres, 'before');
+    // What the first attempt kept is what was there before; a later one only moves its own result away.
+    const original = (ctx.earlier as Partial<RestoreFacts>).keptAs ?? keptAs;
+    emit.facts({ keptAs: original });
     await rename(postgres, ctx, postgres.database, keptAs);
-    emit.facts({ keptAs });
     emit.safetyCopy(`database ${postgres.database}`, `database ${keptAs}`, 'renamed, nothing in it was changed');
   }
   await rename(postgres, ctx, beside, postgres.database);
@@ -297,7 +320,7 @@ export async function rename(postgres: Postgres, ctx: StepContext, from: string,
 /** Exact rows of every table against those counted in the dump, and the set of tables. */
 export async function rowChecks(
   postgres: Postgres,
-  rows: Record<string, number>,
+  { rows, tables }: Pick<RestoreFacts, 'rows' | 'tables'>,
   database = postgres.database,
 ): Promise<Check[]> {
   return postgres.reading(
@@ -306,7 +329,7 @@ export async function rowChecks(
         `SELECT schemaname AS schema, tablename AS name FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema') ORDER BY 1, 2`,
       );
       const names = found.map((one) => `${one.schema}.${one.name}`);
-      const checks: Check[] = [allThere('postgres', 'tables', Object.keys(rows), names)];
+      const checks: Check[] = [allThere('postgres', 'tables', tables, names)];
       for (const { schema, name } of found) {
         const expected = rows[`${schema}.${name}`];
         if (expected === undefined) continue;
@@ -319,4 +342,58 @@ export async function rowChecks(
     },
     { database, snapshot: true },
   );
+}
+
+/** Puts back what was there before the first attempt; what had been restored is kept under a dated name, never dropped. */
+export async function undoRestore(
+  p: RestoreParams,
+  ctx: StepContext,
+  emit: Emitter<RestoreFacts>,
+  facts: Partial<RestoreFacts>,
+): Promise<void> {
+  const { postgres } = ctx.cluster;
+  const replaced = datedName(postgres, 'undone');
+  const moveAway = async () => {
+    if ((await describeServer(postgres)).databaseExists) await rename(postgres, ctx, postgres.database, replaced);
+  };
+  if (facts.keptAs) {
+    const kept = await postgres.read(
+      'SELECT 1 FROM pg_database WHERE datname = $1',
+      [facts.keptAs],
+      await postgres.maintenanceDatabase(),
+    );
+    if (kept.length === 0) return emit.output('the database had not been renamed yet: it is as it was');
+    await moveAway();
+    await rename(postgres, ctx, facts.keptAs, postgres.database);
+    return emit.output(
+      `${facts.keptAs} is ${postgres.database} again; what had been restored is kept as ${replaced}`,
+    );
+  }
+  if (facts.safetyDump) {
+    // Beside and renamed: what came into the database since may block the dropping of what was there before.
+    const server = await describeServer(postgres);
+    const tools = await toolsFor(server.major);
+    const contents = await readContents(tools, facts.safetyDump);
+    const rows = await countRows(tools, facts.safetyDump);
+    const { signal } = new AbortController();
+    await swap(p, ctx, emit, signal, {
+      tools,
+      dump: facts.safetyDump,
+      contents,
+      rows,
+      databaseExists: server.databaseExists,
+    });
+    await restoreProperties(p, ctx, contents, emit);
+    return emit.output(`the database is as it was before this step (from ${facts.safetyDump})`);
+  }
+  if (facts.before === 'populated') return emit.output('nothing had been dropped yet: the database is as it was');
+  if (facts.before === undefined) return emit.output('nothing had been changed yet');
+  await moveAway();
+  if (facts.before === 'empty')
+    await postgres.write(
+      ctx.gateway,
+      `CREATE DATABASE ${quoteIdentifier(postgres.database)}`,
+      await postgres.maintenanceDatabase(),
+    );
+  emit.output(`there was no data before this step; what had been restored is kept as database ${replaced}`);
 }

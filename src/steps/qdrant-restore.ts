@@ -68,15 +68,20 @@ export const qdrantRestore: StepKind<Params, Facts> = {
     const snapshots = snapshotsOf(p, ctx.backup);
     const bytes = snapshots.reduce((sum, one) => sum + one.bytes, 0);
     const names = snapshots.map((one) => one.collection);
-    const now = await pointsNow(qdrant, names).catch(() => new Map<string, number>());
-    const points = [...now.values()].reduce((sum, count) => sum + count, 0);
+    const now = await pointsNow(qdrant, names).catch(() => new Map<string, number | undefined>());
+    const points = [...now.values()].reduce<number>((sum, count) => sum + (count ?? 0), 0);
+    const unreadable = [...now].filter(([, count]) => count === undefined).map(([name]) => name);
     return {
       summary: `Restore ${plural(snapshots.length, 'Qdrant collection')} (${sizeOf(bytes)}), ${p.atOnce} at a time`,
       commands: snapshots.map((one) => uploadText(qdrant, { ...one, sha256: one.sha256 ?? '…' })),
-      destroys:
-        now.size === 0
+      destroys: [
+        ...(now.size === 0
           ? []
-          : [`${plural(now.size, 'collection')} at ${qdrant.address} with ${plural(points, 'point')}`],
+          : [`${plural(now.size, 'collection')} at ${qdrant.address} with ${plural(points, 'point')}`]),
+        ...(unreadable.length === 0
+          ? []
+          : [`of these ${unreadable.join(', ')}, which cannot be read: no safety copy of it is possible`]),
+      ],
       wayBack:
         now.size === 0
           ? 'not needed: none of these collections exists'

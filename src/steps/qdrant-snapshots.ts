@@ -1,6 +1,5 @@
-import { mkdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { sha256Of } from '../hosts/files.js';
+import { makeFolder, sha256Of } from '../hosts/files.js';
 import { type BackupFile, bytesOf } from '../stores/backup-set/backup-set.js';
 import type { Qdrant } from '../stores/qdrant/connection.js';
 import { inParallel, listCollections } from '../stores/qdrant/inventory.js';
@@ -17,12 +16,13 @@ export type Snapshot = BackupFile & { collection: string };
 
 const RESTART_PATIENCE = 180_000;
 
-/** Points of each collection that stands now. */
-export async function pointsNow(qdrant: Qdrant, names: string[]): Promise<Map<string, number>> {
+/** Points of each collection that stands now; undefined for one that is there but cannot be read (a failed recovery leaves such). */
+export async function pointsNow(qdrant: Qdrant, names: string[]): Promise<Map<string, number | undefined>> {
   const there = (await listCollections(qdrant)).filter((name) => names.includes(name));
-  const counts = new Map<string, number>();
+  const counts = new Map<string, number | undefined>();
   await inParallel(there, 4, async (name) => {
-    counts.set(name, (await qdrant.client.count(name, { exact: true })).count);
+    const counted = await qdrant.client.count(name, { exact: true }).catch(() => undefined);
+    counts.set(name, counted?.count);
   });
   return counts;
 }
@@ -57,9 +57,9 @@ export async function takeSafetySnapshot(
   collection: string,
   signal: AbortSignal,
 ): Promise<{ file: string; sha256: string }> {
-  await mkdir(ctx.workFolder, { recursive: true, mode: 0o700 });
+  await makeFolder(ctx.gateway, ctx.workFolder);
   const made = await makeSnapshot(qdrant, ctx, collection);
-  const file = join(ctx.workFolder, `${collection.replace(/[^A-Za-z0-9._-]/g, '_')}-before.snapshot`);
+  const file = join(ctx.workFolder, `${encodeURIComponent(collection)}-before-${Date.now()}.snapshot`);
   const { sha256 } = await downloadSnapshot(
     ctx.gateway,
     qdrant,
@@ -157,11 +157,12 @@ export async function proveWritable(
 /** A snapshot of the smallest collection that holds points, or an empty collection of its own: both are removed again. */
 async function tryToWrite(ctx: StepContext, names: string[]): Promise<void> {
   const { qdrant } = ctx.cluster;
-  const [smallest] = [...(await pointsNow(qdrant, names))]
-    .filter(([, points]) => points > 0)
-    .sort((a, b) => a[1] - b[1]);
+  const holding = [...(await pointsNow(qdrant, names))].flatMap(([name, points]) =>
+    points ? [{ name, points }] : [],
+  );
+  const [smallest] = holding.sort((a, b) => a.points - b.points);
   if (smallest) {
-    await removeSnapshot(qdrant, ctx, smallest[0], (await makeSnapshot(qdrant, ctx, smallest[0])).name);
+    await removeSnapshot(qdrant, ctx, smallest.name, (await makeSnapshot(qdrant, ctx, smallest.name)).name);
     return;
   }
   const name = `runbook_probe_${ctx.runId}`;

@@ -114,7 +114,7 @@ describe('reading a journal notices', () => {
     const folder = tempFolder('journal');
     const journal = new Journal('run-1', folder);
     journal.append({ type: 'note', text: 'it did not work', who: 'somebody' });
-    journal.append({ type: 'run.finished', outcome: 'failed', rtoMs: 1, rpoMs: null });
+    journal.append({ type: 'run.finished', outcome: 'failed', standing: [], rtoMs: 1, rpoMs: null });
     journal.close();
     const file = join(folder, 'journal.jsonl');
     writeFileSync(file, readFileSync(file, 'utf8').replace('"failed"', '"recovered"'));

@@ -82,7 +82,7 @@ describe('what a journal tells', () => {
       changes: [{ channel: 'file', text: 'rm everything' }],
     });
     const text = markdownReport(report, '');
-    for (const part of ['Destroyed: 12 memories', 'Confirmed by', '/safe/copy', 'file: rm everything'])
+    for (const part of ['to be replaced: 12 memories', 'Confirmed by', '/safe/copy', 'file: rm everything'])
       expect(text).toContain(part);
   });
 

@@ -79,7 +79,19 @@ async function runShell(
       }
       return ended;
     };
-    const failure = await Promise.race([ended, staysInForeground()]);
+    const endGroup = () => {
+      try {
+        if (!done && child.pid) process.kill(-child.pid, 'SIGTERM');
+      } catch {
+        // The group is gone already.
+      }
+    };
+    // A late stop or start would hit a service that is long in other hands.
+    const failure = await Promise.race([ended, staysInForeground()]).catch((error: unknown) => {
+      endGroup();
+      throw error;
+    });
+    if (failure !== '') endGroup();
     return {
       lines: readFileSync(log, 'utf8')
         .split('\n')

@@ -20,7 +20,13 @@ export interface DumpContents {
   /** The statement that makes the database as it was: encoding and locale. */
   createDatabase: string;
   /** Statements for its owner, settings, rights and comment, which a restore into an existing database leaves out. */
-  databaseProperties: string[];
+  databaseProperties: DatabaseProperty[];
+}
+
+/** A statement on the database: what stands before its name, and what behind. */
+export interface DatabaseProperty {
+  before: string;
+  after: string;
 }
 
 export class DumpUnreadable extends Error {
@@ -72,7 +78,9 @@ export function parseHeader(text: string): Pick<DumpContents, 'createdAt' | 'fro
 export function parseSchema(
   script: string,
 ): Pick<DumpContents, 'tables' | 'roles' | 'createDatabase' | 'databaseProperties'> {
-  const objects = [...script.matchAll(/^-- Name: (.*); Type: ([A-Z ]+); Schema: (.*); Owner: (.*)$/gm)];
+  const objects = [
+    ...script.matchAll(/^-- Name: (.*); Type: ([A-Z ]+); Schema: (.*); Owner: (.*?)(?:; Tablespace: .*)?$/gm),
+  ];
   const lines = script.split('\n');
   return {
     tables: objects
@@ -84,10 +92,22 @@ export function parseSchema(
       script,
     ),
     createDatabase: lines.find((line) => line.startsWith('CREATE DATABASE ')) ?? '',
-    databaseProperties: lines.filter((line) =>
-      /^(ALTER DATABASE|COMMENT ON DATABASE|(GRANT|REVOKE) .* ON DATABASE) .*;$/.test(line),
-    ),
+    databaseProperties: propertiesIn(script),
   };
+}
+
+/** Statements on the database, from those sections of the script only that are about it: a function's body may hold the same words. */
+function propertiesIn(script: string): DatabaseProperty[] {
+  const sections = script
+    .split(/^(?=-- Name: )/m)
+    .filter((section) =>
+      /^-- Name: (.*; Type: (DATABASE|DATABASE PROPERTIES)|DATABASE .*; Type: (ACL|COMMENT));/.test(section),
+    );
+  const statement =
+    /^(ALTER DATABASE|COMMENT ON DATABASE|(?:GRANT|REVOKE) [A-Z, ]+ ON DATABASE) (?:"(?:[^"]|"")*"|[^\s"]+)( .*);$/gm;
+  return sections.flatMap((section) =>
+    [...section.matchAll(statement)].map(([, before, after]) => ({ before: before!, after: after! })),
+  );
 }
 
 /** Owners (`-` is none) and those that rights are granted to; PUBLIC is no role. */

@@ -36,7 +36,7 @@ async function dump(): Promise<string> {
 /** The rows that the dump is said to have, and what of them the database itself does not confirm. */
 async function counted() {
   const rows = await countRows(tools, await dump());
-  const checks = await rowChecks(real.cluster.postgres, rows);
+  const checks = await rowChecks(real.cluster.postgres, { rows, tables: Object.keys(rows) });
   return { rows, differing: checks.filter((check) => !check.ok).map((check) => `${check.subject}: ${check.actual}`) };
 }
 

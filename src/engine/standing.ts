@@ -1,0 +1,31 @@
+import { SERVICES, type ServiceName } from '../config/profile.js';
+import type { Cluster } from '../stores/cluster.js';
+
+/** How one service stands at the end of a run. */
+export interface Standing {
+  service: ServiceName;
+  answers: boolean;
+  seen: string;
+  /** How it is started, where it does not answer and the profile says how. */
+  start?: string;
+}
+
+/** Asks every service of a cluster, side by side: what is true now, whatever the steps said. */
+export async function standingOf(cluster: Cluster): Promise<Standing[]> {
+  const asked = SERVICES.filter(
+    (service) => service !== 'novamem' || cluster.novamem !== undefined || cluster.driver(service) !== undefined,
+  );
+  return Promise.all(
+    asked.map(async (service) => {
+      const { answers, seen } = await cluster.answering(service);
+      const driver = cluster.driver(service);
+      return { service, answers, seen, ...(answers || !driver ? {} : { start: driver.commands.start }) };
+    }),
+  );
+}
+
+/** One line of how a service stands, for people. */
+export function standingLine({ service, answers, seen, start }: Standing): string {
+  if (answers) return `${service.padEnd(9)} answers${seen === 'answers' ? '' : ` (${seen})`}`;
+  return `${service.padEnd(9)} DOES NOT ANSWER (${seen})${start ? `; start it: ${start}` : ''}`;
+}
