@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { told } from './commands/print.js';
 import { redact } from './config/redact.js';
 import { EXIT, Problem } from './problem.js';
 import { messageOf } from './words.js';
@@ -181,7 +182,7 @@ try {
 } catch (error) {
   if (error instanceof CommanderError) exitCode = error.exitCode === 0 ? EXIT.recovered : EXIT.usage;
   else if (error instanceof Problem) {
-    process.stderr.write(`${redact(error.lines().join('\n'))}\n`);
+    process.stderr.write(`${told(error.lines().join('\n'))}\n`);
     exitCode = error.exitCode;
   } else {
     process.stderr.write(

@@ -31,7 +31,9 @@ export async function runHeadless(
   });
   run.subscribe(() => {
     for (const step of run.getSnapshot().attention)
-      queueMicrotask(() => confirm !== undefined && run.intend({ type: 'confirm', step, typed: confirm }));
+      queueMicrotask(
+        () => confirm !== undefined && run.intend({ type: 'confirm', step, typed: confirm, by: 'with --confirm' }),
+      );
   });
   const abort = (signal: NodeJS.Signals) => {
     say(`${signal}: stopping what runs; the journal is at ${run.journalFile}`);

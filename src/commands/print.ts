@@ -1,13 +1,19 @@
 import { redact } from '../config/redact.js';
 
+/** Text without secrets, in which this program is called as it was called: `npm start -- backup` in a clone of the project. */
+export function told(text: string): string {
+  const fromClone = ['start', 'demo'].includes(process.env.npm_lifecycle_event ?? '');
+  return redact(fromClone ? text.replace(/\bnovamem-runbook (?=[a-z-])/g, 'npm start -- ') : text);
+}
+
 /** Writes lines to standard output, without secrets. */
 export function print(...lines: string[]): void {
-  for (const line of lines) process.stdout.write(`${redact(line)}\n`);
+  for (const line of lines) process.stdout.write(`${told(line)}\n`);
 }
 
 /** Writes lines to standard error, without secrets: what is said while standard output carries data. */
 export function say(...lines: string[]): void {
-  for (const line of lines) process.stderr.write(`${redact(line)}\n`);
+  for (const line of lines) process.stderr.write(`${told(line)}\n`);
 }
 
 /** How wide printed text may be: the terminal's width, at most 100. */

@@ -58,3 +58,10 @@ function fromCommand(command: string, purpose: string): string {
   }
   return ran.stdout.replace(/\r?\n$/, '');
 }
+
+/** The secret as a shell would fetch it, for commands that are shown: `$NAME`, `$(cat 'PATH')`, `$(COMMAND)`; to stand in double quotes. */
+export function secretWord(reference: string): string {
+  const [kind, rest] = [reference.slice(0, reference.indexOf(':')), reference.slice(reference.indexOf(':') + 1)];
+  if (kind === 'env') return `$${rest}`;
+  return kind === 'file' ? `$(cat '${rest.replaceAll("'", "'\\''")}')` : `$(${rest})`;
+}

@@ -12,8 +12,9 @@ export interface Fault {
   message: string;
 }
 
-/** `runbooks/mine.yaml:12:5: unknown key "neds"` */
+/** `runbooks/mine.yaml:12:5: unknown key "neds"`; a fault at line 0 stands in no file. */
 export function faultLine(fault: Fault): string {
+  if (fault.line === 0) return `${fault.file}: ${fault.message}`;
   return `${fault.file}:${fault.line}:${fault.column}: ${fault.message}`;
 }
 

@@ -190,10 +190,14 @@ export class Run {
       this.#pump();
       return;
     }
+    if (intent.type === 'look') {
+      if (this.#phase === 'planned') void this.#lookAgain();
+      return;
+    }
     const step = this.#steps.find((one) => one.id === intent.step);
     if (!step) return;
     const { state } = step.snapshot;
-    if (intent.type === 'confirm' && state === 'asking') this.#confirm(step, intent.typed);
+    if (intent.type === 'confirm' && state === 'asking') this.#confirm(step, intent.typed, intent.by);
     else if (intent.type === 'retry' && state === 'deciding') this.#go(step, () => this.#perform(step, true));
     else if (intent.type === 'undo' && state === 'deciding' && step.snapshot.canUndo)
       this.#go(step, () => this.#undo(step));
@@ -204,10 +208,24 @@ export class Run {
     }
   }
 
+  async #lookAgain(): Promise<void> {
+    this.#phase = 'preflight';
+    this.#publish(true);
+    await Promise.all(this.#steps.map((step) => this.#look(step, 'preflight')));
+    if (this.#ending) return;
+    this.#phase = 'planned';
+    this.#publish(true);
+  }
+
   /** Whether what was typed is the cluster's name, which is what lets a destructive step go on. */
-  #confirm(step: Step, typed: string): void {
+  #confirm(step: Step, typed: string, by?: string): void {
     if (typed !== this.#settings.cluster.name) return;
-    this.#record({ type: 'confirm.given', step: step.id, who: this.operator, typed });
+    this.#record({
+      type: 'confirm.given',
+      step: step.id,
+      who: by ? `${this.operator} (${by})` : this.operator,
+      typed,
+    });
     this.#go(step, () => this.#execute(step));
   }
 

@@ -76,7 +76,10 @@ export interface RunSnapshot {
 /** What a person, or a script for them, wants. */
 export type Intent =
   | { type: 'begin' }
-  | { type: 'confirm'; step: string; typed: string }
+  /** Look at every step again, before anything has begun. */
+  | { type: 'look' }
+  /** `by`: who or what typed it, when it was not the operator at this screen. */
+  | { type: 'confirm'; step: string; typed: string; by?: string }
   | { type: 'retry'; step: string }
   | { type: 'skip'; step: string }
   | { type: 'undo'; step: string }

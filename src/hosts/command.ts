@@ -4,6 +4,8 @@ export interface Command {
   args: string[];
   environment?: Record<string, string>;
   secretEnvironment?: Record<string, string>;
+  /** How a shell would fetch the values of `secretEnvironment`: what is shown in their place, in double quotes. */
+  secretWords?: Record<string, string>;
   folder?: string;
 }
 
@@ -18,7 +20,9 @@ export function shellWord(word: string): string {
 export function commandText(command: Command): string {
   const assignments = [
     ...Object.entries(command.environment ?? {}).map(([name, value]) => `${name}=${shellWord(value)}`),
-    ...Object.keys(command.secretEnvironment ?? {}).map((name) => `${name}=…`),
+    ...Object.keys(command.secretEnvironment ?? {}).map(
+      (name) => `${name}=${command.secretWords?.[name] ? `"${command.secretWords[name]}"` : '…'}`,
+    ),
   ];
   return [...assignments, ...[command.file, ...command.args].map(shellWord)].join(' ');
 }

@@ -85,12 +85,17 @@ export function readRunbook(
       at(['uses'], `unknown step kind "${step.uses}"${nearest(step.uses)}`);
       return undefined;
     }
-    const checked = kind.params.safeParse({ ...step.with, ...overrides[step.id] });
+    const checked = kind.params.safeParse(step.with);
     if (!checked.success) {
       faults.push(...faultsOf(yaml, checked.error, ['steps', index, 'with']));
       return undefined;
     }
-    return { id: step.id, kind, needs: step.needs, params: checked.data, why: step.why };
+    const changed = kind.params.safeParse({ ...step.with, ...overrides[step.id] });
+    if (!changed.success) {
+      faults.push(...changed.error.issues.map((issue) => overrideFault(step.id, kind, issue)));
+      return undefined;
+    }
+    return { id: step.id, kind, needs: step.needs, params: changed.data, why: step.why };
   });
   for (const id of Object.keys(overrides)) {
     if (!ids.includes(id))
@@ -112,6 +117,18 @@ export function readRunbook(
     runbook: { scenario, ...heading, steps: ordered, hash: createHash('sha256').update(yaml.text).digest('hex') },
     faults: [],
   };
+}
+
+/** A fault of `--set`, which stands in no file. */
+function overrideFault(step: string, kind: AnyStepKind, issue: z.core.$ZodIssue): Fault {
+  const known = Object.keys(
+    (z.toJSONSchema(kind.params, { io: 'input' }) as { properties?: object }).properties ?? {},
+  );
+  const message =
+    issue.code === 'unrecognized_keys'
+      ? `${kind.kind} has no parameter "${issue.keys.join(', ')}"; it has: ${known.join(', ')}`
+      : `${issue.path.join('.')}: ${issue.message.replace(/^Invalid input: /, '')}`;
+  return { file: `--set ${step}`, line: 0, column: 0, message };
 }
 
 function nearest(name: string): string {

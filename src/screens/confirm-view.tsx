@@ -1,4 +1,4 @@
-import { Box, Text } from 'ink';
+import { Box, Text, useInput } from 'ink';
 import { useState } from 'react';
 import type { RunSnapshot, StepSnapshot } from '../engine/snapshot.js';
 import { Lines, useSpace } from './frame.js';
@@ -17,6 +17,7 @@ interface Props {
 export function ConfirmView({ run, step, onConfirm, onLater }: Props) {
   const { columns, bodyRows } = useSpace();
   const [refused, setRefused] = useState('');
+  const [scrolled, setScrolled] = useState(0);
   const place = run.steps.findIndex((one) => one.id === step.id) + 1;
   const head = wrap(`Step ${place} of ${run.steps.length} · ${step.plan?.summary ?? step.id}`, columns - 2);
   const busy = run.steps
@@ -24,6 +25,15 @@ export function ConfirmView({ run, step, onConfirm, onLater }: Props) {
     .map((one) => one.id);
   const waiting = run.attention.length - 1;
   const rows = Math.max(1, bodyRows - head.length - 4);
+  const lines = planLines(step, columns - 2);
+  const last = Math.max(0, lines.length - rows);
+  const at = Math.min(scrolled, last);
+  useInput((_input, key) => {
+    if (key.downArrow) setScrolled(Math.min(last, at + 1));
+    else if (key.upArrow) setScrolled(Math.max(0, at - 1));
+    else if (key.pageDown) setScrolled(Math.min(last, at + rows));
+    else if (key.pageUp) setScrolled(Math.max(0, at - rows));
+  });
   return (
     <>
       <Box flexDirection="column" marginLeft={1}>
@@ -34,10 +44,11 @@ export function ConfirmView({ run, step, onConfirm, onLater }: Props) {
         ))}
       </Box>
       <Box flexDirection="column" marginLeft={1} height={rows} overflow="hidden">
-        <Lines lines={short(planLines(step, columns - 2), rows)} />
+        <Lines lines={lines.slice(at, at + rows)} />
       </Box>
       <Text dimColor wrap="truncate">
         {' '}
+        {at < last ? `${last - at} more below: ↓ or page down. ` : ''}
         {busy.length > 0 ? `meanwhile: ${busy.join(', ')}. ` : ''}
         {waiting > 0 ? `${waiting} more question${waiting === 1 ? '' : 's'} after this one.` : ''}
       </Text>
@@ -54,17 +65,4 @@ export function ConfirmView({ run, step, onConfirm, onLater }: Props) {
       />
     </>
   );
-}
-
-/** Keeps what is destroyed and what was found on the screen: of many commands only the first are shown. */
-function short(lines: string[], rows: number): string[] {
-  if (lines.length <= rows) return lines;
-  const from = lines.findIndex((line) => line.startsWith('Destroys'));
-  const tail = from === -1 ? [] : lines.slice(from);
-  const room = Math.max(1, rows - tail.length - 1);
-  return [
-    ...lines.slice(0, room),
-    `           … ${lines.length - room - tail.length} more lines, all of them in the journal`,
-    ...tail,
-  ].slice(0, rows);
 }

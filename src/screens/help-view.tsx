@@ -13,7 +13,9 @@ const HELP = [
   'Ctrl-C     asks what you want; it signals nothing by itself',
   'q          quit (asks while something runs)',
   '',
-  '✔ done  ◐ runs  ◑ proves  ? asks you  ✗ failed  - skipped  · waits',
+  'space      more of the plan    c       answer what is asked',
+  '',
+  '✔ done  ◐ runs  ◑ proves  ? asks you  ✗ failed  - skipped  · waits  ! warning',
   '',
   'Every line of output is in the run folder, whatever the screen shows.',
 ];

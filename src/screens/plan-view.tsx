@@ -1,6 +1,6 @@
 import { Box, Text, useInput } from 'ink';
 import { useState } from 'react';
-import type { RunSnapshot } from '../engine/snapshot.js';
+import type { RunSnapshot, StepSnapshot } from '../engine/snapshot.js';
 import { durationOf, plural } from '../words.js';
 import { Frame, Lines, useSpace } from './frame.js';
 import { FINDING_MARKS } from './marks.js';
@@ -10,23 +10,28 @@ import { cut, windowAround } from './text.js';
 interface Props {
   run: RunSnapshot;
   onBegin: () => void;
+  /** Look at every step again. */
+  onLook: () => void;
   onBack: () => void;
   onHelp: () => void;
 }
 
 /** What will be done, step by step, with everything that was found: nothing has been touched yet. */
-export function PlanView({ run, onBegin, onBack, onHelp }: Props) {
+export function PlanView({ run, onBegin, onLook, onBack, onHelp }: Props) {
   const { columns, bodyRows } = useSpace();
   const [selected, setSelected] = useState(0);
   const [scrolled, setScrolled] = useState(0);
   const looking = run.phase === 'preflight';
+  const blocked = run.steps.filter((one) => one.findings.some((finding) => finding.level === 'blocking')).length;
   useInput((input, key) => {
     if (key.upArrow || key.downArrow) {
       setSelected((at) => Math.max(0, Math.min(run.steps.length - 1, at + (key.upArrow ? -1 : 1))));
       setScrolled(0);
     } else if (key.pageDown || input === ' ') setScrolled((at) => at + 5);
     else if (key.pageUp) setScrolled((at) => Math.max(0, at - 5));
-    else if (key.return && !looking) onBegin();
+    else if (key.return && !looking && blocked === 0) onBegin();
+    else if (input === 'b' && !looking && blocked > 0) onBegin();
+    else if (input === 'r' && !looking) onLook();
     else if (key.escape) onBack();
     else if (input === '?') onHelp();
   });
@@ -36,7 +41,6 @@ export function PlanView({ run, onBegin, onBack, onHelp }: Props) {
   const detail = planLines(step, columns - 3);
   const detailRows = Math.max(1, bodyRows - listRows - 3);
   const at = Math.min(scrolled, Math.max(0, detail.length - detailRows));
-  const blocked = run.steps.filter((one) => one.findings.some((finding) => finding.level === 'blocking')).length;
   const age = run.backup?.takenAt ? `, ${durationOf(Date.now() - run.backup.takenAt.getTime())} old` : '';
   return (
     <Frame
@@ -44,13 +48,7 @@ export function PlanView({ run, onBegin, onBack, onHelp }: Props) {
       production={run.production}
       title={`${run.title.toLowerCase()} · the plan`}
       right={run.backup ? cut(`backup ${run.backup.id}${age}`, 46) : ''}
-      keys={[
-        looking ? 'looking…' : 'enter begin (destructive steps ask first)',
-        '↑↓ step',
-        'space more',
-        'esc back',
-        '? help',
-      ]}
+      keys={[...beginKeys(looking, blocked), '↑↓ step', 'space more', 'esc back', '? help']}
     >
       <Text bold wrap="truncate">
         {' '}
@@ -66,7 +64,7 @@ export function PlanView({ run, onBegin, onBack, onHelp }: Props) {
             {' '}
             {String(from + index + 1).padStart(2)}{' '}
             {mark ? <Text {...('color' in mark ? { color: mark.color } : {})}>{mark.symbol}</Text> : ' '}{' '}
-            {cut(one.plan?.summary ?? one.id, columns - 10)}
+            {rowOf(one, columns - 10)}
           </Text>
         );
       })}
@@ -80,6 +78,18 @@ export function PlanView({ run, onBegin, onBack, onHelp }: Props) {
       </Text>
     </Frame>
   );
+}
+
+function beginKeys(looking: boolean, blocked: number): string[] {
+  if (looking) return ['looking…'];
+  return blocked > 0 ? ['r look again', 'b begin all the same'] : ['enter begin (what destroys asks first)'];
+}
+
+/** What a step does, and at the right end whether it destroys something that is there now. */
+function rowOf(step: StepSnapshot, width: number): string {
+  const right = step.plan?.notApplicable ? 'skipped' : (step.plan?.destroys.length ?? 0) > 0 ? 'DESTROYS' : '';
+  const room = width - right.length - 1;
+  return `${cut(step.plan?.summary ?? step.id, room).padEnd(room)} ${right}`;
 }
 
 function headline(looking: boolean, blocked: number, run: RunSnapshot): string {

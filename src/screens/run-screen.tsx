@@ -61,6 +61,7 @@ export function RunScreen({ run, onBack, onQuit }: Props) {
       <PlanView
         run={snapshot}
         onBegin={() => intend({ type: 'begin' })}
+        onLook={() => intend({ type: 'look' })}
         onBack={onBack}
         onHelp={() => setOverlay('help')}
       />

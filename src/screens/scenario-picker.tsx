@@ -44,7 +44,14 @@ export function ScenarioPicker({ desk, onChoose, onHelp, onQuit }: Props) {
     >
       {SERVICES.map((service) => {
         const state = desk.services[service];
-        const [symbol, color] = state === undefined ? ['◌', 'cyan'] : state.answers ? ['●', 'green'] : ['✗', 'red'];
+        const [symbol, color] =
+          state === undefined
+            ? ['◌', 'cyan']
+            : !state.answers
+              ? ['✗', 'red']
+              : service === 'postgres' && state.seen !== 'answers'
+                ? ['!', 'yellow']
+                : ['●', 'green'];
         const said = state === undefined ? 'asking…' : state.answers ? state.seen : `no answer: ${state.seen}`;
         return (
           <Text key={service} wrap="truncate">

@@ -11,7 +11,6 @@ export function planLines(step: StepSnapshot, width: number): string[] {
   const label = (name: string, text: string) => labelled(name, text, width);
   return [
     ...label('Why', step.why),
-    ...(plan?.commands ?? []).flatMap((command, index) => label(index === 0 ? 'Will run' : '', command)),
     ...(plan?.destroys ?? []).flatMap((what) => label('Destroys', what)),
     ...(plan && plan.destroys.length === 0 && step.effect === 'destroy'
       ? label('Destroys', 'nothing: nothing is there')
@@ -22,6 +21,7 @@ export function planLines(step: StepSnapshot, width: number): string[] {
     ...(plan ? label('On abort', plan.onAbort) : []),
     ...(plan?.estimateMs === undefined ? [] : label('Takes', `roughly ${durationOf(plan.estimateMs)}`)),
     ...findingLines(step, width),
+    ...(plan?.commands ?? []).flatMap((command, index) => label(index === 0 ? 'Will run' : '', command)),
   ];
 }
 

@@ -101,14 +101,19 @@ const partsOf = ({ parts }: Manifest) =>
 
 async function compare(expected: Inventory, ctx: StepContext, emit: Emitter<Facts>): Promise<Check[]> {
   const { postgres, qdrant, falkordb } = ctx.cluster;
+  const moving = ctx.backup?.moving;
+  const onTable = (table: string, done: number, total: number) =>
+    emit.progress({ done, total, unit: 'items', text: `tables, now ${table}` });
   const checks = await Promise.all([
     expected.postgres
-      ? inventoryPostgres(postgres, (table, done, total) =>
-          emit.progress({ done, total, unit: 'items', text: `tables, now ${table}` }),
-        ).then((now) => comparePostgres(expected.postgres!, now))
+      ? inventoryPostgres(postgres, onTable).then((now) => comparePostgres(expected.postgres!, now))
       : [],
-    expected.qdrant ? inventoryQdrant(qdrant).then((now) => compareQdrant(expected.qdrant!, now)) : [],
-    expected.falkordb ? inventoryFalkordb(falkordb).then((now) => compareFalkordb(expected.falkordb!, now)) : [],
+    expected.qdrant
+      ? inventoryQdrant(qdrant).then((now) => compareQdrant(expected.qdrant!, now, moving?.qdrant))
+      : [],
+    expected.falkordb
+      ? inventoryFalkordb(falkordb).then((now) => compareFalkordb(expected.falkordb!, now, moving?.falkordb))
+      : [],
   ]);
   return checks.flat();
 }
@@ -166,9 +171,12 @@ async function record(ctx: StepContext, emit: Emitter<Facts>): Promise<void> {
       ...(falkordb ? { falkordb: falkordb.inventory } : {}),
     },
     notExact: [
-      ...(qdrant?.moving ?? []).map((name) => `collection ${name} was written to while its snapshot was taken`),
+      ...Object.keys(qdrant?.moving ?? {}).map(
+        (name) => `collection ${name} was written to while its snapshot was taken`,
+      ),
       ...(falkordb?.moving ? ['the graph was written to while it was copied'] : []),
     ],
+    moving: { qdrant: qdrant?.moving ?? {}, ...(falkordb?.moving ? { falkordb: falkordb.moving } : {}) },
   };
   const file = join(folder, MANIFEST_FILE);
   await writeText(ctx.gateway, file, `${JSON.stringify(manifest, null, 1)}\n`);

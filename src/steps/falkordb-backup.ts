@@ -20,8 +20,8 @@ type Params = z.infer<typeof params>;
 interface Facts {
   parts: FalkordbPart[];
   inventory: FalkordbInventory;
-  /** It was written to while it was copied. */
-  moving: boolean;
+  /** What was there before, when it was written to while it was copied. */
+  moving?: FalkordbInventory;
 }
 
 type Form = FalkordbPart['form'];
@@ -102,7 +102,8 @@ export const falkordbBackup: StepKind<Params, Facts> = {
           };
         }),
       );
-      emit.facts({ parts, inventory, moving: JSON.stringify(before) !== JSON.stringify(inventory) });
+      const moved = JSON.stringify(before) !== JSON.stringify(inventory);
+      emit.facts({ parts, inventory, ...(moved ? { moving: before } : {}) });
       emit.output(
         `copied ${form}: ${plural(parts.length, 'file')}, ${sizeOf(parts.reduce((sum, one) => sum + one.bytes, 0))}`,
       );

@@ -92,11 +92,12 @@ export const falkordbRestore: StepKind<Params, Facts> = {
     return {
       summary: `Restore FalkorDB from ${files?.form ?? 'nothing'} (${sizeOf(bytes)}) into ${dir}`,
       commands: [
-        `redis-cli -u ${cluster.falkordb.address} SHUTDOWN NOSAVE`,
-        ...aside.map((path) => `mv ${path} ${join(dir, asideName(ctx.runId))}/`),
-        ...(placement?.copies ?? []).map(({ from, to }) => `cp ${from} ${to}`),
+        `${cluster.falkordb.clientCommand} SHUTDOWN NOSAVE`,
+        ...(aside.length === 0 ? [] : [`mkdir -p '${join(dir, asideName(ctx.runId))}'`]),
+        ...aside.map((path) => `mv '${path}' '${join(dir, asideName(ctx.runId))}/'`),
+        ...(placement?.copies ?? []).map(({ from, to }) => `cp '${from}' '${to}'`),
         ...(placement?.texts ?? []).map(
-          ({ to, text }) => `printf '${text.trimEnd().replaceAll('\n', '\\n')}\\n' > ${to}`,
+          ({ to, text }) => `printf '${text.trimEnd().replaceAll('\n', '\\n')}\\n' > '${to}'`,
         ),
         cluster.driver('falkordb')?.commands.start ?? '(start FalkorDB by hand)',
       ],
@@ -241,7 +242,7 @@ export const falkordbRestore: StepKind<Params, Facts> = {
     ];
     const expected = backup?.inventory?.falkordb;
     const actual = await inventoryFalkordb(falkordb);
-    if (expected) return [...checks, ...compareFalkordb(expected, actual)];
+    if (expected) return [...checks, ...compareFalkordb(expected, actual, backup?.moving?.falkordb)];
     const nodes = Object.values(actual.graphs[falkordb.graph]?.nodes ?? {}).reduce((sum, one) => sum + one.count, 0);
     return [
       ...checks,

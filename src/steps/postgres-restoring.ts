@@ -74,9 +74,12 @@ export function restoreCommand(
 }
 
 /** The environment of a libpq program whose sessions the server shows under this name. */
-function named(postgres: Postgres, application: string): Pick<Command, 'environment' | 'secretEnvironment'> {
-  const { environment, secretEnvironment } = postgres.toolEnvironment;
-  return { environment: { ...environment, PGAPPNAME: application }, secretEnvironment };
+function named(
+  postgres: Postgres,
+  application: string,
+): Pick<Command, 'environment' | 'secretEnvironment' | 'secretWords'> {
+  const { environment, ...secrets } = postgres.toolEnvironment;
+  return { environment: { ...environment, PGAPPNAME: application }, ...secrets };
 }
 
 /** Under which name its sessions are known to the server. */

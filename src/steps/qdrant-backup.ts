@@ -26,8 +26,8 @@ type Params = z.infer<typeof params>;
 interface Facts {
   parts: QdrantPart[];
   inventory: QdrantInventory;
-  /** Collections that were written to while their snapshot was taken. */
-  moving: string[];
+  /** Collections that were written to while their snapshot was taken, as they were before it. */
+  moving: Record<string, CollectionInventory>;
 }
 
 const TRIES = 3;
@@ -44,8 +44,8 @@ export const qdrantBackup: StepKind<Params, Facts> = {
     return readingPlan(
       `Take a snapshot of ${plural(names.length, 'Qdrant collection')} and download it`,
       names.flatMap((name) => [
-        `curl -X POST ${qdrant.urlOf('collections', name, 'snapshots')}`,
-        `curl ${qdrant.urlOf('collections', name, 'snapshots')}/<name> -o ${fileOf(name)}`,
+        `curl -fsS ${qdrant.keyArgument}-X POST '${qdrant.urlOf('collections', name, 'snapshots')}'`,
+        `curl -fsS ${qdrant.keyArgument}'${qdrant.urlOf('collections', name, 'snapshots')}/NAME' -o '${fileOf(name)}'`,
       ]),
       { onAbort: 'an unfinished backup set, which is never restored from; a snapshot may be left on the server' },
     );
@@ -68,12 +68,12 @@ export const qdrantBackup: StepKind<Params, Facts> = {
       const names = await listCollections(qdrant);
       const serverVersion = await versionOf(qdrant);
       const parts: QdrantPart[] = [];
-      const moving: string[] = [];
+      const moving: Record<string, CollectionInventory> = {};
       const collections: Record<string, CollectionInventory> = {};
       await inParallel(names, p.atOnce, async (name) => {
         signal.throwIfAborted();
         const taken = await takeSnapshot(ctx, name, signal);
-        if (taken.moved) moving.push(name);
+        if (taken.moved) moving[name] = taken.before;
         collections[name] = taken.inventory;
         parts.push({ ...taken.file, collection: name, toolVersion: 'Qdrant snapshot', serverVersion });
         emit.progress({ done: parts.length, total: names.length, unit: 'items', text: `collections, now ${name}` });
@@ -129,7 +129,7 @@ async function takeSnapshot(ctx: StepContext, name: string, signal: AbortSignal)
         throw new Error(
           `the snapshot of ${name} did not arrive whole: SHA-256 ${sha256}, the server says ${made.checksum}`,
         );
-      return { file: { file, bytes, sha256, at }, inventory, moved };
+      return { file: { file, bytes, sha256, at }, inventory, before, moved };
     }
     await removeSnapshot(qdrant, ctx, name, made.name);
   }

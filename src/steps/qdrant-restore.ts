@@ -201,7 +201,15 @@ export const qdrantRestore: StepKind<Params, Facts> = {
         equal(subject, 'shards not active', 'none', health.inactiveShards.join(', ') || 'none'),
       );
       const expected = ctx.backup?.inventory?.qdrant?.collections[name];
-      if (expected) checks.push(...compareCollection(name, expected, await inventoryCollection(qdrant, name)));
+      if (expected)
+        checks.push(
+          ...compareCollection(
+            name,
+            expected,
+            await inventoryCollection(qdrant, name),
+            ctx.backup?.moving?.qdrant[name],
+          ),
+        );
     });
     const now = await listAliases(qdrant);
     for (const [alias, collection] of aliasesOf(p, ctx))

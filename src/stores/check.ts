@@ -53,6 +53,29 @@ export function allThere(
   };
 }
 
+/**
+ * Checks of something that was written to while it was backed up: `after` against what was counted at the end of that, `before`
+ * at its beginning. The truth lies between: a count must, and what is no count and was changing cannot be compared.
+ */
+export function withinMoving(after: readonly Check[], before: readonly Check[]): Check[] {
+  const early = new Map(before.map((check) => [`${check.subject}\n${check.what}`, check]));
+  return after.flatMap((check) => {
+    const other = early.get(`${check.subject}\n${check.what}`);
+    if (check.ok || other === undefined || other.expected === check.expected) return [check];
+    if (other.ok) return [other];
+    const [from, to, found] = [Number(other.expected), Number(check.expected), Number(check.actual)];
+    if ([from, to, found].some(Number.isNaN)) return [];
+    const between = Math.min(from, to) <= found && found <= Math.max(from, to);
+    return [
+      {
+        ...check,
+        expected: `${Math.min(from, to)} to ${Math.max(from, to)} (written to during the backup)`,
+        ok: between,
+      },
+    ];
+  });
+}
+
 function few(items: readonly string[]): string {
   return items.length <= 5 ? items.join(', ') : `${items.slice(0, 5).join(', ')} and ${items.length - 5} more`;
 }

@@ -164,6 +164,8 @@ describe('a damaged backup', () => {
     program.type(ENTER);
     await program.shows(/would be blocked/);
     program.type(ENTER);
+    await program.shows(/b begin all the same/);
+    program.type('b');
     const refused = await confirmUntil(program, /cannot begin/);
     expect(refused).toMatch(/restore-postgres cannot begin/);
     expect(refused).toMatch(/Now +nothing was changed by this step/);

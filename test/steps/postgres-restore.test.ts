@@ -160,7 +160,7 @@ describe('restoring Postgres with the strategy swap', () => {
     const ctx = contextWith(backup);
     const { facts, error } = await perform(postgresRestore, { strategy: 'swap', sessions: 'end' }, ctx);
     expect(error).toBeUndefined();
-    expect(facts.keptAs).toMatch(/^novamem_before_\d{8}T\d{6}Z$/);
+    expect(facts.keptAs).toMatch(/^novamem_before_\d{8}T\d{9}Z$/);
     expect(await unequal(postgresRestore, { strategy: 'swap' }, ctx, facts)).toEqual([]);
     expect(differences(backup.inventory!.postgres!, await now())).toEqual([]);
     const [kept] = await real.sql(
@@ -315,5 +315,5 @@ test('the plan counts live what would be destroyed', async () => {
   const plan = await postgresRestore.plan(postgresRestore.params.parse({}), contextWith(backup));
   expect(plan.destroys[0]).toBe(`${row?.count} memories, 1 of them newer than this backup`);
   expect(plan.commands[0]).toMatch(/pg_restore .*--single-transaction/);
-  expect(plan.commands[0]).toContain('PGPASSWORD=…');
+  expect(plan.commands[0]).toContain('PGPASSWORD="$(cat ');
 });

@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises';
 import type { FalkordbFiles } from '../falkordb/persistence.js';
-import type { Inventory } from './manifest.js';
+import type { Inventory, Moving } from './manifest.js';
 
 /** A file to restore from. `sha256` only where a manifest vouches for it. */
 export interface BackupFile {
@@ -25,6 +25,8 @@ export interface BackupSet {
   /** Other forms of the same store that lie beside it. */
   otherFalkordb: (FalkordbFiles & { files: BackupFile[] })[];
   inventory?: Inventory;
+  /** What was written to while it was backed up, as it was at the beginning. */
+  moving?: Moving;
   cluster?: string;
   skewMs?: number;
   /** What cannot be proven about it, a sentence each. */

@@ -2,7 +2,7 @@ import { isAbsolute, normalize } from 'node:path';
 import { z } from 'zod';
 import { falkordbInventorySchema } from '../falkordb/inventory.js';
 import { postgresInventorySchema } from '../postgres/inventory.js';
-import { qdrantInventorySchema } from '../qdrant/inventory.js';
+import { collectionInventorySchema, qdrantInventorySchema } from '../qdrant/inventory.js';
 
 /** A path inside the backup set; one that leads out of it is refused. */
 const insidePath = z
@@ -37,6 +37,12 @@ export const inventorySchema = z.object({
 });
 export type Inventory = z.infer<typeof inventorySchema>;
 
+const movingSchema = z.object({
+  qdrant: z.record(z.string(), collectionInventorySchema),
+  falkordb: falkordbInventorySchema.optional(),
+});
+export type Moving = z.infer<typeof movingSchema>;
+
 /** `manifest.json`: written last, so a backup set without one is incomplete. */
 export const manifestSchema = z.object({
   version: z.literal(1),
@@ -55,6 +61,8 @@ export const manifestSchema = z.object({
   inventory: inventorySchema,
   /** What was moving while it was read: its counts are not exact. */
   notExact: z.array(z.string()),
+  /** The inventory at the beginning of what was moving: the truth lies between it and `inventory`. */
+  moving: movingSchema.default({ qdrant: {} }),
 });
 export type Manifest = z.infer<typeof manifestSchema>;
 export type PostgresPart = z.infer<typeof postgresPartSchema>;

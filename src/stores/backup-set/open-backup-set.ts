@@ -93,6 +93,7 @@ async function openWithManifest(folder: string): Promise<BackupSet> {
       : {}),
     otherFalkordb: [],
     inventory: manifest.inventory,
+    moving: manifest.moving,
     cluster: manifest.cluster,
     skewMs: manifest.skewMs,
     unproven: manifest.notExact,

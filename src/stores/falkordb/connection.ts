@@ -1,6 +1,6 @@
 import { Redis } from 'ioredis';
 import type { Profile } from '../../config/profile.js';
-import { resolveSecret } from '../../config/secrets.js';
+import { resolveSecret, secretWord } from '../../config/secrets.js';
 import type { Gateway } from '../../hosts/gateway.js';
 import { messageOf } from '../../words.js';
 
@@ -23,13 +23,17 @@ const READING = new Set([
 export class FalkorDB {
   readonly address: string;
   readonly graph: string;
+  /** The command-line client with what it needs to get in, without the password's value. */
+  readonly clientCommand: string;
   readonly #url: URL;
   readonly #password: string | undefined;
 
   constructor(settings: Profile['falkordb']) {
     this.#url = new URL(settings.url);
     this.graph = settings.graph;
+    const login = settings.passwordFrom ? ` --no-auth-warning -a "${secretWord(settings.passwordFrom)}"` : '';
     this.address = `${this.#url.protocol}//${this.#url.hostname}:${this.#url.port || 6379}`;
+    this.clientCommand = `redis-cli -u ${this.address}${login}`;
     this.#password = settings.passwordFrom
       ? resolveSecret(settings.passwordFrom, 'the FalkorDB password')
       : undefined;

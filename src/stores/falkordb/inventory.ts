@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type Check, equal, sameSet } from '../check.js';
+import { type Check, equal, sameSet, withinMoving } from '../check.js';
 import type { FalkorDB } from './connection.js';
 
 /** What is in FalkorDB, exactly enough to prove that it came back. Key counts do not compare: a large graph uses several. */
@@ -72,8 +72,17 @@ export async function moduleVersion(falkordb: FalkorDB): Promise<string> {
   return '';
 }
 
-/** Everything that must be equal after a restore. */
-export function compareFalkordb(expected: FalkordbInventory, actual: FalkordbInventory): Check[] {
+/** Everything that must be equal after a restore. `moving`: what was there before, when it was written to during the backup. */
+export function compareFalkordb(
+  expected: FalkordbInventory,
+  actual: FalkordbInventory,
+  moving?: FalkordbInventory,
+): Check[] {
+  const checks = graphChecks(expected, actual);
+  return moving ? withinMoving(checks, graphChecks(moving, actual)) : checks;
+}
+
+function graphChecks(expected: FalkordbInventory, actual: FalkordbInventory): Check[] {
   return [
     sameSet('falkordb', 'graphs', Object.keys(expected.graphs), Object.keys(actual.graphs)),
     ...Object.entries(expected.graphs).flatMap(([name, graph]) => compareGraph(name, graph, actual.graphs[name])),

@@ -1,6 +1,7 @@
 import pg from 'pg';
 import type { Profile } from '../../config/profile.js';
-import { resolveSecret } from '../../config/secrets.js';
+import { resolveSecret, secretWord } from '../../config/secrets.js';
+import type { Command } from '../../hosts/command.js';
 import type { Gateway } from '../../hosts/gateway.js';
 
 const CONNECT_PATIENCE = 10_000;
@@ -19,6 +20,7 @@ export class Postgres {
   readonly user: string;
   readonly database: string;
   readonly #password: string | undefined;
+  readonly #passwordWord: string | undefined;
   readonly #sslmode: string | undefined;
 
   constructor(settings: Profile['postgres']) {
@@ -28,6 +30,7 @@ export class Postgres {
     this.user = decodeURIComponent(url.username) || 'postgres';
     this.database = decodeURIComponent(url.pathname.slice(1)) || this.user;
     this.#sslmode = url.searchParams.get('sslmode') ?? undefined;
+    this.#passwordWord = settings.passwordFrom ? secretWord(settings.passwordFrom) : undefined;
     this.#password = settings.passwordFrom
       ? resolveSecret(settings.passwordFrom, 'the Postgres password')
       : undefined;
@@ -44,10 +47,11 @@ export class Postgres {
   }
 
   /** What libpq programs need from the environment and what must not be shown of it. */
-  get toolEnvironment(): { environment: Record<string, string>; secretEnvironment: Record<string, string> } {
+  get toolEnvironment(): Required<Pick<Command, 'environment' | 'secretEnvironment' | 'secretWords'>> {
     return {
       environment: { LC_ALL: 'C', ...(this.#sslmode ? { PGSSLMODE: this.#sslmode } : {}) },
       secretEnvironment: this.#password === undefined ? {} : { PGPASSWORD: this.#password },
+      secretWords: this.#passwordWord === undefined ? {} : { PGPASSWORD: this.#passwordWord },
     };
   }
 

@@ -1,7 +1,7 @@
 import { QdrantClient } from '@qdrant/js-client-rest';
 import type { Profile } from '../../config/profile.js';
 import { redact } from '../../config/redact.js';
-import { resolveSecret } from '../../config/secrets.js';
+import { resolveSecret, secretWord } from '../../config/secrets.js';
 import type { Gateway } from '../../hosts/gateway.js';
 import { messageOf } from '../../words.js';
 
@@ -14,6 +14,8 @@ export class Qdrant {
   readonly url: URL;
   readonly prefix: string;
   readonly apiKey: string | undefined;
+  /** The key as an argument of curl, without its value; empty where there is none. */
+  readonly keyArgument: string;
   readonly #patient: QdrantClient;
   /** For requests that only read. */
   readonly client: QdrantClient;
@@ -22,6 +24,7 @@ export class Qdrant {
     this.url = new URL(settings.url);
     this.prefix = settings.collectionPrefix;
     this.apiKey = settings.apiKeyFrom ? resolveSecret(settings.apiKeyFrom, 'the Qdrant API key') : undefined;
+    this.keyArgument = settings.apiKeyFrom ? `-H "api-key: ${secretWord(settings.apiKeyFrom)}" ` : '';
     this.client = this.#connect(READ_PATIENCE);
     this.#patient = this.#connect(WRITE_PATIENCE);
   }
@@ -42,10 +45,12 @@ export class Qdrant {
     path: string,
     request: (client: QdrantClient) => Promise<T>,
   ): Promise<T> {
-    return gateway.change({ channel: 'http', text: `curl -X ${method} ${this.address}${path}` }, () =>
-      request(this.#patient).catch((error: unknown) => {
-        throw new Error(`${method} ${path} failed: ${qdrantMessage(error)}`);
-      }),
+    return gateway.change(
+      { channel: 'http', text: `curl -fsS ${this.keyArgument}-X ${method} '${this.address}${path}'` },
+      () =>
+        request(this.#patient).catch((error: unknown) => {
+          throw new Error(`${method} ${path} failed: ${qdrantMessage(error)}`);
+        }),
     );
   }
 

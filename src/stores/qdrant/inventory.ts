@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import { allThere, type Check, equal, sameSet } from '../check.js';
+import { allThere, type Check, equal, sameSet, withinMoving } from '../check.js';
 import type { Qdrant } from './connection.js';
 
 const SAMPLES = 10;
 const NEAREST = 10;
 const AT_ONCE = 4;
 
-const collectionSchema = z.object({
+export const collectionInventorySchema = z.object({
   /** Exact. */
   points: z.number(),
   /** Vector parameters and shard number, as JSON with sorted keys. */
@@ -19,12 +19,12 @@ const collectionSchema = z.object({
   /** The ids that an exact search with the first sample's vector finds, without ties for the last place. */
   nearest: z.array(z.union([z.string(), z.number()])),
 });
-export type CollectionInventory = z.infer<typeof collectionSchema>;
+export type CollectionInventory = z.infer<typeof collectionInventorySchema>;
 
 /** What is in Qdrant under the profile's prefix, exactly enough to prove that it came back. */
 export const qdrantInventorySchema = z.object({
   serverVersion: z.string(),
-  collections: z.record(z.string(), collectionSchema),
+  collections: z.record(z.string(), collectionInventorySchema),
   /** alias → collection */
   aliases: z.record(z.string(), z.string()),
 });
@@ -126,18 +126,32 @@ export async function versionOf(qdrant: Qdrant): Promise<string> {
   return (await qdrant.client.versionInfo()).version;
 }
 
-/** Everything that must be equal after a restore. */
-export function compareQdrant(expected: QdrantInventory, actual: QdrantInventory): Check[] {
+/** Everything that must be equal after a restore. `moving`: collections that were written to during the backup, as they were before. */
+export function compareQdrant(
+  expected: QdrantInventory,
+  actual: QdrantInventory,
+  moving: Record<string, CollectionInventory> = {},
+): Check[] {
   return [
     allThere('qdrant', 'collections', Object.keys(expected.collections), Object.keys(actual.collections)),
     ...Object.entries(expected.collections).flatMap(([name, one]) =>
-      compareCollection(name, one, actual.collections[name]),
+      compareCollection(name, one, actual.collections[name], moving[name]),
     ),
     ...compareAliases(expected.aliases, actual.aliases),
   ];
 }
 
 export function compareCollection(
+  name: string,
+  expected: CollectionInventory,
+  actual: CollectionInventory | undefined,
+  moving?: CollectionInventory,
+): Check[] {
+  const checks = collectionChecks(name, expected, actual);
+  return moving ? withinMoving(checks, collectionChecks(name, moving, actual)) : checks;
+}
+
+function collectionChecks(
   name: string,
   expected: CollectionInventory,
   actual: CollectionInventory | undefined,

@@ -65,9 +65,8 @@ export function uploadText(
   qdrant: Qdrant,
   { collection, file, sha256 }: { collection: string; file: string; sha256: string },
 ): string {
-  const key = qdrant.apiKey === undefined ? '' : '-H "api-key: $NOVAMEM_COLD_API_KEY" ';
   const url = qdrant.urlOf('collections', collection, 'snapshots', 'upload');
-  return `curl -fsS ${key}-X POST '${url}?priority=snapshot&wait=true&checksum=${sha256}' -F 'snapshot=@${file}'`;
+  return `curl -fsS ${qdrant.keyArgument}-X POST '${url}?priority=snapshot&wait=true&checksum=${sha256}' -F 'snapshot=@${file}'`;
 }
 
 /** Downloads a snapshot into a new file; answers its bytes and SHA-256, computed on the way. */
@@ -78,31 +77,34 @@ export async function downloadSnapshot(
   transfer: Transfer = {},
 ): Promise<{ bytes: number; sha256: string }> {
   const url = qdrant.urlOf('collections', collection, 'snapshots', snapshot);
-  return gateway.change({ channel: 'file', text: `curl -fsS ${url} -o ${file}` }, async () => {
-    const request = requestTo(qdrant, 'GET', url, transfer.signal, {});
-    request.end();
-    const response = await responseOf(request);
-    if (response.statusCode !== 200)
-      throw new Error(`downloading ${snapshot}: HTTP ${response.statusCode} ${wordsOf(await textOf(response))}`);
-    const hash = createHash('sha256');
-    let bytes = 0;
-    const seen = counting((count) => {
-      bytes += count;
-      transfer.onBytes?.(count);
-    }, hash);
-    // Opened first: a file that is there already is refused, and must not be taken away.
-    const target = await open(file, 'wx', 0o600);
-    try {
-      await pipeline(response, seen, target.createWriteStream());
-      const announced = Number(response.headers['content-length'] ?? bytes);
-      if (announced !== bytes)
-        throw new Error(`downloading ${snapshot}: ${announced} bytes were announced, ${bytes} came`);
-    } catch (error) {
-      await rm(file, { force: true });
-      throw error;
-    }
-    return { bytes, sha256: hash.digest('hex') };
-  });
+  return gateway.change(
+    { channel: 'file', text: `curl -fsS ${qdrant.keyArgument}'${url}' -o '${file}'` },
+    async () => {
+      const request = requestTo(qdrant, 'GET', url, transfer.signal, {});
+      request.end();
+      const response = await responseOf(request);
+      if (response.statusCode !== 200)
+        throw new Error(`downloading ${snapshot}: HTTP ${response.statusCode} ${wordsOf(await textOf(response))}`);
+      const hash = createHash('sha256');
+      let bytes = 0;
+      const seen = counting((count) => {
+        bytes += count;
+        transfer.onBytes?.(count);
+      }, hash);
+      // Opened first: a file that is there already is refused, and must not be taken away.
+      const target = await open(file, 'wx', 0o600);
+      try {
+        await pipeline(response, seen, target.createWriteStream());
+        const announced = Number(response.headers['content-length'] ?? bytes);
+        if (announced !== bytes)
+          throw new Error(`downloading ${snapshot}: ${announced} bytes were announced, ${bytes} came`);
+      } catch (error) {
+        await rm(file, { force: true });
+        throw error;
+      }
+      return { bytes, sha256: hash.digest('hex') };
+    },
+  );
 }
 
 function counting(

@@ -29,6 +29,7 @@ function manifest(id: string, more: Partial<Manifest> = {}): Manifest {
     },
     inventory: { takenAt: day },
     notExact: ['something moved'],
+    moving: { qdrant: {} },
     ...more,
   };
 }

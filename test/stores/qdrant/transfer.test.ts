@@ -111,7 +111,7 @@ describe('a snapshot', () => {
     await qdrant.client.deleteCollection(COPY);
     expect(changes).toHaveLength(1);
     expect(changes[0]!.text).toContain(`-X POST '${qdrant.address}/collections/${COPY}/snapshots/upload?`);
-    expect(changes[0]!.text).toContain('"api-key: $NOVAMEM_COLD_API_KEY"');
+    expect(changes[0]!.text).toContain('"api-key: $(cat ');
     expect(changes[0]!.text).not.toContain(qdrant.apiKey);
   });
 
