@@ -3,6 +3,7 @@ import type { Profile } from '../config/profile.js';
 import { Desk } from '../engine/desk.js';
 import type { Mode } from '../engine/journal.js';
 import { findRun } from '../engine/runs.js';
+import { standingLine } from '../engine/standing.js';
 import { EXIT } from '../problem.js';
 import { plainSummary } from '../reports/plain.js';
 import { reportOf } from '../reports/run-report.js';
@@ -33,6 +34,11 @@ export async function openApp({ profile, scenario, backup, overrides, mode = 'li
   // Leaving while something runs ends it by the steps' own rules before this program ends.
   run.intend({ type: 'abort' });
   const outcome = await run.finished;
+  const { lost } = run.getSnapshot();
+  if (lost) {
+    print(`STOPPED: ${lost}.`, ...run.getSnapshot().standing.map(standingLine));
+    return EXIT_OF[outcome];
+  }
   const recorded = findRun(dirname(run.journalFile));
   const paths = writeReports(recorded);
   print(

@@ -2,6 +2,7 @@ import { dirname } from 'node:path';
 import type { RunOutcome } from '../engine/journal.js';
 import type { Run } from '../engine/run.js';
 import { findRun } from '../engine/runs.js';
+import { standingLine } from '../engine/standing.js';
 import { EXIT } from '../problem.js';
 import { plainLines, plainSummary } from '../reports/plain.js';
 import { reportOf } from '../reports/run-report.js';
@@ -45,6 +46,11 @@ export async function runHeadless(
     await run.preflight();
     run.intend({ type: 'begin' });
     const outcome = await run.finished;
+    const { lost } = run.getSnapshot();
+    if (lost) {
+      say(`STOPPED: ${lost}.`, ...run.getSnapshot().standing.map(standingLine));
+      return EXIT_OF[outcome];
+    }
     const recorded = findRun(dirname(run.journalFile));
     const paths = writeReports(recorded);
     if (!json)

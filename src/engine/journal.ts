@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
-import { closeSync, existsSync, fsyncSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, fsyncSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { redactDeep } from '../config/redact.js';
 import type { Finding, StepPlan } from '../steps/step.js';
 import type { Check } from '../stores/check.js';
 import type { Fingerprint } from '../stores/fingerprint.js';
 import type { Standing } from './standing.js';
+import { writeWhole } from './write-whole.js';
 
 /** What a run is for. It is marked with it for ever. */
 export type Mode = 'live' | 'dry-run' | 'drill' | 'train';
@@ -90,7 +91,7 @@ export class Journal {
       prev: this.#prev,
     } as JournalEvent;
     const line = JSON.stringify(event);
-    writeSync(this.#descriptor, `${line}\n`);
+    writeWhole(this.#descriptor, `${line}\n`);
     if (!UNFLUSHED.has(happening.type)) fsyncSync(this.#descriptor);
     this.#seq += 1;
     this.#prev = hashOf(line);

@@ -75,6 +75,7 @@ export class Run {
   #stopped = false;
   #begun = false;
   #ending = false;
+  #lost = '';
   #standing: Standing[] = [];
   #undoFailed = false;
   #resolve: (outcome: RunOutcome) => void = () => {};
@@ -87,7 +88,7 @@ export class Run {
     this.#settings = settings;
     this.#journal = new Journal(settings.id, settings.folder);
     this.#steps = settings.runbook.steps.map((step) => {
-      const log = new StepLog(settings.folder, step.id);
+      const log = new StepLog(settings.folder, step.id, (error) => this.#loseRecord(error));
       const snapshot: StepSnapshot = {
         id: step.id,
         uses: step.kind.kind,
@@ -469,7 +470,11 @@ export class Run {
       rtoMs: (this.#finishedAt ?? Date.now()) - this.#startedAt,
       rpoMs: this.#rpo(),
     });
-    this.#journal.close();
+    try {
+      this.#journal.close();
+    } catch (error) {
+      this.#loseRecord(error);
+    }
     for (const step of this.#steps) step.log.close();
     this.#publish(true);
     this.#resolve(this.#outcome);
@@ -478,7 +483,7 @@ export class Run {
   #outcomeNow(): RunOutcome {
     const states = this.#steps.map((step) => step.snapshot.state);
     if (this.#settings.mode === 'dry-run') return 'simulated';
-    if (this.#undoFailed) return 'failed';
+    if (this.#undoFailed || this.#lost) return 'failed';
     if (this.#abort.signal.aborted) return 'aborted';
     if (states.some((state) => state === 'failed' || state === 'unknown')) return 'failed';
     if (states.every((state) => state === 'succeeded')) return 'recovered';
@@ -571,10 +576,23 @@ export class Run {
   }
 
   #record(happening: Happening): void {
-    if (this.#phase === 'finished' && happening.type !== 'run.finished') return;
-    const event = this.#journal.append(happening);
-    for (const listener of this.#listeners) harmless(() => listener(event));
+    if (this.#lost || (this.#phase === 'finished' && happening.type !== 'run.finished')) return;
+    try {
+      const event = this.#journal.append(happening);
+      for (const listener of this.#listeners) harmless(() => listener(event));
+    } catch (error) {
+      this.#loseRecord(error);
+    }
     this.#publish();
+  }
+
+  /** Nothing is done that cannot be recorded: when the disk takes no more, the run is stopped as by an abort, and has failed. */
+  #loseRecord(error: unknown): void {
+    if (this.#lost) return;
+    this.#lost = `the record of this run cannot be kept (${messageOf(error)}), so it was stopped; make room in ${this.#settings.folder}`;
+    this.#stopped = true;
+    this.#abort.abort(new Error(this.#lost));
+    queueMicrotask(() => this.#abortAll());
   }
 
   /** At most ten snapshots a second, but at once for a change of state. */
@@ -615,6 +633,7 @@ export class Run {
       ...(this.#outcome ? { outcome: this.#outcome } : {}),
       rpoMs: this.#rpo(),
       standing: this.#standing,
+      lost: this.#lost,
       aborting: this.#abort.signal.aborted && this.#phase !== 'finished',
     };
   }

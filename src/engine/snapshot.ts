@@ -70,6 +70,8 @@ export interface RunSnapshot {
   rpoMs: number | null;
   /** Empty until the run is over. */
   standing: Standing[];
+  /** Why the record of this run could not be kept any further; empty while it can. */
+  lost: string;
   aborting: boolean;
 }
 

@@ -1,6 +1,7 @@
-import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { redact } from '../config/redact.js';
+import { writeWhole } from './write-whole.js';
 
 const LARGEST_BATCH = 64 * 1024;
 const LATEST_WRITE_MS = 100;
@@ -9,11 +10,14 @@ const LATEST_WRITE_MS = 100;
 export class StepLog {
   readonly file: string;
   #descriptor: number;
+  readonly #onLost: (error: unknown) => void;
   #batch: string[] = [];
   #bytes = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(folder: string, step: string) {
+  /** `onLost` is told when the disk takes no more: from then on lines are not kept. */
+  constructor(folder: string, step: string, onLost: (error: unknown) => void) {
+    this.#onLost = onLost;
     mkdirSync(join(folder, 'steps'), { recursive: true, mode: 0o700 });
     this.file = join(folder, 'steps', `${step}.log`);
     this.#descriptor = openSync(this.file, 'a', 0o600);
@@ -36,7 +40,11 @@ export class StepLog {
     const text = this.#batch.join('');
     this.#batch = [];
     this.#bytes = 0;
-    writeSync(this.#descriptor, text);
+    try {
+      writeWhole(this.#descriptor, text);
+    } catch (error) {
+      this.#onLost(error);
+    }
   }
 
   close(): void {

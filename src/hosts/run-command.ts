@@ -1,4 +1,3 @@
-import { createReadStream } from 'node:fs';
 import { StringDecoder } from 'node:string_decoder';
 import { execa } from 'execa';
 import { messageOf } from '../words.js';
@@ -19,8 +18,6 @@ interface Listening {
   onLine?: (line: string, from: 'stdout' | 'stderr') => void;
   /** Raw standard output, instead of lines. */
   onChunk?: (chunk: Buffer) => void;
-  /** A file for standard input. */
-  inputFile?: string;
 }
 
 /** Runs a program that changes something; every line of its output is told. An abort ends its whole process group. */
@@ -48,12 +45,12 @@ export async function inspectCommand(
   return { ...ended, stdout: Buffer.concat(out).toString('utf8'), stderr: errors.join('\n') };
 }
 
-async function start(command: Command, { signal, onLine, onChunk, inputFile }: Listening): Promise<Ended> {
+async function start(command: Command, { signal, onLine, onChunk }: Listening): Promise<Ended> {
   if (signal?.aborted) return { exitCode: null, failure: 'not started: already aborted' };
   const child = execa(command.file, command.args, {
     env: { ...command.environment, ...command.secretEnvironment },
     ...(command.folder ? { cwd: command.folder } : {}),
-    stdin: inputFile ? 'pipe' : 'ignore',
+    stdin: 'ignore',
     stdout: 'pipe',
     stderr: 'pipe',
     buffer: false,
@@ -79,11 +76,6 @@ async function start(command: Command, { signal, onLine, onChunk, inputFile }: L
   signal?.addEventListener('abort', abort, { once: true });
   const dieWithUs = () => endGroup('SIGKILL');
   process.once('exit', dieWithUs);
-  if (inputFile && child.stdin)
-    createReadStream(inputFile)
-      .on('error', () => child.stdin?.end())
-      .pipe(child.stdin)
-      .on('error', () => {});
 
   const flush = [child.stdout, child.stderr].map((stream, index) => {
     const from = index === 0 ? ('stdout' as const) : ('stderr' as const);

@@ -63,6 +63,7 @@ function headlineOf(run: RunSnapshot): string {
 }
 
 function reportLines(run: RunSnapshot, width: number): string[] {
+  if (run.lost) return wrap(`STOPPED: ${run.lost}.`, width);
   const checks = run.steps.flatMap((step) => step.checks);
   const failed = checks.filter((check) => !check.ok).length;
   return [

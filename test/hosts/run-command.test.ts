@@ -1,4 +1,3 @@
-import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { closedGateway, GatewayRefusal, openGateway } from '../../src/hosts/gateway.js';
@@ -36,14 +35,6 @@ describe('a command', () => {
     const ended = await readCommand({ file: '/nowhere/program', args: [] });
     expect(ended.exitCode).toBeNull();
     expect(ended.failure).toMatch(/ENOENT/);
-  });
-
-  test('reads a file as its input', async () => {
-    const file = join(tempFolder('input'), 'text');
-    writeFileSync(file, 'one\ntwo\n');
-    const lines: string[] = [];
-    await readCommand(sh('wc -l'), { inputFile: file, onLine: (line) => lines.push(line.trim()) });
-    expect(lines).toEqual(['2']);
   });
 
   test('is shown without its secret variables, which it nevertheless gets', async () => {

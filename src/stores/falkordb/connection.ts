@@ -8,16 +8,7 @@ const CONNECT_PATIENCE = 5_000;
 const COMMAND_PATIENCE = 60_000;
 
 /** Commands that change nothing. GRAPH.QUERY is not one: on a missing graph it answers 0 and makes it. */
-const READING = new Set([
-  'PING',
-  'INFO',
-  'GRAPH.LIST',
-  'GRAPH.RO_QUERY',
-  'CONFIG GET',
-  'DBSIZE',
-  'MODULE LIST',
-  'LASTSAVE',
-]);
+const READING = new Set(['INFO', 'GRAPH.LIST', 'GRAPH.RO_QUERY', 'CONFIG GET', 'MODULE LIST']);
 
 /** One FalkorDB server of a profile: a Redis or Valkey server with the graph module. */
 export class FalkorDB {

@@ -11,19 +11,10 @@ export interface PersistenceSettings {
   appendonly: boolean;
   appendfilename: string;
   appenddirname: string;
-  /** It loads a truncated append-only file, dropping its tail. */
-  loadsTruncated: boolean;
 }
 
 export async function persistenceOf(falkordb: FalkorDB): Promise<PersistenceSettings> {
-  const config = await falkordb.config(
-    'dir',
-    'dbfilename',
-    'appendonly',
-    'appendfilename',
-    'appenddirname',
-    'aof-load-truncated',
-  );
+  const config = await falkordb.config('dir', 'dbfilename', 'appendonly', 'appendfilename', 'appenddirname');
   if (config.appenddirname === undefined)
     throw new Error('this server keeps no append-only directory: Redis 7 or newer, or Valkey, is needed');
   return {
@@ -32,7 +23,6 @@ export async function persistenceOf(falkordb: FalkorDB): Promise<PersistenceSett
     appendonly: config.appendonly === 'yes',
     appendfilename: config.appendfilename,
     appenddirname: config.appenddirname,
-    loadsTruncated: config['aof-load-truncated'] === 'yes',
   };
 }
 

@@ -133,13 +133,6 @@ export function quoteIdentifier(name: string): string {
   return `"${name.replaceAll('"', '""')}"`;
 }
 
-/** A text as an SQL literal. */
-export function quoteLiteral(text: string): string {
-  return text.includes('\\')
-    ? ` E'${text.replaceAll('\\', '\\\\').replaceAll("'", "''")}'`
-    : `'${text.replaceAll("'", "''")}'`;
-}
-
 /** SQLSTATE of an error of the server, else empty. https://www.postgresql.org/docs/current/errcodes-appendix.html */
 export function sqlState(error: unknown): string {
   return typeof (error as { code?: unknown })?.code === 'string' ? (error as { code: string }).code : '';

@@ -20,7 +20,6 @@ const settings = (appendonly: boolean): PersistenceSettings => ({
   appendonly,
   appendfilename: 'mine.aof',
   appenddirname: 'minedir',
-  loadsTruncated: true,
 });
 
 const ASIDE = ['/srv/data/minedir', '/srv/data/mine.aof', '/srv/data/mine.rdb'];
