@@ -88,7 +88,8 @@ export const falkordbRestore: StepKind<Params, Facts> = {
       Object.values(graph.relationships).map((one) => one.count),
     );
     const sum = (counts: number[]) => counts.reduce((a, b) => a + b, 0);
-    const dir = settings?.dir || '(the folder that the server names once it is started)';
+    const dir =
+      settings?.dir || cluster.profile.falkordb.dataDir || '(the folder that the server names once it is started)';
     return {
       summary: `Restore FalkorDB from ${files?.form ?? 'nothing'} (${sizeOf(bytes)}) into ${dir}`,
       commands: [

@@ -59,7 +59,7 @@ export class Cluster {
       case 'falkordb': {
         const { loading } = await this.falkordb.info('persistence');
         if (loading !== '0') throw new Error('it is still loading its data');
-        return 'answers, nothing left to load';
+        return 'nothing left to load';
       }
       case 'novamem': {
         if (!this.novamem) throw new Error('the profile does not say where novamem is');
