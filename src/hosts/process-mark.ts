@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 
 /** One process, told apart from a later one that was given the same pid. */
 export interface ProcessMark {
@@ -31,5 +31,26 @@ function startOf(pid: number): string {
     return `${readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()}/${fields[19]}`;
   } catch {
     return '';
+  }
+}
+
+/** Processes that work in a folder or below it, also when it was removed under them; none where the system does not tell (not Linux). */
+export function processesIn(folder: string): ProcessMark[] {
+  const pids = readNames('/proc').filter((name) => /^\d+$/.test(name));
+  return pids.flatMap((pid) => {
+    try {
+      const at = readlinkSync(`/proc/${pid}/cwd`).replace(/ \(deleted\)$/, '');
+      return at === folder || at.startsWith(`${folder}/`) ? [markOf(Number(pid))] : [];
+    } catch {
+      return [];
+    }
+  });
+}
+
+function readNames(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
   }
 }

@@ -22,7 +22,7 @@ import { homeFolder } from '../config/home.js';
 import { type Profile, SERVICES, type ServiceName } from '../config/profile.js';
 import { readProfile } from '../config/profiles.js';
 import { openGateway } from '../hosts/gateway.js';
-import { isAlive, markOf, type ProcessMark } from '../hosts/process-mark.js';
+import { isAlive, markOf, type ProcessMark, processesIn } from '../hosts/process-mark.js';
 import { driverFor } from '../hosts/services/drivers.js';
 import { waitFor } from '../hosts/waiting.js';
 import { Problem } from '../problem.js';
@@ -370,17 +370,29 @@ async function takeDown(record: SandboxRecord): Promise<void> {
     // Postgres' immediate shutdown takes its children along; nothing else has children.
     return isAlive(mark) ? [{ mark, signal: service === 'postgres' ? 'SIGQUIT' : 'SIGKILL' }] : [];
   });
-  for (const { mark, signal } of marks) process.kill(mark.pid, signal);
+  // A folder that was removed took the pid files along: its processes are known by where they work.
+  if (!existsSync(record.folder))
+    marks.push(...processesIn(record.folder).map((mark) => ({ mark, signal: 'SIGKILL' as const })));
+  for (const { mark, signal } of marks) endNow(mark, signal);
   const gone = await waitFor(async () => (marks.some(({ mark }) => isAlive(mark)) ? undefined : true), {
     timeoutMs: 10_000,
     slowest: 100,
   });
-  if (!gone) for (const { mark } of marks) if (isAlive(mark)) process.kill(mark.pid, 'SIGKILL');
+  if (!gone) for (const { mark } of marks) endNow(mark, 'SIGKILL');
   rmSync(record.folder, { recursive: true, force: true, maxRetries: 5 });
   removeRecord(record.name);
   // Its keeper has nothing left to keep.
   keepers.get(record.folder)?.kill('SIGKILL');
   keepers.delete(record.folder);
+}
+
+/** Ends one process; that it is gone already (a child of one that was ended before) is no error. */
+function endNow(mark: ProcessMark, signal: NodeJS.Signals): void {
+  try {
+    if (isAlive(mark)) process.kill(mark.pid, signal);
+  } catch {
+    // Gone between the look and the signal.
+  }
 }
 
 /** The keepers that this process has started, by the folder they watch over. */

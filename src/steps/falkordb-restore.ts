@@ -42,6 +42,8 @@ interface Facts {
   /** What was moved aside, and whereto. */
   aside: { from: string; to: string }[];
   placed: string[];
+  /** Everything that was there before is moved aside: what lies there from now on is this step's. */
+  placing?: boolean;
   /** What the server had loaded right after. */
   loaded?: FalkordbInventory;
 }
@@ -197,11 +199,13 @@ export const falkordbRestore: StepKind<Params, Facts> = {
         if (!(await exists(from))) continue;
         const to = await freeName(join(settings.dir, asideName(ctx.runId), basename(from)));
         await moveAside(ctx.gateway, from, to);
-        if (earlier.dir !== undefined) continue;
+        // Once an attempt has begun to place its own files, or has moved this one before, it is no original.
+        if (earlier.placing || earlier.aside?.some((one) => one.from === from)) continue;
         facts.aside.push({ from, to });
         emit.facts(facts);
         emit.safetyCopy(basename(from), to, 'renamed, nothing in it was changed');
       }
+      emit.facts({ placing: true });
       const onBytes = emit.bytes(
         files.files.reduce((sum, one) => sum + one.bytes, 0),
         `placing ${files.form}`,
@@ -274,7 +278,9 @@ export const falkordbRestore: StepKind<Params, Facts> = {
       const undone = join(facts.dir, `${asideName(ctx.runId)}-undone`);
       try {
         const placed = new Set(
-          (facts.placed ?? []).map((path) => (dirname(path) === facts.dir ? path : dirname(path))),
+          (facts.placing ? (facts.placed ?? []) : []).map((path) =>
+            dirname(path) === facts.dir ? path : dirname(path),
+          ),
         );
         for (const path of placed)
           if (await exists(path)) await moveAside(ctx.gateway, path, await freeName(join(undone, basename(path))));
@@ -282,7 +288,11 @@ export const falkordbRestore: StepKind<Params, Facts> = {
       } finally {
         await startService('falkordb', ctx, emit, patience, signal);
       }
-      emit.output(`the files of before are back; what had been restored is kept in ${undone}`);
+      emit.output(
+        facts.placing
+          ? `the files of before are back; what had been restored is kept in ${undone}`
+          : 'nothing had been placed yet; the files are as they were',
+      );
     }),
 };
 

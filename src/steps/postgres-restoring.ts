@@ -303,7 +303,8 @@ export async function swap(
     if (sessions.length > 0 && p.sessions === 'end') await endSessions(postgres, ctx, emit);
     const keptAs = datedName(postgres, 'before');
     // What the first attempt kept is what was there before; a later one only moves its own result away.
-    const original = (ctx.earlier as Partial<RestoreFacts>).keptAs ?? keptAs;
+    const { keptAs: first } = ctx.earlier as Partial<RestoreFacts>;
+    const original = first !== undefined && (await databaseNamed(postgres, first)) ? first : keptAs;
     emit.facts({ keptAs: original });
     await rename(postgres, ctx, postgres.database, keptAs);
     emit.safetyCopy(`database ${postgres.database}`, `database ${keptAs}`, 'renamed, nothing in it was changed');
@@ -318,6 +319,15 @@ export async function rename(postgres: Postgres, ctx: StepContext, from: string,
     `ALTER DATABASE ${quoteIdentifier(from)} RENAME TO ${quoteIdentifier(to)}`,
     await postgres.maintenanceDatabase(),
   );
+}
+
+async function databaseNamed(postgres: Postgres, name: string): Promise<boolean> {
+  const found = await postgres.read(
+    'SELECT 1 FROM pg_database WHERE datname = $1',
+    [name],
+    await postgres.maintenanceDatabase(),
+  );
+  return found.length > 0;
 }
 
 /** Exact rows of every table against those counted in the dump, and the set of tables. */
@@ -360,12 +370,8 @@ export async function undoRestore(
     if ((await describeServer(postgres)).databaseExists) await rename(postgres, ctx, postgres.database, replaced);
   };
   if (facts.keptAs) {
-    const kept = await postgres.read(
-      'SELECT 1 FROM pg_database WHERE datname = $1',
-      [facts.keptAs],
-      await postgres.maintenanceDatabase(),
-    );
-    if (kept.length === 0) return emit.output('the database had not been renamed yet: it is as it was');
+    if (!(await databaseNamed(postgres, facts.keptAs)))
+      return emit.output('the database had not been renamed yet: it is as it was');
     await moveAway();
     await rename(postgres, ctx, facts.keptAs, postgres.database);
     return emit.output(
