@@ -30,6 +30,16 @@ const urlOf = (...protocols: string[]) =>
     }
   });
 
+/** A search of novamem. Absent fields are the server's own defaults, which differ by version. */
+export const searchRequestSchema = z.strictObject({
+  query: z.string().min(1),
+  k: z.number().int().positive().max(100).default(10),
+  namespace: z.string().optional(),
+  project: z.string().optional(),
+  weights: z.strictObject({ keyword: z.number(), vector: z.number(), graph: z.number() }).partial().optional(),
+});
+export type SearchRequest = z.infer<typeof searchRequestSchema>;
+
 const serviceDriver = z.discriminatedUnion('driver', [
   z.strictObject({
     driver: z.literal('command'),
@@ -75,7 +85,14 @@ export const profileSchema = z.strictObject({
     graph: z.string().default('novamem'),
     dataDir: z.string().optional(),
   }),
-  novamem: z.strictObject({ url: urlOf('http:', 'https:'), tokenFrom: secretReference.optional() }).optional(),
+  novamem: z
+    .strictObject({
+      url: urlOf('http:', 'https:'),
+      tokenFrom: secretReference.optional(),
+      /** What a backup remembers the answers of, instead of searches for sampled memories. */
+      goldenSearches: z.array(searchRequestSchema).min(1).max(50).optional(),
+    })
+    .optional(),
   services: z
     .strictObject({
       novamem: serviceDriver.optional(),

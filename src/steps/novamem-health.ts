@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { waitFor } from '../hosts/waiting.js';
 import { type Check, equal } from '../stores/check.js';
-import type { Answer, Novamem } from '../stores/novamem/connection.js';
+import { type Answer, answerText, type Novamem } from '../stores/novamem/connection.js';
 import { durationOf, messageOf } from '../words.js';
 import { readingPlan, type StepKind } from './step.js';
 import { stepEvents } from './step-events.js';
@@ -11,9 +11,6 @@ type Params = z.infer<typeof params>;
 type Facts = { waitedMs: number };
 
 const isHealthy = ({ status, body }: Answer) => status === 200 && (body as { ok?: unknown })?.ok === true;
-
-const answerText = ({ status, body }: Answer) =>
-  `HTTP ${status} ${typeof body === 'string' ? body : JSON.stringify(body)}`;
 
 /** `/health` covers Postgres and Qdrant only; the deep health, where this token may ask for it, the graph too. */
 async function deepChecks(novamem: Novamem): Promise<Check[]> {

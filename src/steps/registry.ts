@@ -1,7 +1,9 @@
+import { backupManifest } from './backup-manifest.js';
 import { clusterInventory } from './cluster-inventory.js';
 import { falkordbBackup } from './falkordb-backup.js';
 import { falkordbRestore } from './falkordb-restore.js';
 import { novamemHealth } from './novamem-health.js';
+import { novamemSearch } from './novamem-search.js';
 import { postgresBackup } from './postgres-backup.js';
 import { postgresRestore } from './postgres-restore.js';
 import { qdrantBackup } from './qdrant-backup.js';
@@ -20,8 +22,10 @@ const KINDS: readonly AnyStepKind[] = [
   qdrantBackup,
   falkordbRestore,
   falkordbBackup,
+  backupManifest,
   clusterInventory,
   novamemHealth,
+  novamemSearch,
 ] as AnyStepKind[];
 
 export function stepKind(name: string): AnyStepKind | undefined {

@@ -2,6 +2,7 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { filesBelow, sha256Of } from '../../src/hosts/files.js';
+import { backupManifest } from '../../src/steps/backup-manifest.js';
 import { clusterInventory } from '../../src/steps/cluster-inventory.js';
 import { falkordbBackup } from '../../src/steps/falkordb-backup.js';
 import { postgresBackup } from '../../src/steps/postgres-backup.js';
@@ -86,7 +87,7 @@ describe('a backup that was not finished', () => {
 
   test('writes no manifest when nothing was backed up', async () => {
     const into = newBackup();
-    const { error } = await perform(clusterInventory, { mode: 'record' }, real.context({ newBackup: into }));
+    const { error } = await perform(backupManifest, {}, real.context({ newBackup: into }));
     expect(error?.message).toMatch(/has backed up anything/);
     expect(existsSync(join(into.folder, 'manifest.json'))).toBe(false);
   });

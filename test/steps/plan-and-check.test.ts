@@ -26,7 +26,6 @@ const PARAMETERS: Record<string, unknown[]> = {
   'service.restart': [{ service: 'qdrant' }],
   'postgres.restore': [{}, { strategy: 'swap' }, { sessions: 'end', owners: 'ignore' }],
   'falkordb.restore': [{}, { acceptDamaged: true }],
-  'cluster.inventory': [{ mode: 'compare' }, { mode: 'record' }],
 };
 
 const cases = stepKinds().flatMap((kind) =>

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import pg from 'pg';
 import { afterAll } from 'vitest';
+import type { Profile } from '../../src/config/profile.js';
 import { resolveSecret } from '../../src/config/secrets.js';
 import { prepareRun } from '../../src/engine/prepare-run.js';
 import { type Change, type Gateway, openGateway } from '../../src/hosts/gateway.js';
@@ -35,7 +36,7 @@ export interface RealCluster {
   /** A session of another program, open until it is ended. */
   session(database?: string): Promise<pg.Client>;
   /** A real backup set of the cluster as it is now, made by the program's own runbook. */
-  backup(): Promise<BackupSet>;
+  backup(profile?: Profile): Promise<BackupSet>;
   context(more?: Partial<StepContext>): StepContext;
 }
 
@@ -68,10 +69,10 @@ export async function realCluster(memories = 600): Promise<RealCluster> {
         await client.end();
       }
     },
-    async backup() {
+    async backup(profile = cluster.profile) {
       const run = await prepareRun({
         scenario: 'backup',
-        profile: cluster.profile,
+        profile,
         mode: 'live',
         backup: 'latest',
         overrides: {},

@@ -1,5 +1,6 @@
 import { stat } from 'node:fs/promises';
 import type { FalkordbFiles } from '../falkordb/persistence.js';
+import type { GoldenSearch } from '../novamem/golden-searches.js';
 import type { Inventory, Moving } from './manifest.js';
 
 /** A file to restore from. `sha256` only where a manifest vouches for it. */
@@ -27,6 +28,8 @@ export interface BackupSet {
   inventory?: Inventory;
   /** What was written to while it was backed up, as it was at the beginning. */
   moving?: Moving;
+  /** Empty for loose files, and where novamem could not be asked when the backup was taken. */
+  goldenSearches: GoldenSearch[];
   cluster?: string;
   skewMs?: number;
   /** What cannot be proven about it, a sentence each. */

@@ -63,6 +63,7 @@ export async function openLooseFiles(folder: string): Promise<BackupSet> {
     unnamed: snapshots.unnamed,
     ...(forms[0] ? { falkordb: forms[0] } : {}),
     otherFalkordb: forms.slice(1),
+    goldenSearches: [],
     unproven,
   };
 }

@@ -1,6 +1,7 @@
 import { isAbsolute, normalize } from 'node:path';
 import { z } from 'zod';
 import { falkordbInventorySchema } from '../falkordb/inventory.js';
+import { goldenSearchSchema } from '../novamem/golden-searches.js';
 import { postgresInventorySchema } from '../postgres/inventory.js';
 import { collectionInventorySchema, qdrantInventorySchema } from '../qdrant/inventory.js';
 
@@ -63,6 +64,8 @@ export const manifestSchema = z.object({
   notExact: z.array(z.string()),
   /** The inventory at the beginning of what was moving: the truth lies between it and `inventory`. */
   moving: movingSchema.default({ qdrant: {} }),
+  /** What novamem found when the backup was taken. */
+  goldenSearches: goldenSearchSchema.array().default([]),
 });
 export type Manifest = z.infer<typeof manifestSchema>;
 export type PostgresPart = z.infer<typeof postgresPartSchema>;

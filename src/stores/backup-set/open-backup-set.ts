@@ -94,6 +94,7 @@ async function openWithManifest(folder: string): Promise<BackupSet> {
     otherFalkordb: [],
     inventory: manifest.inventory,
     moving: manifest.moving,
+    goldenSearches: manifest.goldenSearches,
     cluster: manifest.cluster,
     skewMs: manifest.skewMs,
     unproven: manifest.notExact,

@@ -1,5 +1,5 @@
 import type { Profile } from '../../config/profile.js';
-import { resolveSecret } from '../../config/secrets.js';
+import { resolveSecret, secretWord } from '../../config/secrets.js';
 import { messageOf } from '../../words.js';
 
 const PATIENCE = 10_000;
@@ -10,25 +10,45 @@ export interface Answer {
   body: unknown;
 }
 
-/** The novamem service of a profile. Only read here: nothing in this program writes memories but the health probe. */
+/** The novamem service of a profile. Only read here: nothing in this program writes memories. */
 export class Novamem {
   readonly address: string;
+  /** How curl gets the token, as a person can paste it: `-H "Authorization: Bearer $TOKEN" `, or empty. */
+  readonly tokenArgument: string;
   readonly #token: string | undefined;
 
   constructor(settings: NonNullable<Profile['novamem']>) {
     this.address = settings.url.replace(/\/$/, '');
     this.#token = settings.tokenFrom ? resolveSecret(settings.tokenFrom, 'the novamem token') : undefined;
+    this.tokenArgument = settings.tokenFrom ? `-H "Authorization: Bearer ${secretWord(settings.tokenFrom)}" ` : '';
   }
 
   /** `GET` of a path. Rejects when nothing answers, with the socket's own reason. */
-  async get(path: string): Promise<Answer> {
-    const headers = this.#token === undefined ? {} : { authorization: `Bearer ${this.#token}` };
+  get(path: string): Promise<Answer> {
+    return this.#ask('GET', path);
+  }
+
+  /** `POST` of a question: for paths that change no memory. */
+  ask(path: string, question: unknown): Promise<Answer> {
+    return this.#ask('POST', path, question);
+  }
+
+  async #ask(method: 'GET' | 'POST', path: string, question?: unknown): Promise<Answer> {
+    const headers = {
+      ...(this.#token === undefined ? {} : { authorization: `Bearer ${this.#token}` }),
+      ...(question === undefined ? {} : { 'content-type': 'application/json' }),
+    };
     let response: Response;
     try {
-      response = await fetch(this.address + path, { headers, signal: AbortSignal.timeout(PATIENCE) });
+      response = await fetch(this.address + path, {
+        method,
+        headers,
+        ...(question === undefined ? {} : { body: JSON.stringify(question) }),
+        signal: AbortSignal.timeout(PATIENCE),
+      });
     } catch (error) {
       const cause = (error as { cause?: unknown }).cause;
-      throw new Error(`GET ${this.address}${path}: ${messageOf(cause ?? error)}`);
+      throw new Error(`${method} ${this.address}${path}: ${messageOf(cause ?? error)}`);
     }
     const text = await response.text();
     try {
@@ -37,4 +57,9 @@ export class Novamem {
       return { status: response.status, body: text.slice(0, 500) };
     }
   }
+}
+
+/** An answer as it is shown: `HTTP 503 {"ok":false}`. */
+export function answerText({ status, body }: Answer): string {
+  return `HTTP ${status} ${typeof body === 'string' ? body : JSON.stringify(body)}`;
 }

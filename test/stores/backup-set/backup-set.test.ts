@@ -30,6 +30,7 @@ function manifest(id: string, more: Partial<Manifest> = {}): Manifest {
     inventory: { takenAt: day },
     notExact: ['something moved'],
     moving: { qdrant: {} },
+    goldenSearches: [],
     ...more,
   };
 }

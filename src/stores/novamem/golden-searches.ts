@@ -1,0 +1,170 @@
+import type { z } from 'zod';
+import { type SearchRequest, searchRequestSchema } from '../../config/profile.js';
+import { countOf } from '../../words.js';
+import { type Check, equal } from '../check.js';
+import type { Postgres } from '../postgres/connection.js';
+import type { Novamem } from './connection.js';
+import { type SearchAnswer, search, searchResultSchema } from './search.js';
+
+/** A search and what it found when the backup was taken. */
+export const goldenSearchSchema = searchRequestSchema.extend({ results: searchResultSchema.array() });
+export type GoldenSearch = z.infer<typeof goldenSearchSchema>;
+
+/** A search for the words of one memory, which must find that memory. */
+export interface SampledSearch {
+  id: string;
+  content: string;
+  request: SearchRequest;
+}
+
+const WORDS = 8;
+const TRIED_FOR_A_USER = 3;
+const USERS_TRIED = 50;
+
+/**
+ * Searches for sampled memories of the user as whom the profile's token searches, at most `count`: a few memories
+ * of each user are searched for until one is found, of the users with the most memories first. Empty when no user's memory is. The same memories are chosen every time.
+ */
+export async function sampleSearches(
+  novamem: Novamem,
+  postgres: Postgres,
+  count: number,
+): Promise<{ samples: SampledSearch[]; tried: number }> {
+  const rows = await postgres.read<{
+    user: string;
+    id: string;
+    project: string | null;
+    namespace: string;
+    content: string;
+  }>(
+    `WITH placed AS (
+       SELECT id, row_number() OVER (PARTITION BY user_id ORDER BY md5(id::text)) AS place, count(*) OVER (PARTITION BY user_id) AS memories
+         FROM memory_entries)
+     SELECT user_id AS "user", id::text, project_id AS project, namespace, content
+       FROM (SELECT * FROM placed WHERE place <= $1 ORDER BY memories DESC LIMIT $1 * $2) AS chosen JOIN memory_entries USING (id)
+      WHERE content ~ '[[:alnum:]]{3}' ORDER BY memories DESC, user_id, place`,
+    [Math.max(TRIED_FOR_A_USER, count), USERS_TRIED],
+  );
+  let tried = 0;
+  for (const of of Map.groupBy(rows, (row) => row.user).values()) {
+    const samples = of.map(sampleOf);
+    for (const sample of samples.slice(0, TRIED_FOR_A_USER)) {
+      tried += 1;
+      if (finds(sample, await search(novamem, sample.request))) return { samples: samples.slice(0, count), tried };
+    }
+  }
+  return { samples: [], tried };
+}
+
+function sampleOf(row: { id: string; project: string | null; namespace: string; content: string }): SampledSearch {
+  const query = (row.content.match(/[\p{L}\p{N}]+/gu) ?? []).slice(0, WORDS).join(' ');
+  const { id, content, namespace, project } = row;
+  return { id, content, request: { query, k: 10, namespace, ...(project === null ? {} : { project }) } };
+}
+
+/** Whether a sampled memory is among the results, or one that says the very same. */
+export function finds(sample: SampledSearch, answer: SearchAnswer): boolean {
+  return answer.results.some((result) => result.id === sample.id || result.content === sample.content);
+}
+
+/** The evidence that a sampled memory is found. */
+export function foundCheck(sample: SampledSearch, answer: SearchAnswer): Check {
+  const found = finds(sample, answer) ? 'found' : `not among ${answer.results.length} results`;
+  return equal(
+    `novamem memory ${sample.id}`,
+    'sampled memory by search',
+    'found',
+    answer.degraded ? `${found}, but a tier failed (degraded)` : found,
+  );
+}
+
+/**
+ * The evidence that a golden search finds the same memories with the same scores and signals. `tolerance`: how far apart two
+ * scores may lie. Where the list was cut off, memories whose scores are that near to the last may stand for each other.
+ */
+export function compareSearch(golden: GoldenSearch, answer: SearchAnswer, tolerance: number): Check[] {
+  const subject = `novamem search "${golden.query}"`;
+  const now = new Map(answer.results.map((result) => [result.id, result]));
+  const before = new Set(golden.results.map((result) => result.id));
+  const cutOff = golden.results.length === golden.k ? golden.results.at(-1)!.score : Number.NEGATIVE_INFINITY;
+  const mayVary = ({ score }: { score: number }) => Math.abs(score - cutOff) <= tolerance;
+  const missing = golden.results.filter((result) => !now.has(result.id) && !mayVary(result));
+  const extra = answer.results.filter((result) => !before.has(result.id) && !mayVary(result));
+  const differences = [
+    ...missing.map(({ id, score }) => `missing: ${id} (${rounded(score)})`),
+    ...extra.map(({ id, score }) => `not expected: ${id} (${rounded(score)})`),
+  ];
+  const size = countOf(golden.results.length);
+  return [
+    equal(subject, 'golden search: degraded', 'no', answer.degraded ? 'yes' : 'no'),
+    {
+      subject,
+      what: 'golden search: same memories',
+      expected: size,
+      actual: differences.length === 0 ? size : `${answer.results.length} (${differences.join('; ')})`,
+      ok: differences.length === 0,
+    },
+    scoreCheck(subject, golden, now, tolerance),
+  ];
+}
+
+function scoreCheck(
+  subject: string,
+  golden: GoldenSearch,
+  now: ReadonlyMap<string, SearchAnswer['results'][number]>,
+  tolerance: number,
+): Check {
+  const apart = golden.results.flatMap((expected) => {
+    const actual = now.get(expected.id);
+    if (!actual) return [];
+    const signals = new Set([...Object.keys(expected.signals), ...Object.keys(actual.signals)]);
+    const pairs: [string, number | undefined, number | undefined][] = [
+      ['score', expected.score, actual.score],
+      ...[...signals].map((name): [string, number | undefined, number | undefined] => [
+        name,
+        expected.signals[name],
+        actual.signals[name],
+      ]),
+    ];
+    return pairs
+      .filter(([, left, right]) => left === undefined || right === undefined || Math.abs(left - right) > tolerance)
+      .map(([name, left, right]) => `${expected.id} ${name} ${rounded(left)} → ${rounded(right)}`);
+  });
+  return {
+    subject,
+    what: 'golden search: scores and signals',
+    expected: `within ${tolerance}`,
+    actual: apart.length === 0 ? `within ${tolerance}` : apart.join('; '),
+    ok: apart.length === 0,
+  };
+}
+
+const rounded = (score: number | undefined) => (score === undefined ? 'none' : String(Math.round(score * 1e4) / 1e4));
+
+/**
+ * Asks the searches that a backup set is to remember: the profile's own, else those of sampled memories. A search that finds
+ * something written after `dumpedAt` is left out, since the backup does not hold it. `notes` say what is missing, and why.
+ */
+export async function recordSearches(
+  novamem: Novamem,
+  postgres: Postgres,
+  { own, count, dumpedAt }: { own: SearchRequest[]; count: number; dumpedAt: string },
+): Promise<{ searches: GoldenSearch[]; notes: string[] }> {
+  const requests =
+    own.length > 0 ? own : (await sampleSearches(novamem, postgres, count)).samples.map((sample) => sample.request);
+  if (requests.length === 0)
+    return { searches: [], notes: ['no golden searches: none of the sampled memories is found with this token'] };
+  const searches: GoldenSearch[] = [];
+  const notes: string[] = [];
+  for (const request of requests) {
+    const { results, degraded } = await search(novamem, request);
+    const younger = await postgres.read(
+      'SELECT FROM memory_entries WHERE id::text = ANY($1) AND greatest(created_at, updated_at) > $2',
+      [results.map((result) => result.id), dumpedAt],
+    );
+    const why = degraded ? 'a tier failed' : younger.length > 0 ? 'it finds memories written during the backup' : '';
+    if (why) notes.push(`the search "${request.query}" is not recorded: ${why}`);
+    else searches.push({ ...request, results: results.map(({ id, score, signals }) => ({ id, score, signals })) });
+  }
+  return { searches, notes };
+}

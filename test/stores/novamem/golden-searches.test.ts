@@ -1,0 +1,56 @@
+import { describe, expect, test } from 'vitest';
+import { compareSearch, type GoldenSearch } from '../../../src/stores/novamem/golden-searches.js';
+
+const result = (id: string, score: number, signals: Record<string, number> = { vector: score }) => ({
+  id,
+  score,
+  signals,
+});
+
+const golden = (results: GoldenSearch['results'], k = 10): GoldenSearch => ({ query: 'billing', k, results });
+
+function differences(before: GoldenSearch, results: GoldenSearch['results'], degraded = false): string[] {
+  return compareSearch(before, { results, degraded }, 0.001)
+    .filter((check) => !check.ok)
+    .map((check) => `${check.what}: ${check.actual}`);
+}
+
+describe('a golden search', () => {
+  const before = golden([result('a', 0.9), result('b', 0.5)]);
+
+  test('that finds the same with the same scores is equal, in any order', () => {
+    expect(differences(before, [result('b', 0.5001), result('a', 0.9)])).toEqual([]);
+  });
+
+  test('names the memory that is missing and the one that is new, with their scores', () => {
+    expect(differences(before, [result('a', 0.9), result('c', 0.4)])).toEqual([
+      'golden search: same memories: 2 (missing: b (0.5); not expected: c (0.4))',
+    ]);
+  });
+
+  test('names the score and the signal that are not as they were', () => {
+    const graphLost = golden([result('a', 0.9, { vector: 0.8, graph: 0.5 })]);
+    expect(differences(graphLost, [result('a', 0.85, { vector: 0.8 })])).toEqual([
+      'golden search: scores and signals: a score 0.9 → 0.85; a graph 0.5 → none',
+    ]);
+  });
+
+  test('that is answered without one of its tiers differs', () => {
+    expect(differences(before, before.results, true)).toEqual(['golden search: degraded: yes']);
+  });
+
+  test('that was cut off may end in another memory of the same score, and in no other', () => {
+    const cut = golden([result('a', 0.9), result('b', 0.5)], 2);
+    expect(differences(cut, [result('a', 0.9), result('c', 0.5)])).toEqual([]);
+    expect(differences(cut, [result('b', 0.5), result('c', 0.5)])).toEqual([
+      'golden search: same memories: 2 (missing: a (0.9))',
+    ]);
+  });
+
+  test('that found nothing differs once it finds something', () => {
+    expect(differences(golden([]), [])).toEqual([]);
+    expect(differences(golden([]), [result('a', 0.1)])).toEqual([
+      'golden search: same memories: 1 (not expected: a (0.1))',
+    ]);
+  });
+});
