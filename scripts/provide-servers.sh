@@ -2,6 +2,7 @@
 # Makes sure that the server programs which npm does not carry are on this machine:
 #   PostgreSQL 15 or newer (server and client programs), and a Redis or Valkey server of at least 7.2
 #   where the one that npm carries cannot run (it wants glibc 2.38), and the OpenMP library that the FalkorDB module needs.
+# Arguments: further programs that must be here, named as their packages are.
 # Nothing to do: says nothing, exits 0. As root on Debian or Ubuntu it installs them, without starting any service.
 # Elsewhere it prints the one command to type and exits 2.
 set -eu
@@ -41,6 +42,9 @@ missing=''
 has_postgres || missing='postgresql'
 has_redis || missing="$missing valkey-server"
 module_can_load || missing="$missing libgomp1"
+for program in "$@"; do
+  command -v "$program" >/dev/null 2>&1 || missing="$missing $program"
+done
 [ -n "$missing" ] || exit 0
 
 if ! command -v apt-get >/dev/null 2>&1; then
@@ -49,11 +53,11 @@ if ! command -v apt-get >/dev/null 2>&1; then
   elif command -v pacman >/dev/null 2>&1; then install='sudo pacman -S --needed postgresql valkey'
   else install='(with your package manager) PostgreSQL 15 or newer, and Valkey 7.2 or newer'
   fi
-  echo "The sandbox needs server programs that are not here: $missing. Nothing was changed. Type: $install" >&2
+  echo "The sandbox needs programs that are not here: $missing. Nothing was changed. Type: $install $*" >&2
   exit 2
 fi
 if [ "$(id -u)" -ne 0 ]; then
-  echo "The sandbox needs server programs that are not here: $missing. Nothing was changed. Type: sudo sh $here/scripts/provide-servers.sh" >&2
+  echo "The sandbox needs programs that are not here: $missing. Nothing was changed. Type: sudo sh $here/scripts/provide-servers.sh $*" >&2
   exit 2
 fi
 
@@ -81,7 +85,7 @@ fi
 export DEBIAN_FRONTEND=noninteractive
 quietly() { "$@" > "$work/log" 2>&1 || { cat "$work/log" >&2; echo "Could not install:$missing. Tried: $*" >&2; exit 2; }; }
 
-echo "Installing server programs for the sandbox: $missing (once; no service is started)" >&2
+echo "Installing programs for the sandbox: $missing (once; no service is started)" >&2
 quietly apt-get update
 lists=''
 case $missing in

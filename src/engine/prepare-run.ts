@@ -11,7 +11,8 @@ import { findBackupSet } from '../stores/backup-set/find-backup-set.js';
 import { Cluster } from '../stores/cluster.js';
 import { fileInstantOf } from '../words.js';
 import type { Mode } from './journal.js';
-import { makeRunFolder, Run } from './run.js';
+import { Run } from './run.js';
+import { makeRunFolder } from './runs.js';
 
 export interface RunRequest {
   /** A scenario, or a runbook file. */

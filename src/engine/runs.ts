@@ -1,4 +1,4 @@
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { homeFolder } from '../config/home.js';
 import { Problem } from '../problem.js';
@@ -39,4 +39,11 @@ export function findRun(wanted: string): RecordedRun {
       : `"${wanted}" fits ${found.length} runs: ${found.slice(0, 5).join(', ')}.`,
     { next: 'novamem-runbook runs list' },
   );
+}
+
+/** Makes the folder of a new run, for its owner only. */
+export function makeRunFolder(runs: string, id: string): string {
+  const folder = join(runs, id);
+  mkdirSync(folder, { mode: 0o700 });
+  return folder;
 }

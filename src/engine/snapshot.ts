@@ -35,6 +35,8 @@ export interface StepSnapshot {
   /** Why it failed, was blocked or was skipped. */
   reason?: string;
   canUndo: boolean;
+  /** Its last attempt was undone: what was there before is back. */
+  undone: boolean;
   logFile: string;
 }
 

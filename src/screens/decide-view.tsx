@@ -78,7 +78,7 @@ function dependents(run: RunSnapshot, step: StepSnapshot): string {
 }
 
 function stateNow(step: StepSnapshot): string {
-  if (step.reason?.startsWith('undone')) return 'as it was before this step';
+  if (step.undone) return 'as it was before this step';
   return step.startedAt === undefined
     ? 'nothing was changed by this step: it did not begin'
     : (step.plan?.onAbort ?? 'unknown');

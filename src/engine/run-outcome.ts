@@ -1,0 +1,24 @@
+import type { Mode, RunOutcome } from './journal.js';
+import type { RunStep } from './run-step.js';
+
+/** What ended a run, besides the ends of its steps. */
+export interface Ending {
+  mode: Mode;
+  aborted: boolean;
+  /** Its record could not be kept, or an undo failed. */
+  broken: boolean;
+}
+
+/** How a run ended, by how its steps did. */
+export function outcomeOf(steps: readonly RunStep[], { mode, aborted, broken }: Ending): RunOutcome {
+  if (mode === 'dry-run') return 'simulated';
+  if (broken) return 'failed';
+  if (aborted) return 'aborted';
+  if (steps.some((step) => step.state === 'failed' || step.state === 'unknown')) return 'failed';
+  if (steps.every((step) => step.state === 'succeeded')) return 'recovered';
+  // With exceptions is still recovered: something was restored. A backup with exceptions is none.
+  const restoring = steps.filter((step) => step.of.kind.backupSet === 'reads');
+  const restored = restoring.some((step) => step.state === 'succeeded');
+  const backsUp = steps.some((step) => step.of.kind.backupSet === 'writes');
+  return backsUp || (restoring.length > 0 && !restored) ? 'failed' : 'recovered-with-exceptions';
+}

@@ -1,0 +1,265 @@
+import { redact, redactDeep } from '../config/redact.js';
+import type { RunbookStep } from '../runbook/runbook.js';
+import type { Finding, StepContext, StepEvent } from '../steps/step.js';
+import { messageOf } from '../words.js';
+import type { Happening, StepOutcome } from './journal.js';
+import type { StepSnapshot, StepState } from './snapshot.js';
+import { StepLog } from './step-log.js';
+
+const PROGRESS_MS = 1_000;
+
+/** What a run gives its steps to act with. */
+export interface Hands {
+  /** Aborted when the run is. */
+  signal: AbortSignal;
+  record(happening: Happening): void;
+  /** Shows a line of a step's log as it was kept. */
+  show(step: string, text: string, at: Date): void;
+  changed(now?: boolean): void;
+  contextOf(step: RunStep, phase: StepContext['phase']): StepContext;
+  loseRecord(error: unknown): void;
+}
+
+/** What came of an attempt; what the run makes of it is the run's affair. */
+export type Verdict = { outcome: 'succeeded' } | { outcome: 'failed' | 'unknown' | 'undone'; reason: string };
+
+/** One step of a run: what is known of it, and the course of looking, running, proving and undoing. */
+export class RunStep {
+  readonly snapshot: StepSnapshot;
+  readonly log: StepLog;
+  facts: Record<string, unknown> = {};
+  attempt = 0;
+  /** A step that had nothing to do on this cluster satisfies those that need it; one that a person skipped does not. */
+  satisfied = false;
+  readonly #hands: Hands;
+
+  constructor(
+    readonly of: RunbookStep,
+    folder: string,
+    hands: Hands,
+  ) {
+    this.#hands = hands;
+    this.log = new StepLog(folder, of.id, (error) => hands.loseRecord(error));
+    this.snapshot = {
+      id: of.id,
+      uses: of.kind.kind,
+      why: of.why,
+      effect: of.kind.effect,
+      needs: of.needs,
+      state: 'waiting',
+      findings: [],
+      checks: [],
+      safetyCopies: [],
+      canUndo: false,
+      undone: false,
+      logFile: this.log.file,
+    };
+  }
+
+  get id(): string {
+    return this.of.id;
+  }
+
+  get state(): StepState {
+    return this.snapshot.state;
+  }
+
+  set(state: StepState): void {
+    this.snapshot.state = state;
+    this.#hands.changed(true);
+  }
+
+  tell(line: string): void {
+    const at = new Date();
+    this.#hands.show(this.id, this.log.write(line, at), at);
+  }
+
+  /** What keeps it from running; undefined when nothing does. */
+  get obstacle(): Finding | undefined {
+    return this.snapshot.findings.find((finding) => finding.level === 'blocking');
+  }
+
+  /** Plans and checks it. That it cannot even be planned is a finding as well. */
+  async look(phase: StepContext['phase']): Promise<void> {
+    const { kind, params } = this.of;
+    const context = this.#hands.contextOf(this, phase);
+    const findings: Finding[] = [];
+    try {
+      this.snapshot.plan = redactDeep(await kind.plan(params, context));
+      this.#hands.record({ type: 'step.planned', step: this.id, plan: this.snapshot.plan });
+    } catch (error) {
+      findings.push({ level: 'blocking', message: `it cannot be planned: ${messageOf(error)}` });
+    }
+    try {
+      findings.push(...(await kind.check(params, context)));
+    } catch (error) {
+      findings.push({ level: 'blocking', message: `it cannot be checked: ${messageOf(error)}` });
+    }
+    this.snapshot.findings = findings.map((finding) => ({
+      ...finding,
+      message: redact(finding.message),
+      ...(finding.next === undefined ? {} : { next: this.#named(finding.next) }),
+    }));
+    for (const finding of this.snapshot.findings)
+      this.#hands.record({ type: 'step.finding', step: this.id, finding });
+    this.#hands.changed();
+  }
+
+  /** Asks reality whether an earlier attempt has done it all; that it has is believed only with evidence. */
+  async doneAlready(): Promise<Verdict | undefined> {
+    const found = await this.#probe();
+    this.tell(`probe: ${found}`);
+    return found === 'done' ? this.#prove() : undefined;
+  }
+
+  /** Runs and proves it. */
+  async execute(): Promise<Verdict> {
+    const { kind, params } = this.of;
+    this.attempt += 1;
+    this.#hands.record({ type: 'step.started', step: this.id, attempt: this.attempt });
+    this.snapshot.startedAt = Date.now();
+    this.snapshot.checks = [];
+    this.snapshot.undone = false;
+    delete this.snapshot.reason;
+    delete this.snapshot.finishedAt;
+    this.set('running');
+    try {
+      await this.#follow(kind.run(params, this.#hands.contextOf(this, 'ready'), this.#hands.signal));
+      return await this.#prove();
+    } catch (error) {
+      return this.#hands.signal.aborted
+        ? this.#ended(messageOf(error))
+        : { outcome: 'failed', reason: messageOf(error) };
+    }
+  }
+
+  /** Puts back what was there before it. */
+  async undo(): Promise<Verdict> {
+    const { kind, params } = this.of;
+    this.set('undoing');
+    try {
+      await this.#follow(kind.undo!(params, this.#hands.contextOf(this, 'ready'), this.facts));
+    } catch (error) {
+      return {
+        outcome: 'failed',
+        reason: `THE UNDO FAILED: ${messageOf(error)}. The safety copies are still there`,
+      };
+    }
+    this.#hands.record({ type: 'step.finished', step: this.id, outcome: 'undone', tookMs: 0 });
+    this.tell('undone: as it was before this step');
+    this.facts = {};
+    this.snapshot.undone = true;
+    this.snapshot.canUndo = false;
+    this.snapshot.safetyCopies = [];
+    return {
+      outcome: 'undone',
+      reason: `undone: as it was before this step. It had failed: ${this.snapshot.reason ?? ''}`,
+    };
+  }
+
+  /** Writes down that an attempt has failed, and leaves the step to a person. */
+  noteFailure(reason: string): string {
+    const said = this.#named(reason);
+    this.tell(`failed: ${said}`);
+    this.snapshot.reason = redact(said);
+    this.snapshot.finishedAt = Date.now();
+    return said;
+  }
+
+  recordOutcome(outcome: StepOutcome, reason: string | undefined): void {
+    const { startedAt, finishedAt } = this.snapshot;
+    this.#hands.record({
+      type: 'step.finished',
+      step: this.id,
+      outcome,
+      tookMs: startedAt === undefined ? 0 : (finishedAt ?? Date.now()) - startedAt,
+      ...(reason === undefined ? {} : { reason: this.#named(reason) }),
+    });
+  }
+
+  /** It is over: nothing of it follows. */
+  finish(outcome: StepOutcome, reason?: string): void {
+    this.snapshot.finishedAt = Date.now();
+    if (reason !== undefined) this.snapshot.reason = redact(this.#named(reason));
+    this.recordOutcome(outcome, reason);
+    this.log.flush();
+    this.set(outcome);
+  }
+
+  /** A step that was ended half-way is unknown until reality was asked. */
+  async #ended(why: string): Promise<Verdict> {
+    const found = await this.#probe();
+    this.tell(`ended by the abort (${why}); a look at it says: ${found}`);
+    if (found === 'done')
+      return this.#prove().catch((error: unknown) => ({ outcome: 'unknown', reason: messageOf(error) }));
+    return {
+      outcome: found === 'not-started' ? 'failed' : 'unknown',
+      reason: `aborted; a look at it says: ${found}. ${this.snapshot.plan?.onAbort ?? ''}`,
+    };
+  }
+
+  #probe() {
+    const { kind, params } = this.of;
+    return kind.probe(params, this.#hands.contextOf(this, 'ready'), this.facts).catch(() => 'unknown' as const);
+  }
+
+  /** A step without evidence has not succeeded. */
+  async #prove(): Promise<Verdict> {
+    const { kind, params } = this.of;
+    this.set('verifying');
+    const checks = redactDeep(await kind.verify(params, this.#hands.contextOf(this, 'ready'), this.facts));
+    this.snapshot.checks = checks;
+    for (const check of checks) this.#hands.record({ type: 'step.check', step: this.id, check });
+    const failed = checks.filter((check) => !check.ok);
+    const [first] = failed;
+    if (first)
+      return {
+        outcome: 'failed',
+        reason: `${failed.length} of ${checks.length} checks failed; the first: ${first.subject}, ${first.what}: expected ${brief(first.expected)}, found ${brief(first.actual)}`,
+      };
+    return checks.length > 0
+      ? { outcome: 'succeeded' }
+      : { outcome: 'failed', reason: 'it ended without an error, but there is nothing that proves it' };
+  }
+
+  async #follow(events: AsyncIterable<StepEvent>): Promise<void> {
+    let toldAt = 0;
+    for await (const event of events) {
+      switch (event.type) {
+        case 'output':
+          this.tell(event.line);
+          break;
+        case 'progress': {
+          const { type: _, ...progress } = redactDeep(event);
+          this.snapshot.progress = progress;
+          if (Date.now() - toldAt >= PROGRESS_MS) {
+            toldAt = Date.now();
+            this.#hands.record({ type: 'step.progress', step: this.id, ...progress });
+          } else this.#hands.changed();
+          break;
+        }
+        case 'facts':
+          Object.assign(this.facts, event.facts);
+          this.#hands.record({ type: 'step.facts', step: this.id, facts: event.facts });
+          break;
+        case 'safety-copy': {
+          const { type: _, ...copy } = redactDeep(event);
+          this.snapshot.safetyCopies = [...this.snapshot.safetyCopies, copy];
+          this.#hands.record({ type: 'step.safety-copy', step: this.id, ...copy });
+          break;
+        }
+      }
+      this.snapshot.canUndo = this.of.kind.undo !== undefined && Object.keys(this.facts).length > 0;
+    }
+  }
+
+  /** Steps do not know what they are called in this runbook. */
+  #named(text: string): string {
+    return text.replaceAll('<step>', this.id);
+  }
+}
+
+/** Long values are whole in the journal; a sentence has no room for them. */
+function brief(text: string): string {
+  return text.length <= 80 ? text : `${text.slice(0, 79)}…`;
+}
