@@ -3,7 +3,7 @@ import { prepareRun } from '../engine/prepare-run.js';
 import { findRun } from '../engine/runs.js';
 import { EXIT } from '../problem.js';
 import { planLines } from '../reports/plan.js';
-import { reportOf } from '../reports/run-report.js';
+import { obstaclesIn, reportOf } from '../reports/run-report.js';
 import { findCluster } from './find-cluster.js';
 import { readOverrides } from './overrides.js';
 import { print } from './print.js';
@@ -25,6 +25,5 @@ export async function planCommand(scenario: string, options: RunOptions): Promis
   await run.finished;
   const report = reportOf(findRun(dirname(run.journalFile)).events);
   if (!options.json) print(...planLines(report));
-  const blocked = report.steps.some((step) => step.findings.some((finding) => finding.level === 'blocking'));
-  return blocked ? EXIT.stepFailed : EXIT.recovered;
+  return obstaclesIn(report).length > 0 ? EXIT.stepFailed : EXIT.recovered;
 }

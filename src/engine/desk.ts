@@ -17,7 +17,7 @@ export interface ScenarioCard {
   title: string;
   when: string;
   outcome: string;
-  restores: boolean;
+  restores: 'no' | 'may' | 'must';
   /** The newest run of it on this cluster that ended well: when it began, and how long it took (milliseconds). */
   last?: { at: Date; tookMs: number };
 }

@@ -32,11 +32,17 @@ export type Happening =
       newBackup: string | null;
       operator: string;
       versions: Record<string, string>;
-      steps: { id: string; uses: string; needs: string[]; params: unknown }[];
+      steps: {
+        id: string;
+        uses: string;
+        needs: string[];
+        only?: { step: string; choices: string[] };
+        params: unknown;
+      }[];
     }
   | { type: 'step.planned'; step: string; plan: StepPlan }
   | { type: 'step.finding'; step: string; finding: Finding }
-  | { type: 'confirm.asked'; step: string; destroys: string[] }
+  | { type: 'confirm.asked'; step: string; destroys: string[]; question?: string }
   | { type: 'confirm.given'; step: string; who: string; typed: string }
   | { type: 'step.started'; step: string; attempt: number }
   | { type: 'step.progress'; step: string; done: number; total?: number; unit: string; text: string }

@@ -4,9 +4,11 @@ import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { homeSubfolder } from '../config/home.js';
 import type { Profile } from '../config/profile.js';
+import { shellWord } from '../hosts/command.js';
 import { EXIT, Problem } from '../problem.js';
 import { loadRunbook } from '../runbook/library.js';
-import type { Overrides, Runbook } from '../runbook/runbook.js';
+import type { Overrides, Runbook, RunbookStep } from '../runbook/runbook.js';
+import type { BackupSet } from '../stores/backup-set/backup-set.js';
 import { findBackupSet } from '../stores/backup-set/find-backup-set.js';
 import { Cluster } from '../stores/cluster.js';
 import { fileInstantOf } from '../words.js';
@@ -19,22 +21,37 @@ export interface RunRequest {
   scenario: string;
   profile: Profile;
   mode: Mode;
-  /** An id, a path or `latest`. */
+  /** An id, a path, `latest`, or `none` where the runbook can do without. */
   backup: string;
   overrides: Overrides;
   onFailure: 'ask' | 'stop';
 }
 
-/** Whether a runbook restores from a backup set, so that one has to be chosen. */
-export function restores(runbook: Runbook): boolean {
-  return runbook.steps.some((step) => step.kind.backupSet === 'reads');
+/** Whether a runbook restores from a backup set: not at all, in one of the ways that it lets a person choose from, or always. */
+export function restores(runbook: Runbook): 'no' | 'may' | 'must' {
+  const reading = runbook.steps.filter(
+    (step) => step.kind.backupSet === 'reads' && givenAgainst(step, runbook) === '',
+  );
+  if (reading.length === 0) return 'no';
+  return reading.every((step) => step.only && givenTo(step.only.step, runbook) === undefined) ? 'may' : 'must';
+}
+
+function givenTo(asking: string, { steps }: Runbook): string | undefined {
+  const step = steps.find((one) => one.id === asking);
+  return step?.kind.answers?.(step.params).given;
+}
+
+/** The answer given beforehand that leaves this step out; empty where none does. */
+function givenAgainst({ only }: RunbookStep, runbook: Runbook): string {
+  const given = only ? givenTo(only.step, runbook) : undefined;
+  return given === undefined || only!.choices.includes(given) ? '' : given;
 }
 
 /** Everything a run needs, found and validated; nothing is touched yet. What is missing is a Problem. */
 export async function prepareRun(request: RunRequest): Promise<Run> {
   const runbook = loadRunbook(request.scenario, request.overrides);
   const cluster = new Cluster(request.profile);
-  const backup = restores(runbook) ? await findBackupSet(request.backup, request.profile.backups) : undefined;
+  const backup = await chosenBackup(runbook, request);
   const startedAt = new Date();
   const id = `${fileInstantOf(startedAt)}-${randomBytes(2).toString('hex')}`;
   const writes = runbook.steps.some((step) => step.kind.backupSet === 'writes');
@@ -54,14 +71,38 @@ export async function prepareRun(request: RunRequest): Promise<Run> {
   });
 }
 
+async function chosenBackup(runbook: Runbook, { backup, profile }: RunRequest): Promise<BackupSet | undefined> {
+  const need = restores(runbook);
+  if (need === 'no') return undefined;
+  if (need === 'must' && backup === 'none')
+    throw new Problem(`${runbook.scenario} restores from a backup set, and cannot do without.`, {
+      next: 'novamem-runbook backups list',
+    });
+  if (backup === 'none') return undefined;
+  return findBackupSet(backup, profile.backups).catch((error: unknown) => {
+    // Nobody named one, and there are other ways: that there is none is then a finding of those steps that need it.
+    if (need === 'may' && backup === 'latest') return undefined;
+    throw error;
+  });
+}
+
 export function programVersion(): string {
   const file = join(dirname(fileURLToPath(import.meta.url)), '..', '..', 'package.json');
   return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
 }
 
-/** Refuses a headless run whose destructive steps nobody has confirmed with the cluster's own name. */
+/** Refuses a headless run whose questions nobody has answered, or whose destructive steps nobody has confirmed with the cluster's own name. */
 export function requireConfirmation(runbook: Runbook, cluster: string, confirmed: string | undefined): void {
-  const destructive = runbook.steps.filter((step) => step.kind.effect === 'destroy').map((step) => step.id);
+  const chosen = runbook.steps.filter((step) => givenAgainst(step, runbook) === '');
+  for (const step of chosen) {
+    const answers = step.kind.answers?.(step.params);
+    if (!answers || answers.given !== undefined) continue;
+    throw new Problem(`${runbook.scenario} asks at ${step.id}, and nobody is there to answer.`, {
+      next: `look first: novamem-runbook plan ${runbook.scenario}; then add ${answers.choices.map((choice) => `--set ${step.id}.answer=${shellWord(choice)}`).join(', or ')}`,
+      exitCode: EXIT.refused,
+    });
+  }
+  const destructive = chosen.filter((step) => step.kind.effect === 'destroy').map((step) => step.id);
   if (destructive.length === 0 || confirmed === cluster) return;
   throw new Problem(
     confirmed === undefined

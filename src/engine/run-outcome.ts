@@ -10,7 +10,8 @@ export interface Ending {
 }
 
 /** How a run ended, by how its steps did. */
-export function outcomeOf(steps: readonly RunStep[], { mode, aborted, broken }: Ending): RunOutcome {
+export function outcomeOf(all: readonly RunStep[], { mode, aborted, broken }: Ending): RunOutcome {
+  const steps = all.filter((step) => !step.notChosen);
   if (mode === 'dry-run') return 'simulated';
   if (broken) return 'failed';
   if (aborted) return 'aborted';

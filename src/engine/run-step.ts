@@ -31,6 +31,10 @@ export class RunStep {
   attempt = 0;
   /** A step that had nothing to do on this cluster satisfies those that need it; one that a person skipped does not. */
   satisfied = false;
+  /** An asking step was answered otherwise: it is no part of this run. */
+  notChosen = false;
+  /** What a person has answered to what it asks. */
+  answer: string | undefined;
   readonly #hands: Hands;
 
   constructor(
@@ -46,6 +50,7 @@ export class RunStep {
       why: of.why,
       effect: of.kind.effect,
       needs: of.needs,
+      ...(of.only ? { only: of.only } : {}),
       state: 'waiting',
       findings: [],
       checks: [],
@@ -72,6 +77,11 @@ export class RunStep {
   tell(line: string): void {
     const at = new Date();
     this.#hands.show(this.id, this.log.write(line, at), at);
+  }
+
+  /** The answer that steps may depend on: a person's, or the one given beforehand. */
+  get answered(): string | undefined {
+    return this.answer ?? this.of.kind.answers?.(this.of.params).given;
   }
 
   /** What keeps it from running; undefined when nothing does. */

@@ -115,7 +115,13 @@ export class Run {
       newBackup: newBackup?.folder ?? null,
       operator: this.operator,
       versions,
-      steps: runbook.steps.map(({ id, kind, needs, params }) => ({ id, uses: kind.kind, needs, params })),
+      steps: runbook.steps.map(({ id, kind, needs, only, params }) => ({
+        id,
+        uses: kind.kind,
+        needs,
+        ...(only ? { only } : {}),
+        params,
+      })),
     });
     this.#begun = true;
     if (this.#abort.signal.aborted) return this.#abortAll();
@@ -125,7 +131,7 @@ export class Run {
       for (const step of this.#steps) step.finish('simulated');
       return this.#end();
     }
-    const blocked = this.#steps.filter((step) => step.obstacle);
+    const blocked = this.#steps.filter((step) => step.obstacle && this.#isChosen(step) === 'yes');
     if (blocked.length > 0 && this.#settings.onFailure === 'stop') {
       for (const step of blocked) step.finish('failed', step.obstacle!.message);
       this.#end();
@@ -155,6 +161,7 @@ export class Run {
     const step = this.#steps.find((one) => one.id === intent.step);
     if (!step) return;
     if (intent.type === 'confirm' && step.state === 'asking') this.#confirm(step, intent.typed, intent.by);
+    else if (intent.type === 'answer' && step.state === 'asking') this.#answer(step, intent.answer);
     else if (intent.type === 'retry' && step.state === 'deciding') this.#go(step, () => this.#perform(step, true));
     else if (intent.type === 'undo' && step.state === 'deciding' && step.snapshot.canUndo)
       this.#go(step, () => this.#undo(step));
@@ -175,7 +182,7 @@ export class Run {
 
   /** Whether what was typed is the cluster's name, which is what lets a destructive step go on. */
   #confirm(step: RunStep, typed: string, by?: string): void {
-    if (typed !== this.#settings.cluster.name) return;
+    if (typed !== this.#settings.cluster.name || step.snapshot.plan?.asks) return;
     this.#write({
       type: 'confirm.given',
       step: step.id,
@@ -183,6 +190,22 @@ export class Run {
       typed,
     });
     this.#go(step, async () => this.#heed(step, await step.execute()));
+  }
+
+  /** Takes an answer that fits the question. */
+  #answer(step: RunStep, answer: string): void {
+    if (!step.of.kind.answers?.(step.of.params).choices.includes(answer)) return;
+    step.answer = answer;
+    this.#write({ type: 'confirm.given', step: step.id, who: this.operator, typed: answer });
+    this.#go(step, async () => this.#heed(step, await step.execute()));
+  }
+
+  /** Whether the answer that a step depends on was given for it; `open` while it was not given at all. */
+  #isChosen({ of: { only } }: RunStep): 'yes' | 'no' | 'open' {
+    if (!only) return 'yes';
+    const answered = this.#steps.find((one) => one.id === only.step)?.answered;
+    if (answered === undefined) return 'open';
+    return only.choices.includes(answered) ? 'yes' : 'no';
   }
 
   /** Takes the step off the list of those that wait for a person, and goes on with it. */
@@ -209,7 +232,15 @@ export class Run {
         this.#pump();
         return;
       }
-      if (needs.every((need) => need.satisfied)) this.#go(step, () => this.#perform(step, false));
+      if (!needs.every((need) => need.satisfied)) continue;
+      if (this.#isChosen(step) === 'no') {
+        step.satisfied = true;
+        step.notChosen = true;
+        step.finish('skipped', `not chosen at ${step.of.only!.step}`);
+        this.#pump();
+        return;
+      }
+      this.#go(step, () => this.#perform(step, false));
     }
     if (this.#steps.some((step) => OPEN.has(step.state))) this.#publisher.changed();
     else this.#end();
@@ -229,10 +260,25 @@ export class Run {
     if (step.obstacle) return this.#fail(step, step.obstacle.message);
     const done = again ? await step.doneAlready() : undefined;
     if (done) return this.#heed(step, done);
-    if (step.of.kind.effect !== 'destroy') return this.#heed(step, await step.execute());
-    this.#write({ type: 'confirm.asked', step: step.id, destroys: step.snapshot.plan?.destroys ?? [] });
+    const { asks } = step.snapshot.plan ?? {};
+    if (asks) await this.#lookAtChoices(step);
+    else if (step.of.kind.effect !== 'destroy') return this.#heed(step, await step.execute());
+    if (this.#stopped) return step.finish('skipped', 'the run stopped before it');
+    this.#write({
+      type: 'confirm.asked',
+      step: step.id,
+      destroys: step.snapshot.plan?.destroys ?? [],
+      ...(asks ? { question: asks.question } : {}),
+    });
     this.#attention = [...this.#attention, step.id];
     step.set('asking');
+  }
+
+  /** What each choice would do is looked at anew, so that the one who chooses has the facts of now. */
+  async #lookAtChoices(asking: RunStep): Promise<void> {
+    await Promise.all(
+      this.#steps.filter((one) => one.of.only?.step === asking.id).map((one) => one.look('preflight')),
+    );
   }
 
   #heed(step: RunStep, verdict: Verdict): void {
@@ -347,6 +393,7 @@ export class Run {
       ...(newBackup ? { newBackup } : {}),
       workFolder: join(folder, 'safety', step.id),
       phase,
+      ...(step.answer === undefined ? {} : { answer: step.answer }),
       earlier: { ...step.facts },
       startsEarlier: (service) =>
         before.some(

@@ -23,6 +23,8 @@ export interface StepSnapshot {
   why: string;
   effect: Effect;
   needs: string[];
+  /** Runs only when that asking step is answered with one of these. */
+  only?: { step: string; choices: string[] };
   state: StepState;
   plan?: StepPlan;
   findings: Finding[];
@@ -84,6 +86,8 @@ export type Intent =
   | { type: 'look' }
   /** `by`: who or what typed it, when it was not the operator at this screen. */
   | { type: 'confirm'; step: string; typed: string; by?: string }
+  /** To what an asking step asks. */
+  | { type: 'answer'; step: string; answer: string }
   | { type: 'retry'; step: string }
   | { type: 'skip'; step: string }
   | { type: 'undo'; step: string }

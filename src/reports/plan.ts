@@ -1,10 +1,11 @@
 import { durationOf } from '../words.js';
 import { modeWords } from './markdown.js';
-import type { RunReport } from './run-report.js';
+import { obstaclesIn, type RunReport } from './run-report.js';
 
 /** What a run would do, for people: every step with its commands, what it would destroy, and what was found. */
-export function planLines({ started, steps }: RunReport): string[] {
-  const blocking = steps.flatMap((step) => step.findings.filter((finding) => finding.level === 'blocking'));
+export function planLines(report: RunReport): string[] {
+  const { started, steps } = report;
+  const blocking = obstaclesIn(report);
   return [
     `${started.title} on ${started.profile}${started.production ? ' (PRODUCTION)' : ''} · ${modeWords(started.mode)}`,
     ...(started.backup ? [`from backup set ${started.backup.id} (${started.backup.folder})`] : []),
@@ -14,6 +15,13 @@ export function planLines({ started, steps }: RunReport): string[] {
         '',
         `${index + 1}. ${step.id} (${step.uses})`,
         `   ${step.summary}`,
+        ...(step.only
+          ? [`   Only       when ${step.only.step} is answered with ${step.only.choices.join(' or ')}`]
+          : []),
+        ...(plan?.asks?.type === 'choose'
+          ? plan.asks.options.map(({ choice, title }) => `   Choice     ${choice}: ${title}`)
+          : []),
+        ...(plan?.asks?.type === 'type' ? [`   To type    ${plan.asks.words}`] : []),
         ...(plan?.notApplicable ? [`   Skipped    ${plan.notApplicable}`] : []),
         ...(plan?.commands ?? []).map((command, at) => `   ${at === 0 ? 'Would run' : '         '}  ${command}`),
         ...(plan?.destroys ?? []).map((what) => `   Destroys   ${what}`),

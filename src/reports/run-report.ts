@@ -7,6 +7,8 @@ import type { Check } from '../stores/check.js';
 export interface StepReport {
   id: string;
   uses: string;
+  /** Runs only when that asking step is answered with one of these. */
+  only?: { step: string; choices: string[] };
   summary: string;
   outcome: StepOutcome | 'unfinished';
   startedAt: string | undefined;
@@ -41,11 +43,24 @@ export function reportOf(events: readonly JournalEvent[]): RunReport {
     id: started.run,
     started,
     finished,
-    steps: started.steps.map(({ id, uses }) => stepReport(id, uses, events)),
+    steps: started.steps.map(({ id, uses, only }) => ({
+      ...stepReport(id, uses, events),
+      ...(only ? { only } : {}),
+    })),
     notes: events.flatMap((event) =>
       event.type === 'note' ? [{ at: event.ts, who: event.who, text: event.text }] : [],
     ),
   };
+}
+
+/** What would keep the run from going through: findings of steps that hang on no answer, or on the one that was given beforehand. */
+export function obstaclesIn({ started, steps }: RunReport): Finding[] {
+  const isOpen = ({ only }: StepReport) => {
+    if (!only) return true;
+    const asking = started.steps.find((one) => one.id === only.step);
+    return only.choices.includes(String((asking?.params as { answer?: unknown })?.answer));
+  };
+  return steps.filter(isOpen).flatMap((step) => step.findings.filter((finding) => finding.level === 'blocking'));
 }
 
 function stepReport(id: string, uses: string, events: readonly JournalEvent[]): StepReport {

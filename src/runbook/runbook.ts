@@ -22,6 +22,8 @@ const stepSchema = z.strictObject({
   uses: z.string(),
   needs: z.array(z.string()).default([]),
   with: z.record(z.string(), z.unknown()).default({}),
+  /** Only after these answers: the id of a step that asks, and one or more of its choices. */
+  if: z.record(z.string(), z.union([z.string(), z.array(z.string()).min(1)])).optional(),
   why: sentence,
   /** What a lesson asks and tells at this step; a run does not read it. */
   teach: teachSchema.optional(),
@@ -42,6 +44,8 @@ export interface RunbookStep {
   /** Validated by the kind. */
   params: unknown;
   why: string;
+  /** Runs only when that asking step was answered with one of these. */
+  only?: { step: string; choices: string[] };
 }
 
 /** A validated runbook: the answer to one scenario. Steps are in an order in which each comes after what it needs. */
@@ -95,7 +99,17 @@ export function readRunbook(
       faults.push(...changed.error.issues.map((issue) => overrideFault(step.id, kind, issue)));
       return undefined;
     }
-    return { id: step.id, kind, needs: step.needs, params: changed.data, why: step.why };
+    const conditions = Object.entries(step.if ?? {});
+    if (conditions.length > 1) at(['if'], 'one step at most can be asked for', true);
+    const [condition] = conditions;
+    return {
+      id: step.id,
+      kind,
+      needs: step.needs,
+      params: changed.data,
+      why: step.why,
+      ...(condition ? { only: { step: condition[0], choices: [condition[1]].flat() } } : {}),
+    };
   });
   for (const id of Object.keys(overrides)) {
     if (!ids.includes(id))
@@ -105,6 +119,11 @@ export function readRunbook(
         column: 1,
         message: `--set names the step "${id}", which this runbook does not have (it has: ${ids.join(', ')})`,
       });
+  }
+  for (const [index, step] of steps.entries()) {
+    const asking = steps.find((one) => one && one.id === step?.only?.step);
+    const fault = step?.only ? faultOfCondition(step.needs, step.only, asking) : '';
+    if (fault) faults.push(yaml.faultAt(['steps', index, 'if'], fault, true));
   }
   if (faults.length > 0) return { faults };
   const ordered = inOrder(
@@ -117,6 +136,21 @@ export function readRunbook(
     runbook: { scenario, ...heading, steps: ordered, hash: createHash('sha256').update(yaml.text).digest('hex') },
     faults: [],
   };
+}
+
+/** Why a step cannot depend on that answer; empty where it can. */
+function faultOfCondition(
+  needs: readonly string[],
+  { step, choices }: NonNullable<RunbookStep['only']>,
+  asking: RunbookStep | undefined,
+): string {
+  const answers = asking?.kind.answers?.(asking.params);
+  if (!asking || !answers) return `"${step}" is no step that asks`;
+  if (!needs.includes(step)) return `needs must name "${step}", since it is asked there`;
+  const strange = choices.filter((choice) => !answers.choices.includes(choice));
+  return strange.length > 0
+    ? `"${step}" cannot be answered with ${strange.join(', ')}; its answers: ${answers.choices.join(', ')}`
+    : '';
 }
 
 /** A fault of `--set`, which stands in no file. */

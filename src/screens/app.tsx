@@ -39,9 +39,9 @@ export function App({ desk, first }: { desk: Desk; first?: ScenarioCard }) {
       </Frame>
     );
   }
-  if (snapshot.opening || (card && !card.restores && snapshot.problem.length > 0))
+  if (snapshot.opening || (card?.restores === 'no' && snapshot.problem.length > 0))
     return <Opening desk={desk} onBack={() => setCard(undefined)} />;
-  if (card?.restores) {
+  if (card && card.restores !== 'no') {
     return (
       <BackupPicker
         desk={snapshot}
@@ -53,7 +53,7 @@ export function App({ desk, first }: { desk: Desk; first?: ScenarioCard }) {
   }
   const choose = (chosen: ScenarioCard) => {
     setCard(chosen);
-    if (!chosen.restores) void desk.open(chosen.scenario, 'latest');
+    if (chosen.restores === 'no') void desk.open(chosen.scenario, 'latest');
   };
   return <ScenarioPicker desk={snapshot} onChoose={choose} onHelp={() => setHelp(true)} onQuit={quit} />;
 }

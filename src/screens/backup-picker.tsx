@@ -18,12 +18,18 @@ interface Props {
 export function BackupPicker({ desk, card, onChoose, onBack }: Props) {
   const { columns, bodyRows } = useSpace();
   const sets = desk.backups ?? [];
-  const [highlighted, setHighlighted] = useState<ListedSet | undefined>(sets[0]);
+  const [chosen, setHighlighted] = useState<{ set: ListedSet | undefined }>();
+  const highlighted = chosen ? chosen.set : sets[0];
   useInput((_input, key) => {
     if (key.escape) onBack();
   });
-  const about = aboutSet(highlighted ?? sets[0], columns - 2);
-  const items = sets.map((one) => ({ key: one.folder, label: cut(labelOf(one), columns - 4), value: one }));
+  const about = aboutSet(highlighted, columns - 2);
+  const items: { key: string; label: string; value: ListedSet | undefined }[] = sets.map((one) => ({
+    key: one.folder,
+    label: cut(labelOf(one), columns - 4),
+    value: one,
+  }));
+  if (card.restores === 'may' && desk.backups) items.push({ key: 'none', label: WITHOUT, value: undefined });
   return (
     <Frame
       cluster={desk.cluster}
@@ -42,8 +48,11 @@ export function BackupPicker({ desk, card, onChoose, onBack }: Props) {
           <SelectInput
             items={items}
             limit={Math.max(2, bodyRows - 4 - about.length - desk.problem.length)}
-            onSelect={(item) => 'set' in item.value && onChoose(item.value.folder)}
-            onHighlight={(item) => setHighlighted(item.value)}
+            onSelect={({ value }) => {
+              if (!value) onChoose('none');
+              else if ('set' in value) onChoose(value.folder);
+            }}
+            onHighlight={(item) => setHighlighted({ set: item.value })}
           />
         </Box>
       )}
@@ -53,6 +62,8 @@ export function BackupPicker({ desk, card, onChoose, onBack }: Props) {
     </Frame>
   );
 }
+
+const WITHOUT = 'without a backup set: this disaster can be answered in other ways, too';
 
 function noBackups(desk: DeskSnapshot, width: number): string[] {
   return [

@@ -22,7 +22,9 @@ export function PlanView({ run, onBegin, onLook, onBack, onHelp }: Props) {
   const [selected, setSelected] = useState(0);
   const [scrolled, setScrolled] = useState(0);
   const looking = run.phase === 'preflight';
-  const blocked = run.steps.filter((one) => one.findings.some((finding) => finding.level === 'blocking')).length;
+  const blocked = run.steps.filter(
+    (one) => !one.only && one.findings.some((finding) => finding.level === 'blocking'),
+  ).length;
   useInput((input, key) => {
     if (key.upArrow || key.downArrow) {
       setSelected((at) => Math.max(0, Math.min(run.steps.length - 1, at + (key.upArrow ? -1 : 1))));

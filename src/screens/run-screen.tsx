@@ -3,7 +3,9 @@ import { useEffect, useState, useSyncExternalStore } from 'react';
 import type { Run } from '../engine/run.js';
 import type { Intent, RunSnapshot } from '../engine/snapshot.js';
 import { clockOf } from '../words.js';
+import { AcknowledgeView } from './acknowledge-view.js';
 import { Choice } from './choice.js';
+import { ChooseView } from './choose-view.js';
 import { ConfirmView } from './confirm-view.js';
 import { DecideView } from './decide-view.js';
 import { Frame } from './frame.js';
@@ -114,6 +116,21 @@ export function RunScreen({ run, onBack, onQuit }: Props) {
     return (
       <Frame {...frame} keys={['↑↓ scroll', 'q quit']}>
         <ReportView run={snapshot} onQuit={onQuit} />
+      </Frame>
+    );
+  }
+  const asks = question?.plan?.asks;
+  if (question?.state === 'asking' && asks) {
+    const { id: step } = question;
+    const onAnswer = (answer: string) => intend({ type: 'answer', step, answer });
+    const onLater = () => setLooking(true);
+    return (
+      <Frame {...frame} keys={['enter answer', 'esc look at the run', '^C stop…']}>
+        {asks.type === 'choose' ? (
+          <ChooseView key={step} run={snapshot} step={question} asks={asks} onAnswer={onAnswer} onLater={onLater} />
+        ) : (
+          <AcknowledgeView key={step} step={question} asks={asks} onAnswer={onAnswer} onLater={onLater} />
+        )}
       </Frame>
     );
   }

@@ -11,6 +11,10 @@ export function planLines(step: StepSnapshot, width: number): string[] {
   const label = (name: string, text: string) => labelled(name, text, width);
   return [
     ...label('Why', step.why),
+    ...(step.only ? label('Only', `when ${step.only.step} is answered with ${step.only.choices.join(' or ')}`) : []),
+    ...(plan?.asks?.type === 'choose'
+      ? plan.asks.options.flatMap((one) => label('Choice', `${one.choice}: ${one.title}`))
+      : []),
     ...(plan?.destroys ?? []).flatMap((what) => label('Destroys', what)),
     ...(plan && plan.destroys.length === 0 && step.effect === 'destroy'
       ? label('Destroys', 'nothing: nothing is there')

@@ -4,6 +4,8 @@ import { falkordbBackup } from './falkordb-backup.js';
 import { falkordbRestore } from './falkordb-restore.js';
 import { novamemHealth } from './novamem-health.js';
 import { novamemSearch } from './novamem-search.js';
+import { operatorChoose } from './operator-choose.js';
+import { operatorConfirm } from './operator-confirm.js';
 import { postgresBackup } from './postgres-backup.js';
 import { postgresRestore } from './postgres-restore.js';
 import { qdrantBackup } from './qdrant-backup.js';
@@ -26,6 +28,8 @@ const KINDS: readonly AnyStepKind[] = [
   clusterInventory,
   novamemHealth,
   novamemSearch,
+  operatorChoose,
+  operatorConfirm,
 ] as AnyStepKind[];
 
 export function stepKind(name: string): AnyStepKind | undefined {

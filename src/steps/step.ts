@@ -23,9 +23,16 @@ export interface StepPlan {
   onAbort: string;
   /** Milliseconds; absent when nothing is known. */
   estimateMs?: number;
+  /** Asked before it runs; absent when the answer was given beforehand. */
+  asks?: Question;
   /** Why this step has nothing to do on this cluster: it is then skipped, which is not the same as done. */
   notApplicable?: string;
 }
+
+/** What an asking step wants of a person before it goes on. */
+export type Question =
+  | { type: 'choose'; question: string; options: { choice: string; title: string; because: string }[] }
+  | { type: 'type'; question: string; words: string };
 
 /** What a preflight saw. A blocking one keeps the step from running. */
 export interface Finding {
@@ -54,6 +61,8 @@ export interface StepContext {
   gateway: Gateway;
   /** What is restored from; absent for runbooks that restore nothing. */
   backup?: BackupSet;
+  /** What a person has answered to what this step asks. */
+  answer?: string;
   /** Where a new backup set goes. */
   newBackup?: { id: string; folder: string };
   /** This run's own folder for safety copies. */
@@ -75,6 +84,8 @@ export interface StepKind<P, F> {
   /** Whether it restores from a backup set, or adds to a new one. */
   backupSet?: 'reads' | 'writes';
   params: z.ZodType<P>;
+  /** For kinds that ask: the answers that steps may depend on, and the one that was given beforehand. */
+  answers?(p: P): { choices: string[]; given?: string };
   /** What it would do; never reaches the gateway. */
   plan(p: P, ctx: StepContext): Promise<StepPlan>;
   /** The preflight; never reaches the gateway. */

@@ -51,6 +51,19 @@ describe('a faulty runbook is refused with line and column:', () => {
     ]);
   });
 
+  test.each([
+    ['{ way: left }', '7:5: "way" cannot be answered with left; its answers: a, b', '[way]'],
+    ['{ way: a }', '7:5: needs must name "way", since it is asked there', '[]'],
+    ['{ other: a }', '7:5: "other" is no step that asks', '[other]'],
+    ['{ way: a, other: a }', '7:5: one step at most can be asked for', '[way, other]'],
+  ])('a condition that cannot be met: %s', (condition, fault, needs) => {
+    const options = ['a', 'b'].map((choice) => `{ choice: ${choice}, title: t, because: b }`).join(', ');
+    const { faults } = read(
+      `${HEAD}  - id: x\n    uses: novamem.health\n    if: ${condition}\n    needs: ${needs}\n    why: x\n${step('other')}${step('way', [], `uses: operator.choose\n    with: { question: q, options: [${options}] }`)}`,
+    );
+    expect(faults).toContain(fault);
+  });
+
   test('an unknown key at the top', () => {
     expect(read(`titel: x\n${HEAD}${step('a')}`).faults).toEqual(['1:1: unknown key "titel"']);
   });

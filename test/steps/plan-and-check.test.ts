@@ -25,6 +25,10 @@ const PARAMETERS: Record<string, unknown[]> = {
   'service.start': [{ service: 'novamem' }, { service: 'postgres' }],
   'service.restart': [{ service: 'qdrant' }],
   'postgres.restore': [{}, { strategy: 'swap' }, { sessions: 'end', owners: 'ignore' }],
+  'operator.choose': [
+    { question: 'Which?', options: ['a', 'b'].map((choice) => ({ choice, title: choice, because: choice })) },
+  ],
+  'operator.confirm': [{ question: 'Gone?', words: 'it is gone' }],
   'falkordb.restore': [{}, { acceptDamaged: true }],
 };
 

@@ -1,0 +1,80 @@
+import { Box, Text, useInput } from 'ink';
+import SelectInput from 'ink-select-input';
+import { useState } from 'react';
+import type { RunSnapshot, StepSnapshot } from '../engine/snapshot.js';
+import type { Question } from '../steps/step.js';
+import { durationOf } from '../words.js';
+import { Lines, useSpace } from './frame.js';
+import { findingLines } from './step-lines.js';
+import { cut, labelled, wrap } from './text.js';
+
+interface Props {
+  run: RunSnapshot;
+  step: StepSnapshot;
+  asks: Extract<Question, { type: 'choose' }>;
+  onAnswer: (choice: string) => void;
+  onLater: () => void;
+}
+
+/** A choice of ways, with the facts of each: what its steps would do, destroy and take, and what stands in their way. */
+export function ChooseView({ run, step, asks, onAnswer, onLater }: Props) {
+  const { columns, bodyRows } = useSpace();
+  const [highlighted, setHighlighted] = useState(asks.options[0]!.choice);
+  useInput((_input, key) => {
+    if (key.escape) onLater();
+  });
+  const width = columns - 2;
+  const question = wrap(asks.question, width);
+  const option = asks.options.find((one) => one.choice === highlighted)!;
+  const lines = factsOf(option, stepsAfter(run, step, highlighted), width);
+  const rows = Math.max(1, bodyRows - question.length - asks.options.length - 1);
+  return (
+    <>
+      <Box flexDirection="column" marginLeft={1}>
+        {question.map((line) => (
+          <Text bold key={line} wrap="truncate">
+            {line}
+          </Text>
+        ))}
+        <SelectInput
+          items={asks.options.map(({ choice, title }) => ({
+            key: choice,
+            label: cut(labelOf(title, stepsAfter(run, step, choice)), width - 2),
+            value: choice,
+          }))}
+          onSelect={(item) => onAnswer(item.value)}
+          onHighlight={(item) => setHighlighted(item.value)}
+        />
+      </Box>
+      <Text dimColor>{'─'.repeat(columns)}</Text>
+      <Box flexDirection="column" marginLeft={1} height={rows} overflow="hidden">
+        <Lines lines={lines.slice(0, rows)} />
+      </Box>
+    </>
+  );
+}
+
+function stepsAfter({ steps }: RunSnapshot, asking: StepSnapshot, choice: string): StepSnapshot[] {
+  return steps.filter((one) => one.only?.step === asking.id && one.only.choices.includes(choice));
+}
+
+const isBlocked = (steps: readonly StepSnapshot[]) =>
+  steps.some((step) => step.findings.some((finding) => finding.level === 'blocking'));
+
+function labelOf(title: string, steps: readonly StepSnapshot[]): string {
+  return isBlocked(steps) ? `${title} (not possible now)` : title;
+}
+
+function factsOf(option: { because: string }, steps: readonly StepSnapshot[], width: number): string[] {
+  return [
+    ...wrap(option.because, width),
+    ...steps.flatMap((step) => [
+      ...labelled('Does', step.plan?.summary ?? step.uses, width),
+      ...(step.plan?.destroys ?? []).flatMap((what) => labelled('Destroys', what, width)),
+      ...(step.plan?.estimateMs === undefined
+        ? []
+        : labelled('Takes', `roughly ${durationOf(step.plan.estimateMs)}`, width)),
+      ...findingLines(step, width),
+    ]),
+  ];
+}
