@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { closeSync, existsSync, fsyncSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, fsyncSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { redactDeep } from '../config/redact.js';
 import type { Finding, StepPlan } from '../steps/step.js';
@@ -104,10 +104,16 @@ export class Journal {
     return event;
   }
 
-  /** Ends the journal and seals it. */
+  /** Ends the journal and seals it. Half a seal would say that the journal was changed: then there is none. */
   close(): void {
     closeSync(this.#descriptor);
-    writeFileSync(join(dirname(this.file), SEAL_FILE), `${this.#prev}\n`, { mode: 0o600 });
+    const seal = join(dirname(this.file), SEAL_FILE);
+    try {
+      writeFileSync(seal, `${this.#prev}\n`, { mode: 0o600 });
+    } catch (error) {
+      rmSync(seal, { force: true });
+      throw error;
+    }
   }
 }
 

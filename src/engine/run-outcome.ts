@@ -5,15 +5,14 @@ import type { RunStep } from './run-step.js';
 export interface Ending {
   mode: Mode;
   aborted: boolean;
-  /** Its record could not be kept, or an undo failed. */
-  broken: boolean;
+  undoFailed: boolean;
 }
 
 /** How a run ended, by how its steps did. */
-export function outcomeOf(all: readonly RunStep[], { mode, aborted, broken }: Ending): RunOutcome {
+export function outcomeOf(all: readonly RunStep[], { mode, aborted, undoFailed }: Ending): RunOutcome {
   const steps = all.filter((step) => !step.notChosen);
   if (mode === 'dry-run') return 'simulated';
-  if (broken) return 'failed';
+  if (undoFailed) return 'failed';
   if (aborted) return 'aborted';
   if (steps.some((step) => step.state === 'failed' || step.state === 'unknown')) return 'failed';
   if (steps.every((step) => step.state === 'succeeded')) return 'recovered';

@@ -18,10 +18,14 @@ export interface Hands {
   changed(now?: boolean): void;
   contextOf(step: RunStep, phase: StepContext['phase']): StepContext;
   loseRecord(error: unknown): void;
+  /** Why nothing can be recorded any more; empty while it can. */
+  lost(): string;
 }
 
 /** What came of an attempt; what the run makes of it is the run's affair. */
-export type Verdict = { outcome: 'succeeded' } | { outcome: 'failed' | 'unknown' | 'undone'; reason: string };
+export type Verdict =
+  | { outcome: 'succeeded' }
+  | { outcome: 'failed' | 'skipped' | 'unknown' | 'undone'; reason: string };
 
 /** One step of a run: what is known of it, and the course of looking, running, proving and undoing. */
 export class RunStep {
@@ -125,8 +129,10 @@ export class RunStep {
   /** Runs and proves it. */
   async execute(): Promise<Verdict> {
     const { kind, params } = this.of;
+    this.#hands.record({ type: 'step.started', step: this.id, attempt: this.attempt + 1 });
+    const lost = this.#hands.lost();
+    if (lost) return { outcome: this.attempt > 0 ? 'failed' : 'skipped', reason: lost };
     this.attempt += 1;
-    this.#hands.record({ type: 'step.started', step: this.id, attempt: this.attempt });
     this.snapshot.startedAt = Date.now();
     this.snapshot.checks = [];
     this.snapshot.undone = false;

@@ -73,6 +73,7 @@ export class Run {
       changed: (now) => this.#publisher.changed(now),
       contextOf: (step, phase) => this.#contextOf(step, phase),
       loseRecord: (error) => this.#record.lose(error),
+      lost: () => this.#record.lost,
     };
     this.#steps = runbook.steps.map((step) => new RunStep(step, folder, hands));
     this.finished = new Promise((resolve) => {
@@ -285,8 +286,10 @@ export class Run {
     if (verdict.outcome === 'succeeded') {
       step.satisfied = true;
       step.finish('succeeded');
-    } else if (verdict.outcome === 'undone') this.#ask(step, verdict.reason);
-    else if (verdict.outcome === 'failed' && !this.#abort.signal.aborted) this.#fail(step, verdict.reason);
+    } else if (verdict.outcome === 'undone') {
+      if (this.#abort.signal.aborted) step.set('undone');
+      else this.#ask(step, verdict.reason);
+    } else if (verdict.outcome === 'failed' && !this.#abort.signal.aborted) this.#fail(step, verdict.reason);
     else step.finish(verdict.outcome, verdict.reason);
   }
 
@@ -350,22 +353,22 @@ export class Run {
 
   #close(standing: Standing[]): void {
     for (const step of this.#steps) if (step.state === 'waiting') step.finish('skipped', 'the run stopped before it');
+    for (const step of this.#steps) step.log.close();
     this.#phase = 'finished';
     this.#standing = standing;
-    this.#outcome = outcomeOf(this.#steps, {
-      mode: this.#settings.mode,
-      aborted: this.#abort.signal.aborted,
-      broken: this.#undoFailed || this.#record.lost !== '',
-    });
+    const { mode } = this.#settings;
+    const { aborted } = this.#abort.signal;
+    const outcome = outcomeOf(this.#steps, { mode, aborted, undoFailed: this.#undoFailed });
     this.#record.append({
       type: 'run.finished',
-      outcome: this.#outcome,
+      outcome,
       standing,
       rtoMs: (this.#finishedAt ?? Date.now()) - this.#startedAt,
       rpoMs: this.#rpo(),
     });
     this.#record.close();
-    for (const step of this.#steps) step.log.close();
+    // A record without its last line tells of no end: such a run has failed, however it went.
+    this.#outcome = this.#record.lost ? 'failed' : outcome;
     this.#publisher.changed(true);
     this.#resolve(this.#outcome);
   }
@@ -382,6 +385,7 @@ export class Run {
         ? closedGateway()
         : openGateway(({ channel, text }) => {
             this.#write({ type: 'step.change', step: step.id, channel, text });
+            if (this.#record.lost) throw new Error(this.#record.lost);
             step.tell(`${channel}: ${text}`);
           });
     const before = this.#steps.slice(0, this.#steps.indexOf(step));

@@ -274,25 +274,29 @@ export const falkordbRestore: StepKind<Params, Facts> = {
       const { signal } = new AbortController();
       const patience = p.patienceSeconds * 1000;
       if (!facts.dir) return emit.output('nothing had been moved');
+      const { dir, placed = [], aside = [] } = facts;
+      const kept: Facts['aside'] = [];
+      for (const one of aside) if (await exists(one.to)) kept.push(one);
+      const replaced = new Set([
+        ...(facts.placing ? placed.map((path) => (dirname(path) === dir ? path : dirname(path))) : []),
+        ...kept.map(({ from }) => from),
+      ]);
+      if (replaced.size === 0) {
+        await startService('falkordb', ctx, emit, patience, signal);
+        return emit.output('the files of before are in their place: none had to be moved');
+      }
       await shutDown(ctx, emit, patience, signal);
-      const undone = join(facts.dir, `${asideName(ctx.runId)}-undone`);
+      const undone = join(dir, `${asideName(ctx.runId)}-undone`);
       try {
-        const placed = new Set(
-          (facts.placing ? (facts.placed ?? []) : []).map((path) =>
-            dirname(path) === facts.dir ? path : dirname(path),
-          ),
-        );
-        for (const path of placed)
+        for (const path of replaced)
           if (await exists(path)) await moveAside(ctx.gateway, path, await freeName(join(undone, basename(path))));
-        for (const { from, to } of facts.aside ?? []) if (await exists(to)) await moveAside(ctx.gateway, to, from);
+        // Should the rest fail, another undo must not take what is back by then for what was placed.
+        emit.facts({ placing: false });
+        for (const { from, to } of kept) await moveAside(ctx.gateway, to, from);
       } finally {
         await startService('falkordb', ctx, emit, patience, signal);
       }
-      emit.output(
-        facts.placing
-          ? `the files of before are back; what had been restored is kept in ${undone}`
-          : 'nothing had been placed yet; the files are as they were',
-      );
+      emit.output(`the files of before are back; what had been restored is kept in ${undone}`);
     }),
 };
 

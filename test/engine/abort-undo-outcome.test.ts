@@ -128,6 +128,21 @@ describe('a step that was undone', () => {
     expect(outcomesIn(tiny.run)).toEqual({ careful: 'undone', after: 'skipped' });
   });
 
+  test('ends a run that was aborted meanwhile: nobody is asked what now', async () => {
+    const held = gate();
+    const slow = { ...undoable, undo: () => stepEvents<TinyFacts>(() => held.opened) };
+    const tiny = tinyRun([step('careful', slow), step('after', tinyKind('tiny'), ['careful'])]);
+    await tiny.begin();
+    await tiny.until('careful', 'deciding');
+    tiny.run.intend({ type: 'undo', step: 'careful' });
+    await tiny.until('careful', 'undoing');
+    tiny.run.intend({ type: 'abort' });
+    held.open();
+    expect(await tiny.run.finished).toBe('aborted');
+    expect(outcomesIn(tiny.run)).toEqual({ careful: 'undone', after: 'skipped' });
+    expect([tiny.stateOf('careful'), tiny.run.getSnapshot().attention]).toEqual(['undone', []]);
+  });
+
   test('is a failed one again when it was tried again and failed', async () => {
     const tiny = tinyRun([step('careful', undoable)]);
     await tiny.begin();

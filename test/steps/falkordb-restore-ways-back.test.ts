@@ -1,11 +1,22 @@
-import { cpSync, existsSync, renameSync } from 'node:fs';
+import { cpSync, existsSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { openGateway } from '../../src/hosts/gateway.js';
+import { waitFor } from '../../src/hosts/waiting.js';
 import { falkordbRestore } from '../../src/steps/falkordb-restore.js';
+import type { StepContext } from '../../src/steps/step.js';
 import type { BackupSet } from '../../src/stores/backup-set/backup-set.js';
 import { compareFalkordb, type FalkordbInventory, inventoryFalkordb } from '../../src/stores/falkordb/inventory.js';
-import { follow, open, perform, type RealCluster, realCluster, unequal } from '../support/sandbox.js';
+import { eventually } from '../support/eventually.js';
+import {
+  follow,
+  open,
+  perform,
+  type RealCluster,
+  realCluster,
+  recordingGateway,
+  unequal,
+} from '../support/sandbox.js';
 import { tempFolder } from '../support/temp.js';
 
 let real: RealCluster;
@@ -16,9 +27,14 @@ beforeAll(async () => {
   backup = await real.backup();
 });
 
+type Facts = Parameters<typeof falkordbRestore.verify>[2];
+
+const data = (...names: string[]) => join(real.places.falkordbData, ...names);
 const falkordb = () => real.cluster.falkordb;
 const now = () => inventoryFalkordb(falkordb());
-const params = () => falkordbRestore.params.parse({});
+const params = (given = {}) => falkordbRestore.params.parse(given);
+const undo = (ctx: StepContext, facts: Partial<Facts>, given = {}) =>
+  follow(falkordbRestore.undo!(params(given), ctx, facts));
 const answers = async () => (await real.cluster.answering('falkordb')).answers;
 const differences = (before: FalkordbInventory, after: FalkordbInventory) =>
   compareFalkordb(before, after)
@@ -63,7 +79,7 @@ describe('a restore whose files cannot be placed once the server is stopped', ()
     expect(await answers()).toBe(false);
     for (const copy of safetyCopies) expect(existsSync(copy.at)).toBe(true);
     expect(await falkordbRestore.probe(params(), ctx, facts)).toBe('partial');
-    expect((await follow(falkordbRestore.undo!(params(), ctx, facts))).error).toBeUndefined();
+    expect((await undo(ctx, facts)).error).toBeUndefined();
     expect(await answers()).toBe(true);
     expect(differences(before, await now())).toEqual([]);
   });
@@ -80,7 +96,7 @@ describe('a restore whose files cannot be placed once the server is stopped', ()
     expect(second.facts.aside).toEqual(first.facts.aside);
     expect(await unequal(falkordbRestore, {}, ctx, second.facts)).toEqual([]);
     const facts = { ...first.facts, ...second.facts };
-    expect((await follow(falkordbRestore.undo!(params(), ctx, facts))).error).toBeUndefined();
+    expect((await undo(ctx, facts)).error).toBeUndefined();
     expect(differences(before, await now())).toEqual([]);
   });
 });
@@ -95,8 +111,149 @@ test('two attempts that both went through keep the files of before the first, an
   expect(second.error).toBeUndefined();
   expect(second.facts.aside).toEqual(first.facts.aside);
   for (const { to } of first.facts.aside!) expect(existsSync(to)).toBe(true);
-  expect(
-    (await follow(falkordbRestore.undo!(params(), ctx, { ...first.facts, ...second.facts }))).error,
-  ).toBeUndefined();
+  expect((await undo(ctx, { ...first.facts, ...second.facts })).error).toBeUndefined();
+  expect(differences(before, await now())).toEqual([]);
+});
+
+/** What keeps an attempt from moving even the first file, until it is cleared away. */
+interface Obstacle {
+  attempt(): ReturnType<typeof perform<unknown, Facts>>;
+  clear(): void | Promise<void>;
+}
+
+/** Like a supervisor that wants the server to run. */
+function startedAgainAndAgain(ctx: StepContext): Obstacle {
+  const driver = real.cluster.driver('falkordb')!;
+  let cleared = false;
+  const supervising = waitFor(
+    async () => {
+      if ((await driver.state()) === 'stopped') await driver.start(open, { onLine() {} });
+      return cleared || undefined;
+    },
+    { timeoutMs: 60_000, slowest: 50 },
+  );
+  return {
+    async attempt() {
+      const performed = await perform(falkordbRestore, { patienceSeconds: 3 }, ctx);
+      await eventually('it answers again', answers);
+      return performed;
+    },
+    async clear() {
+      cleared = true;
+      await supervising;
+    },
+  };
+}
+
+function nameTaken(ctx: StepContext): Obstacle {
+  const file = data(`before-${ctx.runId}`);
+  writeFileSync(file, '');
+  return { attempt: () => perform(falkordbRestore, {}, ctx), clear: () => rmSync(file) };
+}
+
+function abortedMeanwhile(ctx: StepContext): Obstacle {
+  const abort = new AbortController();
+  const onOutput = (line: string) => line.startsWith('SHUTDOWN') && abort.abort(new Error('aborted by the operator'));
+  return { attempt: () => perform(falkordbRestore, {}, ctx, { signal: abort.signal, onOutput }), clear: () => {} };
+}
+
+describe.each([
+  ['something starts the server again and again', startedAgainAndAgain, /still runs/],
+  ['the name of the folder for the old files is taken', nameTaken, /EEXIST/],
+  ['it was aborted while the server was being stopped', abortedMeanwhile, /aborted/],
+])('an attempt that moved nothing aside, since %s,', (_, obstacleIn, refusal) => {
+  const filesNow = () => ['appendonlydir', 'dump.rdb'].map((name) => statSync(data(name)).ino);
+
+  beforeEach(async () => {
+    await falkordb().write(open, 'SAVE');
+  });
+
+  test('is undone with every file where it was, also while that still stands in the way', async () => {
+    const before = await disturb('NEW');
+    const files = filesNow();
+    const ctx = real.context({ backup });
+    const { attempt, clear } = obstacleIn(ctx);
+    try {
+      const { facts, error } = await attempt();
+      expect(error?.message).toMatch(refusal);
+      const { gateway, changes } = recordingGateway();
+      expect((await undo({ ...ctx, gateway }, facts, { patienceSeconds: 3 })).error).toBeUndefined();
+      expect(changes.filter((change) => change.channel === 'file')).toEqual([]);
+      expect(filesNow()).toEqual(files);
+      expect(differences(before, await now())).toEqual([]);
+    } finally {
+      await clear();
+    }
+  });
+
+  test('goes through when it is tried again, and undo then brings back what was there', async () => {
+    const before = await disturb('NEW');
+    const ctx = real.context({ backup });
+    const { attempt, clear } = obstacleIn(ctx);
+    const first = await attempt().finally(clear);
+    expect(first.error?.message).toMatch(refusal);
+    const second = await perform(falkordbRestore, {}, { ...ctx, earlier: { ...first.facts } });
+    expect(second.error).toBeUndefined();
+    expect(await unequal(falkordbRestore, {}, ctx, second.facts)).toEqual([]);
+    expect((await undo(ctx, { ...first.facts, ...second.facts })).error).toBeUndefined();
+    expect(differences(before, await now())).toEqual([]);
+  });
+});
+
+describe('an attempt that had moved only some of the files aside', () => {
+  /** Lets the append-only directory be moved, and then takes away the dump.rdb that was to be moved next. */
+  function losingItsSecondFile() {
+    const gateway = openGateway(({ text }) => {
+      if (/^mv .*dump\.rdb/.test(text)) renameSync(data('dump.rdb'), data('dump.rdb-gone'));
+    });
+    return { gateway, bringBack: () => renameSync(data('dump.rdb-gone'), data('dump.rdb')) };
+  }
+
+  beforeEach(async () => {
+    await falkordb().write(open, 'SAVE');
+  });
+
+  test('goes through when it is tried again, and undo then brings back all of them', async () => {
+    const before = await disturb('NEW');
+    const rdb = statSync(data('dump.rdb')).ino;
+    const ctx = real.context({ backup });
+    const { gateway, bringBack } = losingItsSecondFile();
+    const first = await perform(falkordbRestore, {}, { ...ctx, gateway });
+    expect(first.error?.message).toMatch(/ENOENT/);
+    bringBack();
+    const second = await perform(falkordbRestore, {}, { ...ctx, earlier: { ...first.facts } });
+    expect(second.error).toBeUndefined();
+    expect(await unequal(falkordbRestore, {}, ctx, second.facts)).toEqual([]);
+    expect((await undo(ctx, { ...first.facts, ...second.facts })).error).toBeUndefined();
+    expect(statSync(data('dump.rdb')).ino).toBe(rdb);
+    expect(differences(before, await now())).toEqual([]);
+  });
+
+  test('is undone also after another that only started the server, which then made files of its own', async () => {
+    const before = await disturb('NEW');
+    const ctx = real.context({ backup });
+    const { gateway, bringBack } = losingItsSecondFile();
+    const first = await perform(falkordbRestore, {}, { ...ctx, gateway });
+    expect(first.error?.message).toMatch(/ENOENT/);
+    bringBack();
+    const second = await abortedMeanwhile({ ...ctx, earlier: { ...first.facts } }).attempt();
+    expect(second.error?.message).toMatch(/aborted/);
+    expect(existsSync(data('appendonlydir'))).toBe(true);
+    expect((await undo(ctx, { ...first.facts, ...second.facts })).error).toBeUndefined();
+    expect(differences(before, await now())).toEqual([]);
+  });
+});
+
+test('an undo after which the server could not be started leaves the files of before to the next undo', async () => {
+  const before = await disturb('NEW');
+  const ctx = real.context({ backup });
+  const { facts, error } = await perform(falkordbRestore, {}, ctx);
+  expect(error).toBeUndefined();
+  renameSync(real.places.falkordbConfig, `${real.places.falkordbConfig}-gone`);
+  const first = await undo(ctx, facts).finally(() =>
+    renameSync(`${real.places.falkordbConfig}-gone`, real.places.falkordbConfig),
+  );
+  expect(first.error?.message).toMatch(/ended at once/);
+  expect((await undo(ctx, { ...facts, ...first.facts })).error).toBeUndefined();
   expect(differences(before, await now())).toEqual([]);
 });

@@ -75,10 +75,10 @@ export interface TinyRun {
 
 export function tinyRun(
   steps: RunbookStep[],
-  { mode = 'live', onFailure = 'ask', cluster = absentCluster(), backup }: Partial<TinyRunOptions> = {},
+  { mode = 'live', onFailure = 'ask', cluster = absentCluster(), backup, runs }: Partial<TinyRunOptions> = {},
 ): TinyRun {
   const id = `tiny-${randomBytes(3).toString('hex')}`;
-  const folder = makeRunFolder(tempFolder('runs'), id);
+  const folder = makeRunFolder(runs ?? tempFolder('runs'), id);
   const runbook: Runbook = { scenario: 'tiny', title: 'Tiny', when: 'now', outcome: 'done', steps, hash: '0' };
   const run = new Run({
     id,
@@ -118,6 +118,8 @@ interface TinyRunOptions {
   onFailure: 'ask' | 'stop';
   cluster: Cluster;
   backup: BackupSet;
+  /** The folder in which the run's own is made. */
+  runs: string;
 }
 
 const waitsFor = (run: Run, id: string, state: StepSnapshot['state']) =>
