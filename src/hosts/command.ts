@@ -7,6 +7,8 @@ export interface Command {
   /** How a shell would fetch the values of `secretEnvironment`: what is shown in their place, in double quotes. */
   secretWords?: Record<string, string>;
   folder?: string;
+  /** Its standard input; nothing when absent. */
+  input?: string;
 }
 
 const PLAIN = /^[A-Za-z0-9_@%+=:,./-]+$/;

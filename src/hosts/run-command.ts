@@ -50,7 +50,7 @@ async function start(command: Command, { signal, onLine, onChunk }: Listening): 
   const child = execa(command.file, command.args, {
     env: { ...command.environment, ...command.secretEnvironment },
     ...(command.folder ? { cwd: command.folder } : {}),
-    stdin: 'ignore',
+    ...(command.input === undefined ? { stdin: 'ignore' } : { input: command.input }),
     stdout: 'pipe',
     stderr: 'pipe',
     buffer: false,

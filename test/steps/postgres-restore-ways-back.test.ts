@@ -257,6 +257,12 @@ BEGIN
 EXECUTE $text$
 ALTER DATABASE prod SET work_mem = '1MB';
 COMMENT ON DATABASE prod IS 'altered';
+
+--
+-- Name: novamem; Type: DATABASE PROPERTIES; Schema: -; Owner: -
+--
+
+ALTER DATABASE novamem SET work_mem = '1MB';
 $text$;
 END
 $body$`);

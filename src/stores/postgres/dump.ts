@@ -51,18 +51,33 @@ export async function firstBytes(file: string, count: number): Promise<Buffer> {
 /** Reads the table of contents. Rejects with DumpUnreadable when pg_restore cannot. A damaged body goes unnoticed here. */
 export async function readContents(tools: Installation, file: string): Promise<DumpContents> {
   const environment = { LC_ALL: 'C' };
-  const asked = (args: string[]) =>
-    inspectCommand({ file: `${tools.bin}/pg_restore`, args: [...args, file], environment }, 120_000);
-  const [listed, schema] = await Promise.all([
-    asked(['--list']),
-    asked(['--create', '--schema-only', '--file', '-']),
-  ]);
-  const failed = [listed, schema].find((one) => one.exitCode !== 0);
-  if (failed)
+  const asked = async (args: string[], input?: string) => {
+    const program = [`${tools.bin}/pg_restore`, ...args, file];
+    // As a pipe: what Node gives a child as standard input is a socket, which cannot be opened by name.
+    const [first, ...rest] = input === undefined ? program : ['/bin/sh', '-c', 'cat | "$@"', 'sh', ...program];
+    const command = { file: first!, args: rest, environment, ...(input === undefined ? {} : { input }) };
+    const answer = await inspectCommand(command, 120_000);
+    if (answer.exitCode === 0) return answer.stdout;
     throw new DumpUnreadable(
-      `pg_restore ${tools.version} cannot read ${file}: ${failed.stderr.trim() || failed.failure}`,
+      `pg_restore ${tools.version} cannot read ${file}: ${answer.stderr.trim() || answer.failure}`,
     );
-  return { ...parseHeader(listed.stdout), ...parseSchema(schema.stdout) };
+  };
+  const script = ['--create', '--schema-only', '--file', '-'];
+  const list = await asked(['--list']);
+  const [schema, database] = await Promise.all([
+    asked(script),
+    asked([...script, '--use-list', '/dev/stdin'], databaseEntries(list)),
+  ]);
+  return { ...parseHeader(list), ...parseSchema(schema), ...parseDatabase(database) };
+}
+
+/** The entries of `pg_restore --list` that are about the database itself. */
+function databaseEntries(list: string): string {
+  const entry = /^\d+; \d+ \d+ (?:DATABASE|DATABASE PROPERTIES|(?:ACL|COMMENT|SECURITY LABEL) - DATABASE) /;
+  return `${list
+    .split('\n')
+    .filter((line) => entry.test(line))
+    .join('\n')}\n`;
 }
 
 /** Parses the header of `pg_restore --list`. The list itself is not asked: names with spaces make it ambiguous. */
@@ -75,13 +90,10 @@ export function parseHeader(text: string): Pick<DumpContents, 'createdAt' | 'fro
 }
 
 /** Parses the script of `pg_restore --create --schema-only`: what each object is stands in a comment before it. */
-export function parseSchema(
-  script: string,
-): Pick<DumpContents, 'tables' | 'roles' | 'createDatabase' | 'databaseProperties'> {
+export function parseSchema(script: string): Pick<DumpContents, 'tables' | 'roles'> {
   const objects = [
     ...script.matchAll(/^-- Name: (.*); Type: ([A-Z ]+); Schema: (.*); Owner: (.*?)(?:; Tablespace: .*)?$/gm),
   ];
-  const lines = script.split('\n');
   return {
     tables: objects
       .filter(([, , type]) => type === 'TABLE')
@@ -91,23 +103,20 @@ export function parseSchema(
       objects.map(([, , , , owner]) => owner!),
       script,
     ),
-    createDatabase: lines.find((line) => line.startsWith('CREATE DATABASE ')) ?? '',
-    databaseProperties: propertiesIn(script),
   };
 }
 
-/** Statements on the database, from those sections of the script only that are about it: a function's body may hold the same words. */
-function propertiesIn(script: string): DatabaseProperty[] {
-  const sections = script
-    .split(/^(?=-- Name: )/m)
-    .filter((section) =>
-      /^-- Name: (.*; Type: (DATABASE|DATABASE PROPERTIES)|DATABASE .*; Type: (ACL|COMMENT));/.test(section),
-    );
+/** Parses the script of the entries that are about the database. No other may be in it: a function's body may hold the same words. */
+function parseDatabase(script: string): Pick<DumpContents, 'createDatabase' | 'databaseProperties'> {
   const statement =
     /^(ALTER DATABASE|COMMENT ON DATABASE|(?:GRANT|REVOKE) [A-Z, ]+ ON DATABASE) (?:"(?:[^"]|"")*"|[^\s"]+)( .*);$/gm;
-  return sections.flatMap((section) =>
-    [...section.matchAll(statement)].map(([, before, after]) => ({ before: before!, after: after! })),
-  );
+  return {
+    createDatabase: script.split('\n').find((line) => line.startsWith('CREATE DATABASE ')) ?? '',
+    databaseProperties: [...script.matchAll(statement)].map(([, before, after]) => ({
+      before: before!,
+      after: after!,
+    })),
+  };
 }
 
 /** Owners (`-` is none) and those that rights are granted to; PUBLIC is no role. */
