@@ -56,8 +56,10 @@ function generalOf(check: Check): string {
 /** The rows as a table of plain text, columns aligned, no line over the width. */
 export function evidenceTable(rows: readonly EvidenceRow[], width = 100): string[] {
   const cut = (text: string, length: number) => (text.length <= length ? text : `${text.slice(0, length - 1)}…`);
+  const value = width < 100 ? 13 : 19;
+  const name = width - 24 - 2 * value;
   const line = (store: string, what: string, expected: string, actual: string, result: string) =>
-    `${cut(store, 9).padEnd(9)} ${cut(what, width - 62).padEnd(width - 62)} ${cut(expected, 19).padStart(19)} ${cut(actual, 19).padStart(19)}  ${result}`.trimEnd();
+    `${cut(store, 9).padEnd(9)} ${cut(what, name).padEnd(name)} ${cut(expected, value).padStart(value)} ${cut(actual, value).padStart(value)}  ${result}`.trimEnd();
   return [
     line('store', 'compared', 'expected', 'found', ''),
     ...rows.map((row) =>

@@ -43,13 +43,12 @@ export function PlanView({ run, onBegin, onLook, onBack, onHelp }: Props) {
   const detail = planLines(step, columns - 3);
   const detailRows = Math.max(1, bodyRows - listRows - 3);
   const at = Math.min(scrolled, Math.max(0, detail.length - detailRows));
-  const age = run.backup?.takenAt ? `, ${durationOf(Date.now() - run.backup.takenAt.getTime())} old` : '';
   return (
     <Frame
       cluster={run.cluster}
       production={run.production}
       title={`${run.title.toLowerCase()} · the plan`}
-      right={run.backup ? cut(`backup ${run.backup.id}${age}`, 46) : ''}
+      right={run.backup ? ageOf(run.backup) : ''}
       keys={[...beginKeys(looking, blocked), '↑↓ step', 'space more', 'esc back', '? help']}
     >
       <Text bold wrap="truncate">
@@ -80,6 +79,10 @@ export function PlanView({ run, onBegin, onLook, onBack, onHelp }: Props) {
       </Text>
     </Frame>
   );
+}
+
+function ageOf({ id, takenAt }: NonNullable<RunSnapshot['backup']>): string {
+  return takenAt ? `backup ${durationOf(Date.now() - takenAt.getTime())} old` : cut(`backup ${id}`, 30);
 }
 
 function beginKeys(looking: boolean, blocked: number): string[] {
