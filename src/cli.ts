@@ -66,6 +66,13 @@ program
   .action(calls(async () => (await import('./commands/run.js')).runCommand));
 
 program
+  .command('diagnose')
+  .description('look at the cluster (reads only, at most 10 s): what is seen, which scenario fits, and why')
+  .addOption(profileOption())
+  .addOption(jsonOption())
+  .action(calls(async () => (await import('./commands/diagnose.js')).diagnoseCommand));
+
+program
   .command('plan <scenario>')
   .description('dry run: what would be done, with the exact commands and what is found now; touches nothing')
   .addOption(profileOption())
@@ -192,3 +199,5 @@ try {
   }
 }
 process.exitCode = exitCode;
+// A question that a server never answers would keep this process waiting.
+setTimeout(() => process.exit(), 250).unref();

@@ -6,6 +6,7 @@ import type { Overrides } from '../runbook/runbook.js';
 import { findBackupSet, type ListedSet, listBackupSets } from '../stores/backup-set/find-backup-set.js';
 import { type Answering, Cluster } from '../stores/cluster.js';
 import { messageOf } from '../words.js';
+import { type Diagnosis, diagnose } from './diagnosis.js';
 import type { Mode } from './journal.js';
 import { prepareRun, restores } from './prepare-run.js';
 import type { Run } from './run.js';
@@ -30,6 +31,8 @@ export interface DeskSnapshot {
   /** Undefined while a service is being asked. */
   services: Partial<Record<ServiceName, Answering>>;
   scenarios: ScenarioCard[];
+  /** Undefined while the cluster is being looked at. */
+  diagnosis: Diagnosis | undefined;
   /** Undefined while they are being looked for. */
   backups: ListedSet[] | undefined;
   opening: boolean;
@@ -39,6 +42,7 @@ export interface DeskSnapshot {
 }
 
 const LOOK_AGAIN_MS = 5_000;
+const DIAGNOSE_AGAIN_MS = 20_000;
 
 /** Looks at the cluster and its backups for the screens, and opens runs for them. */
 export class Desk {
@@ -46,6 +50,8 @@ export class Desk {
   #subscribers = new Set<() => void>();
   #cluster: Cluster;
   #looking: NodeJS.Timeout | undefined;
+  #diagnosing: NodeJS.Timeout | undefined;
+  #closed = false;
 
   constructor(
     readonly profile: Profile,
@@ -65,6 +71,7 @@ export class Desk {
       scenarios: [...new Set([...scenarios(), ...(scenario === undefined ? [] : [scenario])])].map((name) =>
         cardOf(name, profile.name),
       ),
+      diagnosis: undefined,
       backups: undefined,
       opening: false,
       problem: [],
@@ -91,8 +98,19 @@ export class Desk {
     this.#looking = setTimeout(() => this.look(), LOOK_AGAIN_MS);
   }
 
+  /** Finds out which scenarios fit, again and again until a run is open. */
+  async diagnose(): Promise<void> {
+    this.#closed = false;
+    const diagnosis = await diagnose(this.#cluster).catch(() => undefined);
+    if (this.#closed) return;
+    this.#change({ diagnosis });
+    this.#diagnosing = setTimeout(() => void this.diagnose(), DIAGNOSE_AGAIN_MS);
+  }
+
   stopLooking(): void {
+    this.#closed = true;
     clearTimeout(this.#looking);
+    clearTimeout(this.#diagnosing);
   }
 
   /** Prepares a run and its preflight. What is missing ends up in `problem`. `backup`: an id, a path or `latest`. */
@@ -123,6 +141,7 @@ export class Desk {
     this.#snapshot.run?.intend({ type: 'abort' });
     this.#change({ run: undefined, problem: [] });
     this.look();
+    void this.diagnose();
   }
 
   async #listBackups(): Promise<ListedSet[]> {

@@ -26,6 +26,7 @@ export async function openScreens(desk: Desk, scenario: string | undefined): Pro
   };
   process.stdout.prependListener('resize', wipe);
   desk.look();
+  void desk.diagnose();
   try {
     await app.waitUntilExit();
   } finally {

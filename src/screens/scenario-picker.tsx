@@ -3,7 +3,7 @@ import SelectInput from 'ink-select-input';
 import { useState } from 'react';
 import { SERVICES } from '../config/profile.js';
 import type { DeskSnapshot, ScenarioCard } from '../engine/desk.js';
-import { durationOf } from '../words.js';
+import { durationOf, plural } from '../words.js';
 import { Frame, Lines, useSpace } from './frame.js';
 import { cut, wrap } from './text.js';
 
@@ -24,13 +24,16 @@ export function ScenarioPicker({ desk, onChoose, onHelp, onQuit }: Props) {
   });
   const items = desk.scenarios.map((card) => ({
     key: card.scenario,
-    label: labelOf(card, columns - 4),
+    label: labelOf(card, desk, columns - 4),
     value: card,
   }));
   const about = highlighted
     ? [
         ...wrap(`When   ${highlighted.when}`, columns - 2, 7),
         ...wrap(`Then   ${highlighted.outcome}`, columns - 2, 7),
+        ...fitOf(highlighted, desk)
+          .slice(0, FITS)
+          .flatMap((reason, index) => wrap(`${index === 0 ? 'Fits  ' : '      '} ${reason}`, columns - 2, 7)),
       ].map((line) => ` ${line}`)
     : [];
   const room = Math.max(2, bodyRows - SERVICES.length - 4 - about.length);
@@ -61,7 +64,9 @@ export function ScenarioPicker({ desk, onChoose, onHelp, onQuit }: Props) {
         );
       })}
       <Text> </Text>
-      <Text bold> What happened?</Text>
+      <Text wrap="truncate">
+        <Text bold> What happened?</Text> {cut(seenOf(desk), columns - 17)}
+      </Text>
       <Box flexDirection="column">
         <SelectInput
           items={items}
@@ -76,7 +81,29 @@ export function ScenarioPicker({ desk, onChoose, onHelp, onQuit }: Props) {
   );
 }
 
-function labelOf(card: ScenarioCard, width: number): string {
+/** How many reasons are shown; all of them are told by `diagnose`. */
+const FITS = 3;
+
+/** What speaks for a scenario; empty when nothing does. */
+function fitOf({ scenario }: ScenarioCard, { diagnosis }: DeskSnapshot): string[] {
+  return diagnosis?.scenarios.find((one) => one.scenario === scenario)?.reasons ?? [];
+}
+
+function seenOf({ diagnosis }: DeskSnapshot): string {
+  if (!diagnosis) return 'looking for symptoms…';
+  if (diagnosis.healthy) return 'Every part is healthy.';
+  const [advice] = diagnosis.advice;
+  return diagnosis.scenarios.length > 0
+    ? `${plural(diagnosis.scenarios.length, 'scenario')} fit${diagnosis.scenarios.length === 1 ? 's' : ''} what is seen.`
+    : (advice ?? diagnosis.symptoms[0]!.seen);
+}
+
+function labelOf(card: ScenarioCard, { diagnosis }: DeskSnapshot, width: number): string {
+  const place = diagnosis?.scenarios.findIndex((one) => one.scenario === card.scenario) ?? -1;
+  if (place >= 0) {
+    const { confidence } = diagnosis!.scenarios[place]!;
+    return cut(`${card.title.padEnd(26)} fits what is seen (${confidence})${place === 0 ? ' ◀' : ''}`, width);
+  }
   const last = card.last
     ? `done ${durationOf(Date.now() - card.last.at.getTime())} ago in ${durationOf(card.last.tookMs)}`
     : 'never done here';

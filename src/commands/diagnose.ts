@@ -1,0 +1,32 @@
+import { type Diagnosis, diagnose } from '../engine/diagnosis.js';
+import { EXIT } from '../problem.js';
+import { loadRunbook } from '../runbook/library.js';
+import { Cluster } from '../stores/cluster.js';
+import { plural } from '../words.js';
+import { findCluster } from './find-cluster.js';
+import { print } from './print.js';
+
+/** `diagnose`: what is seen, which scenario fits, and why. Exit 0 when the cluster is healthy, else 1. */
+export async function diagnoseCommand({ profile, json }: { profile?: string; json?: boolean }): Promise<number> {
+  const diagnosis = await diagnose(new Cluster(findCluster(profile)));
+  if (json) print(JSON.stringify(diagnosis));
+  else print(...diagnosisLines(diagnosis));
+  return diagnosis.healthy ? EXIT.recovered : EXIT.stepFailed;
+}
+
+function diagnosisLines({ cluster, healthy, scenarios, symptoms, well, advice }: Diagnosis): string[] {
+  const explained = new Set(scenarios.flatMap((one) => one.reasons));
+  const others = symptoms.filter((one) => !explained.has(one.seen));
+  return [
+    healthy ? `${cluster} is healthy.` : `${cluster}: ${plural(symptoms.length, 'symptom')}. Nothing was touched.`,
+    ...scenarios.flatMap(({ scenario, confidence, reasons }, index) => [
+      '',
+      `${index + 1}. ${scenario} (${confidence}): ${loadRunbook(scenario).title}`,
+      ...reasons.map((reason) => `   ${reason}`),
+    ]),
+    ...(others.length > 0 ? ['', 'Seen besides', ...others.map((one) => `   ${one.seen}`)] : []),
+    ...(well.length > 0 ? ['', 'As it should be', ...well.map((line) => `   ${line}`)] : []),
+    ...(advice.length > 0 ? ['', 'First', ...advice.map((line) => `   ${line}.`)] : []),
+    ...(scenarios[0] ? ['', `Next: novamem-runbook plan ${scenarios[0].scenario} --profile ${cluster}`] : []),
+  ];
+}

@@ -1,0 +1,120 @@
+import { SERVICES, type ServiceName } from '../config/profile.js';
+import { scenarios } from '../runbook/library.js';
+import type { Cluster } from '../stores/cluster.js';
+import type { Ailment, Symptom } from '../stores/symptoms/looking.js';
+import { type Symptoms, symptomsOf } from '../stores/symptoms/symptoms.js';
+import { durationOf } from '../words.js';
+
+/** How sure it is that a scenario fits: its data is seen to be gone; less of it is seen; it cannot be seen. */
+export type Confidence = 'certain' | 'likely' | 'possible';
+
+export interface Suspicion {
+  scenario: string;
+  confidence: Confidence;
+  /** What speaks for it, a sentence each. */
+  reasons: string[];
+}
+
+export interface Diagnosis {
+  cluster: string;
+  healthy: boolean;
+  /** The best fitting first. */
+  scenarios: Suspicion[];
+  symptoms: Symptom[];
+  well: string[];
+  /** What to do before any recovery, a sentence each. */
+  advice: string[];
+}
+
+const LOSS: ReadonlySet<Ailment> = new Set(['missing', 'unreadable', 'fewer']);
+const AWAY: ReadonlySet<Ailment> = new Set(['stopped', 'silent']);
+const RANK: readonly Confidence[] = ['certain', 'likely', 'possible'];
+const STORES = ['postgres', 'qdrant', 'falkordb'] as const;
+
+/** Looks at a cluster (reads only, at most ten seconds) and says which scenarios fit, and why. */
+export async function diagnose(cluster: Cluster): Promise<Diagnosis> {
+  const known = scenarios();
+  const seen = await symptomsOf(cluster);
+  return {
+    cluster: cluster.name,
+    healthy: seen.symptoms.length === 0,
+    scenarios: suspicionsOf(seen, cluster.profile.postgres.walArchive !== undefined).filter((one) =>
+      known.includes(one.scenario),
+    ),
+    symptoms: seen.symptoms,
+    well: seen.well,
+    advice: adviceFor(seen, cluster),
+  };
+}
+
+/** Which scenarios fit these symptoms, best first. `archived`: the profile names a WAL archive. */
+export function suspicionsOf({ symptoms, backup }: Symptoms, archived: boolean): Suspicion[] {
+  const of = (service: ServiceName, ailments: ReadonlySet<Ailment>) =>
+    symptoms.filter((one) => one.service === service && ailments.has(one.ailment)).map((one) => one.seen);
+  const lost = STORES.filter((store) => of(store, LOSS).length > 0);
+  const away = STORES.filter((store) => of(store, AWAY).length > 0);
+  const found: Suspicion[] = [];
+  const suspect = (scenario: string, confidence: Confidence, reasons: string[]) =>
+    found.push({ scenario, confidence, reasons });
+  const confidenceIn = (store: ServiceName): Confidence =>
+    of(store, new Set(['missing', 'unreadable'])).length > 0 ? 'certain' : 'likely';
+
+  if (new Set([...lost, ...away]).size === STORES.length)
+    suspect(
+      'whole-cluster-lost',
+      lost.length === STORES.length ? 'certain' : lost.length > 0 ? 'likely' : 'possible',
+      STORES.flatMap((store) => [...of(store, LOSS), ...of(store, AWAY)]),
+    );
+  if (lost.includes('postgres')) suspectPostgres();
+  for (const [store, scenario] of [
+    ['qdrant', 'qdrant-lost'],
+    ['falkordb', 'falkordb-lost'],
+  ] as const)
+    if (lost.includes(store)) suspect(scenario, confidenceIn(store), of(store, LOSS));
+  // One recovery of everything stands before three of single stores.
+  const whole = found.find((one) => one.scenario === 'whole-cluster-lost' && one.confidence !== 'possible');
+  return found.sort(
+    (a, b) => Number(b === whole) - Number(a === whole) || RANK.indexOf(a.confidence) - RANK.indexOf(b.confidence),
+  );
+
+  function suspectPostgres(): void {
+    const reasons = of('postgres', LOSS);
+    const onlyFewer = of('postgres', new Set(['missing', 'unreadable'])).length === 0;
+    if (archived)
+      suspect('postgres-point-in-time', onlyFewer ? 'likely' : 'possible', [
+        ...reasons,
+        'the profile names a WAL archive: it can bring back more than the newest dump',
+      ]);
+    if (backup?.postgres)
+      suspect('postgres-corrupt', onlyFewer ? 'possible' : 'certain', [
+        ...reasons,
+        `there is a dump to restore: ${saidOf(backup)}`,
+      ]);
+    else suspect('postgres-lost-no-backup', 'certain', [...reasons, 'no backup set with a Postgres dump was found']);
+  }
+}
+
+function saidOf({ id, takenAt }: NonNullable<Symptoms['backup']>): string {
+  return takenAt ? `${id}, ${durationOf(Date.now() - takenAt.getTime())} old` : id;
+}
+
+/** A service that is merely stopped wants a start, not a restore; a login that is refused wants another one. */
+function adviceFor({ symptoms }: Symptoms, cluster: Cluster): string[] {
+  return SERVICES.flatMap((service) => {
+    const has = (ailments: Ailment[]) =>
+      symptoms.some((one) => one.service === service && ailments.includes(one.ailment));
+    if (has(['denied']))
+      return [
+        `${service} does not accept this login: that shows no loss of data. Mend the profile's credentials, then look again`,
+      ];
+    if (has(['silent']))
+      return [
+        `${service} holds the connection and says nothing: look at its machine and its log before anything is restored`,
+      ];
+    if (!has(['stopped']) || has(['missing'])) return [];
+    const start = cluster.driver(service)?.commands.start;
+    return [
+      `${service} does not run, and that alone shows no loss of data. Start it first${start ? `: ${start}` : ''}, then look again`,
+    ];
+  });
+}

@@ -1,0 +1,68 @@
+import { existsSync } from 'node:fs';
+import type { Profile } from '../../config/profile.js';
+import { countOf, messageOf, plural } from '../../words.js';
+import type { FalkorDB } from '../falkordb/connection.js';
+import type { FalkordbInventory } from '../falkordb/inventory.js';
+import { ailmentOf, isFarBelow, type Looking } from './looking.js';
+import { isHere } from './postgres-symptoms.js';
+
+/** What is wrong with FalkorDB: the graph is missing, or has far fewer nodes and relationships than at the last backup. */
+export async function lookAtFalkordb(
+  looking: Looking,
+  falkordb: FalkorDB,
+  settings: Profile['falkordb'],
+  expected: FalkordbInventory | undefined,
+): Promise<void> {
+  const { graph } = falkordb;
+  try {
+    looking.now('its state');
+    const state = await falkordb.info('persistence');
+    if (state.loading === '1') {
+      looking.ail('unwell', 'FalkorDB is still loading its data');
+      return;
+    }
+    for (const field of ['rdb_last_bgsave_status', 'aof_last_write_status'])
+      if (state[field] === 'err') looking.ail('unwell', `FalkorDB could not write to its disk (${field}: err)`);
+    looking.now('its graphs');
+    const graphs = await falkordb.graphs();
+    if (!graphs.includes(graph)) {
+      looking.ail('missing', `FalkorDB: there is no graph "${graph}"`);
+      return;
+    }
+    await countGraph(looking, falkordb, expected?.graphs[graph]);
+  } catch (error) {
+    const text = messageOf(error);
+    if (/unknown command/i.test(text)) looking.ail('missing', `FalkorDB: its graph module is not loaded (${text})`);
+    else {
+      looking.ail(ailmentOf(error), `FalkorDB: ${text}`);
+      const { dataDir, url } = settings;
+      if (dataDir !== undefined && isHere(new URL(url).hostname) && !existsSync(dataDir))
+        looking.ail('missing', `FalkorDB: there is no data folder at ${dataDir}`);
+    }
+  }
+}
+
+async function countGraph(
+  looking: Looking,
+  falkordb: FalkorDB,
+  expected: FalkordbInventory['graphs'][string] | undefined,
+): Promise<void> {
+  const { graph } = falkordb;
+  looking.now(`counting the graph ${graph}`);
+  const [[nodes] = [0]] = await falkordb.query(graph, 'MATCH (m) RETURN count(m)');
+  const found = new Map<string, number>();
+  for (const [type, kind, count] of await falkordb.query(graph, 'MATCH ()-[r]->() RETURN type(r), r.kind, count(r)'))
+    found.set(`${type} ${kind ?? '(no kind)'}`, Number(count));
+  const relationships = [...found.values()].reduce((sum, count) => sum + count, 0);
+  looking.counted({ nodes: Number(nodes), relationships });
+  const before = Object.values(expected?.nodes ?? {}).reduce((sum, one) => sum + one.count, 0);
+  if (isFarBelow(Number(nodes), before))
+    looking.ail('fewer', `FalkorDB: ${plural(Number(nodes), 'node')}; the last backup had ${countOf(before)}`);
+  for (const [kind, { count }] of Object.entries(expected?.relationships ?? {}))
+    if (isFarBelow(found.get(kind) ?? 0, count))
+      looking.ail(
+        'fewer',
+        `FalkorDB: ${countOf(found.get(kind) ?? 0)} ${kind} relationships; the last backup had ${countOf(count)}`,
+      );
+  looking.isWell(`FalkorDB holds ${plural(Number(nodes), 'node')} and ${plural(relationships, 'relationship')}`);
+}

@@ -1,0 +1,115 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Profile } from '../../config/profile.js';
+import { countOf, messageOf, plural } from '../../words.js';
+import { DATABASE_MISSING, type Postgres, quoteIdentifier, type Reading, sqlState } from '../postgres/connection.js';
+import type { PostgresInventory } from '../postgres/inventory.js';
+import { ailmentOf, isFarBelow, type Looking } from './looking.js';
+
+const COUNT_PATIENCE_MS = 3_000;
+const MEMORIES = 'public.memory_entries';
+/** SQLSTATE of data and indexes that are corrupted, files that are gone, and reads that the disk refuses. */
+const UNREADABLE: ReadonlySet<string> = new Set(['XX001', 'XX002', '58P01', '58030']);
+const TOO_SLOW = '57014';
+
+/** What is wrong with Postgres, found by reading every table once. */
+export async function lookAtPostgres(
+  looking: Looking,
+  postgres: Postgres,
+  settings: Profile['postgres'],
+  expected: PostgresInventory | undefined,
+): Promise<void> {
+  try {
+    await postgres.reading(async (reading) => {
+      await lookAtServer(looking, reading);
+      const there = await tablesIn(reading);
+      const wanted = expected ? Object.keys(expected.tables) : [MEMORIES];
+      const missing = wanted.filter((table) => !there.includes(table));
+      if (missing.length > 0)
+        looking.ail(
+          'missing',
+          `Postgres: ${missing.length} of ${plural(wanted.length, 'table')} missing: ${missing.slice(0, 5).join(', ')}`,
+        );
+      for (const table of there) await lookAtTable(looking, reading, table, expected?.tables[table]?.rows);
+      if (looking.counts.memories !== undefined && expected)
+        looking.isWell(`Postgres holds ${countOf(looking.counts.memories)} memories`);
+      await countPending(looking, reading);
+    });
+  } catch (error) {
+    if (sqlState(error) === DATABASE_MISSING) looking.ail('missing', `Postgres: ${messageOf(error)}`);
+    else {
+      looking.ail(ailmentOf(error), `Postgres: ${messageOf(error)}`);
+      lookAtFolder(looking, postgres, settings.dataDir);
+    }
+  }
+}
+
+async function lookAtServer(looking: Looking, reading: Reading): Promise<void> {
+  looking.now('its state');
+  await reading.query(`SET statement_timeout = ${COUNT_PATIENCE_MS}`);
+  // Every page of a table is to be read: an index would go around the damaged ones.
+  for (const way of ['indexscan', 'indexonlyscan', 'bitmapscan']) await reading.query(`SET enable_${way} = off`);
+  const [state] = await reading.query<{ recovering: boolean; failures: number | null }>(
+    'SELECT pg_is_in_recovery() AS recovering, (SELECT checksum_failures FROM pg_stat_database WHERE datname = current_database())::int AS failures',
+  );
+  if (state?.recovering)
+    looking.ail('unwell', 'Postgres is in recovery: it is a standby, or its recovery has not ended');
+  if (state?.failures)
+    looking.ail('unreadable', `Postgres has counted ${plural(state.failures, 'checksum failure')} in this database`);
+}
+
+async function tablesIn(reading: Reading): Promise<string[]> {
+  const rows = await reading.query<{ name: string }>(
+    `SELECT n.nspname || '.' || c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+      WHERE c.relkind = 'r' AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)' ORDER BY 1`,
+  );
+  return rows.map((row) => row.name);
+}
+
+async function lookAtTable(
+  looking: Looking,
+  reading: Reading,
+  table: string,
+  expected: number | undefined,
+): Promise<void> {
+  looking.now(`counting ${table}`);
+  const dot = table.indexOf('.');
+  const name = `${quoteIdentifier(table.slice(0, dot))}.${quoteIdentifier(table.slice(dot + 1))}`;
+  try {
+    const [row] = await reading.query<{ count: string }>(`SELECT count(*) FROM ${name}`);
+    const rows = Number(row!.count);
+    if (table === MEMORIES) looking.counted({ memories: rows });
+    const shrinksByItself = !table.startsWith('public.memory_') && rows > 0;
+    if (expected !== undefined && !shrinksByItself && isFarBelow(rows, expected))
+      looking.ail('fewer', `Postgres: ${table} has ${countOf(rows)} rows; the last backup had ${countOf(expected)}`);
+  } catch (error) {
+    const state = sqlState(error);
+    if (UNREADABLE.has(state)) looking.ail('unreadable', `Postgres: ${table} cannot be read: ${messageOf(error)}`);
+    else if (state !== TOO_SLOW) throw error;
+  }
+}
+
+async function countPending(looking: Looking, reading: Reading): Promise<void> {
+  if (looking.counts.memories === undefined) return;
+  looking.now('memories that wait for their vector');
+  const [column] = await reading.query(
+    "SELECT FROM pg_attribute WHERE attrelid = to_regclass('memory_entries') AND attname = 'embedded_at' AND NOT attisdropped",
+  );
+  if (!column) return;
+  const [row] = await reading.query<{ count: string }>(
+    'SELECT count(*) FROM memory_entries WHERE embedded_at IS NULL',
+  );
+  looking.counted({ pending: Number(row!.count) });
+}
+
+/** A server that does not answer may have lost its data, where that can be seen from here. */
+function lookAtFolder(looking: Looking, { host }: Postgres, dataDir: string | undefined): void {
+  if (dataDir === undefined || !isHere(host)) return;
+  if (!existsSync(join(dataDir, 'PG_VERSION')))
+    looking.ail('missing', `Postgres: there is no data directory at ${dataDir}`);
+}
+
+/** Whether a host is this machine, so that its files can be looked at. */
+export function isHere(host: string): boolean {
+  return ['localhost', '127.0.0.1', '::1', '[::1]'].includes(host) || host.startsWith('/');
+}

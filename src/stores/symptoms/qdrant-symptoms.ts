@@ -1,0 +1,44 @@
+import { countOf, plural } from '../../words.js';
+import { type Qdrant, qdrantMessage } from '../qdrant/connection.js';
+import { inParallel, listCollections, type QdrantInventory } from '../qdrant/inventory.js';
+import { isFarBelow, type Looking } from './looking.js';
+
+const AT_ONCE = 8;
+
+/** What is wrong with Qdrant: collections that are missing, cannot be read or hold far fewer points than at the last backup. */
+export async function lookAtQdrant(
+  looking: Looking,
+  qdrant: Qdrant,
+  expected: QdrantInventory | undefined,
+): Promise<void> {
+  looking.now('its collections');
+  const names = await listCollections(qdrant).catch((error: unknown) => {
+    throw new Error(qdrantMessage(error));
+  });
+  let points = 0;
+  await inParallel(names, AT_ONCE, async (name) => {
+    looking.now(`counting ${name}`);
+    try {
+      const { status } = await qdrant.client.getCollection(name);
+      const { count } = await qdrant.client.count(name, { exact: true });
+      points += count;
+      if (status === 'red') looking.ail('unreadable', `Qdrant: collection ${name} has the status red`);
+      const before = expected?.collections[name]?.points;
+      if (before !== undefined && isFarBelow(count, before))
+        looking.ail(
+          'fewer',
+          `Qdrant: collection ${name} has ${plural(count, 'point')}; the last backup had ${countOf(before)}`,
+        );
+    } catch (error) {
+      looking.ail('unreadable', `Qdrant: collection ${name} cannot be read: ${qdrantMessage(error)}`);
+    }
+  });
+  looking.counted({ points: points });
+  const missing = Object.keys(expected?.collections ?? {}).filter((name) => !names.includes(name));
+  if (missing.length > 0)
+    looking.ail(
+      'missing',
+      `Qdrant: ${missing.length} of ${plural(Object.keys(expected!.collections).length, 'collection')} of the last backup missing: ${missing.slice(0, 5).join(', ')}`,
+    );
+  looking.isWell(`Qdrant holds ${plural(points, 'point')} in ${plural(names.length, 'collection')}`);
+}

@@ -1,0 +1,85 @@
+import { countOf, plural } from '../../words.js';
+import { listBackupSets } from '../backup-set/find-backup-set.js';
+import type { Inventory } from '../backup-set/manifest.js';
+import type { Cluster } from '../cluster.js';
+import { lookAtFalkordb } from './falkordb-symptoms.js';
+import { type Counts, isFarBelow, Looking, type Symptom } from './looking.js';
+import { lookAtNovamem } from './novamem-symptoms.js';
+import { lookAtPostgres } from './postgres-symptoms.js';
+import { lookAtQdrant } from './qdrant-symptoms.js';
+
+const BACKUPS_PATIENCE_MS = 2_000;
+const STORE_PATIENCE_MS = 7_000;
+
+export interface Symptoms {
+  symptoms: Symptom[];
+  /** What is as it should be, a sentence each. */
+  well: string[];
+  counts: Counts;
+  /** The newest backup set that could be opened in time, and whether it can restore Postgres. */
+  backup: { id: string; takenAt: Date | null; postgres: boolean } | undefined;
+}
+
+/** Looks at every part of a cluster side by side; reads only, and ends within ten seconds whatever hangs. */
+export async function symptomsOf(cluster: Cluster): Promise<Symptoms> {
+  const { backup, inventory } = await newestBackup(cluster);
+  const { postgres, qdrant, falkordb, novamem, profile } = cluster;
+  const looks = await Promise.all([
+    new Looking('postgres').within(STORE_PATIENCE_MS, (looking) =>
+      lookAtPostgres(looking, postgres, profile.postgres, inventory?.postgres),
+    ),
+    new Looking('qdrant').within(STORE_PATIENCE_MS, (looking) => lookAtQdrant(looking, qdrant, inventory?.qdrant)),
+    new Looking('falkordb').within(STORE_PATIENCE_MS, (looking) =>
+      lookAtFalkordb(looking, falkordb, profile.falkordb, inventory?.falkordb),
+    ),
+    ...(novamem
+      ? [new Looking('novamem').within(STORE_PATIENCE_MS, (looking) => lookAtNovamem(looking, novamem))]
+      : []),
+  ]);
+  const counts: Counts = Object.assign({}, ...looks.map((look) => look.counts));
+  return {
+    symptoms: [...looks.flatMap((look) => look.symptoms), ...acrossStores(counts)],
+    well: looks.flatMap((look) => look.well),
+    counts,
+    backup,
+  };
+}
+
+/** Every memory should have a vector (or wait for one) and a node. */
+function acrossStores({ memories, pending = 0, points, nodes }: Counts): Symptom[] {
+  if (memories === undefined) return [];
+  const found: Symptom[] = [];
+  const due = memories - pending;
+  if (points !== undefined && isFarBelow(points, due))
+    found.push({
+      service: 'qdrant',
+      ailment: 'fewer',
+      seen: `Qdrant: ${plural(points, 'point')} for ${countOf(due)} memories that should have one`,
+    });
+  if (nodes !== undefined && isFarBelow(nodes, memories))
+    found.push({
+      service: 'falkordb',
+      ailment: 'fewer',
+      seen: `FalkorDB: ${plural(nodes, 'node')} for ${countOf(memories)} memories`,
+    });
+  return found;
+}
+
+async function newestBackup({
+  profile,
+}: Cluster): Promise<{ backup: Symptoms['backup']; inventory: Inventory | undefined }> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never[]>((resolve) => {
+    timer = setTimeout(() => resolve([]), BACKUPS_PATIENCE_MS);
+  });
+  const listed = await Promise.race([listBackupSets(profile.backups).catch(() => []), late]);
+  clearTimeout(timer);
+  const sets = listed.flatMap((one) => ('set' in one ? [one.set] : []));
+  const [newest] = sets;
+  return {
+    backup: newest
+      ? { id: newest.id, takenAt: newest.takenAt, postgres: sets.some((set) => set.postgres !== undefined) }
+      : undefined,
+    inventory: sets.find((set) => set.inventory && (!set.cluster || set.cluster === profile.name))?.inventory,
+  };
+}
