@@ -108,6 +108,19 @@ backups
   .addOption(profileOption())
   .action(calls(async () => (await import('./commands/backups.js')).backupsVerifyCommand));
 
+backups
+  .command('adopt <folder>')
+  .description('give a folder of loose files a manifest, and say what cannot be proven about them')
+  .option('--cluster <name>', 'the cluster that they come from')
+  .action(calls(async () => (await import('./commands/backups.js')).backupsAdoptCommand));
+backups
+  .command('prune')
+  .description("remove old sets: says which, and does it once --confirm gives the cluster's name")
+  .addOption(profileOption())
+  .requiredOption('--keep <count>', 'how many of the newest sets stay', count)
+  .option('--confirm <cluster>', "the cluster's name")
+  .action(calls(async () => (await import('./commands/backups.js')).backupsPruneCommand));
+
 const runs = program.command('runs').description('the recorded runs');
 runs
   .command('list')

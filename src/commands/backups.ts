@@ -1,7 +1,12 @@
+import { resolve } from 'node:path';
+import { shellWord } from '../hosts/command.js';
 import { exists, sha256Of } from '../hosts/files.js';
-import { EXIT } from '../problem.js';
+import { openGateway } from '../hosts/gateway.js';
+import { EXIT, Problem } from '../problem.js';
+import { adopt, heldBy } from '../stores/backup-set/adopt.js';
 import { bytesOf } from '../stores/backup-set/backup-set.js';
 import { findBackupSet, listBackupSets } from '../stores/backup-set/find-backup-set.js';
+import { pruningOf, removeSet } from '../stores/backup-set/prune.js';
 import { countOf, durationOf, plural, sizeOf } from '../words.js';
 import { findCluster } from './find-cluster.js';
 import { columns, print } from './print.js';
@@ -87,3 +92,47 @@ export async function backupsVerifyCommand(wanted: string, { profile }: { profil
   );
   return faults === 0 ? EXIT.recovered : EXIT.stepFailed;
 }
+
+/** `backups adopt FOLDER`: gives a folder of loose files a manifest. */
+export async function backupsAdoptCommand(folder: string, { cluster }: { cluster?: string }): Promise<number> {
+  const set = await adopt(QUIET, resolve(folder), {
+    ...(cluster === undefined ? {} : { cluster }),
+    onFile: ({ file, bytes }) => print(`read ${sizeOf(bytes).padStart(9)}  ${file}`),
+  });
+  print(
+    `${set.folder} is now a backup set: ${heldBy(set)}.`,
+    ...set.unproven.map((line) => `Not proven: ${line}.`),
+    `Next: novamem-runbook plan whole-cluster-lost --backup ${shellWord(set.folder)}`,
+  );
+  return EXIT.recovered;
+}
+
+/** `backups prune`: says what would be removed, and removes it once the cluster's name is given with --confirm. */
+export async function backupsPruneCommand({
+  profile,
+  keep,
+  confirm,
+}: {
+  profile?: string;
+  keep: number;
+  confirm?: string;
+}): Promise<number> {
+  const { name, backups } = findCluster(profile);
+  const refused = { safe: 'Nothing was removed.', exitCode: EXIT.refused };
+  if (keep < 1) throw new Problem('--keep 0 would leave no backup at all.', { ...refused, next: 'keep at least 1' });
+  if (confirm !== undefined && confirm !== name)
+    throw new Problem(`--confirm says "${confirm}", but this cluster is called "${name}".`, refused);
+  const pruning = await pruningOf(backups, keep);
+  for (const one of pruning.keep) print(`keep     ${one.id.padEnd(18)} ${one.why}`);
+  for (const one of pruning.remove) {
+    if (confirm !== undefined) await removeSet(QUIET, one.folder);
+    print(`${confirm === undefined ? 'remove  ' : 'removed '} ${one.id.padEnd(18)} ${one.why}`);
+  }
+  if (confirm === undefined && pruning.remove.length > 0)
+    print(
+      `Nothing was removed yet. Next: novamem-runbook backups prune --profile ${name} --keep ${keep} --confirm ${name}`,
+    );
+  return EXIT.recovered;
+}
+
+const QUIET = openGateway(() => {});

@@ -72,7 +72,8 @@ async function fileAt(file: string): Promise<BackupFile> {
   return { file, bytes: (await stat(file)).size };
 }
 
-async function dumpedAt(file: string): Promise<Date> {
+/** When a dump was begun, by its own word, else when the file was last written. */
+export async function dumpedAt(file: string): Promise<Date> {
   const [newest] = await installations();
   const contents = newest ? await readContents(newest, file).catch(() => undefined) : undefined;
   return contents?.createdAt ?? (await stat(file)).mtime;

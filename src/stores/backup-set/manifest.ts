@@ -27,7 +27,10 @@ const partFields = {
 
 export const postgresPartSchema = z.object(partFields);
 export const qdrantPartSchema = z.object({ ...partFields, collection: z.string().min(1) });
-export const falkordbPartSchema = z.object({ ...partFields, form: z.enum(['appendonlydir', 'dump.rdb']) });
+export const falkordbPartSchema = z.object({
+  ...partFields,
+  form: z.enum(['appendonlydir', 'appendonly.aof', 'dump.rdb']),
+});
 
 /** What is in the stores, for each that was read. */
 export const inventorySchema = z.object({
@@ -48,9 +51,12 @@ export type Moving = z.infer<typeof movingSchema>;
 export const manifestSchema = z.object({
   version: z.literal(1),
   id: z.string(),
-  cluster: z.string(),
+  /** Absent for an adopted set of an unknown cluster. */
+  cluster: z.string().optional(),
   startedAt: instant,
   finishedAt: instant,
+  /** When a folder of loose files was given this manifest; absent for a set that this program made. */
+  adoptedAt: instant.optional(),
   /** Milliseconds between the oldest and the newest store's instant. */
   skewMs: z.number().nonnegative(),
   parts: z.object({
@@ -59,7 +65,8 @@ export const manifestSchema = z.object({
     /** One entry a file: an append-only directory has several. */
     falkordb: z.array(falkordbPartSchema),
   }),
-  inventory: inventorySchema,
+  /** Absent for an adopted set. */
+  inventory: inventorySchema.optional(),
   /** What was moving while it was read: its counts are not exact. */
   notExact: z.array(z.string()),
   /** The inventory at the beginning of what was moving: the truth lies between it and `inventory`. */

@@ -1,6 +1,6 @@
 import { readFileSync, statSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { faultLine, faultsOf, readYamlFile } from '../../config/yaml-file.js';
 import { exists } from '../../hosts/files.js';
 import { Problem } from '../../problem.js';
@@ -86,16 +86,16 @@ async function openWithManifest(folder: string): Promise<BackupSet> {
           falkordb: {
             form,
             path:
-              form === 'appendonlydir' ? join(folder, 'falkordb', 'appendonlydir') : join(folder, falkordb[0]!.file),
+              form === 'appendonlydir' ? dirname(join(folder, falkordb[0]!.file)) : join(folder, falkordb[0]!.file),
             files: falkordb.map(at),
           },
         }
       : {}),
     otherFalkordb: [],
-    inventory: manifest.inventory,
+    ...(manifest.inventory ? { inventory: manifest.inventory } : {}),
     moving: manifest.moving,
     goldenSearches: manifest.goldenSearches,
-    cluster: manifest.cluster,
+    ...(manifest.cluster === undefined ? {} : { cluster: manifest.cluster }),
     skewMs: manifest.skewMs,
     unproven: manifest.notExact,
   };

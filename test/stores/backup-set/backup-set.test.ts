@@ -93,7 +93,7 @@ describe('a backup set with a manifest', () => {
       nearest: Array.from({ length: 5 }, (_, index) => `00000000-0000-0000-0000-00000000000${index}`),
     };
     const set = manifest('20261121T020000Z');
-    set.inventory.qdrant = {
+    set.inventory!.qdrant = {
       serverVersion: '1.16.3',
       aliases: {},
       collections: Object.fromEntries(
