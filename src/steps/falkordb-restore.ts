@@ -296,7 +296,9 @@ export const falkordbRestore: StepKind<Params, Facts> = {
       } finally {
         await startService('falkordb', ctx, emit, patience, signal);
       }
-      emit.output(`the files of before are back; what had been restored is kept in ${undone}`);
+      emit.output(
+        `the files of before are back${(await exists(undone)) ? `; what lay in their place is kept in ${undone}` : ''}`,
+      );
     }),
 };
 

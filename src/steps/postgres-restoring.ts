@@ -12,7 +12,7 @@ import { blockersOf, describeServer, otherSessions } from '../stores/postgres/se
 import { type Installation, toolsFor } from '../stores/postgres/tools.js';
 import { countOf, durationOf, fileInstantOf } from '../words.js';
 import type { StepContext } from './step.js';
-import type { Emitter } from './step-events.js';
+import { Emitter } from './step-events.js';
 
 // How a dump gets into a server: the doing of `postgres.restore`, by `clean` and by `swap`.
 
@@ -302,15 +302,35 @@ export async function swap(
     const sessions = await otherSessions(postgres);
     if (sessions.length > 0 && p.sessions === 'end') await endSessions(postgres, ctx, emit);
     const keptAs = datedName(postgres, 'before');
+    const { keptAs: first, before } = ctx.earlier as Partial<RestoreFacts>;
     // What the first attempt kept is what was there before; a later one only moves its own result away.
-    const { keptAs: first } = ctx.earlier as Partial<RestoreFacts>;
     const original = first !== undefined && (await databaseNamed(postgres, first)) ? first : keptAs;
-    emit.facts({ keptAs: original });
-    await rename(postgres, ctx, postgres.database, keptAs);
+    if (before !== 'absent') emit.facts({ keptAs: original });
+    await changePlaces(postgres, ctx, emit, beside, keptAs);
     emit.safetyCopy(`database ${postgres.database}`, `database ${keptAs}`, 'renamed, nothing in it was changed');
+  } else {
+    await rename(postgres, ctx, beside, postgres.database);
   }
-  await rename(postgres, ctx, beside, postgres.database);
   emit.output(`${beside} is now ${postgres.database}`);
+}
+
+/** Moves the database away and gives its name to another; where that one is refused, the first gets its name back. */
+async function changePlaces(
+  postgres: Postgres,
+  ctx: StepContext,
+  emit: Emitter<RestoreFacts>,
+  other: string,
+  away: string,
+): Promise<void> {
+  await rename(postgres, ctx, postgres.database, away);
+  try {
+    await rename(postgres, ctx, other, postgres.database);
+  } catch (error) {
+    await rename(postgres, ctx, away, postgres.database).catch((refusal: Error) =>
+      emit.output(`${away} could not be given its name back: ${refusal.message}`),
+    );
+    throw error;
+  }
 }
 
 export async function rename(postgres: Postgres, ctx: StepContext, from: string, to: string): Promise<void> {
@@ -365,18 +385,20 @@ export async function undoRestore(
   facts: Partial<RestoreFacts>,
 ): Promise<void> {
   const { postgres } = ctx.cluster;
-  const replaced = datedName(postgres, 'undone');
-  const moveAway = async () => {
-    if ((await describeServer(postgres)).databaseExists) await rename(postgres, ctx, postgres.database, replaced);
+  const undone = datedName(postgres, 'undone');
+  const endThoseInTheWay = async () => {
+    const { databaseExists } = await describeServer(postgres);
+    if (databaseExists && p.sessions === 'end') await endSessions(postgres, ctx, emit);
+    return databaseExists;
   };
   if (facts.keptAs) {
     if (!(await databaseNamed(postgres, facts.keptAs)))
       return emit.output('the database had not been renamed yet: it is as it was');
-    await moveAway();
-    await rename(postgres, ctx, facts.keptAs, postgres.database);
-    return emit.output(
-      `${facts.keptAs} is ${postgres.database} again; what had been restored is kept as ${replaced}`,
-    );
+    if (await endThoseInTheWay()) {
+      await changePlaces(postgres, ctx, emit, facts.keptAs, undone);
+      emit.output(`what had been restored is kept as database ${undone}`);
+    } else await rename(postgres, ctx, facts.keptAs, postgres.database);
+    return emit.output(`${facts.keptAs} is ${postgres.database} again`);
   }
   if (facts.safetyDump) {
     // Beside and renamed: what came into the database since may block the dropping of what was there before.
@@ -385,7 +407,9 @@ export async function undoRestore(
     const contents = await readContents(tools, facts.safetyDump);
     const rows = await countRows(tools, facts.safetyDump);
     const { signal } = new AbortController();
-    await swap(p, ctx, emit, signal, {
+    // What this one moves away is what had been restored, which the next undo must not take for what was there before.
+    const withoutFacts = new Emitter<RestoreFacts>((event) => event.type === 'facts' || emit.push(event));
+    await swap(p, ctx, withoutFacts, signal, {
       tools,
       dump: facts.safetyDump,
       contents,
@@ -397,12 +421,15 @@ export async function undoRestore(
   }
   if (facts.before === 'populated') return emit.output('nothing had been dropped yet: the database is as it was');
   if (facts.before === undefined) return emit.output('nothing had been changed yet');
-  await moveAway();
+  if (await endThoseInTheWay()) {
+    await rename(postgres, ctx, postgres.database, undone);
+    emit.output(`what had been restored is kept as database ${undone}`);
+  }
   if (facts.before === 'empty')
     await postgres.write(
       ctx.gateway,
       `CREATE DATABASE ${quoteIdentifier(postgres.database)}`,
       await postgres.maintenanceDatabase(),
     );
-  emit.output(`there was no data before this step; what had been restored is kept as database ${replaced}`);
+  emit.output('there is no data, as before this step');
 }

@@ -156,6 +156,135 @@ describe('undo', () => {
   });
 });
 
+describe('a swap whose renaming is refused, since somebody is in the database', () => {
+  const refusing = { strategy: 'swap', sessions: 'refuse' };
+  const REFUSED = /being accessed by other users/;
+
+  /** Does the work while another program is in a database. */
+  async function whileSomebodyIsIn<T>(database: string, work: () => Promise<T>): Promise<T> {
+    const session = await real.session(database);
+    try {
+      return await work();
+    } finally {
+      await session.end();
+    }
+  }
+
+  /** Everything that is there stays there, under its own name or another. */
+  async function identities(): Promise<string[]> {
+    const rows = await real.sql('SELECT oid::text FROM pg_database ORDER BY 1', 'postgres');
+    return rows.map((row) => row.oid as string);
+  }
+  const oidOf = async (database: string) =>
+    (await real.sql(`SELECT oid::text FROM pg_database WHERE datname = '${database}'`, 'postgres'))[0]?.oid;
+
+  test('leaves it where it is, and undo finds nothing to put back', async () => {
+    const before = await disturb();
+    const live = await oidOf('novamem');
+    const first = await whileSomebodyIsIn('novamem', () => restore(contextWith(backup), refusing));
+    expect(first.error?.message).toMatch(REFUSED);
+    expect(await oidOf('novamem')).toBe(live);
+    const { gateway, changes } = recordingGateway();
+    expect((await undo(contextWith(backup, { gateway }), first.facts, refusing)).error).toBeUndefined();
+    expect(changes).toEqual([]);
+    expect(await oidOf('novamem')).toBe(live);
+    expect(differences(before, await now())).toEqual([]);
+  });
+
+  test('goes through when it is tried again, and undo then brings back the very database of before', async () => {
+    const before = await disturb();
+    const live = await oidOf('novamem');
+    const ctx = contextWith(backup);
+    const first = await whileSomebodyIsIn('novamem', () => restore(ctx, refusing));
+    expect(first.error?.message).toMatch(REFUSED);
+    const second = await restore({ ...ctx, earlier: { ...first.facts } }, refusing);
+    expect(second.error).toBeUndefined();
+    expect(differences(backup.inventory!.postgres!, await now())).toEqual([]);
+    const standing = await identities();
+    expect((await undo(ctx, { ...first.facts, ...second.facts }, refusing)).error).toBeUndefined();
+    expect(await oidOf('novamem')).toBe(live);
+    expect(differences(before, await now())).toEqual([]);
+    expect(await identities()).toEqual(expect.arrayContaining(standing));
+  });
+
+  test('when the new one was to take its name, is undone with the very database of before', async () => {
+    const before = await disturb();
+    const live = await oidOf('novamem');
+    const ctx = contextWith(backup);
+    const entered: ReturnType<typeof real.session>[] = [];
+    const first = await perform(postgresRestore, refusing, ctx, {
+      onOutput(line) {
+        const [, beside] = /^database (\w+_restoring_\w+) created$/.exec(line) ?? [];
+        if (beside) entered.push(real.session(beside));
+      },
+    });
+    for (const session of entered) await (await session).end();
+    expect([first.error?.message, entered.length]).toEqual([expect.stringMatching(REFUSED), 1]);
+    expect(await oidOf('novamem')).toBe(live);
+    const standing = await identities();
+    expect((await undo(ctx, first.facts, refusing)).error).toBeUndefined();
+    expect(await oidOf('novamem')).toBe(live);
+    expect(differences(before, await now())).toEqual([]);
+    expect(await identities()).toEqual(standing);
+  });
+
+  test.each([
+    'novamem',
+    'the one that is kept',
+  ])('and that of its undo as well (%s), is undone once nobody is there', async (which) => {
+    const before = await disturb();
+    const live = await oidOf('novamem');
+    const ctx = contextWith(backup);
+    const { facts, error } = await restore(ctx, refusing);
+    expect(error).toBeUndefined();
+    const standing = await identities();
+    const restored = await oidOf('novamem');
+    const database = which === 'novamem' ? which : facts.keptAs!;
+    const first = await whileSomebodyIsIn(database, () => undo(ctx, facts, refusing));
+    expect(first.error?.message).toMatch(REFUSED);
+    expect(await oidOf('novamem')).toBe(restored);
+    expect((await undo(ctx, { ...facts, ...first.facts }, refusing)).error).toBeUndefined();
+    expect(await oidOf('novamem')).toBe(live);
+    expect(differences(before, await now())).toEqual([]);
+    expect(await identities()).toEqual(standing);
+  });
+
+  test('is undone at once where sessions in the way may be ended', async () => {
+    const before = await disturb();
+    const ctx = contextWith(backup);
+    const { facts, error } = await restore(ctx, { strategy: 'swap' });
+    expect(error).toBeUndefined();
+    const undone = await whileSomebodyIsIn('novamem', () => undo(ctx, facts, { strategy: 'swap' }));
+    expect(undone.error).toBeUndefined();
+    expect(differences(before, await now())).toEqual([]);
+  });
+});
+
+test('the undo of clean that was refused is done by the next one, and not taken for done', async () => {
+  const before = await disturb();
+  const ctx = contextWith(backup);
+  const { facts, error } = await restore(ctx);
+  expect(error).toBeUndefined();
+  const session = await real.session();
+  const first = await undo(ctx, facts, { sessions: 'refuse' });
+  await session.end();
+  expect(first.error?.message).toMatch(/being accessed by other users/);
+  const known = { ...facts, ...first.facts };
+  expect((await undo({ ...ctx, earlier: known }, known, { sessions: 'refuse' })).error).toBeUndefined();
+  expect(differences(before, await now())).toEqual([]);
+});
+
+test('undo leaves no database where there was none, also after swap was run a second time', async () => {
+  await real.sql('DROP DATABASE novamem WITH (FORCE)', 'postgres');
+  const ctx = contextWith(backup);
+  const first = await restore(ctx, { strategy: 'swap' });
+  expect(first.error).toBeUndefined();
+  const second = await restore({ ...ctx, earlier: { ...first.facts } }, { strategy: 'swap' });
+  expect(second.error).toBeUndefined();
+  expect((await undo(ctx, { ...first.facts, ...second.facts }, { strategy: 'swap' })).error).toBeUndefined();
+  expect(await databases()).not.toContain('novamem');
+});
+
 describe('a restore that failed late, at a right for a role that does not exist', () => {
   let granting: BackupSet;
 
