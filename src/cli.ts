@@ -180,6 +180,13 @@ profile
   .action(calls(async () => (await import('./commands/profile.js')).profileShowCommand));
 
 program
+  .command('doctor')
+  .description('what is missing for which scenario on this cluster, and how to get it (reads only)')
+  .addOption(profileOption())
+  .addOption(jsonOption())
+  .action(calls(async () => (await import('./commands/doctor.js')).doctorCommand));
+
+program
   .command('validate [files...]')
   .description('check runbook files: faults with file, line and column')
   .option('--all', 'those that come with the program, too')

@@ -2,7 +2,7 @@ import { hostname, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { redact } from '../config/redact.js';
 import { closedGateway, type Gateway, openGateway } from '../hosts/gateway.js';
-import type { Runbook } from '../runbook/runbook.js';
+import { type Runbook, startsBefore } from '../runbook/runbook.js';
 import type { StepContext, StepKind } from '../steps/step.js';
 import type { BackupSet } from '../stores/backup-set/backup-set.js';
 import type { Cluster } from '../stores/cluster.js';
@@ -388,7 +388,6 @@ export class Run {
             if (this.#record.lost) throw new Error(this.#record.lost);
             step.tell(`${channel}: ${text}`);
           });
-    const before = this.#steps.slice(0, this.#steps.indexOf(step));
     return {
       runId: id,
       cluster,
@@ -399,13 +398,7 @@ export class Run {
       phase,
       ...(step.answer === undefined ? {} : { answer: step.answer }),
       earlier: { ...step.facts },
-      startsEarlier: (service) =>
-        before.some(
-          ({ of: { kind, params } }) =>
-            kind.kind.startsWith('service.') &&
-            kind.kind !== 'service.stop' &&
-            (params as { service?: string }).service === service,
-        ),
+      startsEarlier: (service) => startsBefore(this.#settings.runbook.steps, step.id, service),
       factsOf: <P, F>(kind: StepKind<P, F>) =>
         this.#steps
           .filter((one) => one.of.kind.kind === kind.kind && one.state === 'succeeded')

@@ -59,6 +59,20 @@ export interface Runbook {
   hash: string;
 }
 
+/** Whether a step that comes before another starts a service. */
+export function startsBefore(steps: readonly RunbookStep[], id: string, service: string): boolean {
+  return steps
+    .slice(
+      0,
+      steps.findIndex((step) => step.id === id),
+    )
+    .some(
+      ({ kind, params }) =>
+        (kind.kind === 'service.start' || kind.kind === 'service.restart') &&
+        (params as { service?: string }).service === service,
+    );
+}
+
 /** Changes of single parameters, as `--set step.param=value` gives them: step → parameter → value. */
 export type Overrides = Record<string, Record<string, unknown>>;
 

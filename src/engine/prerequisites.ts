@@ -1,0 +1,78 @@
+import { join, resolve } from 'node:path';
+import { closedGateway } from '../hosts/gateway.js';
+import { loadRunbook, scenarios } from '../runbook/library.js';
+import { type Runbook, startsBefore } from '../runbook/runbook.js';
+import type { Finding, StepContext } from '../steps/step.js';
+import type { BackupSet } from '../stores/backup-set/backup-set.js';
+import { findBackupSet } from '../stores/backup-set/find-backup-set.js';
+import type { Cluster } from '../stores/cluster.js';
+import { messageOf } from '../words.js';
+
+/** Something that stands in the way of scenarios, or should be known before one is needed. */
+export interface Obstacle {
+  level: 'blocking' | 'warning';
+  message: string;
+  next?: string;
+  /** `scenario: step`, for each that it concerns. */
+  concerns: string[];
+}
+
+export interface Prerequisites {
+  /** Scenarios that nothing would block, as the cluster stands. */
+  possible: string[];
+  obstacles: Obstacle[];
+}
+
+const NOWHERE = '/nonexistent';
+
+/** Asks every step of every scenario what it would find on this cluster as it stands. Reads only; nothing is recorded. */
+export async function prerequisitesOf(cluster: Cluster): Promise<Prerequisites> {
+  const backup = await findBackupSet('latest', cluster.profile.backups).catch(() => undefined);
+  const obstacles = new Map<string, Obstacle>();
+  const possible: string[] = [];
+  for (const scenario of scenarios()) {
+    const runbook = loadRunbook(scenario);
+    let blocked = false;
+    for (const [step, findings] of await findingsIn(runbook, cluster, backup)) {
+      for (const { level, message, next } of findings) {
+        if (level === 'info') continue;
+        blocked ||= level === 'blocking';
+        const key = `${level} ${message}`;
+        const known = obstacles.get(key) ?? { level, message, ...(next ? { next } : {}), concerns: [] };
+        known.concerns.push(`${scenario}: ${step}`);
+        obstacles.set(key, known);
+      }
+    }
+    if (!blocked) possible.push(scenario);
+  }
+  const order = [...obstacles.values()].sort((a, b) => Number(a.level === 'warning') - Number(b.level === 'warning'));
+  return { possible, obstacles: order };
+}
+
+async function findingsIn(
+  runbook: Runbook,
+  cluster: Cluster,
+  backup: BackupSet | undefined,
+): Promise<[string, Finding[]][]> {
+  const root = cluster.profile.backups.find((one) => !one.includes('://'));
+  return Promise.all(
+    runbook.steps.map(async (step): Promise<[string, Finding[]]> => {
+      const context: StepContext = {
+        runId: 'doctor',
+        cluster,
+        gateway: closedGateway(),
+        ...(backup ? { backup } : {}),
+        ...(root ? { newBackup: { id: 'doctor', folder: resolve(root, 'doctor') } } : {}),
+        workFolder: join(NOWHERE, step.id),
+        phase: 'preflight',
+        startsEarlier: (service) => startsBefore(runbook.steps, step.id, service),
+        earlier: {},
+        factsOf: () => [],
+      };
+      const findings = await step.kind
+        .check(step.params, context)
+        .catch((error: unknown): Finding[] => [{ level: 'blocking', message: messageOf(error) }]);
+      return [step.id, findings];
+    }),
+  );
+}
