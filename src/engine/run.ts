@@ -366,9 +366,9 @@ export class Run {
       rtoMs: (this.#finishedAt ?? Date.now()) - this.#startedAt,
       rpoMs: this.#rpo(),
     });
-    this.#record.close();
     // A record without its last line tells of no end: such a run has failed, however it went.
     this.#outcome = this.#record.lost ? 'failed' : outcome;
+    this.#record.close();
     this.#publisher.changed(true);
     this.#resolve(this.#outcome);
   }

@@ -24,21 +24,30 @@ export function isAlive(mark: ProcessMark): boolean {
 
 function startOf(pid: number): string {
   try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // Fields after the program's name, which may itself hold spaces and parentheses: state is 3, start time is 22.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    if (fields[0] === 'Z') return 'zombie';
-    return `${readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()}/${fields[19]}`;
+    const { state, started } = statOf(pid);
+    if (state === 'Z') return 'zombie';
+    return `${readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()}/${started}`;
   } catch {
     return '';
   }
 }
 
-/** Processes that work in a folder or below it, also when it was removed under them; none where the system does not tell (not Linux). */
-export function processesIn(folder: string): ProcessMark[] {
+function statOf(pid: number) {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  // Fields after the program's name, which may itself hold spaces and parentheses: state is 3, terminal 7, start time 22.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return { state: fields[0], terminal: fields[4], started: fields[19] };
+}
+
+/**
+ * Servers that work in a folder or below it, also when it was removed under them; none where the system does not tell (not
+ * Linux). What has a terminal is a person's, who only stands there.
+ */
+export function serversIn(folder: string): ProcessMark[] {
   const pids = readNames('/proc').filter((name) => /^\d+$/.test(name));
   return pids.flatMap((pid) => {
     try {
+      if (statOf(Number(pid)).terminal !== '0') return [];
       const at = readlinkSync(`/proc/${pid}/cwd`).replace(/ \(deleted\)$/, '');
       return at === folder || at.startsWith(`${folder}/`) ? [markOf(Number(pid))] : [];
     } catch {

@@ -22,7 +22,7 @@ import { homeFolder } from '../config/home.js';
 import { type Profile, SERVICES, type ServiceName } from '../config/profile.js';
 import { readProfile } from '../config/profiles.js';
 import { openGateway } from '../hosts/gateway.js';
-import { isAlive, markOf, type ProcessMark, processesIn } from '../hosts/process-mark.js';
+import { isAlive, markOf, type ProcessMark, serversIn } from '../hosts/process-mark.js';
 import { driverFor } from '../hosts/services/drivers.js';
 import { waitFor } from '../hosts/waiting.js';
 import { Problem } from '../problem.js';
@@ -370,9 +370,9 @@ async function takeDown(record: SandboxRecord): Promise<void> {
     // Postgres' immediate shutdown takes its children along; nothing else has children.
     return isAlive(mark) ? [{ mark, signal: service === 'postgres' ? 'SIGQUIT' : 'SIGKILL' }] : [];
   });
-  // A folder that was removed took the pid files along: its processes are known by where they work.
+  // A folder that was removed took the pid files along: its servers are known by where they work.
   if (!existsSync(record.folder))
-    marks.push(...processesIn(record.folder).map((mark) => ({ mark, signal: 'SIGKILL' as const })));
+    marks.push(...serversIn(record.folder).map((mark) => ({ mark, signal: 'SIGKILL' as const })));
   for (const { mark, signal } of marks) endNow(mark, signal);
   const gone = await waitFor(async () => (marks.some(({ mark }) => isAlive(mark)) ? undefined : true), {
     timeoutMs: 10_000,

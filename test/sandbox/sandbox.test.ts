@@ -1,8 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, readlinkSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { spawn as spawnInTerminal } from '@lydell/node-pty';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { homeSubfolder } from '../../src/config/home.js';
 import { SERVICES } from '../../src/config/profile.js';
@@ -132,6 +133,54 @@ describe('a sandbox', () => {
 
   test.each(['Upper', '../up', 'a b', ''])('cannot be called "%s"', async (name) => {
     await expect(sandboxUp({ name })).rejects.toThrow(/cannot be a sandbox's name/);
+  });
+});
+
+describe('a sandbox whose folder was removed by hand while its servers run', () => {
+  const strays: number[] = [];
+
+  afterEach(() => {
+    for (const pid of strays.splice(0).filter(isRunning)) process.kill(pid, 'SIGKILL');
+  });
+
+  async function orphaned(): Promise<{ record: SandboxRecord; servers: number[] }> {
+    const record = await up(0);
+    const servers = serversOf(record);
+    strays.push(...servers);
+    rmSync(record.folder, { recursive: true, maxRetries: 5 });
+    return { record, servers };
+  }
+
+  test('leaves none of them when it is taken down', async () => {
+    const { record, servers } = await orphaned();
+    expect(await sandboxDown(record.name)).toBe(true);
+    expect(servers.filter(isRunning)).toEqual([]);
+    expect(readRecord(record.name)).toBeUndefined();
+  });
+
+  test('leaves none of them when it is put up again, which makes it anew', async () => {
+    const { record, servers } = await orphaned();
+    const again = await sandboxUp({ name: record.name, memories: 0 });
+    expect(servers.filter(isRunning)).toEqual([]);
+    expect(again.folder).not.toBe(record.folder);
+    expect(await runningIn(again)).toEqual(['novamem', 'postgres', 'qdrant', 'falkordb']);
+  });
+
+  test('is taken down without the servers of another, or the shell of a person who stands in it', async () => {
+    const other = await up(0);
+    const record = await up(0);
+    strays.push(...serversOf(record));
+    const shell = spawnInTerminal('sh', [], { cwd: record.folder });
+    try {
+      await eventually('the shell stands there', () => readlinkSync(`/proc/${shell.pid}/cwd`) === record.folder);
+      rmSync(record.folder, { recursive: true, maxRetries: 5 });
+      await sandboxDown(record.name);
+      expect(strays.filter(isRunning)).toEqual([]);
+      expect(isRunning(shell.pid)).toBe(true);
+      expect(await runningIn(other)).toHaveLength(4);
+    } finally {
+      shell.kill('SIGKILL');
+    }
   });
 });
 
