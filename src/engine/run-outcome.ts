@@ -15,7 +15,8 @@ export function outcomeOf(all: readonly RunStep[], { mode, aborted, undoFailed }
   if (undoFailed) return 'failed';
   if (aborted) return 'aborted';
   if (steps.some((step) => step.state === 'failed' || step.state === 'unknown')) return 'failed';
-  if (steps.every((step) => step.state === 'succeeded')) return 'recovered';
+  if (steps.every((step) => step.state === 'succeeded'))
+    return steps.some((step) => step.conclusion?.exception) ? 'recovered-with-exceptions' : 'recovered';
   // With exceptions is still recovered: something was restored. A backup with exceptions is none.
   const restoring = steps.filter((step) => step.of.kind.backupSet === 'reads');
   const restored = restoring.some((step) => step.state === 'succeeded');

@@ -88,6 +88,11 @@ export class RunStep {
     return this.answer ?? this.of.kind.answers?.(this.of.params).given;
   }
 
+  /** What came of it, where its kind has something to say. */
+  get conclusion(): { text: string; exception: boolean } | undefined {
+    return this.of.kind.conclusion?.(this.facts);
+  }
+
   /** What keeps it from running; undefined when nothing does. */
   get obstacle(): Finding | undefined {
     return this.snapshot.findings.find((finding) => finding.level === 'blocking');

@@ -285,7 +285,7 @@ export class Run {
   #heed(step: RunStep, verdict: Verdict): void {
     if (verdict.outcome === 'succeeded') {
       step.satisfied = true;
-      step.finish('succeeded');
+      step.finish('succeeded', step.conclusion?.text);
     } else if (verdict.outcome === 'undone') {
       if (this.#abort.signal.aborted) step.set('undone');
       else this.#ask(step, verdict.reason);

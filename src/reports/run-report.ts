@@ -53,14 +53,24 @@ export function reportOf(events: readonly JournalEvent[]): RunReport {
   };
 }
 
-/** What would keep the run from going through: findings of steps that hang on no answer, or on the one that was given beforehand. */
+/**
+ * What would keep the run from going through: findings of steps that hang on no answer, or on the one that was given
+ * beforehand; and of all ways, where none of those that can be chosen is open.
+ */
 export function obstaclesIn({ started, steps }: RunReport): Finding[] {
-  const isOpen = ({ only }: StepReport) => {
-    if (!only) return true;
-    const asking = started.steps.find((one) => one.id === only.step);
-    return only.choices.includes(String((asking?.params as { answer?: unknown })?.answer));
-  };
-  return steps.filter(isOpen).flatMap((step) => step.findings.filter((finding) => finding.level === 'blocking'));
+  const givenAt = (asking: string) =>
+    (started.steps.find((one) => one.id === asking)?.params as { answer?: unknown })?.answer;
+  const blockingOf = (some: StepReport[]) =>
+    some.flatMap((step) => step.findings.filter((finding) => finding.level === 'blocking'));
+  const sure = steps.filter(({ only }) => !only || only.choices.includes(String(givenAt(only.step))));
+  const closed = steps.flatMap(({ id, plan }) => {
+    if (plan?.asks?.type !== 'choose' || givenAt(id) !== undefined) return [];
+    const ways = plan.asks.options.map(({ choice }) =>
+      blockingOf(steps.filter(({ only }) => only?.step === id && only.choices.includes(choice))),
+    );
+    return ways.every((obstacles) => obstacles.length > 0) ? ways.flat() : [];
+  });
+  return [...blockingOf(sure), ...closed];
 }
 
 function stepReport(id: string, uses: string, events: readonly JournalEvent[]): StepReport {

@@ -12,10 +12,24 @@ import { rowChecks } from './postgres-restoring.js';
 import { qdrantRestore } from './qdrant-restore.js';
 import { type Finding, readingPlan, type StepContext, type StepKind } from './step.js';
 import { type Emitter, stepEvents } from './step-events.js';
-import { unreachable } from './store-readiness.js';
+import { SERVICE_TITLES, unreachable } from './store-readiness.js';
 
-const params = z.strictObject({});
+const STORES = ['postgres', 'qdrant', 'falkordb'] as const;
+
+const params = z.strictObject({
+  /** Which stores are compared: where the others were not restored they have moved on since the backup. */
+  stores: z
+    .array(z.enum(STORES))
+    .min(1)
+    .default([...STORES]),
+});
 type Params = z.infer<typeof params>;
+
+const HOW: Record<(typeof STORES)[number], string> = {
+  postgres: 'count and checksum every table',
+  qdrant: 'count every collection, sample points',
+  falkordb: 'count nodes and relationships by kind',
+};
 
 interface Facts {
   checks: Check[];
@@ -26,18 +40,17 @@ export const clusterInventory: StepKind<Params, Facts> = {
   kind: 'cluster.inventory',
   effect: 'read',
   params,
-  async plan(_p, ctx) {
+  async plan({ stores }, ctx) {
     const what = ctx.backup?.inventory
       ? `the inventory of backup ${ctx.backup.id}`
       : 'what this run restored (the backup set has no inventory)';
-    return readingPlan(`Compare all three stores with ${what}`, [
-      'count and checksum every table, count every collection, sample points, count nodes and relationships by kind (read-only)',
-    ]);
+    const which =
+      stores.length === STORES.length ? 'all three stores' : stores.map((one) => SERVICE_TITLES[one]).join(' and ');
+    return readingPlan(`Compare ${which} with ${what}`, [`${stores.map((one) => HOW[one]).join(', ')} (read-only)`]);
   },
-  async check(_p, ctx) {
+  async check({ stores }, ctx) {
     const findings: (Finding | undefined)[] = [];
-    if (ctx.phase === 'ready')
-      for (const store of ['postgres', 'qdrant', 'falkordb'] as const) findings.push(await unreachable(store, ctx));
+    if (ctx.phase === 'ready') for (const store of stores) findings.push(await unreachable(store, ctx));
     if (!ctx.backup?.inventory) {
       findings.push({
         level: 'warning',
@@ -47,10 +60,10 @@ export const clusterInventory: StepKind<Params, Facts> = {
     }
     return findings.filter((finding) => finding !== undefined);
   },
-  run: (_p, ctx) =>
+  run: ({ stores }, ctx) =>
     stepEvents<Facts>(async (emit) => {
       const expected = ctx.backup?.inventory;
-      const checks = expected ? await compare(expected, ctx, emit) : await compareWithRun(ctx, emit);
+      const checks = expected ? await compare(expected, stores, ctx, emit) : await compareWithRun(stores, ctx, emit);
       emit.facts({ checks });
       const failed = checks.filter((check) => !check.ok).length;
       emit.output(`${plural(checks.length, 'comparison')}, ${failed === 0 ? 'all equal' : `${failed} not equal`}`);
@@ -59,19 +72,24 @@ export const clusterInventory: StepKind<Params, Facts> = {
   probe: async () => 'not-started',
 };
 
-async function compare(expected: Inventory, ctx: StepContext, emit: Emitter<Facts>): Promise<Check[]> {
+async function compare(
+  expected: Inventory,
+  stores: Params['stores'],
+  ctx: StepContext,
+  emit: Emitter<Facts>,
+): Promise<Check[]> {
   const { postgres, qdrant, falkordb } = ctx.cluster;
   const moving = ctx.backup?.moving;
   const onTable = (table: string, done: number, total: number) =>
     emit.progress({ done, total, unit: 'items', text: `tables, now ${table}` });
   const checks = await Promise.all([
-    expected.postgres
+    expected.postgres && stores.includes('postgres')
       ? inventoryPostgres(postgres, onTable).then((now) => comparePostgres(expected.postgres!, now))
       : [],
-    expected.qdrant
+    expected.qdrant && stores.includes('qdrant')
       ? inventoryQdrant(qdrant).then((now) => compareQdrant(expected.qdrant!, now, moving?.qdrant))
       : [],
-    expected.falkordb
+    expected.falkordb && stores.includes('falkordb')
       ? inventoryFalkordb(falkordb).then((now) => compareFalkordb(expected.falkordb!, now, moving?.falkordb))
       : [],
   ]);
@@ -79,7 +97,7 @@ async function compare(expected: Inventory, ctx: StepContext, emit: Emitter<Fact
 }
 
 /** Without an inventory: the rows counted in the dump, and what stood in the other stores right after they were restored. */
-async function compareWithRun(ctx: StepContext, emit: Emitter<Facts>): Promise<Check[]> {
+async function compareWithRun(stores: Params['stores'], ctx: StepContext, emit: Emitter<Facts>): Promise<Check[]> {
   const { postgres, qdrant, falkordb } = ctx.cluster;
   const checks: Check[] = [];
   for (const facts of ctx.factsOf(postgresRestore)) checks.push(...(await rowChecks(postgres, facts)));
@@ -98,6 +116,7 @@ async function compareWithRun(ctx: StepContext, emit: Emitter<Facts>): Promise<C
   for (const { loaded } of ctx.factsOf(falkordbRestore)) {
     if (loaded) checks.push(...compareFalkordb(loaded, await inventoryFalkordb(falkordb)));
   }
+  if (stores.length < STORES.length) return checks;
   for (const line of await sampledStrangers(ctx.cluster)) emit.output(`warning: ${line}`);
   return checks;
 }

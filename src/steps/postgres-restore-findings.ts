@@ -1,22 +1,34 @@
 import type { BackupSet } from '../stores/backup-set/backup-set.js';
-import { type Postgres, quoteIdentifier } from '../stores/postgres/connection.js';
+import { isDamage, type Postgres, quoteIdentifier } from '../stores/postgres/connection.js';
 import type { DumpContents } from '../stores/postgres/dump.js';
-import { countMemories, estimatedRows } from '../stores/postgres/server.js';
+import { countMemories, estimatedRows, type TableEstimate } from '../stores/postgres/server.js';
 import { countOf, instantOf, plural } from '../words.js';
 import type { RestoreParams } from './postgres-restoring.js';
 import type { Finding } from './step.js';
 
-export async function atStake(postgres: Postgres, tables: { rows: number }[], backup: BackupSet): Promise<string[]> {
+export async function atStake(
+  postgres: Postgres,
+  tables: TableEstimate[] | 'unknown',
+  backup: BackupSet,
+): Promise<string[]> {
+  if (tables === 'unknown')
+    return [`all of ${postgres.address}: its catalogs are damaged, so nothing can be counted`];
   const rows = tables.reduce((sum, one) => sum + one.rows, 0);
-  const memories = await countMemories(postgres, backup.takenAt).catch(() => undefined);
+  const memories = await countMemories(postgres, backup.takenAt).then(
+    (found) =>
+      found &&
+      `${plural(found.memories, 'memory', 'memories')}, ${countOf(found.newer)} of them newer than this backup`,
+    (error: unknown) => (isDamage(error) ? uncounted(tables) : undefined),
+  );
   return [
-    ...(memories
-      ? [
-          `${plural(memories.memories, 'memory', 'memories')}, ${countOf(memories.newer)} of them newer than this backup`,
-        ]
-      : []),
+    ...(memories ? [memories] : []),
     `${plural(tables.length, 'table')} of ${postgres.address}, about ${countOf(rows)} rows`,
   ];
+}
+
+function uncounted(tables: TableEstimate[]): string {
+  const rows = tables.find(({ table }) => table.endsWith('.memory_entries'))?.rows;
+  return `${rows === undefined ? 'an unknown number of' : `about ${countOf(rows)}`} memories: they are damaged and cannot be counted`;
 }
 
 export function contentFindings(contents: DumpContents, roles: string[], p: RestoreParams): Finding[] {

@@ -1,12 +1,15 @@
 import { commandText } from '../hosts/command.js';
-import { exists, sha256Of } from '../hosts/files.js';
+import { sha256Of } from '../hosts/files.js';
 import type { BackupFile, BackupSet } from '../stores/backup-set/backup-set.js';
-import { type Postgres, quoteIdentifier } from '../stores/postgres/connection.js';
+import { changedDump, rowlessDump } from '../stores/backup-set/good-dump.js';
+import { isDamage, type Postgres, quoteIdentifier } from '../stores/postgres/connection.js';
 import { countRows, readContents } from '../stores/postgres/dump.js';
-import { describeServer, estimatedRows, otherSessions } from '../stores/postgres/server.js';
-import { type Installation, toolsFor } from '../stores/postgres/tools.js';
+import { describeServer, estimatedRows, otherSessions, type TableEstimate } from '../stores/postgres/server.js';
+import { type Installation, newestTools, toolsFor } from '../stores/postgres/tools.js';
 import { countOf, durationOf, plural, sizeOf } from '../words.js';
-import { fileFindings, otherClusterFindings } from './backup-file.js';
+import { otherClusterFindings } from './backup-file.js';
+import { damageFindings } from './postgres-damage-findings.js';
+import { dumpFindings, pointToGoodDump } from './postgres-dump-findings.js';
 import { atStake, contentFindings, newerTableFindings } from './postgres-restore-findings.js';
 import {
   applicationOf,
@@ -27,7 +30,6 @@ import type { Finding, Probe, StepKind } from './step.js';
 import { type Emitter, stepEvents } from './step-events.js';
 import { unreachable } from './store-readiness.js';
 
-const READ_IN_PREFLIGHT = 256 * 1024 * 1024;
 /** Rough, and said to be: pg_restore of compressed rows with their indexes, on two cores. */
 const ROUGH_BYTES_PER_MS = 10_000;
 
@@ -36,8 +38,15 @@ function dumpOf(backup: BackupSet | undefined): BackupFile {
   return backup.postgres;
 }
 
-async function tablesIn(postgres: Postgres): Promise<{ table: string; rows: number }[]> {
-  return (await describeServer(postgres)).databaseExists ? estimatedRows(postgres) : [];
+/** What stands in the database's place. Tables are `unknown` where its catalogs are damaged: then it is taken for populated. */
+async function standing(postgres: Postgres): Promise<{ populated: boolean; tables: TableEstimate[] | 'unknown' }> {
+  const server = await describeServer(postgres);
+  if (!server.databaseExists) return { populated: false, tables: [] };
+  const tables = await estimatedRows(postgres).catch((error: unknown) => {
+    if (isDamage(error)) return 'unknown' as const;
+    throw error;
+  });
+  return { populated: tables.length > 0, tables };
 }
 
 export const postgresRestore: StepKind<RestoreParams, RestoreFacts> = {
@@ -51,9 +60,9 @@ export const postgresRestore: StepKind<RestoreParams, RestoreFacts> = {
     const dump = dumpOf(ctx.backup);
     const server = await describeServer(postgres).catch(() => undefined);
     const tools = await toolsFor(server?.major ?? 0);
-    const tables = server?.databaseExists ? await estimatedRows(postgres) : [];
+    const { populated, tables } = server ? await standing(postgres) : { populated: false, tables: [] };
     const target = p.strategy === 'swap' ? `${postgres.database}_restoring` : postgres.database;
-    const oneTransaction = p.strategy === 'clean' && tables.length > 0;
+    const oneTransaction = p.strategy === 'clean' && populated;
     const age = ctx.backup?.takenAt ? `, ${durationOf(Date.now() - ctx.backup.takenAt.getTime())} old` : '';
     return {
       summary: `Restore Postgres from backup ${ctx.backup!.id}${age} (${sizeOf(dump.bytes)}), strategy ${p.strategy}`,
@@ -69,13 +78,12 @@ export const postgresRestore: StepKind<RestoreParams, RestoreFacts> = {
           : []),
         'ANALYZE',
       ],
-      destroys: tables.length === 0 ? [] : await atStake(postgres, tables, ctx.backup!),
-      wayBack:
-        tables.length === 0
-          ? 'not needed: the database is absent or empty'
-          : p.strategy === 'swap'
-            ? 'the old database is kept under a dated name'
-            : `a dump of the database is taken before, into ${ctx.workFolder}`,
+      destroys: populated ? await atStake(postgres, tables, ctx.backup!) : [],
+      wayBack: !populated
+        ? 'not needed: the database is absent or empty'
+        : p.strategy === 'swap'
+          ? 'the old database is kept under a dated name'
+          : `a dump of the database is taken before, into ${ctx.workFolder}${p.safetyCopy === 'waived' ? '; WAIVED where none can be made: then none' : ''}`,
       pointOfNoReturn:
         p.strategy === 'swap'
           ? 'the renaming at the end'
@@ -103,15 +111,18 @@ export const postgresRestore: StepKind<RestoreParams, RestoreFacts> = {
           next: 'choose another set with --backup',
         },
       ];
-    const findings: Finding[] = [...otherClusterFindings(ctx), ...(await fileFindings(dump, 'dump'))];
+    const findings: Finding[] = otherClusterFindings(ctx);
     const absent = await unreachable('postgres', ctx);
-    if (absent) return [...findings, absent];
-    const server = await describeServer(postgres);
-    const tools = await toolsFor(server.major);
+    const server = absent ? undefined : await describeServer(postgres);
+    const tools = server ? await toolsFor(server.major) : await newestTools();
+    const faulty = await dumpFindings(dump, tools, ctx);
+    findings.push(...faulty, ...(absent ? [absent] : []));
+    if (!server) return findings;
     findings.push({
       level: 'info',
       message: `Postgres ${server.version} at ${postgres.address}; pg_restore ${tools.version} (${tools.bin})`,
     });
+    findings.push(...(await damageFindings(p, ctx)));
     if (tools.major >= 17 && server.major < 17) {
       findings.push({
         level: 'blocking',
@@ -134,20 +145,11 @@ export const postgresRestore: StepKind<RestoreParams, RestoreFacts> = {
         });
       }
     }
-    if (!(await exists(dump.file))) return findings;
-    try {
+    if (faulty.length === 0) {
       const contents = await readContents(tools, dump.file);
       findings.push(...contentFindings(contents, server.roles, p));
-      // Found now, a damaged dump stops the run before anything; a large one is read when its step comes, before anything is dropped.
-      if (ctx.phase === 'preflight' && dump.bytes <= READ_IN_PREFLIGHT) await countRows(tools, dump.file);
-      if (server.databaseExists && p.strategy === 'clean')
+      if (server.databaseExists && server.refusal === '' && p.strategy === 'clean')
         findings.push(...(await newerTableFindings(postgres, contents)));
-    } catch (error) {
-      findings.push({
-        level: 'blocking',
-        message: (error as Error).message,
-        next: 'choose another backup set with --backup',
-      });
     }
     const sessions = server.databaseExists ? await otherSessions(postgres) : [];
     if (sessions.length > 0) {
@@ -174,16 +176,15 @@ export const postgresRestore: StepKind<RestoreParams, RestoreFacts> = {
       const contents = await readContents(tools, dump.file);
 
       emit.output(`reading the whole dump ${dump.file} (${sizeOf(dump.bytes)}) before anything is dropped`);
-      const rows = await validate(tools, dump, emit, signal);
+      const rows = await validate(tools, dump, contents.tables, emit, signal).catch(async (error: Error) => {
+        signal.throwIfAborted();
+        throw new Error(`${error.message}. Nothing was dropped. ${await pointToGoodDump(ctx)}`, { cause: error });
+      });
       const total = Object.values(rows).reduce((sum, count) => sum + count, 0);
-      if (contents.tables.length > 0 && Object.keys(rows).length === 0)
-        throw new Error(
-          `the dump ${dump.file} has tables but no rows in it (a dump of the schema only?). Nothing was dropped`,
-        );
       emit.output(`the dump is whole: ${plural(Object.keys(rows).length, 'table')}, ${countOf(total)} rows`);
 
       const earlier = ctx.earlier as Partial<RestoreFacts>;
-      const populated = (await tablesIn(postgres)).length > 0;
+      const { populated } = await standing(postgres);
       const now = populated ? 'populated' : server.databaseExists ? 'empty' : 'absent';
       const before = earlier.before ?? now;
       // Together: an undo without knowing what was there before could move away what was never touched.
@@ -200,8 +201,8 @@ export const postgresRestore: StepKind<RestoreParams, RestoreFacts> = {
       } else {
         if (!server.databaseExists) await createDatabase(postgres, ctx, contents, postgres.database, emit);
         // What an earlier attempt left half filled is not worth a copy, and must not take the place of one.
-        const hasWayBack = before !== 'populated' || earlier.safetyDump !== undefined;
-        if (populated && !hasWayBack) await takeSafetyDump(postgres, tools, ctx, emit, signal);
+        const settled = before !== 'populated' || earlier.safetyDump !== undefined || earlier.waived !== undefined;
+        if (populated && !settled) await takeSafetyDump(p, tools, ctx, emit, signal);
         await restoreDump(p, ctx, emit, signal, {
           tools,
           target: postgres.database,
@@ -221,18 +222,22 @@ export const postgresRestore: StepKind<RestoreParams, RestoreFacts> = {
 
   /** Rows come before indexes, constraints and rights: that they are all there does not mean that it is done. */
   async probe(_p, { cluster: { postgres } }, facts): Promise<Probe> {
-    if ((await tablesIn(postgres)).length === 0) return 'not-started';
+    if (!(await standing(postgres)).populated) return 'not-started';
     if (!facts.completed) return 'partial';
     return (await rowChecks(postgres, facts as RestoreFacts)).every((check) => check.ok) ? 'done' : 'partial';
   },
 
   undo: (p, ctx, facts) => stepEvents<RestoreFacts>((emit) => undoRestore(p, ctx, emit, facts)),
+
+  conclusion: ({ waived }) =>
+    waived ? { text: `the database was replaced without a safety copy: ${waived}`, exception: true } : undefined,
 };
 
 /** Proves the dump before anything is dropped: its SHA-256 where a manifest has one, and every byte through pg_restore. */
 async function validate(
   tools: Installation,
   dump: BackupFile,
+  tables: readonly string[],
   emit: Emitter<RestoreFacts>,
   signal: AbortSignal,
 ): Promise<Record<string, number>> {
@@ -241,10 +246,7 @@ async function validate(
     dump.sha256 === undefined ? undefined : sha256Of(dump.file, { onBytes, signal }),
     countRows(tools, dump.file, { signal }),
   ]);
-  if (sha256 !== dump.sha256) {
-    throw new Error(
-      `the dump ${dump.file} is not the one that was backed up: its SHA-256 is ${sha256}, the manifest says ${dump.sha256}`,
-    );
-  }
+  if (sha256 !== dump.sha256) throw new Error(changedDump(dump, sha256));
+  if (tables.length > 0 && Object.keys(rows).length === 0) throw new Error(rowlessDump(dump));
   return rows;
 }

@@ -2,7 +2,7 @@ import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { Command } from '../hosts/command.js';
-import { closeToOthers, makeFolder } from '../hosts/files.js';
+import { closeToOthers, makeFolder, remove } from '../hosts/files.js';
 import { type Ended, runCommand } from '../hosts/run-command.js';
 import { allThere, type Check, equal } from '../stores/check.js';
 import { type Postgres, quoteIdentifier } from '../stores/postgres/connection.js';
@@ -23,6 +23,8 @@ export const restoreParams = z.strictObject({
   owners: z.enum(['keep', 'ignore']).default('keep'),
   /** What to do with other sessions in the database that stand in the way. */
   sessions: z.enum(['refuse', 'end']).default('refuse'),
+  /** `waived`: a populated database is replaced also where no safety copy of it can be made. */
+  safetyCopy: z.enum(['required', 'waived']).default('required'),
   jobs: z.number().int().positive().max(64).default(Math.max(2, cpus().length)),
 });
 export type RestoreParams = z.infer<typeof restoreParams>;
@@ -39,6 +41,8 @@ export interface RestoreFacts {
   before?: 'absent' | 'empty' | 'populated';
   /** The dump that was taken of a populated database before it was replaced. */
   safetyDump?: string;
+  /** Why no safety copy could be made, where going on without was asked for. */
+  waived?: string;
   /** The name under which the old database is kept (swap). */
   keptAs?: string;
 }
@@ -131,47 +135,64 @@ export async function restoreProperties(
   }
 }
 
+/** Dumps what is to be replaced, and reads the dump to its end. One that cannot be made stops the step, unless that was waived. */
 export async function takeSafetyDump(
-  postgres: Postgres,
+  p: RestoreParams,
   tools: Installation,
   ctx: StepContext,
   emit: Emitter<RestoreFacts>,
   signal: AbortSignal,
 ): Promise<void> {
+  const { database } = ctx.cluster.postgres;
   await makeFolder(ctx.gateway, ctx.workFolder);
-  const file = join(
-    ctx.workFolder,
-    `${encodeURIComponent(postgres.database)}-before-${fileInstantOf(new Date())}.dump`,
-  );
-  const command: Command = {
-    file: `${tools.bin}/pg_dump`,
-    args: [
-      ...postgres.toolArguments,
-      '--dbname',
-      postgres.database,
-      '--format',
-      'custom',
-      '--compress',
-      '1',
-      '--file',
-      file,
-    ],
-    ...named(postgres, applicationOf(ctx.runId)),
-  };
-  emit.output(`taking a safety copy of ${postgres.database} first`);
-  const ended = await runUnlessBlocked(command, ctx, emit, signal, 'Nothing was dropped');
-  if (ended.exitCode !== 0)
-    throw new Error(
-      `the safety copy could not be taken (pg_dump ended with ${ended.exitCode ?? ended.failure}); nothing was dropped`,
-    );
+  const file = join(ctx.workFolder, `${encodeURIComponent(database)}-before-${fileInstantOf(new Date())}.dump`);
+  emit.output(`taking a safety copy of ${database} first`);
+  const why = await dumpInto(file, tools, ctx, emit, signal);
+  if (why !== '') {
+    // What it did write is cut off: nobody must take it for a way back.
+    await remove(ctx.gateway, file);
+    const said = `no safety copy of ${database} can be made: ${why}`;
+    if (p.safetyCopy === 'required')
+      throw new Error(
+        `${said}. Nothing was dropped. Restore beside it instead, which keeps it as it is (--set <step>.strategy=swap), or go on without a way back (--set <step>.safetyCopy=waived)`,
+      );
+    emit.facts({ waived: why });
+    return emit.output(`WITHOUT A SAFETY COPY, as was asked for (safetyCopy=waived): ${said}`);
+  }
   await closeToOthers(file);
   const rows = await countRows(tools, file, { signal });
   emit.facts({ safetyDump: file });
   emit.safetyCopy(
-    `database ${postgres.database}`,
+    `database ${database}`,
     file,
     `read to its end: ${countOf(Object.values(rows).reduce((a, b) => a + b, 0))} rows`,
   );
+}
+
+/** Why the database cannot be dumped into the file; empty when it was. */
+async function dumpInto(
+  file: string,
+  tools: Installation,
+  ctx: StepContext,
+  emit: Emitter<RestoreFacts>,
+  signal: AbortSignal,
+): Promise<string> {
+  const { postgres } = ctx.cluster;
+  const command: Command = {
+    file: `${tools.bin}/pg_dump`,
+    args: [
+      ...postgres.toolArguments,
+      ...['--dbname', postgres.database, '--format', 'custom', '--compress', '1', '--file', file],
+    ],
+    ...named(postgres, applicationOf(ctx.runId)),
+  };
+  const errors: string[] = [];
+  const ended = await runUnlessBlocked(command, ctx, emit, signal, 'Nothing was dropped', (line) => {
+    if (/^pg_dump: (error|detail)/.test(line))
+      errors.push(line.replace(/^pg_dump: \w+: (Error message from server: )?/, ''));
+  });
+  if (ended.exitCode === 0) return '';
+  return `pg_dump ended with ${ended.exitCode ?? ended.failure}${errors.length > 0 ? `: ${errors.slice(0, 2).join(' ')}` : ''}`;
 }
 
 export async function restoreDump(
@@ -202,7 +223,6 @@ export async function restoreDump(
     );
 }
 
-/** Tells who keeps the restore waiting, every 2 s. */
 /**
  * Runs a program that takes locks in the database, and ends it when another session keeps it waiting too long: it would
  * wait for ever (a dump's script sets lock_timeout to 0). `state`: what is true of the database then.
@@ -239,6 +259,7 @@ async function runUnlessBlocked(
   );
 }
 
+/** Tells who keeps the restore waiting, every 2 s. */
 function watchBlockers(
   postgres: Postgres,
   application: string,
@@ -419,6 +440,8 @@ export async function undoRestore(
     await restoreProperties(p, ctx, contents, emit);
     return emit.output(`the database is as it was before this step (from ${facts.safetyDump})`);
   }
+  if (facts.waived !== undefined)
+    throw new Error(`there is no safety copy to put back: it was waived, since ${facts.waived}`);
   if (facts.before === 'populated') return emit.output('nothing had been dropped yet: the database is as it was');
   if (facts.before === undefined) return emit.output('nothing had been changed yet');
   if (await endThoseInTheWay()) {

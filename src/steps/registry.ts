@@ -7,6 +7,7 @@ import { novamemSearch } from './novamem-search.js';
 import { operatorChoose } from './operator-choose.js';
 import { operatorConfirm } from './operator-confirm.js';
 import { postgresBackup } from './postgres-backup.js';
+import { postgresExamine } from './postgres-examine.js';
 import { postgresRestore } from './postgres-restore.js';
 import { qdrantBackup } from './qdrant-backup.js';
 import { qdrantRestore } from './qdrant-restore.js';
@@ -18,6 +19,7 @@ const KINDS: readonly AnyStepKind[] = [
   serviceStop,
   serviceStart,
   serviceRestart,
+  postgresExamine,
   postgresRestore,
   postgresBackup,
   qdrantRestore,

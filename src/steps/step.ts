@@ -95,6 +95,8 @@ export interface StepKind<P, F> {
   verify(p: P, ctx: StepContext, facts: F): Promise<Check[]>;
   /** Asks reality, not the journal, how far this step has come. */
   probe(p: P, ctx: StepContext, facts: Partial<F>): Promise<Probe>;
+  /** What came of it when it succeeded, in a sentence. With `exception` the run has recovered with exceptions only. */
+  conclusion?(facts: Partial<F>): { text: string; exception: boolean } | undefined;
   /** Puts the safety copy back. */
   undo?(p: P, ctx: StepContext, facts: Partial<F>): AsyncIterable<StepEvent<F>>;
 }

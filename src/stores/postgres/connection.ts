@@ -13,6 +13,13 @@ export interface Reading {
   query<T = Row>(sql: string, values?: unknown[]): Promise<T[]>;
 }
 
+export interface ReadingOptions {
+  database?: string;
+  snapshot?: boolean;
+  /** Settings of the session: words without spaces. */
+  settings?: Record<string, string>;
+}
+
 /** One Postgres database of a profile, and how to reach it with the vendor's own programs. */
 export class Postgres {
   readonly host: string;
@@ -55,12 +62,14 @@ export class Postgres {
     };
   }
 
-  /** Runs queries in one read-only connection. `snapshot`: all of them see one moment. */
+  /** Runs queries in one read-only connection. `snapshot`: all of them see one moment. `settings`: of the session. */
   async reading<T>(
     work: (reading: Reading) => Promise<T>,
-    { database = this.database, snapshot = false }: { database?: string; snapshot?: boolean } = {},
+    { database = this.database, snapshot = false, settings = {} }: ReadingOptions = {},
   ): Promise<T> {
-    return this.#connected(database, '-c default_transaction_read_only=on', async (client) => {
+    const all = { default_transaction_read_only: 'on', ...settings };
+    const options = Object.entries(all).map(([name, value]) => `-c ${name}=${value}`);
+    return this.#connected(database, options.join(' '), async (client) => {
       const reading: Reading = {
         query: async <R = Row>(sql: string, values: unknown[] = []) => (await client.query(sql, values)).rows as R[],
       };
@@ -139,3 +148,6 @@ export function sqlState(error: unknown): string {
 }
 
 export const DATABASE_MISSING = '3D000';
+
+/** Whether an error says that what is stored is damaged: whatever was stored soundly never fails in these classes when it is read. */
+export const isDamage = (error: unknown) => /^(XX|58|54|22)/.test(sqlState(error));

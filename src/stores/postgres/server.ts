@@ -1,4 +1,5 @@
-import { DATABASE_MISSING, type Postgres, sqlState } from './connection.js';
+import { messageOf } from '../../words.js';
+import { DATABASE_MISSING, isDamage, type Postgres, sqlState } from './connection.js';
 
 /** What a Postgres server says of itself, and of the profile's database in it. */
 export interface PostgresServer {
@@ -10,17 +11,21 @@ export interface PostgresServer {
   roles: string[];
   role: { name: string; superuser: boolean; createDatabase: boolean };
   databaseExists: boolean;
+  /** Why its database, though it exists, lets nobody in: its catalogs are damaged. Empty where it does. */
+  refusal: string;
 }
 
 /** Asks the server, through whichever database lets this role in. Rejects when the server does not answer. */
 export async function describeServer(postgres: Postgres): Promise<PostgresServer> {
   let database = postgres.database;
   let databaseExists = true;
+  let refusal = '';
   try {
     await postgres.read('SELECT 1');
   } catch (error) {
-    if (sqlState(error) !== DATABASE_MISSING) throw error;
-    databaseExists = false;
+    if (sqlState(error) === DATABASE_MISSING) databaseExists = false;
+    else if (isDamage(error)) refusal = messageOf(error);
+    else throw error;
     database = await postgres.maintenanceDatabase();
   }
   return postgres.reading(
@@ -42,6 +47,7 @@ export async function describeServer(postgres: Postgres): Promise<PostgresServer
         roles: roles.map((one) => one.rolname),
         role: { name: role!.name, superuser: role!.superuser, createDatabase: role!.superuser || role!.createdb },
         databaseExists,
+        refusal,
       };
     },
     { database },
@@ -83,8 +89,13 @@ export async function blockersOf(postgres: Postgres, application: string): Promi
   return rows.map((row) => row.said);
 }
 
+export interface TableEstimate {
+  table: string;
+  rows: number;
+}
+
 /** Ordinary tables with the rows that the planner's statistics estimate: quick, for what a person is shown, never for a proof. */
-export async function estimatedRows(postgres: Postgres): Promise<{ table: string; rows: number }[]> {
+export async function estimatedRows(postgres: Postgres): Promise<TableEstimate[]> {
   return postgres.read(
     `SELECT n.nspname || '.' || c.relname AS table, greatest(c.reltuples, 0)::float8 AS rows
        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace

@@ -54,17 +54,26 @@ export function installations(): Promise<Installation[]> {
  */
 export async function toolsFor(serverMajor: number): Promise<Installation> {
   const all = await installations();
-  if (all.length === 0) {
-    throw new Problem(
-      'pg_restore and pg_dump are not installed on this machine (looked on the PATH and in the usual folders).',
-      {
-        next: `install the PostgreSQL ${serverMajor} client programs (Debian: apt-get install postgresql-client-${serverMajor})`,
-      },
-    );
-  }
+  if (all.length === 0) throw notInstalled(String(serverMajor));
   return (
     all.find((one) => one.major === serverMajor) ??
     all.find((one) => one.major < serverMajor) ??
     [...all].reverse().find((one) => one.major > serverMajor)!
+  );
+}
+
+/** The newest programs of this machine: they read a dump of any older version. */
+export async function newestTools(): Promise<Installation> {
+  const [newest] = await installations();
+  if (!newest) throw notInstalled('');
+  return newest;
+}
+
+function notInstalled(major: string): Problem {
+  return new Problem(
+    'pg_restore and pg_dump are not installed on this machine (looked on the PATH and in the usual folders).',
+    {
+      next: `install the PostgreSQL client programs${major === '' ? '' : ` of version ${major}`} (Debian: apt-get install postgresql-client${major === '' ? '' : `-${major}`})`,
+    },
   );
 }

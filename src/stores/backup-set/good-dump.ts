@@ -1,0 +1,76 @@
+import { stat } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { sha256Of } from '../../hosts/files.js';
+import { countOf, messageOf } from '../../words.js';
+import { countRows, readContents } from '../postgres/dump.js';
+import { type Installation, installations } from '../postgres/tools.js';
+import type { BackupFile, BackupSet } from './backup-set.js';
+import { listBackupSets } from './find-backup-set.js';
+
+/** A dump up to this size is read to its end where there is somebody waiting for the answer. */
+export const READ_WHILE_WAITING = 256 * 1024 * 1024;
+
+export interface DumpLook {
+  /** Why it cannot be restored from; empty where nothing was found. */
+  fault: string;
+  /** Whether it was read to its end: else only its size and table of contents were looked at. */
+  whole: boolean;
+}
+
+const known = new Map<string, Promise<DumpLook>>();
+
+/**
+ * Looks at a dump as a restore would: size, SHA-256 where there is one to compare with, table of contents, every row of one
+ * of at most `upTo` bytes. A file that did not change since is not read again: several ways may be offered from one dump.
+ */
+export async function lookAtDump(
+  dump: BackupFile,
+  tools: Installation,
+  { upTo = READ_WHILE_WAITING }: { upTo?: number } = {},
+): Promise<DumpLook> {
+  const there = await stat(dump.file).catch(() => undefined);
+  if (!there) return { fault: `the dump ${dump.file} is not there`, whole: false };
+  const key = [dump.file, there.ino, there.mtimeMs, there.size, dump.bytes, dump.sha256, tools.bin, upTo].join('\n');
+  const look = known.get(key) ?? lookClosely(dump, there.size, tools, upTo);
+  known.set(key, look);
+  return look;
+}
+
+async function lookClosely(dump: BackupFile, bytes: number, tools: Installation, upTo: number): Promise<DumpLook> {
+  const faulty = (fault: string): DumpLook => ({ fault, whole: false });
+  if (bytes !== dump.bytes)
+    return faulty(
+      `the dump ${dump.file} has ${countOf(bytes)} bytes, the manifest says ${countOf(dump.bytes)}: it was changed or cut off`,
+    );
+  try {
+    const { tables } = await readContents(tools, dump.file);
+    if (bytes > upTo) return { fault: '', whole: false };
+    const sha256 = dump.sha256 === undefined ? undefined : await sha256Of(dump.file);
+    if (sha256 !== dump.sha256) return faulty(changedDump(dump, sha256));
+    const rows = await countRows(tools, dump.file);
+    if (tables.length > 0 && Object.keys(rows).length === 0) return faulty(rowlessDump(dump));
+    return { fault: '', whole: true };
+  } catch (error) {
+    return faulty(`the dump ${dump.file} is damaged: ${messageOf(error)}`);
+  }
+}
+
+export const changedDump = (dump: BackupFile, sha256: string | undefined) =>
+  `the dump ${dump.file} is not the one that was backed up: its SHA-256 is ${sha256}, the manifest says ${dump.sha256}`;
+export const rowlessDump = (dump: BackupFile) =>
+  `the dump ${dump.file} has tables but no rows in it (a dump of the schema only?)`;
+
+/** The newest other backup set below the roots whose dump can be restored from. `whole`: it was read to its end. */
+export async function newestGoodDump(
+  roots: readonly string[],
+  except: Pick<BackupSet, 'folder'>,
+): Promise<{ set: BackupSet; whole: boolean } | undefined> {
+  const [newest] = await installations();
+  if (!newest) return undefined;
+  for (const listed of await listBackupSets(roots)) {
+    if (!('set' in listed) || !listed.set.postgres || resolve(listed.folder) === resolve(except.folder)) continue;
+    const { fault, whole } = await lookAtDump(listed.set.postgres, newest);
+    if (fault === '') return { set: listed.set, whole };
+  }
+  return undefined;
+}

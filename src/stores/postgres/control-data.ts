@@ -1,0 +1,65 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { exists } from '../../hosts/files.js';
+import { inspectCommand } from '../../hosts/run-command.js';
+import { Problem } from '../../problem.js';
+import { type Installation, installations } from './tools.js';
+
+/** What `pg_controldata` says of a data directory. */
+export interface ControlData {
+  /** `in production`, `shut down`, `in archive recovery`; the program's own words. */
+  state: string;
+  lastModified: string;
+  checkpointAt: string;
+  timeline: string;
+  systemIdentifier: string;
+  checksums: boolean;
+  /** What is wrong with the control file itself; empty where nothing is. */
+  fault: string;
+}
+
+/** The major version of a data directory, from its file PG_VERSION; undefined where there is none. */
+export async function majorOf(dataDir: string): Promise<number | undefined> {
+  const text = await readFile(join(dataDir, 'PG_VERSION'), 'utf8').catch(() => '');
+  const major = Number.parseInt(text, 10);
+  return Number.isNaN(major) ? undefined : major;
+}
+
+/** The installation whose server programs fit a major version. A Problem where this machine has none. */
+export async function serverProgramsFor(major: number): Promise<Installation> {
+  for (const one of await installations())
+    if (one.major === major && (await exists(join(one.bin, 'postgres')))) return one;
+  throw new Problem(`the server programs of Postgres ${major} are not installed on this machine`, {
+    next: `install them (Debian: apt-get install postgresql-${major}), or copy the data directory to a machine that has them`,
+  });
+}
+
+/** Reads the control file of a data directory that nobody need be serving. Rejects where pg_controldata cannot be run or read it. */
+export async function readControlData(dataDir: string): Promise<ControlData> {
+  const major = (await majorOf(dataDir)) ?? 0;
+  const all = await installations();
+  const candidates = [...all.filter((one) => one.major === major), ...all];
+  for (const { bin } of candidates) {
+    const file = join(bin, 'pg_controldata');
+    if (!(await exists(file))) continue;
+    const asked = await inspectCommand({ file, args: [dataDir], environment: { LC_ALL: 'C' } });
+    if (asked.exitCode !== 0) throw new Error(asked.stderr.trim() || asked.failure);
+    return parseControlData(asked.stdout);
+  }
+  throw new Error('pg_controldata is not installed on this machine');
+}
+
+/** Parses the output of pg_controldata. A control file whose own checksum does not fit is printed with a warning and exit 0. */
+export function parseControlData(text: string): ControlData {
+  const field = (name: string) => new RegExp(`^${name}:\\s*(.*)$`, 'm').exec(text)?.[1]?.trim() ?? '';
+  const warning = /^WARNING: (.*)$/m.exec(text)?.[1] ?? '';
+  return {
+    state: field('Database cluster state'),
+    lastModified: field('pg_control last modified'),
+    checkpointAt: field('Time of latest checkpoint'),
+    timeline: field("Latest checkpoint's TimeLineID"),
+    systemIdentifier: field('Database system identifier'),
+    checksums: Number(field('Data page checksum version')) > 0,
+    fault: warning,
+  };
+}
