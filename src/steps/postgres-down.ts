@@ -7,7 +7,7 @@ import { unreachable } from './store-readiness.js';
 
 /** Last words of a server that its own files keep from starting. */
 const CANNOT_START =
-  /PANIC: |FATAL: +(.*(pg_control|checkpoint|incompatible|invalid page|corrupt|bogus|WAL|transaction log)|could not (open|read|access|find))/;
+  /PANIC: |FATAL: +(.*(pg_control|checkpoint|incompatible|invalid page|corrupt|bogus|WAL|transaction log)|could not (open|read|access|find))|could not find the database system/;
 /** After these it went on: what stands before them is no reason any more. */
 const WENT_ON = /starting PostgreSQL|ready to accept connections/;
 

@@ -49,7 +49,7 @@ describe('examining a damaged Postgres', () => {
     const examining = perform(postgresExamine, {}, real.context());
     const waiting = await eventually('the examination waits for the lock', async () => {
       const [row] = await real.sql(
-        `SELECT pid FROM pg_stat_activity WHERE application_name = 'novamem-runbook' AND wait_event_type = 'Lock'`,
+        `SELECT pid FROM pg_stat_activity WHERE application_name = 'novamem-runbook' AND wait_event_type = 'Lock' AND query LIKE '%count(t::text)%memory_fts%'`,
         'postgres',
       );
       return row?.pid as number | undefined;
@@ -97,7 +97,9 @@ describe('a Postgres that does not answer', () => {
     const found = await postgresExamine.check(postgresExamine.params.parse({}), real.context());
     expect(found[0]).toMatchObject({
       level: 'blocking',
-      message: expect.stringMatching(/^Postgres cannot start: .*(PANIC|FATAL).*a fresh data directory is needed$/),
+      message: expect.stringMatching(
+        /^Postgres cannot start: .*(PANIC|FATAL|could not find the database system).*a fresh data directory is needed$/,
+      ),
       next: expect.stringContaining(`initdb --data-checksums -D ${real.places.postgresData}`),
     });
     expect(found.map(({ message }) => message)).toContainEqual(expect.stringMatching(/^the server's log: /));

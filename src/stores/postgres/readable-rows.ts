@@ -1,10 +1,11 @@
-import { waitFor } from '../../hosts/waiting.js';
+import { sleep, waitFor } from '../../hosts/waiting.js';
 import { messageOf } from '../../words.js';
 import { isDamage, type Postgres, quoteIdentifier, sqlState } from './connection.js';
 
 // Which rows of a table can be read: by ranges of blocks, halved where they cannot, down to single rows.
 
 const BLOCKS_AT_ONCE = 1024;
+const NOTICING = 1_000;
 const RECOVERY_PATIENCE = 60_000;
 /** Of a row on a page: its line pointer and its header. */
 const LEAST_PER_ROW = 28;
@@ -228,6 +229,8 @@ class TableReader {
   /** Whether the server's process ended; it is then waited for. What is neither that nor damage is not ours to judge. */
   async #hasCrashed(error: unknown): Promise<boolean> {
     if (isCrash(error)) {
+      // It lets us in for a moment still, until it has noticed.
+      await sleep(NOTICING, this.options.signal);
       const answers = () =>
         this.postgres.read('SELECT 1', [], this.options.database).then(
           () => true,

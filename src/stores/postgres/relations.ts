@@ -1,4 +1,4 @@
-import type { Postgres } from './connection.js';
+import { type Postgres, sqlState } from './connection.js';
 import type { PagedFile, Scope } from './page-look.js';
 import type { Table } from './readable-rows.js';
 
@@ -20,9 +20,15 @@ interface Relation {
 /** Objects with a lower number were made by initdb: the catalogs. */
 const FIRST_OF_USERS = 16384;
 
-const RELATIONS = `
+/** A table that somebody holds exclusively keeps even its size to itself: then it is taken from the statistics. */
+const LOCK_PATIENCE = '5s';
+const LOCK_NOT_AVAILABLE = '55P03';
+const SIZE_ON_DISK = 'coalesce(pg_relation_size(c.oid), 0)::float8';
+const SIZE_BY_STATISTICS = "c.relpages * current_setting('block_size')::float8";
+
+const relationsWith = (size: string) => `
   SELECT n.nspname AS schema, c.relname AS name, c.relkind::text AS kind, pg_relation_filepath(c.oid) AS path,
-         coalesce(pg_relation_size(c.oid), 0)::float8 AS bytes, c.relpages AS pages, c.reltuples::float8 AS rows,
+         ${size} AS bytes, c.relpages AS pages, c.reltuples::float8 AS rows,
          CASE WHEN c.relisshared THEN 'cluster' WHEN coalesce(o.oid, c.oid) < ${FIRST_OF_USERS} THEN 'catalog' ELSE 'novamem' END AS scope,
          coalesce(o.relname, '') AS of
     FROM pg_class c
@@ -36,12 +42,25 @@ const RELATIONS = `
 export interface Relations {
   tables: (Table & { scope: Scope; bytes: number })[];
   files: PagedFile[];
+  /** Sizes are those of the statistics: what was added since is not known. */
+  estimated: boolean;
 }
 
 /** Asks the catalog of a database for its files. Rejects where the catalog cannot be read. */
 export async function relationsOf(postgres: Postgres, database: string, blockSize: number): Promise<Relations> {
-  const all = await postgres.read<Relation>(RELATIONS, [], database);
+  const asked = (size: string) =>
+    postgres.reading(({ query }) => query<Relation>(relationsWith(size)), {
+      database,
+      settings: { lock_timeout: LOCK_PATIENCE },
+    });
+  let estimated = false;
+  const all = await asked(SIZE_ON_DISK).catch((error: unknown) => {
+    if (sqlState(error) !== LOCK_NOT_AVAILABLE) throw error;
+    estimated = true;
+    return asked(SIZE_BY_STATISTICS);
+  });
   return {
+    estimated,
     files: all.map((one) => ({ path: one.path, what: whatOf(one), scope: one.scope, bytes: one.bytes })),
     tables: all
       .filter((one) => ['r', 'm'].includes(one.kind))
