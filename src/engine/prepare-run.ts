@@ -33,7 +33,15 @@ export function restores(runbook: Runbook): 'no' | 'may' | 'must' {
     (step) => step.kind.backupSet === 'reads' && givenAgainst(step, runbook) === '',
   );
   if (reading.length === 0) return 'no';
-  return reading.every((step) => step.only && givenTo(step.only.step, runbook) === undefined) ? 'may' : 'must';
+  return reading.every(({ only }) => only && hasWayWithout(only.step, reading, runbook)) ? 'may' : 'must';
+}
+
+/** Whether a step that asks can still be answered so that none of these steps runs. */
+function hasWayWithout(asking: string, steps: readonly RunbookStep[], runbook: Runbook): boolean {
+  const step = runbook.steps.find((one) => one.id === asking);
+  const answers = step?.kind.answers?.(step.params);
+  const taken = steps.flatMap(({ only }) => (only?.step === asking ? only.choices : []));
+  return answers !== undefined && answers.given === undefined && answers.choices.some((one) => !taken.includes(one));
 }
 
 function givenTo(asking: string, { steps }: Runbook): string | undefined {

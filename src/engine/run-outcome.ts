@@ -10,7 +10,7 @@ export interface Ending {
 
 /** How a run ended, by how its steps did. */
 export function outcomeOf(all: readonly RunStep[], { mode, aborted, undoFailed }: Ending): RunOutcome {
-  const steps = all.filter((step) => !step.notChosen);
+  const steps = all.filter((step) => !step.snapshot.notChosen);
   if (mode === 'dry-run') return 'simulated';
   if (undoFailed) return 'failed';
   if (aborted) return 'aborted';

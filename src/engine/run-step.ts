@@ -35,8 +35,6 @@ export class RunStep {
   attempt = 0;
   /** A step that had nothing to do on this cluster satisfies those that need it; one that a person skipped does not. */
   satisfied = false;
-  /** An asking step was answered otherwise: it is no part of this run. */
-  notChosen = false;
   /** What a person has answered to what it asks. */
   answer: string | undefined;
   readonly #hands: Hands;
@@ -61,6 +59,7 @@ export class RunStep {
       safetyCopies: [],
       canUndo: false,
       undone: false,
+      notChosen: false,
       logFile: this.log.file,
     };
   }

@@ -236,7 +236,7 @@ export class Run {
       if (!needs.every((need) => need.satisfied)) continue;
       if (this.#isChosen(step) === 'no') {
         step.satisfied = true;
-        step.notChosen = true;
+        step.snapshot.notChosen = true;
         step.finish('skipped', `not chosen at ${step.of.only!.step}`);
         this.#pump();
         return;

@@ -39,6 +39,8 @@ export interface StepSnapshot {
   canUndo: boolean;
   /** Its last attempt was undone: what was there before is back. */
   undone: boolean;
+  /** The asking step was answered otherwise: it is no part of this run. */
+  notChosen: boolean;
   logFile: string;
 }
 

@@ -52,7 +52,7 @@ function headlineOf(run: RunSnapshot): string {
     aborted: 'Aborted',
     simulated: 'Simulated',
   };
-  const skipped = run.steps.filter((step) => step.state === 'skipped').length;
+  const skipped = run.steps.filter((step) => step.state === 'skipped' && !step.notChosen).length;
   return [
     `${words[run.outcome ?? 'failed']} in ${durationOf((run.finishedAt ?? Date.now()) - run.startedAt)}`,
     run.rpoMs === null ? '' : `RPO ${durationOf(run.rpoMs)}`,
@@ -67,14 +67,16 @@ function reportLines(run: RunSnapshot, width: number): string[] {
   const checks = run.steps.flatMap((step) => step.checks);
   const failed = checks.filter((check) => !check.ok).length;
   return [
-    ...run.steps.map((step) => {
-      const took =
-        step.startedAt === undefined ? '' : durationOf((step.finishedAt ?? step.startedAt) - step.startedAt);
-      return cut(
-        `${MARKS[step.state].symbol} ${step.id.padEnd(20)} ${MARKS[step.state].word.padEnd(9)} ${took.padStart(12)}  ${step.reason ?? ''}`,
-        width,
-      );
-    }),
+    ...run.steps
+      .filter((step) => !step.notChosen)
+      .map((step) => {
+        const took =
+          step.startedAt === undefined ? '' : durationOf((step.finishedAt ?? step.startedAt) - step.startedAt);
+        return cut(
+          `${MARKS[step.state].symbol} ${step.id.padEnd(20)} ${MARKS[step.state].word.padEnd(9)} ${took.padStart(12)}  ${step.reason ?? ''}`,
+          width,
+        );
+      }),
     '',
     ...run.standing.flatMap((one) => wrap(standingLine(one), width, 10)),
     '',

@@ -57,7 +57,7 @@ describe('a choice of ways', () => {
       reindex: 'succeeded',
       after: 'succeeded',
     });
-    expect(tiny.stepOf('restore').reason).toBe('not chosen at way');
+    expect(tiny.stepOf('restore')).toMatchObject({ reason: 'not chosen at way', notChosen: true });
     expect(tiny.events).toContainEqual(
       expect.objectContaining({ type: 'confirm.given', step: 'way', typed: 'reindex' }),
     );
@@ -117,6 +117,9 @@ describe('a choice of ways', () => {
     expect(restores(runbookOf(ways(choose('snapshots'))))).toBe('must');
     expect(restores(runbookOf(ways(choose('reindex'))))).toBe('no');
     expect(restores(runbookOf([step('restore', reads)]))).toBe('must');
+    expect(
+      restores(runbookOf([choose(), only(step('a', reads), 'snapshots'), only(step('b', reads), 'reindex')])),
+    ).toBe('must');
   });
 });
 
