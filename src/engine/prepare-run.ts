@@ -27,12 +27,13 @@ export interface RunRequest {
   onFailure: 'ask' | 'stop';
 }
 
-/** Whether a runbook restores from a backup set: not at all, in one of the ways that it lets a person choose from, or always. */
+/** Whether a runbook needs a backup set: not at all, in one of the ways that it lets a person choose from or to compare with, or always. */
 export function restores(runbook: Runbook): 'no' | 'may' | 'must' {
-  const reading = runbook.steps.filter(
-    (step) => step.kind.backupSet === 'reads' && givenAgainst(step, runbook) === '',
+  const using = runbook.steps.filter(
+    (step) => ['reads', 'compares'].includes(step.kind.backupSet ?? '') && givenAgainst(step, runbook) === '',
   );
-  if (reading.length === 0) return 'no';
+  if (using.length === 0) return 'no';
+  const reading = using.filter((step) => step.kind.backupSet === 'reads');
   return reading.every(({ only }) => only && hasWayWithout(only.step, reading, runbook)) ? 'may' : 'must';
 }
 

@@ -373,9 +373,11 @@ export class Run {
     this.#resolve(this.#outcome);
   }
 
+  /** The age of the data that comes back; a set that was only compared with brings none. */
   #rpo(): number | null {
     const takenAt = this.#settings.backup?.takenAt;
-    return takenAt ? this.#startedAt - takenAt.getTime() : null;
+    const restoring = this.#steps.some((step) => step.of.kind.backupSet === 'reads' && !step.notChosen);
+    return takenAt && restoring ? this.#startedAt - takenAt.getTime() : null;
   }
 
   #contextOf(step: RunStep, phase: StepContext['phase']): StepContext {

@@ -9,6 +9,8 @@ export interface Command {
   folder?: string;
   /** Its standard input; nothing when absent. */
   input?: string;
+  /** The name under which the program is called, where it does something else under each. */
+  calledAs?: string;
 }
 
 const PLAIN = /^[A-Za-z0-9_@%+=:,./-]+$/;

@@ -51,6 +51,7 @@ async function start(command: Command, { signal, onLine, onChunk }: Listening): 
     env: { ...command.environment, ...command.secretEnvironment },
     ...(command.folder ? { cwd: command.folder } : {}),
     ...(command.input === undefined ? { stdin: 'ignore' } : { input: command.input }),
+    ...(command.calledAs ? { argv0: command.calledAs } : {}),
     stdout: 'pipe',
     stderr: 'pipe',
     buffer: false,

@@ -1,14 +1,16 @@
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { copyTo, exists, filesBelow, sha256Of } from '../hosts/files.js';
-import { waitFor } from '../hosts/waiting.js';
+import { copyTo, exists, filesBelow, remove, sha256Of } from '../hosts/files.js';
 import { bytesOf } from '../stores/backup-set/backup-set.js';
 import type { FalkordbPart } from '../stores/backup-set/manifest.js';
 import { type Check, equal } from '../stores/check.js';
-import type { FalkorDB } from '../stores/falkordb/connection.js';
+import { unbuilt, untilBuilt } from '../stores/falkordb/indexes.js';
 import { type FalkordbInventory, inventoryFalkordb } from '../stores/falkordb/inventory.js';
 import { filesFaults, type PersistenceSettings, persistenceOf } from '../stores/falkordb/persistence.js';
 import { plural, sizeOf } from '../words.js';
+import { canRewrite, rewriteFindings } from './falkordb-findings.js';
+import { untilIdle } from './falkordb-server.js';
 import { newBackupFolder, newBackupOf, noBackupRoot } from './new-backup.js';
 import { readingPlan, type StepContext, type StepKind } from './step.js';
 import { type Emitter, stepEvents } from './step-events.js';
@@ -68,6 +70,7 @@ export const falkordbBackup: StepKind<Params, Facts> = {
         level: 'info',
         message: `FalkorDB keeps its files in ${settings.dir}, appendonly ${settings.appendonly ? 'yes' : 'no'}`,
       },
+      ...(await rewriteFindings(ctx.cluster.falkordb, settings)),
     ];
   },
   run: (p, ctx, signal) =>
@@ -77,6 +80,10 @@ export const falkordbBackup: StepKind<Params, Facts> = {
       const folder = await newBackupFolder(ctx, 'falkordb');
       const form = formOf(settings);
       const to = join(folder, form);
+      // What is saved while it is being built is gone after a reload.
+      const building = await unbuilt(falkordb);
+      if (building.length > 0) emit.output(`${building.join(', ')} is still being built: waiting for it`);
+      await untilBuilt(falkordb, p.patienceSeconds * 1000, signal);
       const before = await inventoryFalkordb(falkordb);
       const at = new Date().toISOString();
       if (settings.appendonly) await copyAppendOnlyDirectory(p, ctx, emit, signal, settings, to);
@@ -132,19 +139,56 @@ async function copyAppendOnlyDirectory(
   const { 'auto-aof-rewrite-percentage': percentage } = await falkordb.config('auto-aof-rewrite-percentage');
   await falkordb.write(ctx.gateway, 'CONFIG', 'SET', 'auto-aof-rewrite-percentage', '0');
   try {
-    await idle(falkordb, 'aof_rewrite', p, signal);
-    await falkordb.write(ctx.gateway, 'BGREWRITEAOF');
-    emit.output('the append-only file is being rewritten, so that the copy is small');
-    await idle(falkordb, 'aof_rewrite', p, signal);
-    const { aof_last_bgrewrite_status: status } = await falkordb.info('persistence');
-    if (status !== 'ok')
-      throw new Error(
-        `rewriting the append-only file failed (aof_last_bgrewrite_status:${status}); see the server's log`,
-      );
-    await copyTo(ctx.gateway, join(settings.dir, settings.appenddirname), to);
+    await untilIdle(falkordb, 'aof_rewrite', p.patienceSeconds * 1000, signal);
+    if (await canRewrite(falkordb)) {
+      await falkordb.write(ctx.gateway, 'BGREWRITEAOF');
+      emit.output('the append-only file is being rewritten, so that the copy is small');
+      await untilIdle(falkordb, 'aof_rewrite', p.patienceSeconds * 1000, signal);
+      const { aof_last_bgrewrite_status: status } = await falkordb.info('persistence');
+      if (status !== 'ok')
+        throw new Error(
+          `rewriting the append-only file failed (aof_last_bgrewrite_status:${status}); see the server's log`,
+        );
+    } else {
+      emit.output('the append-only file is copied as it is: rewriting it would crash with "aof-use-rdb-preamble no"');
+    }
+    await copyUntorn(p, ctx, emit, signal, settings, to);
   } finally {
     await falkordb.write(ctx.gateway, 'CONFIG', 'SET', 'auto-aof-rewrite-percentage', percentage);
   }
+}
+
+const COPIES_TRIED = 3;
+
+/** Copies the directory, and again when somebody else had it rewritten meanwhile: its files are then of two moments. */
+async function copyUntorn(
+  p: Params,
+  ctx: StepContext,
+  emit: Emitter<Facts>,
+  signal: AbortSignal,
+  settings: PersistenceSettings,
+  to: string,
+): Promise<void> {
+  const from = join(settings.dir, settings.appenddirname);
+  const manifest = () => readFile(join(from, `${settings.appendfilename}.manifest`), 'utf8');
+  for (let tried = 1; tried <= COPIES_TRIED; tried += 1) {
+    signal.throwIfAborted();
+    const before = await manifest();
+    const failure = await copyTo(ctx.gateway, from, to).then(
+      () => undefined,
+      (error: unknown) => ({ error }),
+    );
+    await untilIdle(ctx.cluster.falkordb, 'aof_rewrite', p.patienceSeconds * 1000, signal);
+    if ((await manifest()) === before) {
+      if (failure) throw failure.error;
+      return;
+    }
+    emit.output('the append-only file was rewritten while it was copied: copying it again');
+    await remove(ctx.gateway, to);
+  }
+  throw new Error(
+    `something has the append-only file rewritten again and again: it could not be copied whole in ${COPIES_TRIED} attempts`,
+  );
 }
 
 async function copySavedFile(
@@ -156,28 +200,11 @@ async function copySavedFile(
   to: string,
 ): Promise<void> {
   const { falkordb } = ctx.cluster;
-  await idle(falkordb, 'rdb_bgsave', p, signal);
+  await untilIdle(falkordb, 'rdb_bgsave', p.patienceSeconds * 1000, signal);
   await falkordb.write(ctx.gateway, 'BGSAVE');
   emit.output('the server saves its data');
-  await idle(falkordb, 'rdb_bgsave', p, signal);
+  await untilIdle(falkordb, 'rdb_bgsave', p.patienceSeconds * 1000, signal);
   const { rdb_last_bgsave_status: status } = await falkordb.info('persistence');
   if (status !== 'ok') throw new Error(`the save failed (rdb_last_bgsave_status:${status}); see the server's log`);
   await copyTo(ctx.gateway, join(settings.dir, settings.dbfilename), to);
-}
-
-async function idle(
-  falkordb: FalkorDB,
-  work: 'aof_rewrite' | 'rdb_bgsave',
-  p: Params,
-  signal: AbortSignal,
-): Promise<void> {
-  const done = await waitFor(
-    async () => {
-      const info = await falkordb.info('persistence');
-      const scheduled = work === 'aof_rewrite' ? info.aof_rewrite_scheduled : '0';
-      return info[`${work}_in_progress`] === '0' && scheduled === '0' ? true : undefined;
-    },
-    { timeoutMs: p.patienceSeconds * 1000, signal },
-  );
-  if (!done) throw new Error(`${work}_in_progress is still 1 after ${p.patienceSeconds} s`);
 }

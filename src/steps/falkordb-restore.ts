@@ -1,30 +1,32 @@
 import { stat } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { isAbsolute, join, relative } from 'node:path';
 import { z } from 'zod';
-import { copyTo, exists, giveTo, makeFolder, moveAside, sha256Of, writeText } from '../hosts/files.js';
+import { exists, sha256Of } from '../hosts/files.js';
 import { type BackupFile, type BackupSet, bytesOf } from '../stores/backup-set/backup-set.js';
 import { type Check, equal } from '../stores/check.js';
 import type { Cluster } from '../stores/cluster.js';
+import { contentOf, contentText } from '../stores/falkordb/graph-content.js';
+import { compareFalkordb, type FalkordbInventory, inventoryFalkordb } from '../stores/falkordb/inventory.js';
 import {
-  compareFalkordb,
-  type FalkordbInventory,
-  inventoryFalkordb,
-  moduleVersion,
-} from '../stores/falkordb/inventory.js';
-import {
+  ASIDE,
   type FalkordbFiles,
   type FalkordbForm,
   filesFaults,
+  holdNothing,
   type PersistenceSettings,
   persistenceOf,
   placementOf,
   placementRefusal,
 } from '../stores/falkordb/persistence.js';
-import { countOf, plural, sizeOf } from '../words.js';
+import { memoryGraphContent } from '../stores/novamem/memory-graph.js';
+import { countOf, messageOf, plural, sizeOf } from '../words.js';
 import { fileFindings, otherClusterFindings } from './backup-file.js';
-import { makeDataFolder, settingsOfServer, shutDown } from './falkordb-server.js';
+import { asideName, clearFolder, type FilesFacts, place, putFilesBack } from './falkordb-files.js';
+import { loadingFindings, refuseBlocked, serverFindings, serverStateFindings } from './falkordb-findings.js';
+import { proveWritable, savingCheck } from './falkordb-server.js';
+import { lossFinding, postgresGraph } from './falkordb-sources.js';
 import { startService } from './service.js';
-import type { Finding, Probe, StepKind } from './step.js';
+import type { Finding, Probe, StepContext, StepKind } from './step.js';
 import { type Emitter, stepEvents } from './step-events.js';
 
 const params = z.strictObject({
@@ -32,18 +34,15 @@ const params = z.strictObject({
   from: z.enum(['auto', 'appendonlydir', 'appendonly.aof', 'dump.rdb']).default('auto'),
   /** Restore files that are cut off, and lose what stands behind the cut. */
   acceptDamaged: z.boolean().default(false),
+  /** Postgres stays as it is: what it says of the graph and the backup set lacks is counted as lost. */
+  postgresStays: z.boolean().default(false),
   patienceSeconds: z.number().int().positive().max(86_400).default(600),
 });
 type Params = z.infer<typeof params>;
 
-interface Facts {
-  dir: string;
+interface Facts extends FilesFacts {
   form: FalkordbForm;
-  /** What was moved aside, and whereto. */
-  aside: { from: string; to: string }[];
   placed: string[];
-  /** Everything that was there before is moved aside: what lies there from now on is this step's. */
-  placing?: boolean;
   /** What the server had loaded right after. */
   loaded?: FalkordbInventory;
 }
@@ -55,13 +54,9 @@ function candidates(p: Params, backup: BackupSet | undefined): Files[] {
   return all.filter((one) => p.from === 'auto' || one.form === p.from);
 }
 
-/** The first candidate that a server with these settings loads. */
-function chooseFor(settings: PersistenceSettings, among: Files[]): Files {
-  const found = among.find((one) => placementRefusal(one.form, settings) === '');
-  if (found) return found;
-  const refusal = among[0] ? placementRefusal(among[0].form, settings) : 'this backup set holds no FalkorDB data';
-  throw new Error(`${refusal}. Set "appendonly yes" in the server's configuration, or give a dump.rdb`);
-}
+/** The first candidate that a server with these settings loads; undefined when there is none. */
+const loadable = (settings: PersistenceSettings, among: Files[]) =>
+  among.find((one) => placementRefusal(one.form, settings) === '');
 
 async function settingsNow(cluster: Cluster): Promise<PersistenceSettings | undefined> {
   return (await cluster.answering('falkordb')).answers ? persistenceOf(cluster.falkordb) : undefined;
@@ -77,7 +72,7 @@ export const falkordbRestore: StepKind<Params, Facts> = {
     const { cluster } = ctx;
     const settings = await settingsNow(cluster);
     const among = candidates(p, ctx.backup);
-    const files = settings ? among.find((one) => placementRefusal(one.form, settings) === '') : among[0];
+    const files = settings ? loadable(settings, among) : among[0];
     const bytes = files?.files.reduce((sum, one) => sum + one.bytes, 0) ?? 0;
     const placement = settings && files ? await placementOf(files, settings) : undefined;
     const aside: string[] = [];
@@ -130,120 +125,66 @@ export const falkordbRestore: StepKind<Params, Facts> = {
         },
       ];
     }
-    const { answers, seen } = await cluster.answering('falkordb');
-    if (!cluster.driver('falkordb')) {
-      findings.push({
-        level: 'blocking',
-        message:
-          'the profile does not say how to stop and start FalkorDB, and its files can only be replaced while it is stopped',
-        next: 'add services.falkordb to the profile',
-      });
-    }
-    const settings = answers ? await persistenceOf(cluster.falkordb) : undefined;
-    if (!settings) {
-      findings.push({
-        level: 'warning',
-        message: `FalkorDB does not answer (${seen}); it is started first, to learn where it keeps its files`,
-      });
-    } else {
-      findings.push({
-        level: 'info',
-        message: `FalkorDB keeps its files in ${settings.dir || '(a folder that is gone)'}, appendonly ${settings.appendonly ? 'yes' : 'no'}`,
-      });
-      findings.push(...(await serverFindings(cluster, settings, among)));
-    }
-    const chosen =
-      (settings ? among.find((one) => placementRefusal(one.form, settings) === '') : undefined) ?? among[0]!;
+    findings.push(...(await serverStateFindings(ctx)));
+    const settings = await settingsNow(cluster);
+    const chosen = (settings ? loadable(settings, among) : undefined) ?? among[0]!;
     for (const file of chosen.files) findings.push(...(await fileFindings(file, 'file')));
+    findings.push(...inItsOwnFolder(chosen, settings?.dir || cluster.profile.falkordb.dataDir));
     if (findings.some((finding) => finding.level === 'blocking')) return findings;
-    const { faults, unproven } = await filesFaults(chosen);
-    for (const message of faults) {
-      findings.push({
-        level: p.acceptDamaged ? 'warning' : 'blocking',
-        message,
-        ...(p.acceptDamaged
-          ? {}
-          : { next: 'choose another backup set, or accept the loss: --set <step>.acceptDamaged=true' }),
-      });
-    }
-    for (const message of unproven) findings.push({ level: 'info', message });
+    const wrong = await damageFindings(p, ctx, chosen);
+    findings.push(...wrong);
+    if (settings && !wrong.some((finding) => finding.level !== 'info'))
+      findings.push(...(await loadingFindings(cluster, settings, chosen)));
+    findings.push(...(await lossFindings(p, ctx)));
     return findings;
   },
 
   run: (p, ctx, signal) =>
     stepEvents<Facts>(async (emit) => {
       const { cluster } = ctx;
-      const patience = p.patienceSeconds * 1000;
-      const settings = await settingsOfServer(ctx, emit, patience, signal);
-      if ((await moduleVersion(cluster.falkordb)) === '')
-        throw new Error('the server runs without the graph module: it could not load a graph. Nothing was changed');
-      await makeDataFolder(settings.dir, ctx, emit);
-      const files = chooseFor(settings, candidates(p, ctx.backup));
-      await proveFiles(files, emit, signal);
+      const patienceMs = p.patienceSeconds * 1000;
+      const among = candidates(p, ctx.backup);
+      const running = await settingsNow(cluster);
+      const likely = running ? loadable(running, among) : undefined;
+      for (const files of likely ? [likely] : among) await proveFiles(files, emit, signal);
       signal.throwIfAborted();
 
-      const placement = await placementOf(files, settings);
-      // What the first attempt moved aside is all that was there before; what lies there now is of that attempt.
-      const earlier = ctx.earlier as Partial<Facts>;
-      const facts: Facts = {
-        dir: settings.dir,
-        form: files.form,
-        aside: [...(earlier.aside ?? [])],
-        placed: [...placement.copies, ...placement.texts].map(({ to }) => to),
+      const accept = async (settings: PersistenceSettings) => {
+        const files = loadable(settings, among) ?? among[0];
+        if (!files) throw new Error('this backup set holds no FalkorDB data');
+        const damaged = p.acceptDamaged && (await filesFaults(files)).faults.length > 0;
+        refuseBlocked([
+          ...(await serverFindings(cluster, settings, { here: true })),
+          ...(damaged ? [] : await loadingFindings(cluster, settings, files)),
+        ]);
       };
-      const owner = await stat(settings.dir);
-      // Before anything is done: from here on an undo has something to do, if only to start the server again.
+      const { settings, facts: cleared } = await clearFolder({ ctx, emit, patienceMs, signal, accept });
+      const files = loadable(settings, among)!;
+      const placement = await placementOf(files, settings);
+      const placed = [...placement.copies, ...placement.texts].map(({ to }) => to);
+      const facts: Facts = { ...cleared, form: files.form, placed, placing: true };
       emit.facts(facts);
-      await shutDown(ctx, emit, patience, signal);
-      for (const from of placement.aside) {
-        if (!(await exists(from))) continue;
-        const to = await freeName(join(settings.dir, asideName(ctx.runId), basename(from)));
-        await moveAside(ctx.gateway, from, to);
-        // Once an attempt has begun to place its own files, or has moved this one before, it is no original.
-        if (earlier.placing || earlier.aside?.some((one) => one.from === from)) continue;
-        facts.aside.push({ from, to });
-        emit.facts(facts);
-        emit.safetyCopy(basename(from), to, 'renamed, nothing in it was changed');
-      }
-      emit.facts({ placing: true });
       const onBytes = emit.bytes(
         files.files.reduce((sum, one) => sum + one.bytes, 0),
         `placing ${files.form}`,
       );
-      for (const { from, to } of placement.copies) {
-        await makeFolder(ctx.gateway, dirname(to));
-        await copyTo(ctx.gateway, from, to);
-        onBytes(await bytesOf(to));
-      }
-      for (const { to, text } of placement.texts) {
-        await writeText(ctx.gateway, to, text);
-      }
-      for (const path of facts.placed) {
-        if (dirname(path) !== settings.dir) await giveTo(ctx.gateway, dirname(path), owner);
-        else await giveTo(ctx.gateway, path, owner);
-      }
-      await startService('falkordb', ctx, emit, patience, signal);
+      await place(ctx, placement, settings.dir, await stat(settings.dir), async (to) => onBytes(await bytesOf(to)));
+      await startService('falkordb', ctx, emit, patienceMs, signal);
       const loaded = await inventoryFalkordb(cluster.falkordb);
       emit.facts({ ...facts, loaded });
       const graphs = Object.keys(loaded.graphs);
       emit.output(`FalkorDB has loaded ${plural(graphs.length, 'graph')}: ${graphs.join(', ')}`);
+      await proveWritable(ctx, emit, settings, patienceMs, signal);
     }),
 
   async verify(_p, { cluster, backup }, facts) {
     const { falkordb } = cluster;
     const settings = await persistenceOf(falkordb);
-    const { aof_last_write_status: aof = 'ok', rdb_last_bgsave_status: rdb = 'ok' } =
-      await falkordb.info('persistence');
     const graphs = await falkordb.graphs();
     const checks: Check[] = [
       equal('falkordb', 'folder', facts.dir, settings.dir),
       equal('falkordb', `graph ${falkordb.graph}`, 'present', graphs.includes(falkordb.graph) ? 'present' : 'absent'),
-      equal(
-        'falkordb',
-        'writes to disk',
-        'ok',
-        aof === 'ok' && rdb === 'ok' ? 'ok' : `append-only file ${aof}, save ${rdb}`,
-      ),
+      await savingCheck(cluster),
     ];
     const expected = backup?.inventory?.falkordb;
     const actual = await inventoryFalkordb(falkordb);
@@ -269,75 +210,59 @@ export const falkordbRestore: StepKind<Params, Facts> = {
     return (await falkordbRestore.verify(_p, ctx, facts as Facts)).every((check) => check.ok) ? 'done' : 'partial';
   },
 
-  undo: (p, ctx, facts) =>
-    stepEvents<Facts>(async (emit) => {
-      const { signal } = new AbortController();
-      const patience = p.patienceSeconds * 1000;
-      if (!facts.dir) return emit.output('nothing had been moved');
-      const { dir, placed = [], aside = [] } = facts;
-      const kept: Facts['aside'] = [];
-      for (const one of aside) if (await exists(one.to)) kept.push(one);
-      const replaced = new Set([
-        ...(facts.placing ? placed.map((path) => (dirname(path) === dir ? path : dirname(path))) : []),
-        ...kept.map(({ from }) => from),
-      ]);
-      if (replaced.size === 0) {
-        await startService('falkordb', ctx, emit, patience, signal);
-        return emit.output('the files of before are in their place: none had to be moved');
-      }
-      await shutDown(ctx, emit, patience, signal);
-      const undone = join(dir, `${asideName(ctx.runId)}-undone`);
-      try {
-        for (const path of replaced)
-          if (await exists(path)) await moveAside(ctx.gateway, path, await freeName(join(undone, basename(path))));
-        // Should the rest fail, another undo must not take what is back by then for what was placed.
-        emit.facts({ placing: false });
-        for (const { from, to } of kept) await moveAside(ctx.gateway, to, from);
-      } finally {
-        await startService('falkordb', ctx, emit, patience, signal);
-      }
-      emit.output(
-        `the files of before are back${(await exists(undone)) ? `; what lay in their place is kept in ${undone}` : ''}`,
-      );
-    }),
+  undo: (p, ctx, facts) => stepEvents<Facts>((emit) => putFilesBack(ctx, emit, facts, p.patienceSeconds * 1000)),
 };
 
-const asideName = (runId: string) => `before-${runId}`;
-
-async function freeName(path: string): Promise<string> {
-  for (let number = 2; await exists(path); number += 1) path = path.replace(/(-\d+)?$/, `-${number}`);
-  return path;
+/** Files that lie where the server looks for its own would be moved aside before they are placed. */
+function inItsOwnFolder({ path }: Files, dir: string | undefined): Finding[] {
+  const below = dir ? relative(dir, path) : '..';
+  if (below.startsWith('..') || isAbsolute(below) || below.startsWith(ASIDE)) return [];
+  return [
+    {
+      level: 'blocking',
+      message: `${path} lies in the server's own folder, which is emptied before anything is placed`,
+      next: `cp -r '${path}' to a folder elsewhere, and name that with --backup`,
+    },
+  ];
 }
 
-async function serverFindings(cluster: Cluster, settings: PersistenceSettings, among: Files[]): Promise<Finding[]> {
-  const findings: Finding[] = [];
-  if (settings.dir === '' || !(await exists(settings.dir))) {
-    findings.push(
-      settings.dir === '' || (await exists(dirname(settings.dir)))
-        ? {
-            level: 'warning',
-            message: `the folder ${settings.dir || 'of the running server'} is gone; it is made again`,
-          }
-        : {
-            level: 'blocking',
-            message: `the folder ${settings.dir}, which the server names, is not on this machine`,
-            next: 'run this program where that folder is',
-          },
-    );
+/** What a look at the backup's own files finds. */
+async function damageFindings(p: Params, { backup }: StepContext, files: Files): Promise<Finding[]> {
+  const { faults, unproven } = await filesFaults(files);
+  const inventory = backup?.inventory?.falkordb;
+  const meantEmpty = inventory !== undefined && Object.keys(inventory.graphs).length === 0;
+  if (faults.length === 0 && !meantEmpty && (await holdNothing(files)))
+    faults.push(`${files.path} holds no key at all: a server would start empty`);
+  const next = 'choose another backup set, or accept the loss: --set <step>.acceptDamaged=true';
+  return [
+    ...faults.map(
+      (message): Finding => (p.acceptDamaged ? { level: 'warning', message } : { level: 'blocking', message, next }),
+    ),
+    ...unproven.map((message): Finding => ({ level: 'info', message })),
+  ];
+}
+
+/** What the backup set holds, and what Postgres holds more, where it stays as it is. */
+async function lossFindings({ postgresStays }: Params, ctx: StepContext): Promise<Finding[]> {
+  const { backup, cluster } = ctx;
+  const inventory = backup?.inventory?.falkordb;
+  const content = contentOf(inventory, cluster.falkordb.graph);
+  if (!content) {
+    if (!inventory)
+      return [{ level: 'info', message: 'this backup set has no inventory: how much its graph holds is not known' }];
+    return [
+      {
+        level: 'warning',
+        message: `this backup set has no graph ${cluster.falkordb.graph}; its graphs: ${Object.keys(inventory.graphs).join(', ') || 'none'}`,
+      },
+    ];
   }
-  if ((await moduleVersion(cluster.falkordb)) === '') {
-    findings.push({
-      level: 'blocking',
-      message: 'this server runs without the graph module: it could not load a graph',
-      next: 'start it with the FalkorDB module',
-    });
-  }
-  if (!among.some((one) => placementRefusal(one.form, settings) === '')) {
-    findings.push({
-      level: 'blocking',
-      message: placementRefusal(among[0]!.form, settings),
-      next: 'set "appendonly yes" in its configuration, or give a dump.rdb',
-    });
+  const findings: Finding[] = [{ level: 'info', message: `the backup's graph: ${contentText(content)}` }];
+  if (!postgresStays) return findings;
+  try {
+    findings.push(lossFinding(content, 'Postgres', memoryGraphContent(await postgresGraph(ctx))));
+  } catch (error) {
+    findings.push({ level: 'info', message: `not compared with Postgres: ${messageOf(error)}` });
   }
   return findings;
 }

@@ -1,6 +1,12 @@
 import { z } from 'zod';
 import { type Check, equal } from '../stores/check.js';
-import { compareSearch, foundCheck, sampleSearches } from '../stores/novamem/golden-searches.js';
+import {
+  compareSearch,
+  compareSearchSince,
+  foundCheck,
+  type GoldenSearch,
+  sampleSearches,
+} from '../stores/novamem/golden-searches.js';
 import { NoSearch, search, searchText } from '../stores/novamem/search.js';
 import { messageOf, plural } from '../words.js';
 import { readingPlan, type StepContext, type StepKind } from './step.js';
@@ -9,6 +15,8 @@ import { stepEvents } from './step-events.js';
 const params = z.strictObject({
   /** How far apart a score or signal may lie from the recorded one. */
   tolerance: z.number().nonnegative().max(1).default(0.001),
+  /** The cluster was not put back as a whole: a golden search that differs is compared by what was there then and still is. */
+  writtenSince: z.boolean().default(false),
   /** How many sampled memories are searched for where the backup set has no golden searches. */
   samples: z.number().int().positive().max(50).default(5),
 });
@@ -70,11 +78,11 @@ export const novamemSearch: StepKind<Params, Facts> = {
         const all: Check[] = [];
         for (const [index, one] of golden.entries()) {
           signal.throwIfAborted();
-          const { results: _, ...request } = one;
-          all.push(...compareSearch(one, await search(ctx.cluster.novamem!, request), p.tolerance));
+          const { checks, how } = await compareOne(p, ctx, one);
+          all.push(...checks);
           emit.progress({ done: index + 1, total: golden.length, unit: 'items', text: 'golden searches' });
           emit.output(
-            `"${one.query}": ${plural(one.results.length, 'memory', 'memories')} expected, ${all.slice(-3).every((check) => check.ok) ? 'equal' : 'DIFFERENT'}`,
+            `"${one.query}": ${plural(one.results.length, 'memory', 'memories')} expected, ${checks.every((check) => check.ok) ? how : 'DIFFERENT'}`,
           );
         }
         return all;
@@ -83,6 +91,20 @@ export const novamemSearch: StepKind<Params, Facts> = {
   verify: async (_p, _ctx, { checks }) => checks,
   probe: async () => 'not-started',
 };
+
+async function compareOne(
+  { tolerance, writtenSince }: Params,
+  { cluster, backup }: StepContext,
+  golden: GoldenSearch,
+): Promise<{ checks: Check[]; how: string }> {
+  const { results: _, ...request } = golden;
+  const exact = compareSearch(golden, await search(cluster.novamem!, request), tolerance);
+  if (exact.every((check) => check.ok) || !writtenSince || !backup?.takenAt) return { checks: exact, how: 'equal' };
+  return {
+    checks: await compareSearchSince(cluster.novamem!, cluster.postgres, golden, backup.takenAt),
+    how: 'all that is as it was then is found with every signal; scores and new memories differ',
+  };
+}
 
 const goldenOf = ({ backup }: StepContext) => backup?.goldenSearches ?? [];
 

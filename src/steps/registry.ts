@@ -1,7 +1,10 @@
 import { backupManifest } from './backup-manifest.js';
 import { clusterInventory } from './cluster-inventory.js';
 import { falkordbBackup } from './falkordb-backup.js';
+import { falkordbRebuild } from './falkordb-rebuild.js';
+import { falkordbReset } from './falkordb-reset.js';
 import { falkordbRestore } from './falkordb-restore.js';
+import { falkordbSurvey } from './falkordb-survey.js';
 import { novamemHealth } from './novamem-health.js';
 import { novamemSearch } from './novamem-search.js';
 import { operatorChoose } from './operator-choose.js';
@@ -25,6 +28,9 @@ const KINDS: readonly AnyStepKind[] = [
   qdrantRestore,
   qdrantBackup,
   falkordbRestore,
+  falkordbRebuild,
+  falkordbReset,
+  falkordbSurvey,
   falkordbBackup,
   backupManifest,
   clusterInventory,

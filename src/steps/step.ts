@@ -81,8 +81,8 @@ export interface StepContext {
 export interface StepKind<P, F> {
   kind: string;
   effect: Effect;
-  /** Whether it restores from a backup set, or adds to a new one. */
-  backupSet?: 'reads' | 'writes';
+  /** Whether it restores from a backup set, compares with one where there is one, or adds to a new one. */
+  backupSet?: 'reads' | 'compares' | 'writes';
   params: z.ZodType<P>;
   /** For kinds that ask: the answers that steps may depend on, and the one that was given beforehand. */
   answers?(p: P): { choices: string[]; given?: string };

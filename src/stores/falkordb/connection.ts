@@ -1,11 +1,16 @@
 import { Redis } from 'ioredis';
 import type { Profile } from '../../config/profile.js';
 import { resolveSecret, secretWord } from '../../config/secrets.js';
+import { shellWord } from '../../hosts/command.js';
 import type { Gateway } from '../../hosts/gateway.js';
 import { messageOf } from '../../words.js';
+import { type CypherValue, withRows } from './cypher.js';
+import { fullSync } from './full-sync.js';
 
 const CONNECT_PATIENCE = 5_000;
 const COMMAND_PATIENCE = 60_000;
+/** For commands that copy or drop a whole graph. */
+const GRAPH_PATIENCE = 3_600_000;
 
 /** Commands that change nothing. GRAPH.QUERY is not one: on a missing graph it answers 0 and makes it. */
 const READING = new Set(['INFO', 'GRAPH.LIST', 'GRAPH.RO_QUERY', 'CONFIG GET', 'MODULE LIST']);
@@ -43,6 +48,57 @@ export class FalkorDB {
     return gateway.change({ channel: 'redis', text: [command, ...args].join(' ') }, () =>
       this.#connected((redis) => redis.call(command, ...args)),
     );
+  }
+
+  /**
+   * A Cypher query that writes: it makes the graph when that is absent. `rows` are its parameter `$rows`; in the record stands
+   * only how many there were. Answers the rows of its result.
+   */
+  async change(
+    gateway: Gateway,
+    graph: string,
+    cypher: string,
+    rows: readonly Record<string, CypherValue>[] = [],
+  ): Promise<unknown[][]> {
+    const with_ = rows.length === 0 ? '' : withRows(rows);
+    const told = rows.length === 0 ? '' : ` (${rows.length} rows)`;
+    const answer = (await gateway.change(
+      { channel: 'redis', text: `GRAPH.QUERY ${graph} ${shellWord(cypher)}${told}` },
+      () => this.#connected((redis) => redis.call('GRAPH.QUERY', graph, with_ + cypher)),
+    )) as unknown[][][];
+    // Without a RETURN there is nothing but statistics.
+    return answer.length > 1 ? (answer[1] as unknown[][]) : [];
+  }
+
+  /** Copies a whole graph to a key that must not exist yet; removes a whole graph. */
+  async copyGraph(gateway: Gateway, from: string, to: string): Promise<void> {
+    await this.#onGraph(gateway, 'GRAPH.COPY', from, to);
+  }
+  async deleteGraph(gateway: Gateway, graph: string): Promise<void> {
+    await this.#onGraph(gateway, 'GRAPH.DELETE', graph);
+  }
+  #onGraph(gateway: Gateway, command: string, ...args: string[]): Promise<unknown> {
+    return gateway.change({ channel: 'redis', text: [command, ...args].join(' ') }, () =>
+      this.#connected((redis) => redis.call(command, ...args), GRAPH_PATIENCE),
+    );
+  }
+
+  /** Writes what the server holds in memory into an RDB file of this machine, without a file of the server. Answers the bytes. */
+  saveMemory(
+    gateway: Gateway,
+    file: string,
+    more: { signal?: AbortSignal; onBytes?: (bytes: number) => void } = {},
+  ): Promise<number> {
+    const { hostname, port, username, protocol } = this.#url;
+    const from = {
+      host: hostname,
+      port: Number(port || 6379),
+      tls: protocol === 'rediss:',
+      ...(username ? { user: decodeURIComponent(username) } : {}),
+      ...(this.#password === undefined ? {} : { password: this.#password }),
+    };
+    const text = `${this.clientCommand} --rdb ${shellWord(file)}`;
+    return gateway.change({ channel: 'redis', text }, () => fullSync(from, file, more));
   }
 
   /** A Cypher query that cannot write and never makes the graph; rows of plain values. Rejects when the graph is absent. */
@@ -85,7 +141,7 @@ export class FalkorDB {
     );
   }
 
-  async #connected<T>(work: (redis: Redis) => Promise<T>): Promise<T> {
+  async #connected<T>(work: (redis: Redis) => Promise<T>, patienceMs = COMMAND_PATIENCE): Promise<T> {
     const redis = new Redis({
       host: this.#url.hostname,
       port: Number(this.#url.port || 6379),
@@ -94,7 +150,7 @@ export class FalkorDB {
       ...(this.#url.protocol === 'rediss:' ? { tls: { servername: this.#url.hostname } } : {}),
       lazyConnect: true,
       connectTimeout: CONNECT_PATIENCE,
-      commandTimeout: COMMAND_PATIENCE,
+      commandTimeout: patienceMs,
       retryStrategy: () => null,
       maxRetriesPerRequest: 0,
       enableReadyCheck: false,

@@ -32,7 +32,8 @@ export async function inventoryFalkordb(falkordb: FalkorDB): Promise<FalkordbInv
   };
 }
 
-async function inventoryGraph(falkordb: FalkorDB, graph: string): Promise<GraphInventory> {
+/** What is in one graph, which must be there. */
+export async function inventoryGraph(falkordb: FalkorDB, graph: string): Promise<GraphInventory> {
   const nodes = await falkordb.query(
     graph,
     'MATCH (n) RETURN labels(n), count(n), count(DISTINCT n.id), min(n.id), max(n.id)',
@@ -89,7 +90,8 @@ function graphChecks(expected: FalkordbInventory, actual: FalkordbInventory): Ch
   ];
 }
 
-function compareGraph(name: string, expected: GraphInventory, actual: GraphInventory | undefined): Check[] {
+/** Everything that must be equal of one graph. */
+export function compareGraph(name: string, expected: GraphInventory, actual: GraphInventory | undefined): Check[] {
   const subject = `falkordb graph ${name}`;
   return [
     sameSet(subject, 'labels', Object.keys(expected.nodes), Object.keys(actual?.nodes ?? {})),

@@ -1,8 +1,10 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { exists } from '../../hosts/files.js';
+import { plural } from '../../words.js';
 import { aofManifestText, beginsAsRdb, parseAofManifest, rdbFault, readAof } from './aof.js';
 import type { FalkorDB } from './connection.js';
+import { rdbHead } from './rdb-head.js';
 
 /** Where a server keeps its data, as it says itself. */
 export interface PersistenceSettings {
@@ -75,6 +77,50 @@ export async function filesFaults({ form, path }: FalkordbFiles): Promise<{ faul
 
 const asFault = (file: string, fault: string) => (fault === '' ? [] : [`${file}: ${fault}`]);
 
+/** The files that a server would load of these, in its order: the base first. Those that are absent are left out. */
+export async function loadedFiles({ form, path }: FalkordbFiles): Promise<string[]> {
+  if (form !== 'appendonlydir') return [path];
+  const manifest = await aofManifestIn(path);
+  if (!manifest) return [];
+  const entries = parseAofManifest(await readFile(join(path, manifest), 'utf8')).filter((one) => one.type !== 'h');
+  const found: string[] = [];
+  for (const { file } of entries) if (await exists(join(path, file))) found.push(join(path, file));
+  return found;
+}
+
+/** Whether a server would load nothing at all from these: an RDB part without a key, and not one byte of commands. */
+export async function holdNothing(files: FalkordbFiles): Promise<boolean> {
+  for (const file of await loadedFiles(files)) {
+    const { size } = await stat(file);
+    if (size === 0) continue;
+    const head = await rdbHead(file);
+    if (head?.keys !== 'none' || (await rdbFault(file)) !== '') return false;
+  }
+  return true;
+}
+
+/** What of a folder a server might load or write over, whatever it is called: found by what it is. Full paths, sorted. */
+export async function persistenceFilesIn(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { withFileTypes: true });
+  const found: string[] = [];
+  for (const entry of entries) {
+    const path = join(folder, entry.name);
+    if (entry.name.startsWith(ASIDE)) continue;
+    if (entry.isDirectory() ? await isAofDirectory(path) : entry.isFile() && (await isPersistenceFile(path)))
+      found.push(path);
+  }
+  return found.sort();
+}
+
+/** How the folders begin into which earlier files were moved. */
+export const ASIDE = 'before-';
+
+const isPersistenceFile = async (file: string) => /\.(aof|rdb)$/.test(file) || (await beginsAsRdb(file));
+
+async function isAofDirectory(folder: string): Promise<boolean> {
+  return (await readdir(folder)).some((name) => /\.(manifest|incr\.aof|base\.(aof|rdb))$/.test(name));
+}
+
 /** What has to be done so that a server with these settings loads these files when it starts. */
 export interface Placement {
   /** Folders and files to be made: copied from the backup, or written anew (the manifest). */
@@ -90,13 +136,37 @@ export function placementRefusal(form: FalkordbForm, settings: PersistenceSettin
   return `this server runs with "appendonly no": it would ignore ${form} and start empty`;
 }
 
+/** Where a server with these settings looks for data when it starts, and where it writes some. */
+export function placesOf({ dir, appenddirname, appendfilename, dbfilename }: PersistenceSettings): string[] {
+  return [appenddirname, appendfilename, dbfilename].map((name) => join(dir, name));
+}
+
+/** Why a running server cannot keep anything on the disk of this machine any more; empty when it can. */
+export async function diskLost(falkordb: FalkorDB, settings: PersistenceSettings): Promise<string> {
+  if (settings.dir === '') return 'its folder was removed';
+  if (!settings.appendonly) return '';
+  const { aof_last_write_status: status } = await falkordb.info('persistence');
+  if (status !== 'ok') return 'its append-only file cannot be written';
+  const manifest = join(settings.dir, settings.appenddirname, `${settings.appendfilename}.manifest`);
+  return (await exists(settings.dir)) && !(await exists(manifest)) ? 'its append-only files were removed' : '';
+}
+
+/** Why what is in memory could not be read back from the disk of this machine; empty when it could. */
+export async function notOnDisk(falkordb: FalkorDB, settings: PersistenceSettings): Promise<string> {
+  if ((await falkordb.graphs()).length === 0) return '';
+  const lost = await diskLost(falkordb, settings);
+  if (lost !== '' || settings.appendonly) return lost;
+  const changes = Number((await falkordb.info('persistence')).rdb_changes_since_last_save);
+  return changes > 0 ? `${plural(changes, 'change')} came after its last save` : '';
+}
+
 /**
  * Where the files go. With `appendonly yes` everything is placed as an append-only directory with a manifest: a dump.rdb
  * beside an absent directory would be ignored, and a lone appendonly.aof beside a manifest too.
  */
 export async function placementOf({ form, path }: FalkordbFiles, settings: PersistenceSettings): Promise<Placement> {
   const folder = join(settings.dir, settings.appenddirname);
-  const aside = [folder, join(settings.dir, settings.appendfilename), join(settings.dir, settings.dbfilename)];
+  const aside = placesOf(settings);
   if (!settings.appendonly)
     return { copies: [{ from: path, to: join(settings.dir, settings.dbfilename) }], texts: [], aside };
   const manifestTo = join(folder, `${settings.appendfilename}.manifest`);

@@ -108,6 +108,54 @@ export function compareSearch(golden: GoldenSearch, answer: SearchAnswer, tolera
   ];
 }
 
+const WIDER = 2;
+const WIDEST = 100;
+
+/**
+ * The evidence for a golden search on a cluster that was written to since the backup, where other memories may be found and
+ * relations have grown: every memory that it found and that is as it was then is still found, with every signal that it had.
+ * Asked for twice as many, so that what is new does not push it off the list.
+ */
+export async function compareSearchSince(
+  novamem: Novamem,
+  postgres: Postgres,
+  golden: GoldenSearch,
+  since: Date,
+): Promise<Check[]> {
+  const { results, ...request } = golden;
+  const answer = await search(novamem, { ...request, k: Math.min(WIDEST, request.k * WIDER) });
+  const ids = [...new Set([...results, ...answer.results].map((result) => result.id))];
+  const rows = await postgres.read<{ id: string; changed: boolean }>(
+    'SELECT id::text AS id, greatest(created_at, updated_at) > $2 AS changed FROM memory_entries WHERE id::text = ANY($1)',
+    [ids, since],
+  );
+  const changed = new Map(rows.map((row) => [row.id, row.changed]));
+  const still = results.filter((result) => changed.get(result.id) === false);
+  const now = new Map(answer.results.map((result) => [result.id, result]));
+  const younger = answer.results.filter((result) => changed.get(result.id)).length;
+  const missing = still.filter((result) => !now.has(result.id));
+  const silent = still.flatMap((result) =>
+    Object.keys(result.signals)
+      .filter((name) => now.has(result.id) && now.get(result.id)!.signals[name] === undefined)
+      .map((name) => `${result.id} without ${name}`),
+  );
+  const subject = `novamem search "${golden.query}"`;
+  return [
+    equal(subject, 'golden search: degraded', 'no', answer.degraded ? 'yes' : 'no'),
+    {
+      subject,
+      what: 'golden search: memories as then still found',
+      expected: countOf(still.length),
+      actual:
+        missing.length === 0
+          ? countOf(still.length)
+          : `${still.length - missing.length} (missing: ${missing.map(({ id }) => id).join(', ')})`,
+      ok: missing.length <= younger,
+    },
+    equal(subject, 'golden search: signals as then', 'all there', silent.join('; ') || 'all there'),
+  ];
+}
+
 function scoreCheck(
   subject: string,
   golden: GoldenSearch,
