@@ -75,7 +75,7 @@ export const falkordbRebuild: StepKind<Params, RebuildFacts> = {
       commands: [
         ...(files === ''
           ? populated
-            ? [command(`GRAPH.COPY ${graph} ${safety}`), command(`GRAPH.DELETE ${graph}`)]
+            ? [command(`RENAMENX ${graph} ${safety}`)]
             : []
           : [
               '(stop FalkorDB without a save, and move aside all that it would load)',
@@ -90,9 +90,9 @@ export const falkordbRebuild: StepKind<Params, RebuildFacts> = {
         files !== ''
           ? 'what FalkorDB would load is moved aside, never deleted'
           : populated
-            ? `the graph is copied to ${safety} first, and the copy compared with it`
+            ? `the graph is moved to ${safety} first, and kept there`
             : 'not needed: there is no graph, or nothing in it',
-      pointOfNoReturn: 'none: the copy is kept until an undo puts it back, or you remove it',
+      pointOfNoReturn: 'none: what was there is kept until an undo puts it back, or you remove it',
       onAbort: 'the graph is half built; undo, or a retry, goes on from there',
       ...(content
         ? { estimateMs: 3_000 + ((totalOf(content.nodes) + totalOf(content.relationships)) / ITEMS_A_SECOND) * 1000 }

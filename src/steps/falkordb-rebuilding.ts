@@ -1,6 +1,6 @@
 import { contentText, graphContent, isEmpty } from '../stores/falkordb/graph-content.js';
 import { INDEXED, indexedProperties, makeIndexes, untilBuilt } from '../stores/falkordb/indexes.js';
-import { compareGraph, inventoryGraph } from '../stores/falkordb/inventory.js';
+import { compareGraph, type GraphInventory, inventoryGraph } from '../stores/falkordb/inventory.js';
 import { mergeMemories, mergeRelations } from '../stores/falkordb/memory-nodes.js';
 import {
   countMemoryGraph,
@@ -20,7 +20,7 @@ import type { Emitter } from './step-events.js';
 export interface RebuildFacts extends Partial<FilesFacts> {
   /** How the graph was before the first attempt. `empty`: there, with nothing in it but novamem's indexes. */
   before?: 'absent' | 'empty' | 'populated';
-  /** The key of the copy of a graph that was populated. */
+  /** The name to which a graph was moved that was populated. */
   safety?: string;
   /** What Postgres said when it was read. */
   expected?: MemoryGraph;
@@ -38,10 +38,10 @@ export interface RebuildWork {
 export const safetyName = (graph: string, runId: string) => `${graph}-before-${runId}`;
 
 /**
- * Sees to it that the graph can be built into: one that is populated is copied, the copy compared, and only then is it removed.
+ * Sees to it that the graph can be built into: one that is populated is moved to another name, and compared with what it was.
  * An attempt that was broken off is gone on with; one that came to its end with a wrong graph is begun anew.
  */
-export async function makeRoom({ ctx, emit }: RebuildWork): Promise<void> {
+export async function makeRoom({ ctx, emit, patienceMs, signal }: RebuildWork): Promise<void> {
   const { falkordb } = ctx.cluster;
   const { graph } = falkordb;
   const earlier = ctx.earlier as RebuildFacts;
@@ -55,16 +55,16 @@ export async function makeRoom({ ctx, emit }: RebuildWork): Promise<void> {
   if (!there) return emit.facts({ before: 'absent' });
   if (await isBare(ctx)) return emit.facts({ before: 'empty' });
   const safety = safetyName(graph, ctx.runId);
-  await falkordb.copyGraph(ctx.gateway, graph, safety);
-  const differing = await copyDifferences(ctx, graph, safety);
-  if (differing.length > 0) {
-    await falkordb.deleteGraph(ctx.gateway, safety);
-    throw new Error(`the safety copy of the graph is not equal to it (${differing.join('; ')}). Nothing was changed`);
-  }
+  // The status of an index is part of what is compared.
+  await untilBuilt(falkordb, patienceMs, signal);
+  const before = await inventoryGraph(falkordb, graph);
+  await falkordb.renameGraph(ctx.gateway, graph, safety);
   emit.facts({ before: 'populated', safety });
+  const differing = differences(safety, before, await inventoryGraph(falkordb, safety));
+  if (differing.length > 0)
+    throw new Error(`the graph was moved to ${safety} and is not what it was: ${differing.join('; ')}`);
   const content = contentText(await graphContent(falkordb, safety));
-  emit.safetyCopy(`graph ${graph}`, `graph ${safety} at ${falkordb.address}`, `compared equal: ${content}`);
-  await falkordb.deleteGraph(ctx.gateway, graph);
+  emit.safetyCopy(`graph ${graph}`, `graph ${safety} at ${falkordb.address}`, `moved, compared equal: ${content}`);
 }
 
 /** Nothing is in it but what this step makes anyway. */
@@ -79,9 +79,8 @@ async function isBare({ cluster }: StepContext): Promise<boolean> {
   );
 }
 
-async function copyDifferences({ cluster }: StepContext, from: string, to: string): Promise<string[]> {
-  const [original, copy] = [await inventoryGraph(cluster.falkordb, from), await inventoryGraph(cluster.falkordb, to)];
-  return compareGraph(to, original, copy)
+function differences(name: string, before: GraphInventory, after: GraphInventory): string[] {
+  return compareGraph(name, before, after)
     .filter((check) => !check.ok)
     .map((check) => `${check.what}: ${check.expected} became ${check.actual}`);
 }
@@ -138,14 +137,15 @@ export async function undoRebuild(
   await startService('falkordb', ctx, emit, patienceMs, signal);
   const graphs = await falkordb.graphs();
   if (facts.safety !== undefined && !graphs.includes(facts.safety))
-    throw new Error(`the safety copy ${facts.safety} is not there any more. Nothing was removed`);
+    throw new Error(`the graph of before, ${facts.safety}, is not there any more. Nothing was removed`);
   if (graphs.includes(graph)) await falkordb.deleteGraph(ctx.gateway, graph);
   if (facts.safety !== undefined) {
-    await falkordb.copyGraph(ctx.gateway, facts.safety, graph);
-    const differing = await copyDifferences(ctx, facts.safety, graph);
+    await untilBuilt(falkordb, patienceMs, signal);
+    const before = await inventoryGraph(falkordb, facts.safety);
+    await falkordb.renameGraph(ctx.gateway, facts.safety, graph);
+    const differing = differences(graph, before, await inventoryGraph(falkordb, graph));
     if (differing.length > 0)
-      throw new Error(`the graph was copied back but is not equal to ${facts.safety}: ${differing.join('; ')}`);
-    await falkordb.deleteGraph(ctx.gateway, facts.safety);
+      throw new Error(`the graph was moved back and is not what it was: ${differing.join('; ')}`);
   } else if (facts.before === 'empty') await makeIndexes(falkordb, ctx.gateway, graph);
   emit.output(`the graph ${graph} is as it was before: ${facts.before}`);
 }

@@ -6,6 +6,7 @@ import { type BackupFile, type BackupSet, bytesOf } from '../stores/backup-set/b
 import { type Check, equal } from '../stores/check.js';
 import type { Cluster } from '../stores/cluster.js';
 import { contentOf, contentText } from '../stores/falkordb/graph-content.js';
+import { untilBuilt } from '../stores/falkordb/indexes.js';
 import { compareFalkordb, type FalkordbInventory, inventoryFalkordb } from '../stores/falkordb/inventory.js';
 import {
   ASIDE,
@@ -170,6 +171,8 @@ export const falkordbRestore: StepKind<Params, Facts> = {
       );
       await place(ctx, placement, settings.dir, await stat(settings.dir), async (to) => onBytes(await bytesOf(to)));
       await startService('falkordb', ctx, emit, patienceMs, signal);
+      // A large graph is there before its indexes are.
+      await untilBuilt(cluster.falkordb, patienceMs, signal);
       const loaded = await inventoryFalkordb(cluster.falkordb);
       emit.facts({ ...facts, loaded });
       const graphs = Object.keys(loaded.graphs);

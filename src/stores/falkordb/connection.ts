@@ -3,14 +3,16 @@ import type { Profile } from '../../config/profile.js';
 import { resolveSecret, secretWord } from '../../config/secrets.js';
 import { shellWord } from '../../hosts/command.js';
 import type { Gateway } from '../../hosts/gateway.js';
+import { waitFor } from '../../hosts/waiting.js';
 import { messageOf } from '../../words.js';
 import { type CypherValue, withRows } from './cypher.js';
 import { fullSync } from './full-sync.js';
 
 const CONNECT_PATIENCE = 5_000;
 const COMMAND_PATIENCE = 60_000;
-/** For commands that copy or drop a whole graph. */
+/** For what drops a whole graph. */
 const GRAPH_PATIENCE = 3_600_000;
+const LIST_PATIENCE = 10_000;
 
 /** Commands that change nothing. GRAPH.QUERY is not one: on a missing graph it answers 0 and makes it. */
 const READING = new Set(['INFO', 'GRAPH.LIST', 'GRAPH.RO_QUERY', 'CONFIG GET', 'MODULE LIST']);
@@ -70,17 +72,22 @@ export class FalkorDB {
     return answer.length > 1 ? (answer[1] as unknown[][]) : [];
   }
 
-  /** Copies a whole graph to a key that must not exist yet; removes a whole graph. */
-  async copyGraph(gateway: Gateway, from: string, to: string): Promise<void> {
-    await this.#onGraph(gateway, 'GRAPH.COPY', from, to);
+  /**
+   * Moves a whole graph to a name that no key has yet. Never copied instead: a graph that was copied to a name which a removed one
+   * had before makes the server crash when it replays its append-only file.
+   */
+  async renameGraph(gateway: Gateway, from: string, to: string): Promise<void> {
+    const moved = await this.write(gateway, 'RENAMENX', from, to);
+    if (Number(moved) !== 1) throw new Error(`${from} cannot be moved to ${to}: that name is taken`);
   }
+
+  /** Removes a whole graph; the server's list may name it a moment longer, and that is waited for. */
   async deleteGraph(gateway: Gateway, graph: string): Promise<void> {
-    await this.#onGraph(gateway, 'GRAPH.DELETE', graph);
-  }
-  #onGraph(gateway: Gateway, command: string, ...args: string[]): Promise<unknown> {
-    return gateway.change({ channel: 'redis', text: [command, ...args].join(' ') }, () =>
-      this.#connected((redis) => redis.call(command, ...args), GRAPH_PATIENCE),
+    const text = `GRAPH.DELETE ${graph}`;
+    await gateway.change({ channel: 'redis', text }, () =>
+      this.#connected((redis) => redis.call('GRAPH.DELETE', graph), GRAPH_PATIENCE),
     );
+    await waitFor(async () => ((await this.graphs()).includes(graph) ? undefined : true), { timeoutMs: LIST_PATIENCE });
   }
 
   /** Writes what the server holds in memory into an RDB file of this machine, without a file of the server. Answers the bytes. */

@@ -19,7 +19,7 @@ export const falkordbInventorySchema = z.object({
   ),
 });
 export type FalkordbInventory = z.infer<typeof falkordbInventorySchema>;
-type GraphInventory = FalkordbInventory['graphs'][string];
+export type GraphInventory = FalkordbInventory['graphs'][string];
 
 export async function inventoryFalkordb(falkordb: FalkorDB): Promise<FalkordbInventory> {
   const graphs: FalkordbInventory['graphs'] = {};
