@@ -376,7 +376,7 @@ export class Run {
   /** The age of the data that comes back; a set that was only compared with brings none. */
   #rpo(): number | null {
     const takenAt = this.#settings.backup?.takenAt;
-    const restoring = this.#steps.some((step) => step.of.kind.backupSet === 'reads' && !step.notChosen);
+    const restoring = this.#steps.some((step) => step.of.kind.backupSet === 'reads' && !step.snapshot.notChosen);
     return takenAt && restoring ? this.#startedAt - takenAt.getTime() : null;
   }
 

@@ -87,7 +87,9 @@ export class FalkorDB {
     await gateway.change({ channel: 'redis', text }, () =>
       this.#connected((redis) => redis.call('GRAPH.DELETE', graph), GRAPH_PATIENCE),
     );
-    await waitFor(async () => ((await this.graphs()).includes(graph) ? undefined : true), { timeoutMs: LIST_PATIENCE });
+    await waitFor(async () => ((await this.graphs()).includes(graph) ? undefined : true), {
+      timeoutMs: LIST_PATIENCE,
+    });
   }
 
   /** Writes what the server holds in memory into an RDB file of this machine, without a file of the server. Answers the bytes. */
