@@ -95,7 +95,7 @@ export function randomFrom(seed: number): () => number {
 const CROCKFORD = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
 
 /** A ULID: 10 characters of time, 16 of chance. https://github.com/ulid/spec */
-function ulid(at: number, random: () => number): string {
+export function ulid(at: number, random: () => number): string {
   let time = '';
   for (let rest = at, index = 0; index < 10; index += 1) {
     time = CROCKFORD[rest % 32] + time;

@@ -1,11 +1,10 @@
-import { randomBytes } from 'node:crypto';
 import http from 'node:http';
 import { QdrantClient } from '@qdrant/js-client-rest';
 import { Redis } from 'ioredis';
 import pg from 'pg';
 import { messageOf } from '../words.js';
 import { collectionOf, embed, pointIdOf } from './embedding.js';
-import { contentHashOf } from './seed-data.js';
+import { contentHashOf, ulid } from './seed-data.js';
 
 /** How the stand-in reaches its three stores. */
 export interface StandInSettings {
@@ -228,7 +227,7 @@ export class StandIn {
     namespace?: string;
   }): Promise<{ status: number; body: unknown }> {
     if (!content) return { status: 400, body: { error: 'content is missing' } };
-    const id = Date.now().toString(36).toUpperCase().padStart(10, '0') + randomBytes(8).toString('hex').toUpperCase();
+    const id = ulid(Date.now(), Math.random);
     const user = 'acme';
     await this.#pool.query(
       `INSERT INTO memory_entries (id, user_id, content, namespace, source, content_hash, created_at, updated_at, embedded_at) VALUES ($1, $2, $3, $4, 'api', $5, now(), now(), now())`,

@@ -4,8 +4,10 @@ import { remove, writeText } from '../hosts/files.js';
 import { MANIFEST_FILE, type Manifest, UNFINISHED_FILE } from '../stores/backup-set/manifest.js';
 import { openBackupSet, readManifest } from '../stores/backup-set/open-backup-set.js';
 import { equal } from '../stores/check.js';
+import type { Agreement } from '../stores/crosscheck/agreement.js';
 import { type GoldenSearch, recordSearches } from '../stores/novamem/golden-searches.js';
 import { durationOf, messageOf, plural } from '../words.js';
+import { agreementNow } from './backup-agreement.js';
 import { falkordbBackup } from './falkordb-backup.js';
 import { newBackupOf, noBackupRoot } from './new-backup.js';
 import { postgresBackup } from './postgres-backup.js';
@@ -24,7 +26,7 @@ interface Facts {
   searches: number;
 }
 
-/** Ends a backup set: records the golden searches and writes the manifest of what the earlier steps of this run have saved. */
+/** Ends a backup set: records the golden searches and how far the stores agree, and writes the manifest of what the earlier steps of this run have saved. */
 export const backupManifest: StepKind<Params, Facts> = {
   kind: 'backup.manifest',
   effect: 'write',
@@ -59,13 +61,20 @@ export const backupManifest: StepKind<Params, Facts> = {
       },
     ];
   },
-  run: (p, ctx) =>
+  run: (p, ctx, signal) =>
     stepEvents<Facts>(async (emit) => {
       const { id, folder } = newBackupOf(ctx);
       const saved = savedParts(ctx);
       const { searches, notes } = await goldenSearches(p, ctx, saved.postgres?.part.at);
-      for (const note of notes) emit.output(`warning: ${note}`);
-      const manifest = manifestOf(id, ctx.cluster.name, saved, searches, notes);
+      const { agreement, note } = await agreementNow(
+        ctx,
+        { ...saved, begun: Math.min(...instantsOf(saved)) },
+        emit,
+        signal,
+      );
+      if (note) notes.push(note);
+      for (const one of notes) emit.output(`warning: ${one}`);
+      const manifest = manifestOf(id, ctx.cluster.name, saved, { searches, agreement, notes });
       const file = join(folder, MANIFEST_FILE);
       await writeText(ctx.gateway, file, `${JSON.stringify(manifest, null, 1)}\n`);
       await remove(ctx.gateway, join(folder, UNFINISHED_FILE));
@@ -119,16 +128,21 @@ async function goldenSearches(
   );
 }
 
+/** When each of the stores was backed up, ms since 1970. */
+function instantsOf({ postgres, qdrant, falkordb }: Saved): number[] {
+  return [postgres?.part.at, ...(qdrant?.parts ?? []).map((part) => part.at), falkordb?.parts[0]?.at]
+    .filter((at) => at !== undefined)
+    .map((at) => Date.parse(at));
+}
+
 function manifestOf(
   id: string,
   cluster: string,
-  { postgres, qdrant, falkordb }: Saved,
-  goldenSearches: GoldenSearch[],
-  notes: string[],
+  saved: Saved,
+  { searches, agreement, notes }: { searches: GoldenSearch[]; agreement: Agreement | undefined; notes: string[] },
 ): Manifest {
-  const instants = [postgres?.part.at, ...(qdrant?.parts ?? []).map((part) => part.at), falkordb?.parts[0]?.at]
-    .filter((at) => at !== undefined)
-    .map((at) => Date.parse(at));
+  const { postgres, qdrant, falkordb } = saved;
+  const instants = instantsOf(saved);
   const finishedAt = new Date().toISOString();
   return {
     version: 1,
@@ -147,6 +161,7 @@ function manifestOf(
       ...(postgres ? { postgres: postgres.inventory } : {}),
       ...(qdrant ? { qdrant: qdrant.inventory } : {}),
       ...(falkordb ? { falkordb: falkordb.inventory } : {}),
+      ...(agreement ? { agreement } : {}),
     },
     notExact: [
       ...Object.keys(qdrant?.moving ?? {}).map(
@@ -156,6 +171,6 @@ function manifestOf(
       ...notes,
     ],
     moving: { qdrant: qdrant?.moving ?? {}, ...(falkordb?.moving ? { falkordb: falkordb.moving } : {}) },
-    goldenSearches,
+    goldenSearches: searches,
   };
 }

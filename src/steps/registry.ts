@@ -1,5 +1,7 @@
 import { backupManifest } from './backup-manifest.js';
+import { clusterCrosscheck } from './cluster-crosscheck.js';
 import { clusterInventory } from './cluster-inventory.js';
+import { clusterReconcile } from './cluster-reconcile.js';
 import { falkordbBackup } from './falkordb-backup.js';
 import { falkordbRebuild } from './falkordb-rebuild.js';
 import { falkordbReset } from './falkordb-reset.js';
@@ -34,6 +36,8 @@ const KINDS: readonly AnyStepKind[] = [
   falkordbBackup,
   backupManifest,
   clusterInventory,
+  clusterCrosscheck,
+  clusterReconcile,
   novamemHealth,
   novamemSearch,
   operatorChoose,

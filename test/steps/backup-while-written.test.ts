@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { collectionOf, embed } from '../../src/sandbox/embedding.js';
 import { backupManifest } from '../../src/steps/backup-manifest.js';
+import { clusterCrosscheck } from '../../src/steps/cluster-crosscheck.js';
 import { clusterInventory } from '../../src/steps/cluster-inventory.js';
 import { falkordbBackup } from '../../src/steps/falkordb-backup.js';
 import { falkordbRestore } from '../../src/steps/falkordb-restore.js';
@@ -79,6 +80,18 @@ describe('a backup that is taken while the graph and a collection are written to
     const compared = await perform(clusterInventory, {}, ctx);
     expect(compared.error).toBeUndefined();
     expect(await unequal(clusterInventory, {}, ctx, compared.facts)).toEqual([]);
+  });
+
+  test('is cross-checked without failing, and what has no memory is listed', async () => {
+    const factsOf = <P, F>({ kind }: StepKind<P, F>) =>
+      [postgresRestore.kind, qdrantRestore.kind, falkordbRestore.kind].includes(kind) ? [{} as F] : [];
+    const ctx = real.context({ backup, factsOf });
+    expect(backup.inventory?.agreement?.moved).toBe(true);
+    const { facts, output, error } = await perform(clusterCrosscheck, {}, ctx);
+    expect(error).toBeUndefined();
+    expect(await unequal(clusterCrosscheck, {}, ctx, facts)).toEqual([]);
+    expect(output).toContainEqual(expect.stringMatching(/^warning: .* nodes in FalkorDB belong to no memory/));
+    expect(facts.files?.['stray-vectors']).toBeDefined();
   });
 
   test('does not compare equal once points or nodes are lost that it surely holds', async () => {

@@ -34,6 +34,21 @@ describe('a backup of the whole cluster', () => {
     expect(backup.inventory?.qdrant?.aliases).toEqual({ novamem_acme: 'novamem_u_acme_default' });
   });
 
+  test('holds how far the stores agree', () => {
+    expect(backup.inventory?.agreement).toEqual({
+      memories: 600,
+      moved: false,
+      differences: {
+        'missing-vectors': 0,
+        'stray-vectors': 0,
+        'double-vectors': 0,
+        'missing-nodes': 0,
+        'stray-nodes': 0,
+        'double-nodes': 0,
+      },
+    });
+  });
+
   test('holds files whose bytes and checksums are those of its manifest, for their owner only', async () => {
     const files = [backup.postgres!, ...backup.qdrant, ...backup.falkordb!.files];
     expect(files.length).toBe(1 + 10 + 3);

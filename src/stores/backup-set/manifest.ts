@@ -1,5 +1,6 @@
 import { isAbsolute, normalize } from 'node:path';
 import { z } from 'zod';
+import { agreementSchema } from '../crosscheck/agreement.js';
 import { falkordbInventorySchema } from '../falkordb/inventory.js';
 import { goldenSearchSchema } from '../novamem/golden-searches.js';
 import { postgresInventorySchema } from '../postgres/inventory.js';
@@ -38,6 +39,7 @@ export const inventorySchema = z.object({
   postgres: postgresInventorySchema.optional(),
   qdrant: qdrantInventorySchema.optional(),
   falkordb: falkordbInventorySchema.optional(),
+  agreement: agreementSchema.optional(),
 });
 export type Inventory = z.infer<typeof inventorySchema>;
 

@@ -5,7 +5,7 @@ import { shellWord } from '../../hosts/command.js';
 import type { Gateway } from '../../hosts/gateway.js';
 import { waitFor } from '../../hosts/waiting.js';
 import { messageOf } from '../../words.js';
-import { type CypherValue, withRows } from './cypher.js';
+import { type CypherValue, type TypedValue, withRows } from './cypher.js';
 import { fullSync } from './full-sync.js';
 
 const CONNECT_PATIENCE = 5_000;
@@ -110,9 +110,30 @@ export class FalkorDB {
     return gateway.change({ channel: 'redis', text }, () => fullSync(from, file, more));
   }
 
+  /** A Cypher query that writes. Answers its statistics (`Nodes deleted` → 3). `said` stands in the record where the query is long. */
+  async changeCounting(gateway: Gateway, cypher: string, said = cypher): Promise<Record<string, number>> {
+    const answer = (await gateway.change({ channel: 'redis', text: `GRAPH.QUERY ${this.graph} ${said}` }, () =>
+      this.#connected((redis) => redis.call('GRAPH.QUERY', this.graph, cypher)),
+    )) as unknown[];
+    const lines = answer.at(-1) as string[];
+    return Object.fromEntries(
+      lines.map((line) => line.split(': ')).map(([name, value]) => [name!, Number.parseFloat(value!)]),
+    );
+  }
+
   /** A Cypher query that cannot write and never makes the graph; rows of plain values. Rejects when the graph is absent. */
   async query(graph: string, cypher: string): Promise<unknown[][]> {
     const answer = (await this.read('GRAPH.RO_QUERY', graph, cypher)) as [unknown, unknown[][], unknown];
+    return answer[1];
+  }
+
+  /** The same, with values that carry their types: what `cypherOf` reads. */
+  async typedQuery(graph: string, cypher: string): Promise<TypedValue[][]> {
+    const answer = (await this.read('GRAPH.RO_QUERY', graph, cypher, '--compact')) as [
+      unknown,
+      TypedValue[][],
+      unknown,
+    ];
     return answer[1];
   }
 

@@ -73,6 +73,18 @@ export async function moduleVersion(falkordb: FalkorDB): Promise<string> {
   return '';
 }
 
+/** How many nodes of a graph have a label, alone (`[Memory]`) or with others (`[Memory, Pinned]`). */
+export function nodesLabelled(inventory: FalkordbInventory, graph: string, label: string): number {
+  return Object.entries(inventory.graphs[graph]?.nodes ?? {})
+    .filter(([labels]) =>
+      labels
+        .replace(/^\[|\]$/g, '')
+        .split(', ')
+        .includes(label),
+    )
+    .reduce((sum, [, { count }]) => sum + count, 0);
+}
+
 /** Everything that must be equal after a restore. `moving`: what was there before, when it was written to during the backup. */
 export function compareFalkordb(
   expected: FalkordbInventory,

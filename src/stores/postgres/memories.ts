@@ -1,0 +1,86 @@
+import type { Postgres, Reading } from './connection.js';
+
+/** A row of `memory_entries`, as far as the other stores must agree with it. */
+export interface MemoryRow {
+  id: string;
+  /** It waits to be embedded: that it has no vector yet is no loss. Always false where the table has no such column. */
+  pending: boolean;
+  /** When its vector was made (ms since 1970), where the table knows. */
+  embeddedAt: number | null;
+}
+
+const PAGE = 5_000;
+
+/** Whether the table of the memories is there at all. */
+export async function hasMemories(postgres: Postgres): Promise<boolean> {
+  const [table] = await postgres.read<{ there: boolean }>(
+    "SELECT to_regclass('memory_entries') IS NOT NULL AS there",
+  );
+  return table!.there;
+}
+
+/**
+ * Reads every memory through a cursor of the server, in no order, a page at a time; all of them as they are at one moment.
+ * `onCount` is told of their number before the first page.
+ */
+export function readMemories(
+  postgres: Postgres,
+  onCount: (count: number) => void,
+  onPage: (rows: MemoryRow[]) => void | Promise<void>,
+): Promise<void> {
+  return postgres.reading(
+    async (reading) => {
+      const [counted] = await reading.query<{ count: string }>('SELECT count(*)::text AS count FROM memory_entries');
+      onCount(Number(counted!.count));
+      const embedding = (await columnsOf(reading, 'memory_entries')).includes('embedded_at')
+        ? 'embedded_at IS NULL AS pending, (extract(epoch FROM embedded_at) * 1000)::float8 AS "embeddedAt"'
+        : 'false AS pending, NULL::float8 AS "embeddedAt"';
+      await reading.query(
+        `DECLARE memories NO SCROLL CURSOR FOR SELECT id::text AS id, ${embedding} FROM memory_entries`,
+      );
+      for (;;) {
+        const rows = await reading.query<MemoryRow>(`FETCH ${PAGE} FROM memories`);
+        if (rows.length === 0) return;
+        await onPage(rows);
+      }
+    },
+    { snapshot: true },
+  );
+}
+
+/** Which of these ids Postgres holds a memory of, now. */
+export async function memoriesAmong(postgres: Postgres, ids: readonly string[]): Promise<Set<string>> {
+  if (ids.length === 0) return new Set();
+  // A text that Postgres cannot hold can be no id in it.
+  const possible = ids.filter((id) => !id.includes('\0'));
+  const rows = await postgres.read<{ id: string }>(
+    'SELECT id::text AS id FROM memory_entries WHERE id::text = ANY($1::text[])',
+    [possible],
+  );
+  return new Set(rows.map((row) => row.id));
+}
+
+/**
+ * Which of these points novamem itself has noted in `cold_orphans`, to delete them later. Empty where there is no such table
+ * or it is not of that shape.
+ */
+export async function orphansAmong(postgres: Postgres, points: readonly string[]): Promise<Set<string>> {
+  if (points.length === 0) return new Set();
+  return postgres.reading(async (reading) => {
+    if (!(await columnsOf(reading, 'cold_orphans')).includes('point_id')) return new Set<string>();
+    const rows = await reading.query<{ point: string }>(
+      'SELECT point_id::text AS point FROM cold_orphans WHERE point_id::text = ANY($1::text[])',
+      [points],
+    );
+    return new Set(rows.map((row) => row.point));
+  });
+}
+
+/** The columns of a table that is found without naming its schema; none where it is absent. */
+async function columnsOf({ query }: Reading, table: string): Promise<string[]> {
+  const rows = await query<{ name: string }>(
+    'SELECT attname AS name FROM pg_attribute WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped',
+    [table],
+  );
+  return rows.map((row) => row.name);
+}

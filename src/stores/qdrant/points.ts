@@ -1,0 +1,97 @@
+import type { Gateway } from '../../hosts/gateway.js';
+import { type Qdrant, qdrantMessage } from './connection.js';
+
+/** A point as it was read, whole enough to be written again. */
+export interface Point {
+  id: string | number;
+  /** As the server gave it: a list, or lists by name. */
+  vector: unknown;
+  payload: Record<string, unknown>;
+}
+
+/** A point and the memory that it is of; null where its payload names none. */
+export interface PointOf {
+  point: string | number;
+  memory: string | null;
+}
+
+type Writable = { id: string | number; vector: number[]; payload: Record<string, unknown> };
+
+const PAGE = 4_000;
+
+/** Every point of a collection with the memory that it is of, a page at a time, in the order of the points' own ids. */
+export async function* pointPages(qdrant: Qdrant, collection: string): AsyncGenerator<PointOf[]> {
+  let offset: string | number | undefined;
+  do {
+    const page = await reading(collection, () =>
+      qdrant.client.scroll(collection, {
+        limit: PAGE,
+        with_payload: ['entryId'],
+        with_vector: false,
+        ...(offset === undefined ? {} : { offset }),
+      }),
+    );
+    yield page.points.map(({ id, payload }) => ({ point: id, memory: memoryOf(payload) }));
+    offset = (page.next_page_offset as string | number | null | undefined) ?? undefined;
+  } while (offset !== undefined);
+}
+
+/** The memory that a point's payload names. */
+export function memoryOf(payload: Record<string, unknown> | null | undefined): string | null {
+  return typeof payload?.entryId === 'string' ? payload.entryId : null;
+}
+
+/** Those of the points that are there, with vector and payload. */
+export async function readPoints(
+  qdrant: Qdrant,
+  collection: string,
+  ids: readonly (string | number)[],
+): Promise<Point[]> {
+  const points = await reading(collection, () =>
+    qdrant.client.retrieve(collection, { ids: [...ids], with_payload: true, with_vector: true }),
+  );
+  return points.map(({ id, vector, payload }) => ({ id, vector, payload: payload ?? {} }));
+}
+
+/** Those of the points that are there. */
+export async function pointsAmong(
+  qdrant: Qdrant,
+  collection: string,
+  ids: readonly (string | number)[],
+): Promise<Set<string | number>> {
+  const points = await reading(collection, () =>
+    qdrant.client.retrieve(collection, { ids: [...ids], with_payload: false, with_vector: false }),
+  );
+  return new Set(points.map(({ id }) => id));
+}
+
+export async function deletePoints(
+  gateway: Gateway,
+  qdrant: Qdrant,
+  collection: string,
+  ids: readonly (string | number)[],
+): Promise<void> {
+  await qdrant.write(gateway, 'POST', `/collections/${collection}/points/delete?wait=true`, (client) =>
+    client.delete(collection, { wait: true, points: [...ids] }),
+  );
+}
+
+/** Writes points as they were read; one that is there is written over. */
+export async function putPoints(
+  gateway: Gateway,
+  qdrant: Qdrant,
+  collection: string,
+  points: readonly Point[],
+): Promise<void> {
+  await qdrant.write(gateway, 'PUT', `/collections/${collection}/points?wait=true`, (client) =>
+    client.upsert(collection, { wait: true, points: points as Writable[] }),
+  );
+}
+
+async function reading<T>(collection: string, ask: () => Promise<T>): Promise<T> {
+  try {
+    return await ask();
+  } catch (error) {
+    throw new Error(`collection ${collection} cannot be read: ${qdrantMessage(error)}`);
+  }
+}
