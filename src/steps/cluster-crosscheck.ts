@@ -12,7 +12,7 @@ import {
 } from '../stores/crosscheck/crosscheck.js';
 import { hasMemories } from '../stores/postgres/memories.js';
 import { countOf, plural } from '../words.js';
-import { ALLOWED, against, crosscheckChecks, type Rule, ruleOf } from './crosscheck-rule.js';
+import { ALLOWED, against, crosscheckChecks, exceptionOf, type Rule, ruleOf } from './crosscheck-rule.js';
 import { type Finding, readingPlan, type StepContext, type StepKind } from './step.js';
 import { type Emitter, stepEvents } from './step-events.js';
 import { unreachable } from './store-readiness.js';
@@ -34,6 +34,8 @@ export interface CrosscheckFacts {
   checks: Check[];
   /** Where all of a kind are listed, a line each; absent where there is none. */
   files: Partial<Record<DifferenceKind, string>>;
+  /** Why the run has recovered with exceptions only; empty where it has not. */
+  exception: string;
 }
 
 const ROUGH_PER_MS = 60;
@@ -84,10 +86,21 @@ export const clusterCrosscheck: StepKind<Params, CrosscheckFacts> = {
         onProgress: (progress) => emit.progress({ ...progress, unit: 'items' }),
       }).finally(() => lists.close());
       const { collections: _, ...facts } = found;
-      emit.facts({ found: facts, checks: crosscheckChecks(found, rule), files: lists.files });
+      emit.facts({
+        found: facts,
+        checks: crosscheckChecks(found, rule),
+        files: lists.files,
+        exception: exceptionOf(found, rule),
+      });
       tell(found, rule, lists.files, emit);
     }),
   verify: async (_p, _ctx, { checks }) => checks,
+  conclusion({ exception = '', found }) {
+    if (exception !== '') return { text: exception, exception: true };
+    const seen = DIFFERENCES.filter((kind) => found && all(found.differences[kind]) > 0);
+    const words = seen.map((kind) => `${countOf(all(found!.differences[kind]))} ${kind.replace('-', ' ')}`);
+    return words.length === 0 ? undefined : { text: `let pass: ${words.join(', ')}`, exception: false };
+  },
   /** It leaves nothing behind that could be asked for. */
   probe: async () => 'not-started',
 };

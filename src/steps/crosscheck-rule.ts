@@ -1,5 +1,5 @@
 import type { BackupSet } from '../stores/backup-set/backup-set.js';
-import type { Check } from '../stores/check.js';
+import { type Check, equal } from '../stores/check.js';
 import { all, type Crosscheck, DIFFERENCES, type DifferenceKind } from '../stores/crosscheck/crosscheck.js';
 import { nodesLabelled } from '../stores/falkordb/inventory.js';
 import { countOf } from '../words.js';
@@ -14,8 +14,9 @@ import type { StepContext } from './step.js';
 //    has noted itself) always passes.
 // 2. All three stores restored from one backup set, which was not written to while it was taken: exactly as many
 //    unexplained differences as the set itself recorded, usually none.
-// 3. All three restored from one set of which that cannot be said (written to meanwhile, or loose files): as many as it
-//    recorded, and at least a share (`tolerance`) of the memories: what was forgotten between two stores' moments.
+// 3. All three restored from one set that was written to meanwhile: as many as it recorded, and at least a share (`tolerance`) of
+//    the memories: what was forgotten between two stores' moments.
+//    Loose files cannot say how their stores agreed: nothing fails, but more than that share is an exception of the run.
 // 4. Anything else (one store restored, a point in time, nothing restored): none.
 // 5. `younger` (written after the moment for which the other store stands) passes in 2 and 3.
 // 6. `allow` lets pass what it names, in any number; `younger` is a stray that is younger than what Postgres holds.
@@ -35,6 +36,8 @@ export interface Rule {
   /** How many differences of a kind may be there that do not explain themselves. */
   limits: Record<DifferenceKind, (memories: number) => number>;
   youngerPasses(kind: DifferenceKind): boolean;
+  /** Differences beyond the limits are an exception of the run and do not fail it. */
+  lenient: boolean;
   /** The moments that are known, ms since 1970. */
   moments: { postgres?: number; qdrant?: number; falkordb?: number };
   /** At least so many must be there, as the backup set says. */
@@ -63,6 +66,7 @@ export function ruleOf(p: CrosscheckParams, ctx: StepContext): Rule {
   const momentOf = (store: keyof typeof restored) => (restored[store] && at !== undefined ? { [store]: at } : {});
   return {
     limits: Object.fromEntries(DIFFERENCES.map((kind) => [kind, limit(kind)])) as Rule['limits'],
+    lenient: whole && backup.kind === 'loose',
     youngerPasses: (kind) => whole || (p.allow.includes('younger') && familyOf(kind) === 'stray'),
     moments: { ...momentOf('postgres'), ...momentOf('qdrant'), ...momentOf('falkordb') },
     atLeast: {
@@ -113,6 +117,15 @@ export function against({ differences }: Crosscheck, kind: DifferenceKind, { you
 /** The evidence of a cross-check under a rule. */
 export function crosscheckChecks(found: Crosscheck, rule: Rule): Check[] {
   const { atLeast } = rule;
+  if (rule.lenient)
+    return [
+      equal('qdrant', 'vectors looked at', sumOf(found.collections), found.vectors),
+      ...DIFFERENCES.map((kind) => ({
+        ...differenceCheck(found, kind, rule),
+        expected: 'any (loose files)',
+        ok: true,
+      })),
+    ];
   return [
     belongs('qdrant', 'vectors of a memory', found.vectors, found.withVector),
     belongs('falkordb', 'nodes of a memory', found.nodes, found.withNode),
@@ -129,6 +142,21 @@ export function crosscheckChecks(found: Crosscheck, rule: Rule): Check[] {
     ...(atLeast.nodes === undefined ? [] : [enough('falkordb', 'nodes in all', atLeast.nodes, found.nodes)]),
     ...DIFFERENCES.map((kind) => differenceCheck(found, kind, rule)),
   ];
+}
+
+/** What a lenient rule makes an exception of the run; empty where nothing is. Stores that name no memory at all cannot be compared. */
+export function exceptionOf(found: Crosscheck, rule: Rule): string {
+  if (!rule.lenient) return '';
+  const counted = DIFFERENCES.filter((kind) => {
+    const there = kind.endsWith('vectors') ? found.vectors : found.nodes;
+    const [strays] = [found.differences[kind.endsWith('vectors') ? 'stray-vectors' : 'stray-nodes']];
+    const named = strays.nameless < there;
+    return named && against(found, kind, rule) > rule.limits[kind](found.memories);
+  });
+  const words = counted.map((kind) => `${countOf(against(found, kind, rule))} ${kind.replace('-', ' ')}`);
+  return words.length === 0
+    ? ''
+    : `the stores do not agree: ${words.join(', ')}; loose files cannot say whether they did before`;
 }
 
 function differenceCheck(found: Crosscheck, kind: DifferenceKind, rule: Rule): Check {

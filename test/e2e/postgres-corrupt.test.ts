@@ -35,11 +35,19 @@ const program = (...args: string[]): Promise<Ended> =>
     environment: { NOVAMEM_RUNBOOK_HOME: process.env.NOVAMEM_RUNBOOK_HOME! },
     timeoutMs: RUN_PATIENCE,
   });
-const recover = (...more: string[]) =>
+const recover = (strays: 'keep' | 'delete', ...more: string[]) =>
   program(
     ...['run', 'postgres-corrupt', '--profile', real.places.profile, '--headless', '--confirm', real.cluster.name],
+    ...['--set', `reconcile-choice.answer=${strays}`],
     ...more,
   );
+const vectorsAndNodes = async () => {
+  const { qdrant, falkordb } = real.cluster;
+  const names = (await qdrant.client.getCollections()).collections.map((one) => one.name);
+  const counts = await Promise.all(names.map((name) => qdrant.client.count(name, { exact: true })));
+  const [[nodes] = [0]] = await falkordb.query(falkordb.graph, 'MATCH (m:Memory) RETURN count(m)');
+  return [counts.reduce((sum, one) => sum + one.count, 0), Number(nodes)];
+};
 const databases = async () =>
   (
     await real.sql(`SELECT datname AS name FROM pg_database WHERE datname LIKE 'novamem%' ORDER BY 1`, 'postgres')
@@ -64,9 +72,11 @@ describe('a Postgres whose pages are damaged, with a damaged newest dump and a g
     async () => {
       const newest = await real.backup();
       truncateSync(newest.postgres!.file, Math.floor(newest.postgres!.bytes / 2));
+      await real.cluster.novamem!.ask('/v1/remember', { content: 'a memory that no dump holds' });
+      expect(await vectorsAndNodes()).toEqual([3_001, 3_001]);
       await damage();
 
-      const refused = await recover('--set', 'way.answer=swap');
+      const refused = await recover('delete', '--set', 'way.answer=swap');
       expect(refused.exitCode, wordsOf(refused)).toBe(1);
       expect(refused.stdout).toContain(`--backup ${good.id} is the newest good one`);
       expect(refused.stdout).not.toMatch(/stop-novamem +started/);
@@ -75,12 +85,14 @@ describe('a Postgres whose pages are damaged, with a damaged newest dump and a g
       expect(planned.exitCode, wordsOf(planned)).toBe(1);
       expect(planned.stdout).toContain(`--backup ${good.id} is the newest good one`);
 
-      const ended = await recover('--set', 'way.answer=swap', '--backup', good.id);
+      const ended = await recover('delete', '--set', 'way.answer=swap', '--backup', good.id);
       expect(ended.exitCode, wordsOf(ended)).toBe(0);
       expect(ended.stdout).toMatch(
         /examine +succeeded after .*: damaged: 1 table \(public\.memory_entries\) with rows that cannot be read; index public\.memory_relations_\w+ with damaged pages; [\d,]+ of about [\d,]+ rows can be read/,
       );
       expect(await measured()).toEqual(before);
+      expect(ended.stdout).toMatch(/cross-check +succeeded .*: let pass: 1 stray vectors, 1 stray nodes/);
+      expect(await vectorsAndNodes()).toEqual([3_000, 3_000]);
       const [kept] = (await databases()).filter((name) => name !== 'novamem');
       expect(kept).toMatch(/^novamem_before_/);
       await expect(real.sql('SELECT count(content) FROM memory_entries', kept)).rejects.toThrow(/invalid page/);
@@ -94,12 +106,12 @@ describe('a Postgres whose pages are damaged, replaced in place', () => {
     'is left as it is where no safety copy can be made, and comes back where that was waived: exit code 4',
     async () => {
       await damage();
-      const refused = await recover('--set', 'way.answer=clean', '--backup', good.id);
+      const refused = await recover('keep', '--set', 'way.answer=clean', '--backup', good.id);
       expect(refused.exitCode, wordsOf(refused)).toBe(1);
       expect(refused.stdout).toMatch(/restore-in-place +failed: pg_dump cannot read public\.memory_entries/);
       await expect(measured()).rejects.toThrow(/invalid page/);
 
-      const waived = await recover('--set', 'way.answer=clean-without-copy', '--backup', good.id);
+      const waived = await recover('keep', '--set', 'way.answer=clean-without-copy', '--backup', good.id);
       expect(waived.exitCode, wordsOf(waived)).toBe(4);
       expect(waived.stdout).toMatch(/the database was replaced without a safety copy/);
       expect(await measured()).toEqual(before);

@@ -217,17 +217,39 @@ describe('where all three stores were restored from one set', () => {
     ]);
   });
 
-  test('of loose files, a small share may differ, but not a whole collection', async () => {
+  test('of loose files, a small share may differ; a whole collection that is missing is an exception of the run', async () => {
     await memories.everywhere(IDS.slice(0, 280));
     await memories.everywhere(IDS.slice(280), 'novamem_u_acme_notes');
     const { inventory: _, moving: __, ...whole } = await real.backup();
     const ctx = restored({ ...whole, kind: 'loose' }, ...ALL);
     await memories.deleteVectors(IDS.slice(0, 2));
-    expect((await crosschecked({}, ctx)).against).toEqual([]);
+    const few = await crosschecked({}, ctx);
+    expect(few.against).toEqual([]);
+    expect(clusterCrosscheck.conclusion?.(few.facts)).toEqual({
+      text: 'let pass: 2 missing vectors',
+      exception: false,
+    });
     await real.cluster.qdrant.client.deleteCollection('novamem_u_acme_notes');
     await memories.vectors([idsFrom(1, LONG_AGO + 300 * 60_000)[0]!]);
-    const { against } = await crosschecked({}, ctx);
-    expect(against[0]).toMatch(/^qdrant, missing vectors: expected at most 3, found \d+/);
+    const { against, facts, output } = await crosschecked({}, ctx);
+    expect(against).toEqual([]);
+    expect(output).toMatch(/NOT AS IT SHOULD BE: \d+ memories in Postgres have no vector/);
+    expect(clusterCrosscheck.conclusion?.(facts)).toEqual({
+      exception: true,
+      text: expect.stringMatching(/^the stores do not agree: \d+ missing vectors.*; loose files cannot say/),
+    });
+  });
+
+  test('of loose files whose points name no memory at all, nothing can be compared, and nothing is an exception', async () => {
+    await memories.everywhere(IDS.slice(0, 20));
+    const { inventory: _, moving: __, ...whole } = await real.backup();
+    const ctx = restored({ ...whole, kind: 'loose' }, ...ALL);
+    const { qdrant } = real.cluster;
+    for (const name of (await qdrant.client.getCollections()).collections.map((one) => one.name))
+      await qdrant.client.clearPayload(name, { wait: true, filter: {} });
+    const { against, facts } = await crosschecked({}, ctx);
+    expect(against).toEqual([]);
+    expect(clusterCrosscheck.conclusion?.(facts)).toMatchObject({ exception: false });
   });
 
   test('a set without a record of its own is held to full agreement, unless it says that it was written to', async () => {
