@@ -7,6 +7,7 @@ import { adopt, heldBy } from '../stores/backup-set/adopt.js';
 import { bytesOf } from '../stores/backup-set/backup-set.js';
 import { findBackupSet, listBackupSets } from '../stores/backup-set/find-backup-set.js';
 import { pruningOf, removeSet } from '../stores/backup-set/prune.js';
+import { faultInPlace } from '../stores/postgres/base-backup.js';
 import { countOf, durationOf, plural, sizeOf } from '../words.js';
 import { findCluster } from './find-cluster.js';
 import { columns, print } from './print.js';
@@ -66,6 +67,7 @@ export async function backupsVerifyCommand(wanted: string, { profile }: { profil
   const set = await findBackupSet(wanted, roots);
   const files = [
     ...(set.postgres ? [set.postgres] : []),
+    ...(set.postgresBase ? [set.postgresBase.manifest] : []),
     ...set.qdrant,
     ...set.unnamed,
     ...(set.falkordb?.files ?? []),
@@ -84,6 +86,13 @@ export async function backupsVerifyCommand(wanted: string, { profile }: { profil
             : 'CHANGED: its SHA-256 is another';
     if (said !== 'ok' && !said.startsWith('not proven')) faults += 1;
     print(`${said.padEnd(10)} ${file}`);
+  }
+  if (set.postgresBase) {
+    const fault = await faultInPlace(set.postgresBase.folder);
+    if (fault !== '') faults += 1;
+    print(
+      `${(fault === '' ? 'ok' : 'CHANGED').padEnd(10)} ${set.postgresBase.folder}${fault === '' ? '' : `: ${fault}`}`,
+    );
   }
   print(
     faults === 0

@@ -107,7 +107,9 @@ export function requireConfirmation(runbook: Runbook, cluster: string, confirmed
     const answers = step.kind.answers?.(step.params);
     if (!answers || answers.given !== undefined) continue;
     throw new Problem(`${runbook.scenario} asks at ${step.id}, and nobody is there to answer.`, {
-      next: `look first: novamem-runbook plan ${runbook.scenario}; then add ${answers.choices.map((choice) => `--set ${step.id}.answer=${shellWord(choice)}`).join(', or ')}`,
+      next: `look first: novamem-runbook plan ${runbook.scenario}; then add ${givings(answers)
+        .map((giving) => `--set ${step.id}.${giving}`)
+        .join(', or ')}`,
       exitCode: EXIT.refused,
     });
   }
@@ -122,4 +124,9 @@ export function requireConfirmation(runbook: Runbook, cluster: string, confirmed
       exitCode: EXIT.refused,
     },
   );
+}
+
+/** How what a step asks is answered beforehand, as `--set <step>.` goes on. */
+function givings({ choices, give }: { choices: string[]; give?: string }): string[] {
+  return give === undefined ? choices.map((choice) => `answer=${shellWord(choice)}`) : [give];
 }

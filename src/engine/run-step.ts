@@ -92,6 +92,17 @@ export class RunStep {
     return this.of.kind.conclusion?.(this.facts);
   }
 
+  /** Whether a text answers what it asks; why not is then in its snapshot. */
+  accepts(answer: string): boolean {
+    const { kind, params } = this.of;
+    const { asks } = this.snapshot.plan ?? {};
+    if (asks?.type !== 'text') return kind.answers?.(params).choices.includes(answer) ?? false;
+    const why = kind.refuses?.(params, answer) ?? '';
+    if (why === '') delete this.snapshot.refused;
+    else this.snapshot.refused = { answer, why };
+    return why === '';
+  }
+
   /** What keeps it from running; undefined when nothing does. */
   get obstacle(): Finding | undefined {
     return this.snapshot.findings.find((finding) => finding.level === 'blocking');
@@ -103,7 +114,9 @@ export class RunStep {
     const context = this.#hands.contextOf(this, phase);
     const findings: Finding[] = [];
     try {
-      this.snapshot.plan = redactDeep(await kind.plan(params, context));
+      const plan = await kind.plan(params, context);
+      if (plan.notAskedFor !== undefined) plan.notAskedFor = this.#named(plan.notAskedFor);
+      this.snapshot.plan = redactDeep(plan);
       this.#hands.record({ type: 'step.planned', step: this.id, plan: this.snapshot.plan });
     } catch (error) {
       findings.push({ level: 'blocking', message: `it cannot be planned: ${messageOf(error)}` });

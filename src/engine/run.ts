@@ -163,8 +163,11 @@ export class Run {
     if (!step) return;
     if (intent.type === 'confirm' && step.state === 'asking') this.#confirm(step, intent.typed, intent.by);
     else if (intent.type === 'answer' && step.state === 'asking') this.#answer(step, intent.answer);
-    else if (intent.type === 'retry' && step.state === 'deciding') this.#go(step, () => this.#perform(step, true));
-    else if (intent.type === 'undo' && step.state === 'deciding' && step.snapshot.canUndo)
+    else if (intent.type === 'retry' && step.state === 'deciding') {
+      // What was answered may be what it failed for: it is asked again.
+      step.answer = undefined;
+      this.#go(step, () => this.#perform(step, true));
+    } else if (intent.type === 'undo' && step.state === 'deciding' && step.snapshot.canUndo)
       this.#go(step, () => this.#undo(step));
     else if (intent.type === 'skip' && (step.state === 'deciding' || step.state === 'asking')) {
       this.#settle(step);
@@ -193,12 +196,16 @@ export class Run {
     this.#go(step, async () => this.#heed(step, await step.execute()));
   }
 
-  /** Takes an answer that fits the question. */
+  /** Takes an answer that fits the question. A step that does more than ask is then looked at again, with its answer. */
   #answer(step: RunStep, answer: string): void {
-    if (!step.of.kind.answers?.(step.of.params).choices.includes(answer)) return;
+    if (!step.accepts(answer)) {
+      this.#publisher.changed(true);
+      return;
+    }
     step.answer = answer;
     this.#write({ type: 'confirm.given', step: step.id, who: this.operator, typed: answer });
-    this.#go(step, async () => this.#heed(step, await step.execute()));
+    const asksOnly = step.of.kind.effect === 'ask';
+    this.#go(step, asksOnly ? async () => this.#heed(step, await step.execute()) : () => this.#perform(step, false));
   }
 
   /** Whether the answer that a step depends on was given for it; `open` while it was not given at all. */
@@ -253,10 +260,11 @@ export class Run {
     await step.look('ready');
     if (this.#abort.signal.aborted) return step.finish('skipped', 'aborted before it began');
     if (this.#stopped) return step.finish('skipped', 'the run stopped before it');
-    const notApplicable = step.snapshot.plan?.notApplicable;
-    if (notApplicable) {
+    const { notApplicable, notAskedFor } = step.snapshot.plan ?? {};
+    if (notApplicable ?? notAskedFor) {
       step.satisfied = true;
-      return step.finish('skipped', notApplicable);
+      step.snapshot.notChosen = notAskedFor !== undefined;
+      return step.finish('skipped', notApplicable ?? notAskedFor);
     }
     if (step.obstacle) return this.#fail(step, step.obstacle.message);
     const done = again ? await step.doneAlready() : undefined;

@@ -36,6 +36,8 @@ export interface StepSnapshot {
   finishedAt?: number;
   /** Why it failed, was blocked or was skipped. */
   reason?: string;
+  /** What a person has answered that was no answer, and why. */
+  refused?: { answer: string; why: string };
   canUndo: boolean;
   /** Its last attempt was undone: what was there before is back. */
   undone: boolean;

@@ -1,6 +1,20 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { chmod, chown, cp, lstat, mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  chown,
+  constants,
+  copyFile,
+  cp,
+  lstat,
+  mkdir,
+  readdir,
+  realpath,
+  rename,
+  rm,
+  stat,
+  writeFile,
+} from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { commandText } from './command.js';
 import type { Gateway } from './gateway.js';
@@ -12,6 +26,26 @@ export async function exists(path: string): Promise<boolean> {
     () => true,
     () => false,
   );
+}
+
+/**
+ * Whether a user can read a file or folder, by the rights of it and of the folders above it. Groups beyond the user's own and
+ * access lists are not looked at, so a no is a suspicion only.
+ */
+export async function seemsReadableBy(path: string, user: { uid: number; gid: number }): Promise<boolean> {
+  if (user.uid === 0) return true;
+  const has = async (at: string, rights: number) => {
+    const { uid, gid, mode } = await stat(at);
+    const shift = uid === user.uid ? 6 : gid === user.gid ? 3 : 0;
+    return ((mode >> shift) & rights) === rights;
+  };
+  const real = await realpath(path);
+  const [READ, ENTER] = [4, 1];
+  if (!(await has(real, (await stat(real)).isDirectory() ? READ | ENTER : READ))) return false;
+  for (let at = dirname(real); ; at = dirname(at)) {
+    if (!(await has(at, ENTER))) return false;
+    if (at === dirname(at)) return true;
+  }
 }
 
 /** SHA-256 of a file as 64 hex digits, read as a stream. `onBytes` is told how many bytes each read brought. */
@@ -55,6 +89,43 @@ export function copyTo(gateway: Gateway, from: string, to: string): Promise<void
     await mkdir(dirname(to), { recursive: true });
     await cp(from, to, { recursive: true, errorOnExist: true, force: false, preserveTimestamps: true });
   });
+}
+
+/**
+ * Copies what is in a folder into another that is there, except for the names in `without` (of its top level). Files are
+ * copied one by one, so that it can be told how far it is, and ended between two of them. Links are refused: what they name
+ * may be shared with whatever they were copied from.
+ */
+export function copyContent(
+  gateway: Gateway,
+  from: string,
+  to: string,
+  {
+    without = [],
+    onBytes = () => {},
+    signal,
+  }: { without?: readonly string[]; onBytes?: (bytes: number) => void; signal?: AbortSignal } = {},
+): Promise<void> {
+  const copy = async (source: string, target: string, leaveOut: readonly string[]): Promise<void> => {
+    for (const entry of await readdir(source, { withFileTypes: true })) {
+      signal?.throwIfAborted();
+      if (leaveOut.includes(entry.name)) continue;
+      const [one, other] = [join(source, entry.name), join(target, entry.name)];
+      if (entry.isDirectory()) {
+        await mkdir(other, { mode: 0o700 });
+        await copy(one, other, []);
+      } else if (entry.isFile()) {
+        await copyFile(one, other, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
+        onBytes((await stat(other)).size);
+      } else throw new Error(`${one} is neither a file nor a folder`);
+    }
+  };
+  return gateway.change({ channel: 'file', text: shell('cp', '-r', `${from}/.`, to) }, () => copy(from, to, without));
+}
+
+/** Sets the rights of a file or folder, whatever the umask was when it was made. */
+export function setMode(gateway: Gateway, path: string, mode: number): Promise<void> {
+  return gateway.change({ channel: 'file', text: shell('chmod', mode.toString(8), path) }, () => chmod(path, mode));
 }
 
 export function makeFolder(gateway: Gateway, path: string, mode = 0o700): Promise<void> {

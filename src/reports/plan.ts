@@ -22,7 +22,11 @@ export function planLines(report: RunReport): string[] {
           ? plan.asks.options.map(({ choice, title }) => `   Choice     ${choice}: ${title}`)
           : []),
         ...(plan?.asks?.type === 'type' ? [`   To type    ${plan.asks.words}`] : []),
+        ...(plan?.asks?.type === 'text'
+          ? plan.asks.hint.map((line, at) => `   ${at === 0 ? 'To type  ' : '         '}  ${line}`)
+          : []),
         ...(plan?.notApplicable ? [`   Skipped    ${plan.notApplicable}`] : []),
+        ...(plan?.notAskedFor ? [`   Left out   ${plan.notAskedFor}`] : []),
         ...(plan?.commands ?? []).map((command, at) => `   ${at === 0 ? 'Would run' : '         '}  ${command}`),
         ...(plan?.destroys ?? []).map((what) => `   Destroys   ${what}`),
         ...(plan && plan.destroys.length > 0

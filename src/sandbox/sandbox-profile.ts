@@ -12,6 +12,7 @@ export function placesIn(folder: string) {
     log: (service: ServiceName) => join(folder, 'logs', `${service}.log`),
     pidFile: (service: ServiceName) => join(folder, 'pids', `${service}.json`),
     postgresData: join(folder, 'postgres'),
+    walArchive: join(folder, 'wal-archive'),
     qdrantData: join(folder, 'qdrant'),
     falkordbData: join(folder, 'falkordb'),
     falkordbConfig: join(folder, 'falkordb.conf'),
@@ -51,6 +52,7 @@ export function profileOf(
       url: `postgres://novamem@127.0.0.1:${ports.postgres}/novamem`,
       passwordFrom: `file:${places.secret('postgres')}`,
       dataDir: places.postgresData,
+      walArchive: places.walArchive,
     },
     qdrant: {
       url: `http://127.0.0.1:${ports.qdrant}`,

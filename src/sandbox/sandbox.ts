@@ -1,6 +1,7 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import {
+  appendFileSync,
   chmodSync,
   chownSync,
   existsSync,
@@ -21,6 +22,7 @@ import { stringify } from 'yaml';
 import { homeFolder } from '../config/home.js';
 import { type Profile, SERVICES, type ServiceName } from '../config/profile.js';
 import { readProfile } from '../config/profiles.js';
+import { shellWord } from '../hosts/command.js';
 import { openGateway } from '../hosts/gateway.js';
 import { isAlive, markOf, type ProcessMark, serversIn } from '../hosts/process-mark.js';
 import { driverFor } from '../hosts/services/drivers.js';
@@ -224,12 +226,14 @@ function initDatabase(
   password: string,
   user: { uid: number; gid: number } | undefined,
 ): void {
-  const { postgresData } = placesIn(folder);
-  mkdirSync(postgresData, { mode: 0o700 });
+  const { postgresData, walArchive } = placesIn(folder);
+  for (const path of [postgresData, walArchive]) {
+    mkdirSync(path, { mode: 0o700 });
+    if (user) chownSync(path, user.uid, user.gid);
+  }
   const passwordFile = join(mkdtempSync(join(folder, 'initdb-')), 'password');
   writeFileSync(passwordFile, password, { mode: 0o600 });
-  if (user)
-    for (const path of [postgresData, join(passwordFile, '..'), passwordFile]) chownSync(path, user.uid, user.gid);
+  if (user) for (const path of [join(passwordFile, '..'), passwordFile]) chownSync(path, user.uid, user.gid);
   chmodSync(join(passwordFile, '..'), 0o700);
   try {
     execFileSync(
@@ -258,6 +262,23 @@ function initDatabase(
   } finally {
     rmSync(join(passwordFile, '..'), { recursive: true, force: true });
   }
+  // In the file and not among the arguments: what stands there a recovery could not switch off for its own time.
+  appendFileSync(
+    join(postgresData, 'postgresql.conf'),
+    [
+      '',
+      "wal_level = 'replica'",
+      "archive_mode = 'on'",
+      `archive_command = '${archiveCommand(walArchive).replaceAll("'", "''")}'`,
+      '',
+    ].join('\n'),
+  );
+}
+
+/** Only whole segments appear under their names. One that is there is never written over; the same once more is no error. */
+function archiveCommand(folder: string): string {
+  const at = shellWord(folder).replaceAll('%', '%%');
+  return `cmp -s %p ${at}/%f || { test ! -e ${at}/%f && cp %p ${at}/.%f.part && mv ${at}/.%f.part ${at}/%f; }`;
 }
 
 /** Postgres refuses to run as root: the user `postgres` where there is one, else `nobody`. */

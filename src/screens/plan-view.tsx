@@ -92,7 +92,13 @@ function beginKeys(looking: boolean, blocked: number): string[] {
 
 /** What a step does, and at the right end whether it destroys something that is there now. */
 function rowOf(step: StepSnapshot, width: number): string {
-  const right = step.plan?.notApplicable ? 'skipped' : (step.plan?.destroys.length ?? 0) > 0 ? 'DESTROYS' : '';
+  const right = step.plan?.notApplicable
+    ? 'skipped'
+    : step.plan?.notAskedFor
+      ? 'left out'
+      : (step.plan?.destroys.length ?? 0) > 0
+        ? 'DESTROYS'
+        : '';
   const room = width - right.length - 1;
   return `${cut(step.plan?.summary ?? step.id, room).padEnd(room)} ${right}`;
 }

@@ -4,6 +4,7 @@ import type { Run } from '../engine/run.js';
 import type { Intent, RunSnapshot } from '../engine/snapshot.js';
 import { clockOf } from '../words.js';
 import { AcknowledgeView } from './acknowledge-view.js';
+import { AskView } from './ask-view.js';
 import { Choice } from './choice.js';
 import { ChooseView } from './choose-view.js';
 import { ConfirmView } from './confirm-view.js';
@@ -128,6 +129,8 @@ export function RunScreen({ run, onBack, onQuit }: Props) {
       <Frame {...frame} keys={['enter answer', 'esc look at the run', '^C stop…']}>
         {asks.type === 'choose' ? (
           <ChooseView key={step} run={snapshot} step={question} asks={asks} onAnswer={onAnswer} onLater={onLater} />
+        ) : asks.type === 'text' ? (
+          <AskView key={step} step={question} asks={asks} onAnswer={onAnswer} onLater={onLater} />
         ) : (
           <AcknowledgeView key={step} step={question} asks={asks} onAnswer={onAnswer} onLater={onLater} />
         )}

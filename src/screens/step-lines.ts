@@ -15,6 +15,8 @@ export function planLines(step: StepSnapshot, width: number): string[] {
     ...(plan?.asks?.type === 'choose'
       ? plan.asks.options.flatMap((one) => label('Choice', `${one.choice}: ${one.title}`))
       : []),
+    ...(plan?.asks?.type === 'text' ? label('Asks', plan.asks.question) : []),
+    ...(plan?.notAskedFor ? label('Left out', plan.notAskedFor) : []),
     ...(plan?.destroys ?? []).flatMap((what) => label('Destroys', what)),
     ...(plan && plan.destroys.length === 0 && step.effect === 'destroy'
       ? label('Destroys', 'nothing: nothing is there')

@@ -11,6 +11,7 @@ import { agreementNow } from './backup-agreement.js';
 import { falkordbBackup } from './falkordb-backup.js';
 import { newBackupOf, noBackupRoot } from './new-backup.js';
 import { postgresBackup } from './postgres-backup.js';
+import { postgresBaseBackup } from './postgres-base-backup.js';
 import { qdrantBackup } from './qdrant-backup.js';
 import { readingPlan, type StepContext, type StepKind } from './step.js';
 import { stepEvents } from './step-events.js';
@@ -86,7 +87,8 @@ export const backupManifest: StepKind<Params, Facts> = {
   async verify(_p, ctx, facts) {
     const { folder } = newBackupOf(ctx);
     const set = await openBackupSet(folder);
-    const parts = (set.postgres ? 1 : 0) + set.qdrant.length + (set.falkordb?.files.length ?? 0);
+    const parts =
+      (set.postgres ? 1 : 0) + (set.postgresBase ? 1 : 0) + set.qdrant.length + (set.falkordb?.files.length ?? 0);
     return [
       equal('backup set', 'opens as', 'manifest', set.kind),
       equal('backup set', 'parts', String(partsOf(readManifest(folder))), String(parts)),
@@ -98,17 +100,19 @@ export const backupManifest: StepKind<Params, Facts> = {
 
 const ownSearches = ({ cluster }: StepContext) => cluster.profile.novamem?.goldenSearches;
 
-const partsOf = ({ parts }: Manifest) => (parts.postgres ? 1 : 0) + parts.qdrant.length + parts.falkordb.length;
+const partsOf = ({ parts }: Manifest) =>
+  (parts.postgres ? 1 : 0) + (parts.postgresBase ? 1 : 0) + parts.qdrant.length + parts.falkordb.length;
 
 type Saved = ReturnType<typeof savedParts>;
 
 /** What the earlier steps of this run have backed up. */
 function savedParts(ctx: StepContext) {
   const [postgres] = ctx.factsOf(postgresBackup);
+  const [base] = ctx.factsOf(postgresBaseBackup);
   const [qdrant] = ctx.factsOf(qdrantBackup);
   const [falkordb] = ctx.factsOf(falkordbBackup);
   if (!postgres && !qdrant && !falkordb) throw new Error('no earlier step of this run has backed up anything');
-  return { postgres, qdrant, falkordb };
+  return { postgres, base, qdrant, falkordb };
 }
 
 /** A backup without golden searches is still a backup: why there are none is noted in it. */
@@ -141,7 +145,7 @@ function manifestOf(
   saved: Saved,
   { searches, agreement, notes }: { searches: GoldenSearch[]; agreement: Agreement | undefined; notes: string[] },
 ): Manifest {
-  const { postgres, qdrant, falkordb } = saved;
+  const { postgres, base, qdrant, falkordb } = saved;
   const instants = instantsOf(saved);
   const finishedAt = new Date().toISOString();
   return {
@@ -153,6 +157,7 @@ function manifestOf(
     skewMs: Math.max(...instants) - Math.min(...instants),
     parts: {
       ...(postgres ? { postgres: postgres.part } : {}),
+      ...(base ? { postgresBase: base.part } : {}),
       qdrant: qdrant?.parts ?? [],
       falkordb: falkordb?.parts ?? [],
     },

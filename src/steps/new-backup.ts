@@ -5,10 +5,17 @@ import type { StepContext } from './step.js';
 
 /** A folder of the new backup set, made empty: what an earlier attempt of the same step had put there is removed. A note in the set says that it is unfinished until its manifest is written. */
 export async function newBackupFolder(ctx: StepContext, name: string): Promise<string> {
+  const path = await newBackupPlace(ctx, name);
+  await makeFolder(ctx.gateway, path);
+  return path;
+}
+
+/** A path in the new backup set at which nothing is, in a folder that is there: for what brings itself, as a dump does. */
+export async function newBackupPlace(ctx: StepContext, name: string): Promise<string> {
   const { id, folder } = newBackupOf(ctx);
   const path = join(folder, name);
   if (await exists(path)) await remove(ctx.gateway, path);
-  await makeFolder(ctx.gateway, path);
+  await makeFolder(ctx.gateway, dirname(path));
   const note = join(folder, UNFINISHED_FILE);
   if (!(await exists(note))) {
     await writeText(

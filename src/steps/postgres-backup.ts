@@ -11,7 +11,7 @@ import { type PostgresInventory, readPostgresInventory } from '../stores/postgre
 import { describeServer } from '../stores/postgres/server.js';
 import { toolsFor } from '../stores/postgres/tools.js';
 import { countOf, plural, sizeOf } from '../words.js';
-import { newBackupFolder, newBackupOf, noBackupRoot } from './new-backup.js';
+import { newBackupOf, newBackupPlace, noBackupRoot } from './new-backup.js';
 import { readingPlan, type StepContext, type StepKind } from './step.js';
 import { stepEvents } from './step-events.js';
 import { unreachable } from './store-readiness.js';
@@ -90,8 +90,7 @@ export const postgresBackup: StepKind<Params, Facts> = {
       const { postgres } = ctx.cluster;
       const server = await describeServer(postgres);
       const tools = await toolsFor(server.major);
-      await newBackupFolder(ctx, 'postgres');
-      const file = join(newBackupOf(ctx).folder, FILE);
+      const file = await newBackupPlace(ctx, FILE);
       const at = new Date();
       const inventory = await postgres.reading(
         async (reading) => {

@@ -12,7 +12,9 @@ import { novamemSearch } from './novamem-search.js';
 import { operatorChoose } from './operator-choose.js';
 import { operatorConfirm } from './operator-confirm.js';
 import { postgresBackup } from './postgres-backup.js';
+import { postgresBaseBackup } from './postgres-base-backup.js';
 import { postgresExamine } from './postgres-examine.js';
+import { postgresPointInTime } from './postgres-point-in-time.js';
 import { postgresRestore } from './postgres-restore.js';
 import { qdrantBackup } from './qdrant-backup.js';
 import { qdrantRestore } from './qdrant-restore.js';
@@ -27,6 +29,8 @@ const KINDS: readonly AnyStepKind[] = [
   postgresExamine,
   postgresRestore,
   postgresBackup,
+  postgresBaseBackup,
+  postgresPointInTime,
   qdrantRestore,
   qdrantBackup,
   falkordbRestore,

@@ -27,12 +27,16 @@ export interface StepPlan {
   asks?: Question;
   /** Why this step has nothing to do on this cluster: it is then skipped, which is not the same as done. */
   notApplicable?: string;
+  /** An optional step that nobody asked for, and how to ask for it: it is no part of this run, which is no exception. */
+  notAskedFor?: string;
 }
 
 /** What an asking step wants of a person before it goes on. */
 export type Question =
   | { type: 'choose'; question: string; options: { choice: string; title: string; because: string }[] }
-  | { type: 'type'; question: string; words: string };
+  | { type: 'type'; question: string; words: string }
+  /** Free text, which the kind accepts or refuses. `hint`: what forms it may have, a line each. */
+  | { type: 'text'; question: string; hint: string[] };
 
 /** What a preflight saw. A blocking one keeps the step from running. */
 export interface Finding {
@@ -84,8 +88,13 @@ export interface StepKind<P, F> {
   /** Whether it restores from a backup set, compares with one where there is one, or adds to a new one. */
   backupSet?: 'reads' | 'compares' | 'writes';
   params: z.ZodType<P>;
-  /** For kinds that ask: the answers that steps may depend on, and the one that was given beforehand. */
-  answers?(p: P): { choices: string[]; given?: string };
+  /**
+   * For kinds that ask: the answers that steps may depend on (none for free text), and the one that was given beforehand.
+   * `give`: how free text is given beforehand, as `--set <step>.` goes on: `target=latest`.
+   */
+  answers?(p: P): { choices: string[]; given?: string; give?: string };
+  /** For kinds that ask for free text: why this one is no answer, empty when it is. What only reality can tell is for `check`. */
+  refuses?(p: P, answer: string): string;
   /** What it would do; never reaches the gateway. */
   plan(p: P, ctx: StepContext): Promise<StepPlan>;
   /** The preflight; never reaches the gateway. */

@@ -16,7 +16,7 @@ let backup: BackupSet;
 
 beforeAll(async () => {
   real = await realCluster();
-  backup = await real.backup();
+  backup = await real.backup(real.cluster.profile, { 'backup-base': { take: true } });
 });
 
 /** Parameters with which each kind is tried; a new kind without parameters of its own needs no line here. */
@@ -29,6 +29,8 @@ const PARAMETERS: Record<string, unknown[]> = {
     { question: 'Which?', options: ['a', 'b'].map((choice) => ({ choice, title: choice, because: choice })) },
   ],
   'operator.confirm': [{ question: 'Gone?', words: 'it is gone' }],
+  'postgres.base-backup': [{}, { take: true }],
+  'postgres.point-in-time': [{}, { target: 'latest' }, { target: '2099-01-01 00:00 UTC' }, { target: 'before 735' }],
   'falkordb.restore': [{}, { acceptDamaged: true }],
 };
 

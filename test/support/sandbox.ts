@@ -6,6 +6,7 @@ import type { Profile } from '../../src/config/profile.js';
 import { resolveSecret } from '../../src/config/secrets.js';
 import { prepareRun } from '../../src/engine/prepare-run.js';
 import { type Change, type Gateway, openGateway } from '../../src/hosts/gateway.js';
+import type { Overrides } from '../../src/runbook/runbook.js';
 import type { SandboxRecord } from '../../src/sandbox/registry.js';
 import { sandboxDown, sandboxProfile, sandboxUp } from '../../src/sandbox/sandbox.js';
 import { placesIn } from '../../src/sandbox/sandbox-profile.js';
@@ -36,7 +37,7 @@ export interface RealCluster {
   /** A session of another program, open until it is ended. */
   session(database?: string): Promise<pg.Client>;
   /** A real backup set of the cluster as it is now, made by the program's own runbook. */
-  backup(profile?: Profile): Promise<BackupSet>;
+  backup(profile?: Profile, overrides?: Overrides): Promise<BackupSet>;
   context(more?: Partial<StepContext>): StepContext;
 }
 
@@ -69,13 +70,13 @@ export async function realCluster(memories = 600): Promise<RealCluster> {
         await client.end();
       }
     },
-    async backup(profile = cluster.profile) {
+    async backup(profile = cluster.profile, overrides = {}) {
       const run = await prepareRun({
         scenario: 'backup',
         profile,
         mode: 'live',
         backup: 'latest',
-        overrides: {},
+        overrides,
         onFailure: 'stop',
       });
       let folder = '';

@@ -19,6 +19,8 @@ export interface BackupSet {
   takenAt: Date | null;
   bytes: number;
   postgres?: BackupFile;
+  /** A copy of the whole data directory beside the dump: only a recovery to a point in time begins with it. */
+  postgresBase?: { folder: string; manifest: BackupFile; endedAt: Date };
   /** Sorted by collection. A loose snapshot whose name does not tell its collection is in `unnamed` instead. */
   qdrant: (BackupFile & { collection: string })[];
   unnamed: BackupFile[];

@@ -33,6 +33,25 @@ export const falkordbPartSchema = z.object({
   form: z.enum(['appendonlydir', 'appendonly.aof', 'dump.rdb']),
 });
 
+const lsn = z.string().regex(/^[0-9A-F]+\/[0-9A-F]+$/);
+
+/** A base backup: a folder that pg_basebackup made, proven by its own `backup_manifest`, which is proven here. */
+export const postgresBasePartSchema = z.object({
+  folder: insidePath,
+  files: z.number().int().nonnegative(),
+  bytes: z.number().int().nonnegative(),
+  /** Of its `backup_manifest`, which has the checksums of all its files. */
+  sha256: z.string().regex(/^[0-9a-f]{64}$/),
+  /** When it had ended: it can be recovered to any later moment that the WAL archive covers, and to no earlier one. */
+  at: instant,
+  timeline: z.number().int().positive(),
+  startLsn: lsn,
+  endLsn: lsn,
+  systemIdentifier: z.string(),
+  toolVersion: z.string(),
+  serverVersion: z.string(),
+});
+
 /** What is in the stores, for each that was read. */
 export const inventorySchema = z.object({
   takenAt: instant,
@@ -63,6 +82,7 @@ export const manifestSchema = z.object({
   skewMs: z.number().nonnegative(),
   parts: z.object({
     postgres: postgresPartSchema.optional(),
+    postgresBase: postgresBasePartSchema.optional(),
     qdrant: z.array(qdrantPartSchema),
     /** One entry a file: an append-only directory has several. */
     falkordb: z.array(falkordbPartSchema),
@@ -78,6 +98,7 @@ export const manifestSchema = z.object({
 });
 export type Manifest = z.infer<typeof manifestSchema>;
 export type PostgresPart = z.infer<typeof postgresPartSchema>;
+export type PostgresBasePart = z.infer<typeof postgresBasePartSchema>;
 export type QdrantPart = z.infer<typeof qdrantPartSchema>;
 export type FalkordbPart = z.infer<typeof falkordbPartSchema>;
 

@@ -4,9 +4,9 @@ import { dirname, join, resolve } from 'node:path';
 import { faultLine, faultsOf, readYamlFile } from '../../config/yaml-file.js';
 import { exists } from '../../hosts/files.js';
 import { Problem } from '../../problem.js';
-import type { BackupFile, BackupSet } from './backup-set.js';
+import { type BackupFile, type BackupSet, bytesOf } from './backup-set.js';
 import { openLooseFiles } from './loose-files.js';
-import { MANIFEST_FILE, type Manifest, manifestSchema, UNFINISHED_FILE } from './manifest.js';
+import { MANIFEST_FILE, type Manifest, manifestSchema, type PostgresBasePart, UNFINISHED_FILE } from './manifest.js';
 
 /** Opens the backup set in a folder: by its manifest, else by the content of the files that lie there. */
 export async function openBackupSet(folder: string): Promise<BackupSet> {
@@ -59,6 +59,15 @@ function jsonIn(file: string): unknown {
   }
 }
 
+async function baseAt(folder: string, part: PostgresBasePart): Promise<BackupSet['postgresBase']> {
+  const file = join(folder, part.folder, 'backup_manifest');
+  return {
+    folder: join(folder, part.folder),
+    manifest: { file, bytes: await bytesOf(file).catch(() => 0), sha256: part.sha256 },
+    endedAt: new Date(part.at),
+  };
+}
+
 async function openWithManifest(folder: string): Promise<BackupSet> {
   const manifest = readManifest(folder);
   const at = (part: { file: string; bytes: number; sha256: string }): BackupFile => ({
@@ -66,7 +75,7 @@ async function openWithManifest(folder: string): Promise<BackupSet> {
     bytes: part.bytes,
     sha256: part.sha256,
   });
-  const { postgres, qdrant, falkordb } = manifest.parts;
+  const { postgres, postgresBase, qdrant, falkordb } = manifest.parts;
   const all = [...(postgres ? [postgres] : []), ...qdrant, ...falkordb];
   const instants = all.map((part) => Date.parse(part.at));
   const form = falkordb[0]?.form;
@@ -75,8 +84,9 @@ async function openWithManifest(folder: string): Promise<BackupSet> {
     folder,
     kind: 'manifest',
     takenAt: instants.length > 0 ? new Date(Math.min(...instants)) : null,
-    bytes: all.reduce((sum, part) => sum + part.bytes, 0),
+    bytes: [...all, ...(postgresBase ? [postgresBase] : [])].reduce((sum, part) => sum + part.bytes, 0),
     ...(postgres ? { postgres: at(postgres) } : {}),
+    ...(postgresBase ? { postgresBase: await baseAt(folder, postgresBase) } : {}),
     qdrant: qdrant
       .map((part) => ({ ...at(part), collection: part.collection }))
       .sort((a, b) => (a.collection < b.collection ? -1 : 1)),

@@ -4,6 +4,7 @@ import { exists } from '../../hosts/files.js';
 import { inspectCommand } from '../../hosts/run-command.js';
 import { Problem } from '../../problem.js';
 import { type Installation, installations } from './tools.js';
+import { type Lsn, parseLsn } from './wal-position.js';
 
 /** What `pg_controldata` says of a data directory. */
 export interface ControlData {
@@ -11,7 +12,10 @@ export interface ControlData {
   state: string;
   lastModified: string;
   checkpointAt: string;
-  timeline: string;
+  timeline: number;
+  /** Where its latest checkpoint begins: after a clean stop, the end of its log. */
+  checkpoint: Lsn;
+  segmentBytes: number;
   systemIdentifier: string;
   checksums: boolean;
   /** What is wrong with the control file itself; empty where nothing is. */
@@ -35,16 +39,18 @@ export async function serverProgramsFor(major: number): Promise<Installation> {
 }
 
 /** Reads the control file of a data directory that nobody need be serving. Rejects where pg_controldata cannot be run or read it. */
-export async function readControlData(dataDir: string): Promise<ControlData> {
+export async function readControlData(dataDir: string, tools?: Installation): Promise<ControlData> {
   const major = (await majorOf(dataDir)) ?? 0;
   const all = await installations();
-  const candidates = [...all.filter((one) => one.major === major), ...all];
+  const candidates = tools ? [tools] : [...all.filter((one) => one.major === major), ...all];
   for (const { bin } of candidates) {
     const file = join(bin, 'pg_controldata');
     if (!(await exists(file))) continue;
     const asked = await inspectCommand({ file, args: [dataDir], environment: { LC_ALL: 'C' } });
-    if (asked.exitCode !== 0) throw new Error(asked.stderr.trim() || asked.failure);
-    return parseControlData(asked.stdout);
+    if (asked.exitCode !== 0) throw new Error(`pg_controldata ${dataDir}: ${asked.stderr.trim() || asked.failure}`);
+    const data = parseControlData(asked.stdout);
+    if (data.systemIdentifier === '') throw new Error(`pg_controldata ${dataDir}: it says nothing that is known`);
+    return data;
   }
   throw new Error('pg_controldata is not installed on this machine');
 }
@@ -57,7 +63,9 @@ export function parseControlData(text: string): ControlData {
     state: field('Database cluster state'),
     lastModified: field('pg_control last modified'),
     checkpointAt: field('Time of latest checkpoint'),
-    timeline: field("Latest checkpoint's TimeLineID"),
+    timeline: Number(field("Latest checkpoint's TimeLineID")),
+    checkpoint: parseLsn(field('Latest checkpoint location')) ?? 0,
+    segmentBytes: Number(field('Bytes per WAL segment')),
     systemIdentifier: field('Database system identifier'),
     checksums: Number(field('Data page checksum version')) > 0,
     fault: warning,

@@ -1,0 +1,61 @@
+import { Box, Text, useInput } from 'ink';
+import { useState } from 'react';
+import type { StepSnapshot } from '../engine/snapshot.js';
+import type { Question } from '../steps/step.js';
+import { Lines, useSpace } from './frame.js';
+import { findingLines } from './step-lines.js';
+import { cut, wrap } from './text.js';
+import { TextField } from './text-field.js';
+
+interface Props {
+  step: StepSnapshot;
+  asks: Extract<Question, { type: 'text' }>;
+  onAnswer: (typed: string) => void;
+  onLater: () => void;
+}
+
+/** A question whose answer is free text: what was found above it, what forms it may have, and why the last one was refused. */
+export function AskView({ step, asks, onAnswer, onLater }: Props) {
+  const { columns, bodyRows } = useSpace();
+  const [scrolled, setScrolled] = useState(0);
+  const width = columns - 2;
+  const question = wrap(asks.question, width);
+  const refusal = step.refused ? wrap(`✗ "${step.refused.answer}": ${step.refused.why}`, width, 2).slice(0, 3) : [];
+  const facts = findingLines(step, width);
+  const rows = Math.max(1, bodyRows - question.length - asks.hint.length - refusal.length - 2);
+  const last = Math.max(0, facts.length - rows);
+  const at = Math.min(scrolled, last);
+  useInput((_input, key) => {
+    if (key.downArrow) setScrolled(Math.min(last, at + 1));
+    else if (key.upArrow) setScrolled(Math.max(0, at - 1));
+    else if (key.pageDown) setScrolled(Math.min(last, at + rows));
+    else if (key.pageUp) setScrolled(Math.max(0, at - rows));
+  });
+  return (
+    <>
+      <Box flexDirection="column" marginLeft={1}>
+        {question.map((line) => (
+          <Text bold key={line} wrap="truncate">
+            {line}
+          </Text>
+        ))}
+      </Box>
+      <Box flexDirection="column" marginLeft={1} height={rows} overflow="hidden">
+        <Lines lines={facts.slice(at, at + rows)} />
+      </Box>
+      <Text dimColor wrap="truncate">
+        {' '}
+        {at < last ? `${last - at} more below: ↓ or page down` : ''}
+      </Text>
+      <Box flexDirection="column" marginLeft={1}>
+        {refusal.map((line) => (
+          <Text color="yellow" key={line} wrap="truncate">
+            {line}
+          </Text>
+        ))}
+        <Lines lines={asks.hint.map((line) => cut(line, width))} />
+      </Box>
+      <TextField label=" > " onSubmit={onAnswer} onCancel={onLater} />
+    </>
+  );
+}

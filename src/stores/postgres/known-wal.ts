@@ -1,0 +1,135 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { bytesOf } from '../backup-set/backup-set.js';
+import { readSegmentHeader, type WalArchive } from './wal-archive.js';
+import {
+  courseOf,
+  historyName,
+  type Lsn,
+  parseHistoryName,
+  parseSegmentName,
+  type Segment,
+  type Stretch,
+  segmentName,
+  segmentNumberAt,
+} from './wal-position.js';
+
+/** All of the log that can be read: the archive's, and what a data directory has that was not archived yet. */
+export interface KnownWal {
+  segmentBytes: number;
+  /** Name of a segment or history → where it is. */
+  files: Map<string, string>;
+  /** Names that only the data directory has. */
+  unarchived: string[];
+  segments: Segment[];
+  histories: number[];
+  /** The newest segment of the archive; undefined where it has none. */
+  newestArchived?: string;
+  /** Of which cluster the archive's newest segment says it is; undefined where it has none. */
+  systemIdentifier?: string;
+  archived: { segments: Segment[]; backups: string[]; compressed: number };
+}
+
+/** Looks into the archive, and into the `pg_wal` of a data directory (`walFolder`), where there is one. */
+export async function gatherWal(
+  archive: WalArchive,
+  walFolder: string | undefined,
+  segmentBytes: number,
+): Promise<KnownWal> {
+  const listing = await archive.list(segmentBytes);
+  const nameOf = (segment: Segment) => segmentName(segment, segmentBytes);
+  const files = new Map<string, string>();
+  for (const name of [...listing.segments.map(nameOf), ...listing.histories.map(historyName)])
+    files.set(name, await archive.pathOf(name));
+  const segments = [...listing.segments];
+  const histories = [...listing.histories];
+  const unarchived: string[] = [];
+  for (const name of walFolder === undefined ? [] : (await readdir(walFolder).catch(() => [])).sort()) {
+    if (files.has(name)) continue;
+    const path = join(walFolder!, name);
+    const segment = parseSegmentName(name, segmentBytes);
+    const history = parseHistoryName(name);
+    if (segment && (await isWritten(path, segment, segmentBytes))) segments.push(segment);
+    else if (history !== undefined) histories.push(history);
+    else continue;
+    files.set(name, path);
+    unarchived.push(name);
+  }
+  const newest = listing.segments.reduce<Segment | undefined>(
+    (last, one) => (last && last.number > one.number ? last : one),
+    undefined,
+  );
+  const header = newest ? await readSegmentHeader(files.get(nameOf(newest))!).catch(() => undefined) : undefined;
+  return {
+    segmentBytes,
+    files,
+    unarchived,
+    segments,
+    histories,
+    ...(newest ? { newestArchived: nameOf(newest) } : {}),
+    ...(header ? { systemIdentifier: header.systemIdentifier } : {}),
+    archived: { segments: listing.segments, backups: listing.backups, compressed: listing.compressed },
+  };
+}
+
+/** A server keeps finished files to use them again under later names: their first page then still tells the old place. */
+async function isWritten(path: string, segment: Segment, segmentBytes: number): Promise<boolean> {
+  const header = await readSegmentHeader(path).catch(() => undefined);
+  return header?.begins === segment.number * segmentBytes && header.timeline <= segment.timeline;
+}
+
+/** The timelines that lead to one; itself alone where its history is not known. */
+export async function courseTo(timeline: number, wal: KnownWal): Promise<Stretch[]> {
+  const file = wal.files.get(historyName(timeline));
+  return courseOf(timeline, file ? await readFile(file, 'utf8') : '');
+}
+
+/** The log from one position on, as far as its segments follow each other without a gap. */
+export interface Reach {
+  /** Names of the segments in their order, each of the timeline that a recovery takes it from. */
+  names: string[];
+  /** The end of the last of them. */
+  until: Lsn;
+  /** The first that is missing although later ones are there, or that is not whole. */
+  missing?: { name: string; why: string; begins: Lsn };
+}
+
+/** Follows the log along a course. */
+export async function reachFrom(lsn: Lsn, course: readonly Stretch[], wal: KnownWal): Promise<Reach> {
+  const { segmentBytes } = wal;
+  const numberAt = (at: Lsn) => segmentNumberAt(at, segmentBytes);
+  const last = Math.max(
+    ...course.flatMap(({ timeline, from, to }) =>
+      wal.segments
+        .filter((one) => one.timeline === timeline && one.number >= numberAt(from))
+        .filter((one) => to === undefined || one.number <= numberAt(to))
+        .map((one) => one.number),
+    ),
+    -1,
+  );
+  const names: string[] = [];
+  for (let number = numberAt(lsn); number <= last; number += 1) {
+    const name = nameOnCourse(number, course, wal);
+    const begins = number * segmentBytes;
+    const path = wal.files.get(name);
+    if (path === undefined)
+      return { names, until: begins, missing: { name, begins, why: 'it is neither archived nor in pg_wal' } };
+    const bytes = await bytesOf(path).catch(() => -1);
+    if (bytes !== segmentBytes)
+      return {
+        names,
+        until: begins,
+        missing: { name, begins, why: `it has ${bytes} bytes instead of ${segmentBytes}` },
+      };
+    names.push(name);
+  }
+  return { names, until: (last + 1) * segmentBytes };
+}
+
+/** At the segment in which a timeline was left, the newer one's file has all of the older one's too; either will do. */
+function nameOnCourse(number: number, course: readonly Stretch[], { segmentBytes, files }: KnownWal): string {
+  const begun = course.filter(({ from }) => segmentNumberAt(from, segmentBytes) <= number);
+  const names = [...begun].reverse().map(({ timeline }) => segmentName({ timeline, number }, segmentBytes));
+  const shared = begun.length > 1 && segmentNumberAt(begun.at(-1)!.from, segmentBytes) === number;
+  return (shared ? names.slice(0, 2).find((name) => files.has(name)) : undefined) ?? names[0]!;
+}

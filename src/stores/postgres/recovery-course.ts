@@ -1,0 +1,245 @@
+import { plural } from '../../words.js';
+import type { BaseBackup } from './base-backup.js';
+import { courseTo, type Reach, reachFrom } from './known-wal.js';
+import { microsText, type RecoveryTarget, targetWords } from './recovery-target.js';
+import { type Lsn, lsnText, type Stretch } from './wal-position.js';
+import { between, type Look, readRestorePoints, readTransactionEnds, type TransactionEnd } from './wal-records.js';
+import { firstEnd, firstEndAt, lastEnd, type Readable } from './wal-search.js';
+
+/** Where a recovery will stop, found in the log before anything is touched. */
+export interface Stop {
+  lsn: Lsn;
+  /** `the commit of transaction 735 at 2026-11-21 03:10:07.402000 UTC` */
+  words: string;
+  transaction?: number;
+}
+
+/** What a recovery to a target would do, from which base backup, along which timelines. */
+export interface Course {
+  target: RecoveryTarget;
+  base: BaseBackup;
+  /** The timeline that is named to the server. */
+  timeline: number;
+  stretches: Stretch[];
+  reach: Reach;
+  /** Absent for `latest`. */
+  stop?: Stop;
+  /** The last end of a transaction that the log has from the base backup on; absent where there is none. */
+  last?: TransactionEnd;
+}
+
+/** Why there is no course, and what to type or do. */
+export interface NoCourse {
+  obstacle: string;
+  next: string;
+}
+
+export interface Known extends Readable {
+  /** Of this cluster only, newest end first; at least one. */
+  bases: readonly BaseBackup[];
+  /** The timeline on which the server was. */
+  current: number;
+  /** The timeline that a person has named. */
+  named?: number;
+}
+
+/**
+ * Finds the newest base backup from which the target can be reached, and where exactly the server will stop. Everything that
+ * would make it fail, or succeed with other data than asked for, is found here first.
+ */
+export async function findCourse(target: RecoveryTarget, known: Known, look: Look = {}): Promise<Course | NoCourse> {
+  const { wal } = known;
+  const timeline = known.named ?? (await timelineAt(target, known, look));
+  const stretches = await courseTo(timeline, wal);
+  const onCourse = known.bases.filter((base) => liesOn(base, stretches));
+  if (onCourse.length === 0)
+    return {
+      obstacle: `no base backup was taken on the way to timeline ${timeline}`,
+      next: `name another timeline: --set <step>.timeline=${known.bases[0]!.timeline}`,
+    };
+  const before = onCourse.filter((base) => endsBefore(base, target));
+  if (before.length === 0) return tooEarly(target, onCourse);
+  const newest = await courseFrom(before[0]!, target, known, { timeline, stretches }, look);
+  // A transaction or a restore point may lie before the newest base backup; the log after an older one has it then.
+  const older = target.kind === 'transaction' || target.kind === 'restore-point' ? before.slice(1) : [];
+  for (const base of 'obstacle' in newest ? older : []) {
+    const found = await courseFrom(base, target, known, { timeline, stretches }, look);
+    if (!('obstacle' in found)) return found;
+  }
+  return newest;
+}
+
+/** T4: recovering to a moment before the end of the base backup ends, without a word, at that end. */
+function endsBefore(base: BaseBackup, target: RecoveryTarget): boolean {
+  if (target.kind === 'time') return base.endedAt !== undefined && base.endedAt.getTime() * 1000 < target.at;
+  if (target.kind === 'lsn') return base.endLsn <= target.lsn;
+  return true;
+}
+
+function tooEarly(target: RecoveryTarget, bases: readonly BaseBackup[]): NoCourse {
+  const oldest = bases.at(-1)!;
+  const undated = bases.filter((base) => base.endedAt === undefined);
+  if (target.kind === 'time' && undated.length === bases.length)
+    return {
+      obstacle: `nothing tells when the base backup ${undated[0]!.id} ended, so it cannot be said whether it is before ${microsText(target.at)}`,
+      next: `name the moment by a position instead, not before ${lsnText(undated[0]!.endLsn)}`,
+    };
+  const end = target.kind === 'lsn' || !oldest.endedAt ? lsnText(oldest.endLsn) : oldest.endedAt.toISOString();
+  return {
+    obstacle: `${targetWords(target)} lies before the end of the oldest base backup (${oldest.id}, ended ${end}): the server would stop there instead, and say nothing`,
+    next: 'choose a later moment, or restore an older backup set: novamem-runbook whole-cluster-lost --backup ID',
+  };
+}
+
+/** Whether a base backup was taken on a part of the log that leads to the target's timeline. */
+function liesOn(base: BaseBackup, stretches: readonly Stretch[]): boolean {
+  const stretch = stretches.find((one) => one.timeline === base.timeline);
+  return stretch !== undefined && base.endLsn <= (stretch.to ?? Number.POSITIVE_INFINITY);
+}
+
+async function courseFrom(
+  base: BaseBackup,
+  target: RecoveryTarget,
+  known: Known,
+  { timeline, stretches }: { timeline: number; stretches: Stretch[] },
+  look: Look,
+): Promise<Course | NoCourse> {
+  const { wal } = known;
+  const reach = await reachFrom(base.hasWal ? base.endLsn : base.startLsn, stretches, wal);
+  const replayed = between(stretches, base.endLsn, reach.until);
+  const last = await lastEnd(replayed, known, look);
+  const course: Course = { target, base, timeline, stretches, reach, ...(last ? { last } : {}) };
+  const gap = reach.missing ? gapOf(reach.missing, base, known) : undefined;
+  if (target.kind === 'latest') {
+    if (gap) return gap;
+    return last || reach.names.length > 0 ? course : noWal(base, known);
+  }
+  const stop = await findStop(target, replayed, known, look);
+  if (stop) return { ...course, stop };
+  return gap ?? (reach.names.length === 0 ? noWal(base, known) : notFound(course, timeline === known.current));
+}
+
+function gapOf({ name, why, begins }: NonNullable<Reach['missing']>, base: BaseBackup, { wal }: Known): NoCourse {
+  const { segmentBytes } = wal;
+  const later = wal.segments.filter((one) => one.number * segmentBytes > begins).length;
+  return {
+    obstacle: `the log has a gap after the base backup ${base.id}: ${name} is missing (${why})${later > 0 ? `; ${plural(later, 'later segment')} cannot be reached` : ''}`,
+    next: `put ${name} back into the archive, or choose a moment before the gap, or --set <step>.timeline=N`,
+  };
+}
+
+function noWal(base: BaseBackup, { wal }: Known): NoCourse {
+  return {
+    obstacle: `there is no log after the base backup ${base.id}, which ends at ${lsnText(base.endLsn)}${wal.archived.compressed > 0 ? ` (${plural(wal.archived.compressed, 'compressed segment')} in the archive cannot be read here)` : ''}`,
+    next:
+      wal.archived.compressed > 0
+        ? 'unpack the segments into a folder of their own, and name it as postgres.walArchive in the profile'
+        : 'see that postgres.walArchive in the profile is the folder to which the archive_command copies',
+  };
+}
+
+function notFound({ target, base, last, timeline }: Course, isServersOwn: boolean): NoCourse {
+  const latest = `--set <step>.target=latest${isServersOwn ? '' : ` --set <step>.timeline=${timeline}`}`;
+  const end = last ? `the last is transaction ${last.transaction} at ${microsText(last.at)}` : 'there is none at all';
+  switch (target.kind) {
+    // T5: the server would replay everything and then die of it: "recovery ended before configured recovery target".
+    case 'time':
+      return {
+        obstacle: `nothing was committed at or after ${microsText(target.at)} (${end}): the server would replay everything, and then end with an error`,
+        next: `that moment is the same as everything: ${latest}${isServersOwn ? ' (or type: latest)' : ''}`,
+      };
+    case 'lsn':
+      return {
+        obstacle: `the log does not reach ${lsnText(target.lsn)} (${end})`,
+        next: `for everything that there is: ${latest}${isServersOwn ? ' (or type: latest)' : ''}`,
+      };
+    case 'transaction':
+      return {
+        obstacle: `transaction ${target.transaction} neither was committed nor rolled back after the base backup ${base.id} (${end})`,
+        next: 'name the moment by its time instead: --set <step>.target="2026-11-21 03:10:00 UTC"',
+      };
+    default:
+      return {
+        obstacle: `there is no restore point "${target.kind === 'restore-point' ? target.name : ''}" after the base backup ${base.id}`,
+        next: 'name the moment by its time instead: --set <step>.target="2026-11-21 03:10:00 UTC"',
+      };
+  }
+}
+
+async function findStop(
+  target: RecoveryTarget,
+  stretches: readonly Stretch[],
+  known: Known,
+  look: Look,
+): Promise<Stop | undefined> {
+  switch (target.kind) {
+    case 'time':
+      return stopAt(await firstEndAt(target.at, stretches, known, look));
+    case 'transaction':
+      return stopAt(await firstEnd(stretches, known, look, (end) => end.transaction === target.transaction));
+    case 'lsn':
+      return stopAtPosition(target.lsn, stretches, known, look);
+    case 'restore-point': {
+      let found: Stop | undefined;
+      await readRestorePoints(
+        known.tools,
+        known.wal,
+        stretches,
+        ({ lsn, name }) => {
+          if (name !== target.name) return true;
+          found = { lsn, words: `the restore point "${name}"` };
+          return false;
+        },
+        look,
+      );
+      return found;
+    }
+    default:
+      return undefined;
+  }
+}
+
+function stopAt(end: TransactionEnd | undefined): Stop | undefined {
+  if (!end) return undefined;
+  const { lsn, transaction, ended, at } = end;
+  const what = ended === 'commit' ? 'the commit' : 'the rollback';
+  return { lsn, transaction, words: `${what} of transaction ${transaction} at ${microsText(at)}` };
+}
+
+/** That the log goes on behind a position: only then will the server notice that it has reached it. */
+async function stopAtPosition(lsn: Lsn, stretches: readonly Stretch[], known: Known, look: Look) {
+  let found: Stop | undefined;
+  await readTransactionEnds(
+    known.tools,
+    known.wal,
+    between(stretches, lsn),
+    (end) => {
+      found = { lsn, words: `the position ${lsnText(lsn)}, before transaction ${end.transaction} ended` };
+      return false;
+    },
+    { ...look, limit: 1 },
+  );
+  return found;
+}
+
+/**
+ * T8: which timeline a moment belongs to. After an earlier recovery the log has two ends, the abandoned and the new one; a
+ * moment from before the first transaction on the new one lies on the old one. Anything but a time is looked for on the
+ * server's own timeline.
+ */
+async function timelineAt(target: RecoveryTarget, known: Known, look: Look): Promise<number> {
+  let timeline = known.current;
+  if (target.kind !== 'time') return timeline;
+  for (;;) {
+    const stretches = await courseTo(timeline, known.wal);
+    const own = stretches.at(-1)!;
+    const parent = stretches.at(-2);
+    if (!parent) return timeline;
+    const begun = await firstEnd([own], known, { ...look, limit: 1 });
+    if (begun && begun.at <= target.at) return timeline;
+    // Only where the old end is longer than the way to the new one is there anything to be found on it.
+    const { until } = await reachFrom(parent.to!, [{ timeline: parent.timeline, from: parent.from }], known.wal);
+    if (until <= parent.to!) return timeline;
+    timeline = parent.timeline;
+  }
+}
