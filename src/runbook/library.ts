@@ -8,13 +8,16 @@ import { type Overrides, type Runbook, readRunbook } from './runbook.js';
 /** The folder of the runbooks that come with the program. */
 export const RUNBOOK_FOLDER = join(dirname(fileURLToPath(import.meta.url)), '..', '..', 'runbooks');
 
+/** Looking whether all is well, and taking a backup: offered behind the disasters, in this order. */
+const ANSWER_NO_DISASTER = ['cross-check', 'backup'];
+
 /** The scenarios that have a runbook, in the order in which they are offered. */
 export function scenarios(): string[] {
   const names = readdirSync(RUNBOOK_FOLDER)
     .filter((name) => name.endsWith('.yaml'))
     .map((name) => basename(name, '.yaml'));
-  // Taking a backup answers no disaster: it is offered last.
-  return names.sort((a, b) => Number(a === 'backup') - Number(b === 'backup') || (a < b ? -1 : 1));
+  const place = (name: string) => ANSWER_NO_DISASTER.indexOf(name);
+  return names.sort((a, b) => place(a) - place(b) || (a < b ? -1 : 1));
 }
 
 export const runbookFile = (scenario: string) => join(RUNBOOK_FOLDER, `${scenario}.yaml`);

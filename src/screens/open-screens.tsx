@@ -27,6 +27,8 @@ export async function openScreens(desk: Desk, scenario: string | undefined): Pro
   process.stdout.prependListener('resize', wipe);
   desk.look();
   void desk.diagnose();
+  // One that restores nothing has no backup set to be chosen first.
+  if (first?.restores === 'no') void desk.open(first.scenario, 'latest');
   try {
     await app.waitUntilExit();
   } finally {

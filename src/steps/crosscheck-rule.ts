@@ -127,8 +127,8 @@ export function crosscheckChecks(found: Crosscheck, rule: Rule): Check[] {
       })),
     ];
   return [
-    belongs('qdrant', 'vectors of a memory', found.vectors, found.withVector),
-    belongs('falkordb', 'nodes of a memory', found.nodes, found.withNode),
+    belongs('qdrant', 'vectors matched', found.vectors, found.withVector),
+    belongs('falkordb', 'nodes matched', found.nodes, found.withNode),
     ...(atLeast.collections
       ? [
           enough(

@@ -126,15 +126,15 @@ describe('where nothing was restored', () => {
     await memories.nodes(idsFrom(20, LONG_AGO + DAY));
     const { against } = await crosschecked({ allow: ['younger', 'stray', 'missing', 'double'] });
     expect(against).toEqual([
-      'qdrant, vectors of a memory: expected more than 0, found 0',
-      'falkordb, nodes of a memory: expected more than 0, found 0',
+      'qdrant, vectors matched: expected more than 0, found 0',
+      'falkordb, nodes matched: expected more than 0, found 0',
     ]);
   });
 
   test('a Postgres without a single memory never passes beside vectors', async () => {
     await memories.vectors(IDS);
     const { against } = await crosschecked({ allow: ['younger', 'stray'] });
-    expect(against).toEqual(['qdrant, vectors of a memory: expected more than 0, found 0']);
+    expect(against).toEqual(['qdrant, vectors matched: expected more than 0, found 0']);
   });
 
   test('three empty stores agree', async () => {

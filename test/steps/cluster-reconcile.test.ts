@@ -237,7 +237,7 @@ describe('reconciling', () => {
     expect(await now()).toEqual(before);
   });
 
-  test('does not make the graph that is not there', async () => {
+  test('F11: a graph that is absent is not made by deleting from it', async () => {
     const ids = idsFrom(12);
     await memories.rows(ids.slice(2));
     await memories.vectors(ids);
@@ -267,9 +267,9 @@ describe('the evidence', () => {
     await memories.deleteNodes([ids[25]!]);
     const said = await unequal(clusterReconcile, {}, ctx, facts);
     expect(said).toEqual([
-      'qdrant collection novamem_u_acme_default, remaining points: expected 14, found 15',
-      'falkordb, remaining nodes: expected 24, found 23',
-      'qdrant, stray vectors after it: expected none, found 1',
+      'qdrant collection novamem_u_acme_default, points left: expected 14, found 15',
+      'falkordb, nodes left: expected 24, found 23',
+      'qdrant, strays left: expected none, found 1',
     ]);
   });
 
@@ -279,7 +279,7 @@ describe('the evidence', () => {
     const { facts } = await perform(clusterReconcile, {}, ctx);
     appendFileSync(facts.copies![0]!.nodes.file, '{}\n');
     expect(await unequal(clusterReconcile, {}, ctx, facts)).toEqual([
-      expect.stringMatching(/^falkordb, copy of the deleted: expected whole, found .*7 lines of 6/),
+      expect.stringMatching(/^falkordb, safety copy: expected whole, found .*7 lines of 6/),
     ]);
     const after = await now();
     expect(await undone(ctx, facts)).toMatch(/is not what was written/);

@@ -138,7 +138,7 @@ describe('a cross-check', () => {
     expect(found.all.every((one) => one.at === undefined)).toBe(true);
   });
 
-  test('does not make the graph that it does not find', async () => {
+  test('F11: a graph that is absent is not made by looking for it', async () => {
     const ids = idsFrom(3);
     await memories.rows(ids);
     await memories.vectors(ids);
