@@ -12,11 +12,18 @@ export interface ServerProcess {
 /** The server binary carries its check tools in itself, so its file may be called after one of them. */
 const SERVER_PROGRAM = /^(redis|valkey)-(server|check-aof|check-rdb|sentinel)$/;
 
-/** The server of this pid; undefined where it cannot be seen (another machine, a container, not Linux) or is none. */
-export async function serverProcess(pid: number): Promise<ServerProcess | undefined> {
+const TICKS_A_SECOND = 100;
+const TOLERANCE = 5;
+
+/**
+ * The server of this pid that has run for this long (seconds); undefined where it cannot be seen (another machine, a container,
+ * not Linux). A server elsewhere may have a pid that some other server has here: that one is told by its age.
+ */
+export async function serverProcess(pid: number, uptime: number): Promise<ServerProcess | undefined> {
   try {
     const program = (await readlink(`/proc/${pid}/exe`)).replace(/ \(deleted\)$/, '');
     if (!SERVER_PROGRAM.test(basename(program))) return undefined;
+    if (Math.abs((await ageOf(pid)) - uptime) > TOLERANCE) return undefined;
     const status = await readFile(`/proc/${pid}/status`, 'utf8');
     // Real, effective, saved, file system: the last is what files are opened with.
     const idsIn = (name: string) => numbers(new RegExp(`^${name}:(.*)$`, 'm').exec(status)?.[1] ?? '');
@@ -24,6 +31,15 @@ export async function serverProcess(pid: number): Promise<ServerProcess | undefi
   } catch {
     return undefined;
   }
+}
+
+/** How long a process has run (seconds). */
+async function ageOf(pid: number): Promise<number> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
+  // Fields after the program's name, which may itself hold spaces and parentheses: start time is field 22 of the line.
+  const started = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]) / TICKS_A_SECOND;
+  const [up] = numbers(await readFile('/proc/uptime', 'utf8'));
+  return up! - started;
 }
 
 const numbers = (text: string) => text.trim().split(/\s+/).filter(Boolean).map(Number);

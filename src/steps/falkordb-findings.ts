@@ -33,7 +33,8 @@ export async function serverFindings(
   ];
 }
 
-const WITHOUT_MODULE: Finding = {
+/** One object, so that it can be found again. */
+export const WITHOUT_MODULE: Finding = {
   level: 'blocking',
   message: 'this server runs without the graph module: it could not load a graph',
   next: 'start it with the FalkorDB module',
@@ -96,15 +97,16 @@ export async function serverStateFindings({ cluster }: StepContext): Promise<Fin
   const { answers, seen } = await cluster.answering('falkordb');
   if (!answers) return [...findings, ...(await silentFindings(cluster, seen))];
   const settings = await persistenceOf(cluster.falkordb);
-  return [
-    ...findings,
+  findings.push(
     {
       level: 'info',
       message: `FalkorDB keeps its files in ${settings.dir || '(a folder that is gone)'}, appendonly ${settings.appendonly ? 'yes' : 'no'}`,
     },
     ...(await serverFindings(cluster, settings, { here: true })),
-    ...(await memoryOnlyFindings(cluster.falkordb, settings)),
-  ];
+  );
+  // Without its module the server does not even know the commands that would tell what it holds.
+  if (!findings.includes(WITHOUT_MODULE)) findings.push(...(await memoryOnlyFindings(cluster.falkordb, settings)));
+  return findings;
 }
 
 async function silentFindings({ profile }: Cluster, seen: string): Promise<Finding[]> {

@@ -22,7 +22,13 @@ import {
 } from '../stores/novamem/memory-graph.js';
 import { countOf, messageOf, plural } from '../words.js';
 import { startEmpty } from './falkordb-files.js';
-import { evictionFindings, refuseBlocked, serverFindings, serverStateFindings } from './falkordb-findings.js';
+import {
+  evictionFindings,
+  refuseBlocked,
+  serverFindings,
+  serverStateFindings,
+  WITHOUT_MODULE,
+} from './falkordb-findings.js';
 import {
   build,
   makeRoom,
@@ -169,7 +175,8 @@ export const falkordbRebuild: StepKind<Params, RebuildFacts> = {
 
 async function contentNow(cluster: Cluster): Promise<GraphContent | undefined> {
   if (!(await cluster.answering('falkordb')).answers) return undefined;
-  return graphContent(cluster.falkordb, cluster.falkordb.graph);
+  // Without the graph module there is nothing to count; the preflight says so.
+  return graphContent(cluster.falkordb, cluster.falkordb.graph).catch(() => undefined);
 }
 
 /**
@@ -201,11 +208,10 @@ async function runningFindings(ctx: StepContext): Promise<Finding[]> {
           },
     ];
   }
-  const [content, said] = [
-    await graphContent(falkordb, falkordb.graph),
-    await postgresGraph(ctx).catch(() => undefined),
-  ];
   const findings = await serverFindings(cluster, await persistenceOf(falkordb), { here: false });
+  if (findings.includes(WITHOUT_MODULE)) return findings;
+  const content = await graphContent(falkordb, falkordb.graph);
+  const said = await postgresGraph(ctx).catch(() => undefined);
   if (said) {
     if (!isEmpty(content)) findings.push(lossFinding(memoryGraphContent(said), 'the graph now', content));
     findings.push(...(await evictionFindings(falkordb, (await memoryOf(falkordb)).used + bytesOfGraph(said))));

@@ -3,7 +3,7 @@ import { basename } from 'node:path';
 import { z } from 'zod';
 import { exists } from '../hosts/files.js';
 import { type Check, equal } from '../stores/check.js';
-import { contentText, graphContent, isEmpty, moreIn } from '../stores/falkordb/graph-content.js';
+import { contentText, graphContent, isEmpty, moreIn, NOTHING } from '../stores/falkordb/graph-content.js';
 import {
   diskLost,
   type FalkordbFiles,
@@ -93,7 +93,8 @@ async function memoryFindings({ cluster }: StepContext): Promise<Finding[]> {
   const { falkordb } = cluster;
   if (!(await cluster.answering('falkordb')).answers) return [];
   const why = await diskLost(falkordb, await persistenceOf(falkordb));
-  if (why === '' || isEmpty(await graphContent(falkordb, falkordb.graph))) return [];
+  const content = await graphContent(falkordb, falkordb.graph).catch(() => NOTHING);
+  if (why === '' || isEmpty(content)) return [];
   return [
     {
       level: 'warning',

@@ -58,7 +58,7 @@ describe('a backup that is taken while the graph and a collection are written to
     backup = await whileWritten(() => real.backup());
   });
 
-  test('says what of it is not exact, and of nothing else', () => {
+  test('F16: says what of it is not exact, and of nothing else', () => {
     const { notExact } = JSON.parse(readFileSync(join(backup.folder, 'manifest.json'), 'utf8')) as {
       notExact: string[];
     };
@@ -69,7 +69,7 @@ describe('a backup that is taken while the graph and a collection are written to
     expect(backup.unproven).toEqual(notExact);
   });
 
-  test('is restored and compares equal, in each step and for the whole cluster', async () => {
+  test('F16: is restored and compares equal, in each step and for the whole cluster', async () => {
     const ctx = real.context({ backup });
     for (const kind of [postgresRestore, qdrantRestore, falkordbRestore] as unknown as AnyStepKind[]) {
       const given = kind.kind === postgresRestore.kind ? { sessions: 'end' } : {};

@@ -60,7 +60,7 @@ describe('a backup of the whole cluster', () => {
     expect(existsSync(join(backup.folder, 'UNFINISHED'))).toBe(false);
   });
 
-  test('leaves no snapshot on the server, and its settings as they were', async () => {
+  test('F16: leaves no snapshot on the server, and its settings as they were', async () => {
     const { qdrant, falkordb } = real.cluster;
     for (const { collection } of backup.qdrant) expect(await qdrant.client.listSnapshots(collection)).toEqual([]);
     expect(await falkordb.config('auto-aof-rewrite-percentage')).toEqual({ 'auto-aof-rewrite-percentage': '100' });

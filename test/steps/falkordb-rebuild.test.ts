@@ -348,7 +348,7 @@ describe('the evidence', () => {
     expect(await unequal(falkordbRebuild, {}, real.context(), {})).toContainEqual(expect.stringMatching(said));
   });
 
-  test('does not make a graph that is absent', async () => {
+  test('F11: does not make a graph that is absent', async () => {
     await falkordb().deleteGraph(open, graph());
     expect(await unequal(falkordbRebuild, {}, real.context(), {})).toEqual([
       'falkordb, graph novamem: expected present, found absent',

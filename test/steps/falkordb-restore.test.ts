@@ -116,7 +116,7 @@ describe('a server with "appendonly yes" gets back', () => {
     expect(differences(before, await now())).toEqual([]);
   });
 
-  test('a dump.rdb, which it would otherwise ignore and write over', async () => {
+  test('F1: a dump.rdb, which it would otherwise ignore and write over', async () => {
     await disturb();
     const set = await loose((folder) => copyFileSync(savedRdb, join(folder, 'dump.rdb')));
     const { facts } = await restored(set);
@@ -124,7 +124,7 @@ describe('a server with "appendonly yes" gets back', () => {
     expect(readFileSync(data('appendonlydir', 'appendonly.aof.manifest'), 'utf8')).toContain('base.rdb seq 1 type b');
   });
 
-  test('a single appendonly.aof of commands', async () => {
+  test('F4: a single appendonly.aof of commands, which it would ignore beside a manifest', async () => {
     await disturb();
     const set = await loose((folder) =>
       copyFileSync(join(seeded, 'appendonly.aof.1.incr.aof'), join(folder, 'appendonly.aof')),
@@ -165,7 +165,7 @@ describe('a server with "appendonly yes" gets back', () => {
 });
 
 describe('files that would not bring everything back are a blocking finding:', () => {
-  test('an append-only file that is cut off, unless the loss is accepted', async () => {
+  test('F7: an append-only file that is cut off, unless the loss is accepted', async () => {
     const set = await looseDirectory((directory) =>
       truncateSync(join(directory, 'appendonly.aof.1.incr.aof'), 20_000),
     );
@@ -173,7 +173,7 @@ describe('files that would not bring everything back are a blocking finding:', (
     expect(await blockingOf(set, { acceptDamaged: true })).toEqual([]);
   });
 
-  test('a single appendonly.aof that is cut off', async () => {
+  test('F7: a single appendonly.aof that is cut off', async () => {
     const set = await loose((folder) => {
       copyFileSync(join(seeded, 'appendonly.aof.1.incr.aof'), join(folder, 'appendonly.aof'));
       truncateSync(join(folder, 'appendonly.aof'), 20_000);
@@ -189,12 +189,12 @@ describe('files that would not bring everything back are a blocking finding:', (
     expect(await blockingOf(set)).toEqual([expect.stringMatching(/cut off/)]);
   });
 
-  test('a directory without its manifest', async () => {
+  test('F5: a directory without its manifest', async () => {
     const set = await looseDirectory((directory) => rmSync(join(directory, 'appendonly.aof.manifest')));
     expect(await blockingOf(set)).toEqual([expect.stringMatching(/manifest/)]);
   });
 
-  test('a manifest that names a file that is absent', async () => {
+  test('F6: a manifest that names a file that is absent', async () => {
     const set = await looseDirectory((directory) => rmSync(join(directory, 'appendonly.aof.1.base.rdb')));
     expect(await blockingOf(set)).toEqual([
       expect.stringMatching(/names appendonly\.aof\.1\.base\.rdb, which is absent/),
@@ -247,7 +247,7 @@ test('what was there first is what undo brings back, also after a second attempt
 });
 
 describe('looking at an absent graph does not make it', () => {
-  test('neither plan, check, verify nor the comparison of the cluster', async () => {
+  test('F11: neither plan, check, verify nor the comparison of the cluster', async () => {
     const { graph } = falkordb();
     await falkordb().write(open, 'GRAPH.DELETE', graph);
     const ctx = contextWith(backup);
@@ -260,7 +260,7 @@ describe('looking at an absent graph does not make it', () => {
     expect(await falkordb().graphs()).toEqual([]);
   });
 
-  test('since a reading connection refuses the command that would', async () => {
+  test('F11: since a reading connection refuses the command that would', async () => {
     await expect(falkordb().read('GRAPH.QUERY', 'new-graph', 'MATCH (m) RETURN m')).rejects.toThrow(/only reads/);
     await expect(falkordb().read('CONFIG', 'SET', 'save', '')).rejects.toThrow(/only reads/);
     expect(await falkordb().graphs()).not.toContain('new-graph');

@@ -8,8 +8,8 @@ const PATIENCE = 600_000;
 
 /** The process of a server that runs on this machine; undefined where it cannot be seen. */
 export async function processOf(falkordb: FalkorDB): Promise<ServerProcess | undefined> {
-  const { process_id: pid } = await falkordb.info('server');
-  return pid === undefined ? undefined : serverProcess(Number(pid));
+  const { process_id: pid, uptime_in_seconds: uptime } = await falkordb.info('server');
+  return pid === undefined || uptime === undefined ? undefined : serverProcess(Number(pid), Number(uptime));
 }
 
 /**

@@ -1,5 +1,4 @@
-import { createWriteStream } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, open, rm } from 'node:fs/promises';
 import net from 'node:net';
 import { dirname } from 'node:path';
 import { pipeline } from 'node:stream/promises';
@@ -47,22 +46,30 @@ export async function fullSync(
     const length = /^\$(\d+)$/.exec(head)?.[1];
     if (end === undefined && length === undefined) throw new Error(`the server answered SYNC with "${head}"`);
     await mkdir(dirname(file), { recursive: true, mode: 0o700 });
-    let written = 0;
     const body = end === undefined ? reader.exactly(Number(length)) : reader.until(Buffer.from(end, 'latin1'));
-    await pipeline(
-      async function* () {
-        for await (const piece of body) {
-          written += piece.length;
-          onBytes(piece.length);
-          yield piece;
-        }
-      },
-      createWriteStream(file, { flags: 'wx', mode: 0o600 }),
-    );
-    return written;
+    return await writeTo(file, body, onBytes);
   } finally {
     signal?.removeEventListener('abort', stop);
     socket.destroy();
+  }
+}
+
+async function writeTo(file: string, body: AsyncIterable<Buffer>, onBytes: (bytes: number) => void): Promise<number> {
+  let written = 0;
+  const counted = async function* () {
+    for await (const piece of body) {
+      written += piece.length;
+      onBytes(piece.length);
+      yield piece;
+    }
+  };
+  const handle = await open(file, 'wx', 0o600);
+  try {
+    await pipeline(counted, handle.createWriteStream());
+    return written;
+  } catch (error) {
+    await rm(file, { force: true });
+    throw error;
   }
 }
 

@@ -41,7 +41,7 @@ const MANIFEST = 'file a.aof.1.base.rdb seq 1 type b\nfile a.aof.1.incr.aof seq 
 const WHOLE = { 'a.aof.manifest': MANIFEST, 'a.aof.1.base.rdb': RDB, 'a.aof.1.incr.aof': AOF };
 
 describe('with "appendonly yes" everything is placed as a directory with a manifest:', () => {
-  test('dump.rdb as its base', async () => {
+  test('F1: dump.rdb as its base', async () => {
     const path = fileOf('dump.rdb', RDB);
     expect(await placementOf({ form: 'dump.rdb', path }, settings(true))).toEqual({
       copies: [{ from: path, to: '/srv/data/minedir/mine.aof.1.base.rdb' }],
@@ -50,7 +50,7 @@ describe('with "appendonly yes" everything is placed as a directory with a manif
     });
   });
 
-  test('a lone appendonly.aof of commands as a base of commands', async () => {
+  test('F4: a lone appendonly.aof of commands as a base of commands', async () => {
     const path = fileOf('appendonly.aof', AOF);
     expect(await placementOf({ form: 'appendonly.aof', path }, settings(true))).toEqual({
       copies: [{ from: path, to: '/srv/data/minedir/mine.aof.1.base.aof' }],
@@ -65,7 +65,7 @@ describe('with "appendonly yes" everything is placed as a directory with a manif
     expect(copies).toEqual([{ from: path, to: '/srv/data/minedir/mine.aof.1.base.rdb' }]);
   });
 
-  test('a directory under the manifest name of this server, without its history', async () => {
+  test('F8: a directory under the manifest name of this server, without its history', async () => {
     const files = directoryOf({
       ...WHOLE,
       'a.aof.manifest': `file a.aof.0.base.rdb seq 0 type h\n${MANIFEST}`,
@@ -91,7 +91,7 @@ describe('with "appendonly yes" everything is placed as a directory with a manif
 });
 
 describe('with "appendonly no"', () => {
-  test('dump.rdb is placed under the name of this server', async () => {
+  test('F8: dump.rdb is placed under the name of this server', async () => {
     const path = fileOf('dump.rdb', RDB);
     expect(await placementOf({ form: 'dump.rdb', path }, settings(false))).toEqual({
       copies: [{ from: path, to: '/srv/data/mine.rdb' }],
@@ -100,7 +100,10 @@ describe('with "appendonly no"', () => {
     });
   });
 
-  test.each(['appendonlydir', 'appendonly.aof'] as const)('%s is refused: the server would start empty', (form) => {
+  test.each([
+    'appendonlydir',
+    'appendonly.aof',
+  ] as const)('F3: %s is refused: the server would start empty', (form) => {
     expect(placementRefusal(form, settings(false))).toMatch(/would ignore .* and start empty/);
     expect(placementRefusal(form, settings(true))).toBe('');
   });
@@ -124,9 +127,9 @@ describe('what is wrong with the files', () => {
 
   const two = `${MANIFEST}file a.aof.2.incr.aof seq 2 type i\n`;
   test.each([
-    ['a missing manifest', { ...WHOLE, 'a.aof.manifest': undefined }, /no manifest/],
-    ['a file that the manifest names and that is absent', { ...WHOLE, 'a.aof.1.incr.aof': undefined }, /absent/],
-    ['a truncated increment', { ...WHOLE, 'a.aof.1.incr.aof': AOF.slice(0, -3) }, /bytes would be dropped/],
+    ['F5: a missing manifest', { ...WHOLE, 'a.aof.manifest': undefined }, /no manifest/],
+    ['F6: a file that the manifest names and that is absent', { ...WHOLE, 'a.aof.1.incr.aof': undefined }, /absent/],
+    ['F7: a truncated increment', { ...WHOLE, 'a.aof.1.incr.aof': AOF.slice(0, -3) }, /bytes would be dropped/],
     ['a truncated base', { ...WHOLE, 'a.aof.1.base.rdb': RDB.subarray(0, -4) }, /cut off/],
     ['an empty base', { ...WHOLE, 'a.aof.1.base.rdb': '' }, /is empty/],
     [
