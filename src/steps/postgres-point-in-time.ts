@@ -11,7 +11,7 @@ import {
 } from './postgres-recovering.js';
 import { asideOf, type RecoveryFacts, type RecoveryParams, recoveryParams } from './postgres-recovery.js';
 import { recoveryChecks, stopChecks } from './postgres-recovery-evidence.js';
-import { clockFinding, reachFindings } from './postgres-recovery-moments.js';
+import { reachFindings } from './postgres-recovery-moments.js';
 import { placeBase, swapIn } from './postgres-recovery-placing.js';
 import { atStake, commandsOf, courseFindings, estimateOf, serverFindings } from './postgres-recovery-plan.js';
 import { type Survey, surveyNow, surveyOnce } from './postgres-recovery-survey.js';
@@ -59,7 +59,7 @@ export const postgresPointInTime: StepKind<RecoveryParams, RecoveryFacts> = {
   async check(p, ctx) {
     const survey = await surveyOnce(p, ctx);
     const isAsked = p.target === undefined && ctx.answer === undefined;
-    const findings = [...survey.findings, clockFinding()];
+    const findings = [...survey.findings];
     if (survey.course) findings.push(...courseFindings(survey, survey.course));
     // What was asked for and cannot be reached is asked for again: then the facts are wanted as well.
     if (isAsked || !survey.course) findings.push(...(await reachFindings(survey, ctx)));

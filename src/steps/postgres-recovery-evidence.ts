@@ -77,7 +77,7 @@ export function stopChecks({ said, expected, last }: RecoveryFacts): Check[] {
     {
       subject: 'postgres',
       what: 'recovery stopped',
-      expected: `at ${expected.words}`,
+      expected: expected.words,
       actual: stopped ?? 'it did not say that it stopped anywhere',
       ok: isThere,
     },

@@ -16,7 +16,7 @@ const SEGMENTS_OF_A_GLANCE = 8;
 const GLANCE_MS = 15_000;
 const SHOWN = 5;
 
-export function clockFinding(now = new Date()): Finding {
+function clockFinding(now = new Date()): Finding {
   const local = new Date(now.getTime() - now.getTimezoneOffset() * 60_000).toISOString().slice(11, 19);
   return { level: 'info', message: `now it is ${instantOf(now)} (here ${local} ${offsetOf(now)})` };
 }
@@ -44,7 +44,8 @@ export async function reachFindings({ known, archive }: Survey, ctx: StepContext
     });
   findings.push(...timelineFindings(known));
   const removals = await recentRemovals(readable, known, SEGMENTS_OF_A_GLANCE, look);
-  return [...findings, ...(await removalFindings(removals, ctx))];
+  // What was removed comes first: it is what most who ask are here for, and a small window shows the beginning.
+  return [...(await removalFindings(removals, ctx)), clockFinding(), ...findings];
 }
 
 /** After an earlier recovery the log has several ends: which there are, and which is the server's own. */

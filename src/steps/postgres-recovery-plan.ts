@@ -76,7 +76,7 @@ export function courseFindings({ wal, archive }: Survey, course: Course): Findin
     },
     {
       level: 'info',
-      message: stop ? `stops before ${stop.words}` : 'replays everything that the log has',
+      message: stop ? `stops ${stop.words}` : 'replays everything that the log has',
     },
     {
       level: 'info',
@@ -88,6 +88,12 @@ export function courseFindings({ wal, archive }: Survey, course: Course): Findin
       level: 'info',
       message: `along the timelines ${stretches.map((one) => one.timeline).join(' → ')}`,
       next: `another: --set <step>.timeline=${timeline}`,
+    });
+  for (const other of course.alsoOn)
+    found.push({
+      level: 'warning',
+      message: `timeline ${other.timeline} has another one: it would stop ${other.stop.words}`,
+      next: `if that is the one: --set <step>.timeline=${other.timeline}`,
     });
   if (reach.missing)
     found.push({

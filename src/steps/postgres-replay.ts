@@ -1,8 +1,9 @@
 import { waitFor } from '../hosts/waiting.js';
+import { sqlState } from '../stores/postgres/connection.js';
 import type { Course } from '../stores/postgres/recovery-course.js';
 import { explainFatal, type RecoveryWords } from '../stores/postgres/recovery-log.js';
 import { lsnText, parseLsn, parseSegmentName } from '../stores/postgres/wal-position.js';
-import { durationOf } from '../words.js';
+import { durationOf, messageOf } from '../words.js';
 import { isServed } from './postgres-recovering.js';
 import type { Emit, RecoveryFacts } from './postgres-recovery.js';
 import { RecoveryLog } from './postgres-recovery-log.js';
@@ -47,16 +48,17 @@ export async function replay(
   const outcome = await waitFor(
     async () => {
       const words = await log.read();
-      const state = await stateOf(ctx);
+      const state = await stateOf();
       if (state.kind === 'writable') return { words: await log.read() };
       if (state.kind === 'paused')
         throw new Error(
           'the recovery waits for a person (it is paused, and read-only): a setting on its command line or in a file that is read later wins over recovery_target_action = promote, or its settings are lower than those with which the log was written',
         );
       if (words.fatal !== undefined) throw await dead('the recovery failed');
-      const gone =
-        (await driver.state()) === 'stopped' || (state.kind === 'silent' && !(await isServed(facts.dataDir)));
-      if (gone && Date.now() - startedAt > BIRTH_MS) throw await dead('Postgres has ended during the recovery');
+      const service = await driver.state();
+      const isSilent = state.kind === 'silent' && service === 'unknown' && !(await isServed(facts.dataDir));
+      if ((service === 'stopped' || isSilent) && Date.now() - startedAt > BIRTH_MS)
+        throw await dead('Postgres has ended during the recovery');
       tellProgress(survey, course, words, state.kind === 'replaying' ? state.at : undefined, emit);
       if (state.said !== seen) emit.output(`Postgres: ${state.said}`);
       seen = state.said;
@@ -71,7 +73,7 @@ export async function replay(
   }
   throw new Error(`the recovery had not ended after ${durationOf(patienceMs)}: ${seen}`);
 
-  async function stateOf({ cluster }: StepContext): Promise<State> {
+  async function stateOf(): Promise<State> {
     try {
       const [row] = await postgres.read<{ recovering: boolean; paused: boolean; at: string | null }>(
         `SELECT pg_is_in_recovery() AS recovering,
@@ -82,9 +84,10 @@ export async function replay(
       );
       if (!row!.recovering) return { kind: 'writable', said: 'out of recovery' };
       return { kind: row!.paused ? 'paused' : 'replaying', said: 'replaying, read-only', at: row!.at ?? '' };
-    } catch {
-      const { answers, seen: said } = await cluster.answering('postgres');
-      return { kind: answers ? 'answering' : 'silent', said };
+    } catch (error) {
+      // A server that replays refuses clients with a code of its own; only one that is not there has none.
+      const speaks = /^[0-9A-Z]{5}$/.test(sqlState(error));
+      return { kind: speaks ? 'answering' : 'silent', said: messageOf(error) };
     }
   }
 }

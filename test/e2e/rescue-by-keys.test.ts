@@ -56,6 +56,17 @@ async function confirmUntil(program: ProgramInTerminal, until: RegExp): Promise<
   }
 }
 
+/** Goes down the list until the scenario is the highlighted one. */
+async function highlight(program: ProgramInTerminal, title: string): Promise<void> {
+  for (;;) {
+    const screen = await program.shows(/❯ \S/);
+    const now = /❯ (.*)/.exec(screen)![1]!;
+    if (now.startsWith(title)) return;
+    program.type(DOWN);
+    await program.shows(new RegExp(`❯ (?!${now.slice(0, 20).replace(/[^\w ]/g, '.')})`));
+  }
+}
+
 beforeAll(async () => {
   home = mkdtempSync(join(tmpdir(), 'novamem-runbook-keys-'));
   process.env.NOVAMEM_RUNBOOK_HOME = home;
@@ -83,8 +94,8 @@ describe.each([
     const program = start([], { columns, rows });
     await program.shows(/What happened\?/);
     expect(program.onAlternateScreen).toBe(true);
-    await program.shows(/Whole cluster lost/);
     await program.shows(/qdrant +no answer/);
+    await highlight(program, 'Whole cluster lost');
     program.type(ENTER);
     await program.shows(/ manifest$/m);
     program.type(ENTER);

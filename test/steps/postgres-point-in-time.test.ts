@@ -1,6 +1,6 @@
 import { appendFileSync, chmodSync, existsSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { profileSchema } from '../../src/config/profile.js';
 import { prepareRun } from '../../src/engine/prepare-run.js';
 import type { ProcessMark } from '../../src/hosts/process-mark.js';
@@ -25,6 +25,9 @@ import {
 } from '../support/point-in-time.js';
 import { realCluster } from '../support/sandbox.js';
 import { tempFolder } from '../support/temp.js';
+
+// Several recoveries in one test, on a machine that may be busy.
+vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 });
 
 let story: Story;
 let undone: Recovered[] = [];

@@ -7,7 +7,7 @@ import type { Finding, StepContext } from '../../src/steps/step.js';
 import type { BackupSet } from '../../src/stores/backup-set/backup-set.js';
 import { comparePostgres, inventoryPostgres, type PostgresInventory } from '../../src/stores/postgres/inventory.js';
 import { eventually } from './eventually.js';
-import { follow, type Performed, perform, type RealCluster, realCluster } from './sandbox.js';
+import { follow, open, type Performed, perform, type RealCluster, realCluster } from './sandbox.js';
 
 export type Recovered = Performed<RecoveryFacts> & { ctx: StepContext; changes: Change[] };
 
@@ -109,7 +109,9 @@ export function beforeReplay(spoil: () => void): (change: Change) => void {
 
 /** Puts back what was there before; answers what the undo said. */
 export async function undo({ ctx, facts }: Pick<Recovered, 'ctx' | 'facts'>): Promise<string[]> {
-  const undone = await follow(postgresPointInTime.undo!(postgresPointInTime.params.parse({}), ctx, facts));
+  const undone = await follow(
+    postgresPointInTime.undo!(postgresPointInTime.params.parse({}), { ...ctx, gateway: open }, facts),
+  );
   if (undone.error) throw undone.error;
   return undone.output;
 }

@@ -1,6 +1,7 @@
 import {
   appendFileSync,
   chmodSync,
+  chownSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -10,10 +11,13 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
-import { afterEach, beforeAll, expect, test } from 'vitest';
+import { dirname, join } from 'node:path';
+import { afterEach, beforeAll, expect, test, vi } from 'vitest';
+import { profileSchema } from '../../src/config/profile.js';
 import { exists } from '../../src/hosts/files.js';
 import { postgresPointInTime } from '../../src/steps/postgres-point-in-time.js';
+import { Cluster } from '../../src/stores/cluster.js';
+import { eventually } from '../support/eventually.js';
 import {
   beforeReplay,
   blocking,
@@ -33,6 +37,9 @@ import {
 } from '../support/point-in-time.js';
 
 // The traps of docs/traps.md, section "Postgres: point in time", each provoked on a real server.
+
+// Several recoveries in one test, on a machine that may be busy.
+vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 });
 
 let story: Story;
 const attempts: Recovered[] = [];
@@ -87,6 +94,58 @@ test('T1: a recovery that dies after its start command ended well is found out, 
   expect(failed.error?.message).toMatch(/recovery ended before configured recovery target was reached/);
   expect(failed.output.join('\n')).toMatch(/postgres: .* LOG: {2}starting point-in-time recovery/);
   await expectAnnounced(failed);
+});
+
+test('T1: that pg_ctl says all is well, and exits 0, is believed as little', async () => {
+  const { real } = story;
+  const { profile } = real.cluster;
+  const process = profile.services.postgres;
+  if (process?.driver !== 'process') throw new Error('the sandbox drives Postgres otherwise');
+  const [program, , , ...options] = process.command as [string, ...string[]];
+  const { uid, gid } = statSync(dataDir());
+  const as = uid === 0 ? '' : `setpriv --reuid ${uid} --regid ${gid} --clear-groups `;
+  const pgCtl = `cd / && ${as}${join(dirname(program), 'pg_ctl')} --pgdata ${dataDir()}`;
+  const log = join(dataDir(), '..', 'logs', 'pg_ctl.log');
+  writeFileSync(log, '');
+  chownSync(log, uid, gid);
+  const cluster = new Cluster(
+    profileSchema.parse({
+      ...profile,
+      services: {
+        postgres: {
+          driver: 'command',
+          start: `${pgCtl} --log ${log} --wait start -o "${options.map((word) => `'${word}'`).join(' ')}"`,
+          stop: `${pgCtl} --mode fast --wait stop`,
+        },
+      },
+    }),
+  );
+  const quiet = { onLine: () => {} };
+  await real.cluster.driver('postgres')!.stop(real.context().gateway, quiet);
+  await cluster.driver('postgres')!.start(real.context().gateway, quiet);
+  const [first] = behindBase();
+  const kept = join(real.record.folder, 'taken-away');
+  const started: string[] = [];
+  const failed = await recover(
+    real,
+    { target: story.before },
+    {
+      ctx: real.context({ cluster }),
+      onChange: ({ channel, text }) => {
+        if (channel !== 'service' || !/ start /.test(text)) return;
+        started.push(text);
+        renameSync(join(archive(), first!), kept);
+      },
+    },
+  );
+  renameSync(kept, join(archive(), first!));
+  expect(started).toHaveLength(1);
+  expect(failed.error?.message).toMatch(/recovery ended before configured recovery target was reached/);
+  await expectAnnounced(failed);
+  await undo(failed);
+  await cluster.driver('postgres')!.stop(real.context().gateway, quiet);
+  await real.cluster.driver('postgres')!.start(real.context().gateway, quiet);
+  await eventually('Postgres answers', answers);
 });
 
 test('T1: a segment that is missing is named before anything is stopped', async () => {
@@ -244,6 +303,16 @@ test('T8: a second recovery follows the timeline on which the moment lies, not t
   expect(await rowsOf(story.real)).toBe(200);
   expect(second.facts.settings).toContain("recovery_target_timeline = '1'");
   await undo(attempts.pop()!);
+
+  // Numbers of transactions are given anew: that the one on the abandoned timeline may be meant is said.
+  const target = `before ${story.deletion}`;
+  const found = await look(story.real, { target });
+  const other = found.find((finding) => finding.message.startsWith('timeline 1 has another one'));
+  expect([other?.level, other?.next]).toEqual(['warning', expect.stringContaining('--set <step>.timeline=1')]);
+  const [, at] = /time (.*)$/.exec(other!.message)!;
+  expect(at! > story.before && at! < story.after).toBe(true);
+  const named = (await look(story.real, { target, timeline: 1 })).map((finding) => finding.message);
+  expect(named).toContain(`stops before commit of transaction ${story.deletion}, time ${at}`);
 
   // And a moment after the new timeline began lies on that one.
   const third = await attempt({ target: onNew });

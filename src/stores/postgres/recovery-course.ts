@@ -9,7 +9,7 @@ import { firstEnd, firstEndAt, lastEnd, type Readable } from './wal-search.js';
 /** Where a recovery will stop, found in the log before anything is touched. */
 export interface Stop {
   lsn: Lsn;
-  /** `the commit of transaction 735 at 2026-11-21 03:10:07.402000 UTC` */
+  /** Much as the server will say it: `before commit of transaction 735, time 2026-11-21 03:10:07.402000 UTC` */
   words: string;
   transaction?: number;
 }
@@ -26,6 +26,8 @@ export interface Course {
   stop?: Stop;
   /** The last end of a transaction that the log has from the base backup on; absent where there is none. */
   last?: TransactionEnd;
+  /** Other timelines that have a transaction or a restore point of that name: numbers are given anew after a recovery. */
+  alsoOn: { timeline: number; stop: Stop }[];
 }
 
 /** Why there is no course, and what to type or do. */
@@ -48,9 +50,25 @@ export interface Known extends Readable {
  * would make it fail, or succeed with other data than asked for, is found here first.
  */
 export async function findCourse(target: RecoveryTarget, known: Known, look: Look = {}): Promise<Course | NoCourse> {
-  const { wal } = known;
-  const timeline = known.named ?? (await timelineAt(target, known, look));
-  const stretches = await courseTo(timeline, wal);
+  const timelines = known.named === undefined ? await timelinesFor(target, known, look) : [known.named];
+  let obstacle: NoCourse | undefined;
+  let course: Course | undefined;
+  for (const timeline of timelines) {
+    const found = await courseOn(timeline, target, known, look);
+    if ('obstacle' in found) obstacle ??= found;
+    else if (!course) course = found;
+    else if (found.stop?.lsn !== course.stop?.lsn) course.alsoOn.push({ timeline, stop: found.stop! });
+  }
+  return course ?? obstacle!;
+}
+
+async function courseOn(
+  timeline: number,
+  target: RecoveryTarget,
+  known: Known,
+  look: Look,
+): Promise<Course | NoCourse> {
+  const stretches = await courseTo(timeline, known.wal);
   const onCourse = known.bases.filter((base) => liesOn(base, stretches));
   if (onCourse.length === 0)
     return {
@@ -61,13 +79,16 @@ export async function findCourse(target: RecoveryTarget, known: Known, look: Loo
   if (before.length === 0) return tooEarly(target, onCourse);
   const newest = await courseFrom(before[0]!, target, known, { timeline, stretches }, look);
   // A transaction or a restore point may lie before the newest base backup; the log after an older one has it then.
-  const older = target.kind === 'transaction' || target.kind === 'restore-point' ? before.slice(1) : [];
+  const older = mustBeLookedFor(target) ? before.slice(1) : [];
   for (const base of 'obstacle' in newest ? older : []) {
     const found = await courseFrom(base, target, known, { timeline, stretches }, look);
     if (!('obstacle' in found)) return found;
   }
   return newest;
 }
+
+/** A transaction or a restore point is a name: only the log tells where it is. */
+const mustBeLookedFor = ({ kind }: RecoveryTarget) => kind === 'transaction' || kind === 'restore-point';
 
 /** T4: recovering to a moment before the end of the base backup ends, without a word, at that end. */
 function endsBefore(base: BaseBackup, target: RecoveryTarget): boolean {
@@ -108,7 +129,7 @@ async function courseFrom(
   const reach = await reachFrom(base.hasWal ? base.endLsn : base.startLsn, stretches, wal);
   const replayed = between(stretches, base.endLsn, reach.until);
   const last = await lastEnd(replayed, known, look);
-  const course: Course = { target, base, timeline, stretches, reach, ...(last ? { last } : {}) };
+  const course: Course = { target, base, timeline, stretches, reach, alsoOn: [], ...(last ? { last } : {}) };
   const gap = reach.missing ? gapOf(reach.missing, base, known) : undefined;
   if (target.kind === 'latest') {
     if (gap) return gap;
@@ -187,7 +208,7 @@ async function findStop(
         stretches,
         ({ lsn, name }) => {
           if (name !== target.name) return true;
-          found = { lsn, words: `the restore point "${name}"` };
+          found = { lsn, words: `at restore point "${name}"` };
           return false;
         },
         look,
@@ -202,8 +223,7 @@ async function findStop(
 function stopAt(end: TransactionEnd | undefined): Stop | undefined {
   if (!end) return undefined;
   const { lsn, transaction, ended, at } = end;
-  const what = ended === 'commit' ? 'the commit' : 'the rollback';
-  return { lsn, transaction, words: `${what} of transaction ${transaction} at ${microsText(at)}` };
+  return { lsn, transaction, words: `before ${ended} of transaction ${transaction}, time ${microsText(at)}` };
 }
 
 /** That the log goes on behind a position: only then will the server notice that it has reached it. */
@@ -214,7 +234,7 @@ async function stopAtPosition(lsn: Lsn, stretches: readonly Stretch[], known: Kn
     known.wal,
     between(stretches, lsn),
     (end) => {
-      found = { lsn, words: `the position ${lsnText(lsn)}, before transaction ${end.transaction} ended` };
+      found = { lsn, words: `before WAL location ${lsnText(lsn)}, before transaction ${end.transaction} ended` };
       return false;
     },
     { ...look, limit: 1 },
@@ -223,20 +243,26 @@ async function stopAtPosition(lsn: Lsn, stretches: readonly Stretch[], known: Kn
 }
 
 /**
- * T8: which timeline a moment belongs to. After an earlier recovery the log has two ends, the abandoned and the new one; a
- * moment from before the first transaction on the new one lies on the old one. Anything but a time is looked for on the
- * server's own timeline.
+ * T8: on which timelines a moment is looked for. After an earlier recovery the log has two ends, the abandoned and the new one.
+ * `latest` and a position mean the server's own; a transaction or a restore point is looked for there first, then on those it
+ * came from.
  */
-async function timelineAt(target: RecoveryTarget, known: Known, look: Look): Promise<number> {
+async function timelinesFor(target: RecoveryTarget, known: Known, look: Look): Promise<number[]> {
+  if (target.kind === 'time') return [await timelineAt(target.at, known, look)];
+  if (!mustBeLookedFor(target)) return [known.current];
+  return (await courseTo(known.current, known.wal)).map(({ timeline }) => timeline).reverse();
+}
+
+/** A moment from before the first transaction on the new end lies on the old one. */
+async function timelineAt(at: number, known: Known, look: Look): Promise<number> {
   let timeline = known.current;
-  if (target.kind !== 'time') return timeline;
   for (;;) {
     const stretches = await courseTo(timeline, known.wal);
     const own = stretches.at(-1)!;
     const parent = stretches.at(-2);
     if (!parent) return timeline;
     const begun = await firstEnd([own], known, { ...look, limit: 1 });
-    if (begun && begun.at <= target.at) return timeline;
+    if (begun && begun.at <= at) return timeline;
     // Only where the old end is longer than the way to the new one is there anything to be found on it.
     const { until } = await reachFrom(parent.to!, [{ timeline: parent.timeline, from: parent.from }], known.wal);
     if (until <= parent.to!) return timeline;

@@ -1,0 +1,71 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { homeFolder } from '../../src/config/home.js';
+import { rowsOf, type Story, tellStory } from '../support/point-in-time.js';
+import { ProgramInTerminal } from '../support/terminal.js';
+
+const ENTER = '\r';
+let story: Story;
+let open: ProgramInTerminal[] = [];
+
+beforeAll(async () => {
+  story = await tellStory();
+});
+
+afterEach(() => {
+  for (const program of open) program.kill();
+  open = [];
+});
+
+function start(columns: number, rows: number) {
+  const program = new ProgramInTerminal(['postgres-point-in-time', '--profile', story.real.record.name], {
+    columns,
+    rows,
+    environment: { NOVAMEM_RUNBOOK_HOME: homeFolder() },
+  });
+  open.push(program);
+  return program;
+}
+
+/** What was typed at the newest run's questions. */
+function typed(): string[] {
+  const runs = join(homeFolder(), 'runs');
+  const newest = readdirSync(runs).sort().at(-1)!;
+  return readFileSync(join(runs, newest, 'journal.jsonl'), 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { type: string; typed?: string })
+    .flatMap((event) => (event.type === 'confirm.given' ? [event.typed!] : []));
+}
+
+describe.each([
+  [80, 24],
+  [60, 16],
+])('going back to just before a deletion by keys alone at %i×%i', (columns, rows) => {
+  it('shows what was deleted and when, refuses a time without a zone, and recovers', async () => {
+    const { name } = story.real.record;
+    const program = start(columns, rows);
+    await program.shows(/enter begin/);
+    program.type(ENTER);
+    const asked = await program.shows(/To which moment shall Postgres be recovered\?/);
+    if (process.env.SHOW) console.log(asked);
+    expect(asked).toMatch(/now it is/);
+    program.type(`2026-11-21 03:10:00${ENTER}`);
+    const refused = await program.shows(/a time without a zone/);
+    if (process.env.SHOW) console.log(refused);
+    program.type(`before ${story.deletion}${ENTER}`);
+    const confirming = await program.shows(/Type the cluster's name/);
+    if (process.env.SHOW) console.log(confirming);
+    expect(confirming.replaceAll(/\s+/g, ' ')).toContain(`just before transaction ${story.deletion} ended`);
+    program.type(`${name}${ENTER}`);
+    const end = await program.shows(/q quit/, 60_000);
+    if (process.env.SHOW) console.log(end);
+    expect(end).toMatch(/✔ \S+ in/);
+    for (const row of program.screen()) expect(row.length).toBeLessThanOrEqual(columns);
+    program.type('q');
+    expect(await program.exited).toBe(0);
+    expect(await rowsOf(story.real)).toBe(200);
+    expect(typed()).toEqual([`before ${story.deletion}`, name]);
+  }, 90_000);
+});
