@@ -11,6 +11,13 @@ export interface Command {
   input?: string;
   /** The name under which the program is called, where it does something else under each. */
   calledAs?: string;
+  /** Whom it runs as, where this program runs as root; anybody else can only run it as itself. */
+  user?: User;
+}
+
+export interface User {
+  uid: number;
+  gid: number;
 }
 
 const PLAIN = /^[A-Za-z0-9_@%+=:,./-]+$/;
@@ -28,5 +35,16 @@ export function commandText(command: Command): string {
       (name) => `${name}=${command.secretWords?.[name] ? `"${command.secretWords[name]}"` : '…'}`,
     ),
   ];
-  return [...assignments, ...[command.file, ...command.args].map(shellWord)].join(' ');
+  const { user } = command;
+  const as =
+    user && process.getuid?.() === 0
+      ? [
+          'setpriv',
+          `--reuid=${user.uid}`,
+          `--regid=${user.gid}`,
+          '--clear-groups',
+          ...(assignments.length > 0 ? ['env'] : []),
+        ]
+      : [];
+  return [...as, ...assignments, ...[command.file, ...command.args].map(shellWord)].join(' ');
 }

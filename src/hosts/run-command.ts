@@ -52,6 +52,7 @@ async function start(command: Command, { signal, onLine, onChunk }: Listening): 
     ...(command.folder ? { cwd: command.folder } : {}),
     ...(command.input === undefined ? { stdin: 'ignore' } : { input: command.input }),
     ...(command.calledAs ? { argv0: command.calledAs } : {}),
+    ...(command.user && process.getuid?.() === 0 ? command.user : {}),
     stdout: 'pipe',
     stderr: 'pipe',
     buffer: false,

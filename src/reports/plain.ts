@@ -78,6 +78,7 @@ export function plainSummary(
     const from = step.startedAt ? `+${((Date.parse(step.startedAt) - begin) / 1000).toFixed(1)} s` : '';
     return `  ${from.padStart(9)}  ${step.id.padEnd(20)} ${step.outcome.padEnd(10)} ${step.startedAt ? durationOf(step.tookMs) : ''}`.trimEnd();
   });
+  const concluded = report.steps.filter((step) => step.outcome === 'succeeded' && step.reason !== '');
   const rpo = finished?.rpoMs == null ? '' : ` · RPO ${durationOf(finished.rpoMs)}`;
   return [
     '',
@@ -85,6 +86,9 @@ export function plainSummary(
     '',
     'Timeline',
     ...timeline,
+    ...(concluded.length > 0
+      ? ['', 'What came of it', ...concluded.map((step) => `  ${step.id}: ${step.reason}`)]
+      : []),
     ...(checks.length > 0
       ? [
           '',

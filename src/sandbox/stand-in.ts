@@ -4,6 +4,7 @@ import { Redis } from 'ioredis';
 import pg from 'pg';
 import { messageOf } from '../words.js';
 import { collectionOf, embed, pointIdOf } from './embedding.js';
+import { NOVAMEM_SCHEMA } from './novamem-schema.js';
 import { contentHashOf, ulid } from './seed-data.js';
 
 /** How the stand-in reaches its three stores. */
@@ -76,6 +77,7 @@ export class StandIn {
 
   async start(): Promise<void> {
     this.#redis.connect().catch(() => {});
+    await this.#migrate().catch(() => {});
     await new Promise<void>((resolve, reject) => {
       this.#server.once('error', reject);
       this.#server.listen(this.settings.port, '127.0.0.1', resolve);
@@ -87,6 +89,12 @@ export class StandIn {
     this.#server.close();
     this.#redis.disconnect();
     await this.#pool.end();
+  }
+
+  /** As novamem does at its start: in a database without its tables it makes them. One that does not answer is left for later. */
+  async #migrate(): Promise<void> {
+    const { rows } = await this.#pool.query("SELECT to_regclass('memory_entries') IS NULL AS empty");
+    if (rows[0].empty) await this.#pool.query(NOVAMEM_SCHEMA);
   }
 
   async #answer(request: http.IncomingMessage): Promise<{ status: number; body: unknown }> {

@@ -66,6 +66,8 @@ function reportLines(run: RunSnapshot, width: number): string[] {
   if (run.lost) return wrap(`STOPPED: ${run.lost}.`, width);
   const checks = run.steps.flatMap((step) => step.checks);
   const failed = checks.filter((check) => !check.ok).length;
+  // What is too long for the step's own line is told below, whole.
+  const concluded = run.steps.filter((step) => step.state === 'succeeded' && step.reason);
   return [
     ...run.steps
       .filter((step) => !step.notChosen)
@@ -73,10 +75,12 @@ function reportLines(run: RunSnapshot, width: number): string[] {
         const took =
           step.startedAt === undefined ? '' : durationOf((step.finishedAt ?? step.startedAt) - step.startedAt);
         return cut(
-          `${MARKS[step.state].symbol} ${step.id.padEnd(20)} ${MARKS[step.state].word.padEnd(9)} ${took.padStart(12)}  ${step.reason ?? ''}`,
+          `${MARKS[step.state].symbol} ${step.id.padEnd(20)} ${MARKS[step.state].word.padEnd(9)} ${took.padStart(12)}  ${step.state === 'succeeded' ? '' : (step.reason ?? '')}`,
           width,
         );
       }),
+    ...(concluded.length > 0 ? [''] : []),
+    ...concluded.flatMap((step) => wrap(`${step.id}: ${step.reason}`, width, 2)),
     '',
     ...run.standing.flatMap((one) => wrap(standingLine(one), width, 10)),
     '',

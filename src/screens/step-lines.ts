@@ -67,7 +67,7 @@ export function progressLines(step: StepSnapshot, width: number, now: number): s
       lines.push(`left  about ${durationOf((took / share) * (1 - share))}`);
     lines.push(...wrap(progress.text, width));
   }
-  if (step.reason) lines.push(...wrap(`✗ ${step.reason}`, width, 2));
+  if (step.reason) lines.push(...wrap(`${step.state === 'succeeded' ? '·' : '✗'} ${step.reason}`, width, 2));
   for (const copy of step.safetyCopies) lines.push(...wrap(`safety copy of ${copy.of}: ${copy.at}`, width, 2));
   for (const row of evidenceRows(step.checks))
     lines.push(

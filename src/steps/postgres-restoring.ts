@@ -286,7 +286,7 @@ export async function endSessions(postgres: Postgres, ctx: StepContext, emit: Em
 }
 
 /** A name beside the database's own, dated to the millisecond and short enough for Postgres (63 bytes). */
-function datedName({ database }: Postgres, what: 'restoring' | 'before' | 'undone'): string {
+export function datedName({ database }: Postgres, what: 'restoring' | 'before' | 'undone'): string {
   const at = new Date().toISOString().replace(/[-:.]/g, '');
   return `${Buffer.from(database)
     .subarray(0, 30)

@@ -8,14 +8,20 @@ import { falkordbReset } from './falkordb-reset.js';
 import { falkordbRestore } from './falkordb-restore.js';
 import { falkordbSurvey } from './falkordb-survey.js';
 import { novamemHealth } from './novamem-health.js';
+import { novamemLosses } from './novamem-losses.js';
 import { novamemSearch } from './novamem-search.js';
 import { operatorChoose } from './operator-choose.js';
 import { operatorConfirm } from './operator-confirm.js';
 import { postgresBackup } from './postgres-backup.js';
 import { postgresBaseBackup } from './postgres-base-backup.js';
+import { postgresEmpty } from './postgres-empty.js';
 import { postgresExamine } from './postgres-examine.js';
 import { postgresPointInTime } from './postgres-point-in-time.js';
+import { postgresRawCopy } from './postgres-raw-copy.js';
 import { postgresRestore } from './postgres-restore.js';
+import { postgresRestoreSalvaged } from './postgres-restore-salvaged.js';
+import { postgresSalvage } from './postgres-salvage.js';
+import { postgresSurvey } from './postgres-survey.js';
 import { qdrantBackup } from './qdrant-backup.js';
 import { qdrantRestore } from './qdrant-restore.js';
 import { serviceRestart, serviceStart, serviceStop } from './service.js';
@@ -31,6 +37,11 @@ const KINDS: readonly AnyStepKind[] = [
   postgresBackup,
   postgresBaseBackup,
   postgresPointInTime,
+  postgresSurvey,
+  postgresRawCopy,
+  postgresSalvage,
+  postgresRestoreSalvaged,
+  postgresEmpty,
   qdrantRestore,
   qdrantBackup,
   falkordbRestore,
@@ -44,6 +55,7 @@ const KINDS: readonly AnyStepKind[] = [
   clusterReconcile,
   novamemHealth,
   novamemSearch,
+  novamemLosses,
   operatorChoose,
   operatorConfirm,
 ] as AnyStepKind[];

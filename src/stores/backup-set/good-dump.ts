@@ -15,7 +15,13 @@ export interface DumpLook {
   fault: string;
   /** Whether it was read to its end: else only its size and table of contents were looked at. */
   whole: boolean;
+  /** When pg_dump began, where that can be read. */
+  createdAt: Date | null;
+  /** Rows of each table, where it was read to its end. */
+  rows: Record<string, number>;
 }
+
+const UNREAD: DumpLook = { fault: '', whole: false, createdAt: null, rows: {} };
 
 const known = new Map<string, Promise<DumpLook>>();
 
@@ -29,7 +35,7 @@ export async function lookAtDump(
   { upTo = READ_WHILE_WAITING }: { upTo?: number } = {},
 ): Promise<DumpLook> {
   const there = await stat(dump.file).catch(() => undefined);
-  if (!there) return { fault: `the dump ${dump.file} is not there`, whole: false };
+  if (!there) return { ...UNREAD, fault: `the dump ${dump.file} is not there` };
   const key = [dump.file, there.ino, there.mtimeMs, there.size, dump.bytes, dump.sha256, tools.bin, upTo].join('\n');
   const look = known.get(key) ?? lookClosely(dump, there.size, tools, upTo);
   known.set(key, look);
@@ -37,19 +43,21 @@ export async function lookAtDump(
 }
 
 async function lookClosely(dump: BackupFile, bytes: number, tools: Installation, upTo: number): Promise<DumpLook> {
-  const faulty = (fault: string): DumpLook => ({ fault, whole: false });
+  let createdAt: Date | null = null;
+  const faulty = (fault: string): DumpLook => ({ ...UNREAD, fault, createdAt });
   if (bytes !== dump.bytes)
     return faulty(
       `the dump ${dump.file} has ${countOf(bytes)} bytes, the manifest says ${countOf(dump.bytes)}: it was changed or cut off`,
     );
   try {
-    const { tables } = await readContents(tools, dump.file);
-    if (bytes > upTo) return { fault: '', whole: false };
+    const contents = await readContents(tools, dump.file);
+    createdAt = contents.createdAt;
+    if (bytes > upTo) return { ...UNREAD, createdAt };
     const sha256 = dump.sha256 === undefined ? undefined : await sha256Of(dump.file);
     if (sha256 !== dump.sha256) return faulty(changedDump(dump, sha256));
     const rows = await countRows(tools, dump.file);
-    if (tables.length > 0 && Object.keys(rows).length === 0) return faulty(rowlessDump(dump));
-    return { fault: '', whole: true };
+    if (contents.tables.length > 0 && Object.keys(rows).length === 0) return faulty(rowlessDump(dump));
+    return { fault: '', whole: true, createdAt, rows };
   } catch (error) {
     return faulty(`the dump ${dump.file} is damaged: ${messageOf(error)}`);
   }

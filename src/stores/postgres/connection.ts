@@ -95,6 +95,24 @@ export class Postgres {
     );
   }
 
+  /** Several statements that write, in one connection; `text` is what they do, for the record. */
+  writing<T>(
+    gateway: Gateway,
+    text: string,
+    work: (session: Reading) => Promise<T>,
+    { database = this.database, settings = {} }: Pick<ReadingOptions, 'database' | 'settings'> = {},
+  ): Promise<T> {
+    const options = Object.entries(settings).map(([name, value]) => `-c ${name}=${value}`);
+    return gateway.change({ channel: 'sql', text: `${text} -- in database ${database}` }, () =>
+      this.#connected(database, options.join(' '), (client) =>
+        work({
+          query: async <R = Row>(sql: string, values: unknown[] = []) =>
+            (await client.query(sql, values)).rows as R[],
+        }),
+      ),
+    );
+  }
+
   /** A database to be connected to while the profile's own is absent or being replaced. */
   async maintenanceDatabase(): Promise<string> {
     let refusal: unknown;

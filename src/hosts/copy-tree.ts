@@ -1,0 +1,122 @@
+import { constants } from 'node:fs';
+import { chmod, copyFile, lstat, mkdir, readdir, realpath, stat, statfs, utimes } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { commandText } from './command.js';
+import { exists } from './files.js';
+import type { Gateway } from './gateway.js';
+
+/** What lies below a folder. */
+export interface TreeSize {
+  files: number;
+  folders: number;
+  bytes: number;
+}
+
+/** One entry below a folder: symbolic links are followed to what they lead to, so that a copy stands by itself. */
+interface Entry {
+  /** Relative to the folder. */
+  path: string;
+  kind: 'file' | 'folder';
+  bytes: number;
+  mode: number;
+  mtime: Date;
+  atime: Date;
+}
+
+/**
+ * Every file and folder below a folder. Sockets and the like are left out: they are nothing to keep. Rejects where
+ * something cannot be read, or a link leads back into its own path.
+ */
+async function* entriesBelow(
+  folder: string,
+  path = '',
+  above: readonly string[] = [],
+): AsyncGenerator<Entry, void, undefined> {
+  const real = await realpath(join(folder, path));
+  if (above.includes(real)) throw new Error(`${join(folder, path)} leads back into itself`);
+  for (const name of (await readdir(join(folder, path))).sort()) {
+    const below = join(path, name);
+    const found = await stat(join(folder, below)).catch(async (error: unknown) => {
+      // A link that leads nowhere holds nothing that could be copied.
+      if ((await lstat(join(folder, below))).isSymbolicLink()) return undefined;
+      throw error;
+    });
+    if (!found) continue;
+    const { mode, mtime, atime } = found;
+    if (found.isFile()) yield { path: below, kind: 'file', bytes: found.size, mode, mtime, atime };
+    if (!found.isDirectory()) continue;
+    yield { path: below, kind: 'folder', bytes: 0, mode, mtime, atime };
+    yield* entriesBelow(folder, below, [...above, real]);
+  }
+}
+
+/** Counts what lies below a folder, links followed. */
+export async function sizeOfTree(folder: string): Promise<TreeSize> {
+  const size: TreeSize = { files: 0, folders: 0, bytes: 0 };
+  for await (const { kind, bytes } of entriesBelow(folder)) {
+    if (kind === 'folder') size.folders += 1;
+    else size.files += 1;
+    size.bytes += bytes;
+  }
+  return size;
+}
+
+/** What is not the same below two folders: files that are missing, too many or of another size; empty where nothing is. */
+export async function differencesBetween(left: string, right: string): Promise<string[]> {
+  const listed = async (folder: string) => {
+    const found = new Map<string, string>();
+    for await (const { path, kind, bytes } of entriesBelow(folder))
+      found.set(path, kind === 'folder' ? kind : `${bytes} bytes`);
+    return found;
+  };
+  const [a, b] = [await listed(left), await listed(right)];
+  return [...new Set([...a.keys(), ...b.keys()])]
+    .sort()
+    .filter((path) => a.get(path) !== b.get(path))
+    .map((path) => `${path}: ${a.get(path) ?? 'absent'}, in the copy ${b.get(path) ?? 'absent'}`);
+}
+
+/** Free bytes on the file system that a path is or will be on, for whoever asks. */
+export async function freeBytesAt(path: string): Promise<number> {
+  let there = path;
+  while (!(await exists(there)) && dirname(there) !== there) there = dirname(there);
+  const { bavail, bsize } = await statfs(there);
+  return bavail * bsize;
+}
+
+/**
+ * Copies a folder with all that is in it, links followed, rights and times kept. The target must not exist. Where the file
+ * system can share the blocks of two files it does. `onBytes` is told the bytes of each file that was copied.
+ */
+export function copyTree(
+  gateway: Gateway,
+  from: string,
+  to: string,
+  { onBytes, signal }: { onBytes?: (bytes: number) => void; signal?: AbortSignal } = {},
+): Promise<void> {
+  const text = commandText({ file: 'cp', args: ['-aLT', '--reflink=auto', from, to] });
+  return gateway.change({ channel: 'file', text }, async () => {
+    if (await exists(to)) throw new Error(`${to} exists already`);
+    await mkdir(dirname(to), { recursive: true, mode: 0o700 });
+    await mkdir(to, { mode: (await stat(from)).mode & 0o7777 });
+    const folders: Entry[] = [];
+    for await (const entry of entriesBelow(from)) {
+      signal?.throwIfAborted();
+      const target = join(to, entry.path);
+      if (entry.kind === 'folder') {
+        await mkdir(target, { mode: 0o700 });
+        folders.push(entry);
+        continue;
+      }
+      await copyFile(join(from, entry.path), target, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
+      await chmod(target, entry.mode & 0o7777);
+      await utimes(target, entry.atime, entry.mtime);
+      onBytes?.(entry.bytes);
+    }
+    // Last, and the innermost first: writing into a folder changes its time, and its rights may forbid it.
+    for (const { path, mode, atime, mtime } of folders.reverse()) {
+      await chmod(join(to, path), mode & 0o7777);
+      await utimes(join(to, path), atime, mtime);
+    }
+  });
+}
