@@ -111,7 +111,7 @@ describe('restoring Postgres with the strategy clean', () => {
     expect(locale?.datcollate).toBe('C.UTF-8');
   });
 
-  test('says of a table newer than the dump that it stays, before and after', async () => {
+  test('P3: a table newer than the dump stays, which is said before and after', async () => {
     await real.sql('CREATE TABLE newer (id int); INSERT INTO newer VALUES (1)');
     const ctx = contextWith(backup);
     expect(await findings(postgresRestore, {}, ctx)).toContainEqual(
@@ -124,7 +124,7 @@ describe('restoring Postgres with the strategy clean', () => {
     expect(await real.sql('SELECT id FROM newer')).toEqual([{ id: 1 }]);
   });
 
-  test('that a view newer than the dump blocks fails, and leaves the database as it was', async () => {
+  test('P2: a view newer than the dump blocks its DROP: the restore fails, and leaves the database as it was', async () => {
     await real.sql('CREATE VIEW newer_view AS SELECT content FROM memory_entries');
     const before = await disturb();
     const { error } = await perform(postgresRestore, { sessions: 'end' }, contextWith(backup));
@@ -191,7 +191,7 @@ describe('restoring Postgres with the strategy swap', () => {
 });
 
 describe('a dump that is not the one that was backed up is refused before anything is changed:', () => {
-  test('one with a single byte altered, which pg_restore reads without a complaint', async () => {
+  test('P10: one with a single byte altered, which pg_restore reads without a complaint', async () => {
     const set = await dumpOf('--compress', '0');
     const bytes = readFileSync(set.postgres!.file);
     const at = bytes.indexOf('see ticket');
@@ -205,7 +205,7 @@ describe('a dump that is not the one that was backed up is refused before anythi
     expect(differences(before, await now())).toEqual([]);
   });
 
-  test('one that was cut off, already in the preflight', async () => {
+  test('P10: one that was cut off, already in the preflight', async () => {
     const file = join(tempFolder('cut'), 'novamem.dump');
     copyFileSync(backup.postgres!.file, file);
     truncateSync(file, backup.postgres!.bytes - 1000);
@@ -234,7 +234,7 @@ describe('a dump that is not the one that was backed up is refused before anythi
 describe('a role that this server does not have is a blocking finding', () => {
   const drop = (role: string) => `DROP OWNED BY ${role}; DROP ROLE ${role}`;
 
-  test('when it owns something in the dump', async () => {
+  test('P5: when it owns something in the dump', async () => {
     await real.sql('CREATE ROLE ghost; ALTER TABLE cold_orphans OWNER TO ghost');
     const set = await dumpOf();
     await real.sql('ALTER TABLE cold_orphans OWNER TO novamem; DROP ROLE ghost');
@@ -248,7 +248,7 @@ describe('a role that this server does not have is a blocking finding', () => {
     expect(await unequal(postgresRestore, {}, ctx, facts)).toEqual([]);
   });
 
-  test('when something in the dump is granted to it', async () => {
+  test('P5: when something in the dump is granted to it', async () => {
     await real.sql('CREATE ROLE reader; GRANT SELECT ON memory_entries TO reader');
     const set = await dumpOf();
     await real.sql(drop('reader'));
@@ -286,17 +286,17 @@ describe('another session in the database', () => {
     }
   }
 
-  test('that holds a lock on rows is named while the restore waits; an abort leaves the database as it was', async () => {
+  test('P6: that holds a lock on rows is named while the restore waits; an abort leaves the database as it was', async () => {
     const before = await disturb();
     await namedWhile(`UPDATE memory_entries SET source = 'x' WHERE id = (SELECT min(id) FROM memory_entries)`);
     expect(differences(before, await now())).toEqual([]);
   });
 
-  test('that holds a whole table is named as well, though already the safety copy waits for it', async () => {
+  test('P6: that holds a whole table is named as well, though already the safety copy waits for it', async () => {
     await namedWhile('LOCK TABLE memory_entries IN ACCESS EXCLUSIVE MODE');
   });
 
-  test('is ended where that was asked for, and the restore goes on', async () => {
+  test('P6: is ended where that was asked for, and the restore goes on', async () => {
     await disturb();
     const holder = await real.session();
     await holder.query('BEGIN; LOCK TABLE memory_entries IN ACCESS EXCLUSIVE MODE');
