@@ -5,8 +5,9 @@ export default defineConfig({
   test: {
     globalSetup: ['test/build-once.ts'],
     include: ['test/**/*.test.ts', 'test/**/*.test.tsx'],
-    testTimeout: 60_000,
-    hookTimeout: 90_000,
+    // Bounds for a slow and busy machine: what a test waits for, it asks for again and again.
+    testTimeout: 180_000,
+    hookTimeout: 180_000,
     maxWorkers: 2,
     // A test that reaches the developer's own settings would pass here and fail there.
     env: { NO_COLOR: '1' },

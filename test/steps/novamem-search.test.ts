@@ -76,12 +76,8 @@ describe('the golden searches of a backup', () => {
 
   test('tell a lost graph, although /health stays green', async () => {
     const { falkordb, novamem } = real.cluster;
-    await falkordb.write(open, 'GRAPH.COPY', falkordb.graph, 'kept');
-    await falkordb.write(open, 'GRAPH.DELETE', falkordb.graph);
-    atTheEnd.push(async () => {
-      await falkordb.write(open, 'GRAPH.COPY', 'kept', falkordb.graph);
-      await falkordb.write(open, 'GRAPH.DELETE', 'kept');
-    });
+    await falkordb.renameGraph(open, falkordb.graph, 'kept');
+    atTheEnd.push(() => falkordb.renameGraph(open, 'kept', falkordb.graph));
     expect((await novamem!.get('/health')).status).toBe(200);
     const found = await differences(backup);
     expect(found).toContainEqual(expect.stringMatching(/golden search: degraded: expected no, found yes/));

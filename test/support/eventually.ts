@@ -5,7 +5,7 @@ import { waitFor } from '../../src/hosts/waiting.js';
 export async function eventually<T>(
   what: string,
   ask: () => T | Promise<T>,
-  timeoutMs = 20_000,
+  timeoutMs = 60_000,
 ): Promise<NonNullable<T>> {
   const answer = await waitFor(async () => (await ask()) || undefined, { timeoutMs, slowest: 100 });
   if (answer === undefined) throw new Error(`never within ${timeoutMs} ms: ${what}`);

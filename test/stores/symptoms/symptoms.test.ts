@@ -49,12 +49,8 @@ describe('a look at a cluster', () => {
 
   test('finds a graph that is gone, although /health is green', async () => {
     const { falkordb } = real.cluster;
-    await falkordb.write(open, 'GRAPH.COPY', falkordb.graph, 'kept');
-    await falkordb.write(open, 'GRAPH.DELETE', falkordb.graph);
-    atTheEnd.push(async () => {
-      await falkordb.write(open, 'GRAPH.COPY', 'kept', falkordb.graph);
-      await falkordb.write(open, 'GRAPH.DELETE', 'kept');
-    });
+    await falkordb.renameGraph(open, falkordb.graph, 'kept');
+    atTheEnd.push(() => falkordb.renameGraph(open, 'kept', falkordb.graph));
     const diagnosis = await diagnose(real.cluster);
     expect(seen(diagnosis)).toEqual(['falkordb missing', 'novamem unwell', 'novamem unwell']);
     expect(diagnosis.well).toContain('novamem says of itself that it is healthy');
