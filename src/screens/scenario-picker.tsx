@@ -30,13 +30,14 @@ export function ScenarioPicker({ desk, onChoose, onHelp, onQuit }: Props) {
   const about = highlighted
     ? [
         ...wrap(`When   ${highlighted.when}`, columns - 2, 7),
-        ...wrap(`Then   ${highlighted.outcome}`, columns - 2, 7),
         ...fitOf(highlighted, desk)
           .slice(0, FITS)
           .flatMap((reason, index) => wrap(`${index === 0 ? 'Fits  ' : '      '} ${reason}`, columns - 2, 7)),
+        ...wrap(`Then   ${highlighted.outcome}`, columns - 2, 7),
       ].map((line) => ` ${line}`)
     : [];
-  const room = Math.max(2, bodyRows - SERVICES.length - 4 - about.length);
+  const room = bodyRows - SERVICES.length - 3;
+  const said = about.slice(0, Math.max(0, room - LEAST_LISTED));
   return (
     <Frame
       cluster={desk.cluster}
@@ -70,17 +71,19 @@ export function ScenarioPicker({ desk, onChoose, onHelp, onQuit }: Props) {
       <Box flexDirection="column">
         <SelectInput
           items={items}
-          limit={room}
+          limit={Math.max(2, room - said.length)}
           onSelect={(item) => onChoose(item.value)}
           onHighlight={(item) => setHighlighted(item.value)}
         />
       </Box>
       <Text> </Text>
-      <Lines lines={about} />
+      <Lines lines={said} />
     </Frame>
   );
 }
 
+/** How many scenarios are seen at once, however small the window. */
+const LEAST_LISTED = 3;
 /** How many reasons are shown; all of them are told by `diagnose`. */
 const FITS = 3;
 
