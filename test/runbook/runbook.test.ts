@@ -34,7 +34,13 @@ describe('a runbook', () => {
       `${HEAD}${step('r', [], 'uses: postgres.restore\n    with: { strategy: swap, jobs: 2 }')}`,
       { r: { jobs: 3 } },
     );
-    expect(runbook?.steps[0]?.params).toEqual({ strategy: 'swap', owners: 'keep', sessions: 'refuse', jobs: 3 });
+    expect(runbook?.steps[0]?.params).toEqual({
+      strategy: 'swap',
+      owners: 'keep',
+      sessions: 'refuse',
+      safetyCopy: 'required',
+      jobs: 3,
+    });
   });
 
   test('has another hash as soon as its text changes', () => {
@@ -70,7 +76,7 @@ describe('a faulty runbook is refused with line and column:', () => {
 
   test('an unknown kind, with those that are near', () => {
     expect(read(HEAD + step('a', [], 'uses: postgres.restor')).faults).toEqual([
-      '6:11: unknown step kind "postgres.restor"; known: postgres.restore, postgres.backup',
+      expect.stringMatching(/^6:11: unknown step kind "postgres\.restor"; known: (postgres\.[a-z-]+(, )?)+$/),
     ]);
   });
 

@@ -2,8 +2,8 @@ import { expect, test } from 'vitest';
 import { cypherLiteral, withRows } from '../../../src/stores/falkordb/cypher.js';
 
 test('text is quoted so that nothing in it ends the literal', () => {
-  expect(cypherLiteral('it\'s "x" \\ $y')).toBe('"it\'s \\"x\\" \\\\ $y"');
-  expect(cypherLiteral('trailing \\')).toBe('"trailing \\\\"');
+  expect(cypherLiteral('it\'s "x" \\ $y')).toBe(`'it\\'s "x" \\\\ $y'`);
+  expect(cypherLiteral('trailing \\')).toBe(`'trailing \\\\'`);
 });
 
 test('numbers and nothing are themselves; what Cypher has no literal for is refused', () => {
@@ -18,5 +18,5 @@ test('rows stand before the query as its parameter', () => {
       { id: 'a', s: 1 },
       { id: 'b', s: null },
     ]),
-  ).toBe('CYPHER rows=[{id:"a",s:1},{id:"b",s:NULL}] ');
+  ).toBe(`CYPHER rows=[{id:'a',s:1},{id:'b',s:NULL}] `);
 });
