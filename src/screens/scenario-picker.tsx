@@ -27,17 +27,10 @@ export function ScenarioPicker({ desk, onChoose, onHelp, onQuit }: Props) {
     label: labelOf(card, desk, columns - 4),
     value: card,
   }));
-  const about = highlighted
-    ? [
-        ...wrap(`When   ${highlighted.when}`, columns - 2, 7),
-        ...fitOf(highlighted, desk)
-          .slice(0, FITS)
-          .flatMap((reason, index) => wrap(`${index === 0 ? 'Fits  ' : '      '} ${reason}`, columns - 2, 7)),
-        ...wrap(`Then   ${highlighted.outcome}`, columns - 2, 7),
-      ].map((line) => ` ${line}`)
-    : [];
   const room = bodyRows - SERVICES.length - 3;
-  const said = about.slice(0, Math.max(0, room - LEAST_LISTED));
+  const tallest = Math.max(...desk.scenarios.map((card) => linesAbout(card, desk, columns).length));
+  const listed = Math.max(2, Math.min(items.length, Math.max(LEAST_LISTED, room - tallest)));
+  const about = highlighted ? linesAbout(highlighted, desk, columns) : [];
   return (
     <Frame
       cluster={desk.cluster}
@@ -70,14 +63,19 @@ export function ScenarioPicker({ desk, onChoose, onHelp, onQuit }: Props) {
       </Text>
       <Box flexDirection="column">
         <SelectInput
+          key={listed}
           items={items}
-          limit={Math.max(2, room - said.length)}
+          limit={listed}
+          initialIndex={Math.max(
+            0,
+            desk.scenarios.findIndex((one) => one.scenario === highlighted?.scenario),
+          )}
           onSelect={(item) => onChoose(item.value)}
           onHighlight={(item) => setHighlighted(item.value)}
         />
       </Box>
       <Text> </Text>
-      <Lines lines={said} />
+      <Lines lines={about.slice(0, Math.max(0, room - listed))} />
     </Frame>
   );
 }
@@ -86,6 +84,16 @@ export function ScenarioPicker({ desk, onChoose, onHelp, onQuit }: Props) {
 const LEAST_LISTED = 3;
 /** How many reasons are shown; all of them are told by `diagnose`. */
 const FITS = 3;
+
+function linesAbout(card: ScenarioCard, desk: DeskSnapshot, columns: number): string[] {
+  return [
+    ...wrap(`When   ${card.when}`, columns - 2, 7),
+    ...fitOf(card, desk)
+      .slice(0, FITS)
+      .flatMap((reason, index) => wrap(`${index === 0 ? 'Fits  ' : '      '} ${reason}`, columns - 2, 7)),
+    ...wrap(`Then   ${card.outcome}`, columns - 2, 7),
+  ].map((line) => ` ${line}`);
+}
 
 /** What speaks for a scenario; empty when nothing does. */
 function fitOf({ scenario }: ScenarioCard, { diagnosis }: DeskSnapshot): string[] {
