@@ -1,7 +1,10 @@
+import { existsSync } from 'node:fs';
+import type { Profile } from '../../config/profile.js';
 import { countOf, plural } from '../../words.js';
 import { type Qdrant, qdrantMessage } from '../qdrant/connection.js';
 import { inParallel, listCollections, type QdrantInventory } from '../qdrant/inventory.js';
 import { isFarBelow, type Looking } from './looking.js';
+import { isHere } from './postgres-symptoms.js';
 
 const AT_ONCE = 8;
 
@@ -9,8 +12,15 @@ const AT_ONCE = 8;
 export async function lookAtQdrant(
   looking: Looking,
   qdrant: Qdrant,
+  settings: Profile['qdrant'],
   expected: QdrantInventory | undefined,
 ): Promise<void> {
+  const { dataDir, url } = settings;
+  if (dataDir !== undefined && isHere(new URL(url).hostname) && !existsSync(dataDir))
+    looking.ail(
+      'missing',
+      `Qdrant: there is no data folder at ${dataDir}: what it still answers is in its memory only`,
+    );
   looking.now('its collections');
   const names = await listCollections(qdrant).catch((error: unknown) => {
     throw new Error(qdrantMessage(error));

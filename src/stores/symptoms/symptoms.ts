@@ -28,7 +28,9 @@ export async function symptomsOf(cluster: Cluster): Promise<Symptoms> {
     new Looking('postgres').within(STORE_PATIENCE_MS, (looking) =>
       lookAtPostgres(looking, postgres, profile.postgres, inventory?.postgres),
     ),
-    new Looking('qdrant').within(STORE_PATIENCE_MS, (looking) => lookAtQdrant(looking, qdrant, inventory?.qdrant)),
+    new Looking('qdrant').within(STORE_PATIENCE_MS, (looking) =>
+      lookAtQdrant(looking, qdrant, profile.qdrant, inventory?.qdrant),
+    ),
     new Looking('falkordb').within(STORE_PATIENCE_MS, (looking) =>
       lookAtFalkordb(looking, falkordb, profile.falkordb, inventory?.falkordb),
     ),

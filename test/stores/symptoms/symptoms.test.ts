@@ -57,6 +57,15 @@ describe('a look at a cluster', () => {
     expect(await falkordb.graphs()).toEqual(['kept']);
   });
 
+  test('finds a folder that was removed under a Qdrant which still answers from its memory', async () => {
+    const folder = real.places.qdrantData;
+    renameSync(folder, `${folder}-away`);
+    atTheEnd.push(() => renameSync(`${folder}-away`, folder));
+    const diagnosis = await diagnose(real.cluster);
+    expect(seen(diagnosis)).toContain('qdrant missing');
+    expect(diagnosis.scenarios.map((one) => one.scenario)).toEqual(['qdrant-lost']);
+  });
+
   test('finds missing collections and lost rows at once', async () => {
     const { qdrant } = real.cluster;
     const [name] = (await qdrant.client.getCollections()).collections.map((one) => one.name).sort();
