@@ -178,7 +178,9 @@ export class Run {
 
   async #lookAtAll(): Promise<void> {
     this.#publisher.changed(true);
-    await Promise.all(this.#steps.map((step) => step.look('preflight')));
+    // What a way that was decided against beforehand would find can only alarm.
+    const looked = this.#steps.filter((step) => this.#isChosen(step) !== 'no');
+    await Promise.all(looked.map((step) => step.look('preflight')));
     if (this.#ending) return;
     this.#phase = 'planned';
     this.#publisher.changed(true);
