@@ -71,6 +71,7 @@ function factsOf(option: { because: string }, steps: readonly StepSnapshot[], wi
     ...steps.flatMap((step) => [
       ...labelled('Does', step.plan?.summary ?? step.uses, width),
       ...(step.plan?.destroys ?? []).flatMap((what) => labelled('Destroys', what, width)),
+      ...(step.plan && step.plan.destroys.length > 0 ? labelled('Way back', step.plan.wayBack, width) : []),
       ...(step.plan?.estimateMs === undefined
         ? []
         : labelled('Takes', `roughly ${durationOf(step.plan.estimateMs)}`, width)),

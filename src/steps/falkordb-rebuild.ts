@@ -53,7 +53,7 @@ type Params = z.infer<typeof params>;
 
 const SAMPLES = 20;
 /** Measured on one server: a guess that is good enough to say how long it takes, and whether it fits. */
-const ITEMS_A_SECOND = 50_000;
+const ITEMS_A_SECOND = 25_000;
 const BYTES_A_NODE = 300;
 const BYTES_A_RELATIONSHIP = 200;
 

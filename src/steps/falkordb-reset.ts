@@ -57,7 +57,7 @@ export const falkordbReset: StepKind<Params, Facts> = {
     };
   },
 
-  check: async (_p, ctx) => [...(await serverStateFindings(ctx)), ...(await lossFindings(ctx))],
+  check: async (_p, ctx) => [...(await lossFindings(ctx)), ...(await serverStateFindings(ctx))],
 
   run: (p, ctx, signal) =>
     stepEvents<Facts>(async (emit) => {
@@ -126,7 +126,7 @@ async function lossFindings(ctx: StepContext): Promise<Finding[]> {
     const { memories } = sources.postgres;
     findings.push({
       level: 'warning',
-      message: `${plural(memories.count, 'memory', 'memories')} lose their graph hits until they are linked again, as memories are written. This way loses of what Postgres holds: ${contentText(memoryGraphContent(sources.postgres))}`,
+      message: `${plural(memories.count, 'memory', 'memories')} lose their graph hits until they are linked again. This way loses of what Postgres holds: ${contentText(memoryGraphContent(sources.postgres))}`,
     });
   } else {
     findings.push({ level: 'info', message: `not counted in Postgres: ${sources.unknown.postgres}` });

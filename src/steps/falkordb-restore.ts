@@ -126,7 +126,7 @@ export const falkordbRestore: StepKind<Params, Facts> = {
         },
       ];
     }
-    findings.push(...(await serverStateFindings(ctx)));
+    findings.push(...(await lossFindings(p, ctx)), ...(await serverStateFindings(ctx)));
     const settings = await settingsNow(cluster);
     const chosen = (settings ? loadable(settings, among) : undefined) ?? among[0]!;
     for (const file of chosen.files) findings.push(...(await fileFindings(file, 'file')));
@@ -136,7 +136,6 @@ export const falkordbRestore: StepKind<Params, Facts> = {
     findings.push(...wrong);
     if (settings && !wrong.some((finding) => finding.level !== 'info'))
       findings.push(...(await loadingFindings(cluster, settings, chosen)));
-    findings.push(...(await lossFindings(p, ctx)));
     return findings;
   },
 

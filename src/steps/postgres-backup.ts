@@ -68,6 +68,15 @@ export const postgresBackup: StepKind<Params, Facts> = {
         },
       ];
     }
+    if (server.refusal !== '') {
+      return [
+        {
+          level: 'blocking',
+          message: `the database ${ctx.cluster.postgres.database} lets nobody in: ${server.refusal}`,
+          next: 'novamem-runbook plan postgres-corrupt',
+        },
+      ];
+    }
     const tools = await toolsFor(server.major);
     if (tools.major < server.major) {
       return [

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { copyTo, makeFolder, remove } from '../hosts/files.js';
+import { copyTo, exists, makeFolder, remove } from '../hosts/files.js';
 import { createTable, type KnownIds, noteLost, otherStores, writeLost } from '../stores/novamem/lost-memories.js';
 import { type Postgres, quoteIdentifier } from '../stores/postgres/connection.js';
 import { readContents } from '../stores/postgres/dump.js';
@@ -61,7 +61,8 @@ export async function getRows(
   const result = server.database(`${Buffer.from(database).subarray(0, 50).toString('utf8')}_salvaged`);
   const run: Run = { gateway, programs, signal, onLine: (line) => emit.output(line) };
   const folder = join(ctx.workFolder, 'salvaged');
-  for (const stale of [folder, join(ctx.workFolder, 'left-out')]) await remove(gateway, stale);
+  for (const stale of [folder, join(ctx.workFolder, 'left-out')])
+    if (await exists(stale)) await remove(gateway, stale);
   await makeFolder(gateway, folder);
 
   const schema = join(through, '..', 'schema.dump');

@@ -48,7 +48,7 @@ export const postgresPointInTime: StepKind<RecoveryParams, RecoveryFacts> = {
       onAbort:
         dataDir === ''
           ? 'nothing is changed'
-          : `Postgres is stopped; its old data is in ${aside} once it was moved, else still in its place. Undo puts it back and starts it. By hand: mv ${dataDir} ${dataDir}.undone; mv ${aside} ${dataDir}; then start Postgres`,
+          : `Postgres is stopped; its old data is in ${aside} once it was moved, else still in its place. Undo puts it back and starts it. By hand: if [ -d ${aside} ]; then mv ${dataDir} ${dataDir}.undone; mv ${aside} ${dataDir}; fi, and start Postgres`,
       ...(course ? { estimateMs: estimateOf(survey, course) } : {}),
       ...(p.target === undefined && ctx.answer === undefined
         ? { asks: { type: 'text', question: 'To which moment shall Postgres be recovered?', hint: TARGET_FORMS } }

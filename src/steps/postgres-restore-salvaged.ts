@@ -1,9 +1,8 @@
 import type { BackupSet } from '../stores/backup-set/backup-set.js';
 import { openBackupSet } from '../stores/backup-set/open-backup-set.js';
-import { plural } from '../words.js';
 import { postgresRestore } from './postgres-restore.js';
 import type { RestoreFacts, RestoreParams } from './postgres-restoring.js';
-import { salvageOf } from './postgres-salvage.js';
+import { postgresSalvage, salvageOf } from './postgres-salvage.js';
 import { postgresSurvey } from './postgres-survey.js';
 import { readingPlan, type StepContext, type StepKind } from './step.js';
 import { stepEvents } from './step-events.js';
@@ -25,7 +24,7 @@ export const postgresRestoreSalvaged: StepKind<RestoreParams, RestoreFacts> = {
   async plan(p, ctx) {
     const salvaged = await withSalvaged(ctx);
     if (salvaged) return postgresRestore.plan(p, salvaged);
-    const summary = `Restore what this run salvages, strategy ${p.strategy}`;
+    const summary = `Restore (${p.strategy}) what this run salvages`;
     return readingPlan(summary, [], {
       wayBack:
         p.strategy === 'swap'
@@ -42,18 +41,8 @@ export const postgresRestoreSalvaged: StepKind<RestoreParams, RestoreFacts> = {
         return [{ level: 'blocking', message: NOTHING, next: 'choose to start empty, or salvage first' }];
       return [{ level: 'info', message: 'what can be salvaged is known once the salvage was made' }];
     }
-    const memories = salvageOf(ctx)!.tables.find(({ table }) => table.endsWith('.memory_entries'));
-    return [
-      ...(memories
-        ? [
-            {
-              level: 'info' as const,
-              message: `${plural(memories.rows - memories.leftOut, 'salvaged memory', 'salvaged memories')}`,
-            },
-          ]
-        : []),
-      ...(await postgresRestore.check(p, salvaged)),
-    ];
+    const { text, exception } = postgresSalvage.conclusion!(salvageOf(ctx)!)!;
+    return [{ level: exception ? 'warning' : 'info', message: text }, ...(await postgresRestore.check(p, salvaged))];
   },
 
   run: (p, ctx, signal) =>

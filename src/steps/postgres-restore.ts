@@ -65,7 +65,7 @@ export const postgresRestore: StepKind<RestoreParams, RestoreFacts> = {
     const oneTransaction = p.strategy === 'clean' && populated;
     const age = ctx.backup?.takenAt ? `, ${durationOf(Date.now() - ctx.backup.takenAt.getTime())} old` : '';
     return {
-      summary: `Restore Postgres from backup ${ctx.backup!.id}${age} (${sizeOf(dump.bytes)}), strategy ${p.strategy}`,
+      summary: `Restore Postgres (${p.strategy}) from backup ${ctx.backup!.id}${age} (${sizeOf(dump.bytes)})`,
       commands: [
         commandText(
           restoreCommand(postgres, p, { tools, target, dump: dump.file, oneTransaction }, applicationOf(ctx.runId)),

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { User } from '../hosts/command.js';
 import { copyTree, freeBytesAt } from '../hosts/copy-tree.js';
-import { giveTo, makeFolder, remove } from '../hosts/files.js';
+import { exists, giveTo, makeFolder, remove } from '../hosts/files.js';
 import { serversIn } from '../hosts/process-mark.js';
 import { waitFor } from '../hosts/waiting.js';
 import { majorOf, serverProgramsFor } from '../stores/postgres/control-data.js';
@@ -98,7 +98,7 @@ async function clear(ctx: StepContext, working: string, emit: Emitter<SalvageFac
   }
   if (left.length > 0)
     await waitFor(async () => (serversIn(working).length === 0 ? true : undefined), { timeoutMs: 20_000 });
-  await remove(ctx.gateway, working);
+  if (await exists(working)) await remove(ctx.gateway, working);
 }
 
 /** Starts the private server; with a new write-ahead log, as the last resort, where it does not start with its own. */

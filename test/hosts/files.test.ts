@@ -1,8 +1,27 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { copyTo, exists, filesBelow, makeFolder, moveAside, sha256Of, writeText } from '../../src/hosts/files.js';
+import {
+  copyContent,
+  copyTo,
+  exists,
+  filesBelow,
+  makeFolder,
+  moveAside,
+  seemsReadableBy,
+  sha256Of,
+  writeText,
+} from '../../src/hosts/files.js';
 import { closedGateway, GatewayRefusal, openGateway } from '../../src/hosts/gateway.js';
 import { tempFolder } from '../support/temp.js';
 
@@ -102,4 +121,50 @@ test('nothing is changed through a closed gateway', async () => {
     await expect(attempt).rejects.toThrow(GatewayRefusal);
   expect(existsSync(to)).toBe(false);
   expect(readdirSync(folder)).toEqual(['from']);
+});
+
+describe('copying what is in a folder', () => {
+  test('leaves out what is named, keeps empty folders, and tells every byte', async () => {
+    const [from, to] = [tempFolder('from'), tempFolder('to')];
+    mkdirSync(join(from, 'empty'));
+    mkdirSync(join(from, 'deep', 'signal'), { recursive: true });
+    writeFileSync(join(from, 'deep', 'file'), 'twelve bytes');
+    writeFileSync(join(from, 'signal'), 'not this one');
+    let bytes = 0;
+    const onBytes = (count: number) => {
+      bytes += count;
+    };
+    await copyContent(gateway, from, to, { without: ['signal'], onBytes });
+    expect(readdirSync(to, { recursive: true }).sort()).toEqual(['deep', 'deep/file', 'deep/signal', 'empty']);
+    expect(bytes).toBe(12);
+  });
+
+  test('ends between two files when it is told to, and refuses links', async () => {
+    const [from, to] = [tempFolder('from'), tempFolder('to')];
+    writeFileSync(join(from, 'one'), '1');
+    const ended = AbortSignal.abort(new Error('aborted by the operator'));
+    await expect(copyContent(gateway, from, to, { signal: ended })).rejects.toThrow(/aborted by the operator/);
+    expect(readdirSync(to)).toEqual([]);
+    symlinkSync('/etc', join(from, 'link'));
+    await expect(copyContent(gateway, from, to)).rejects.toThrow(/link is neither a file nor a folder/);
+  });
+});
+
+test('whether a user can read a file depends on it and on the folders above it', async () => {
+  const folder = tempFolder('rights');
+  const file = join(folder, 'inner', 'file');
+  mkdirSync(join(folder, 'inner'));
+  writeFileSync(file, 'x');
+  const somebody = { uid: 4242, gid: 4242 };
+  const rights = async (outer: number, inner: number, of: number) => {
+    chmodSync(folder, outer);
+    chmodSync(join(folder, 'inner'), inner);
+    chmodSync(file, of);
+    return seemsReadableBy(file, somebody);
+  };
+  expect(await rights(0o711, 0o711, 0o644)).toBe(true);
+  expect(await rights(0o711, 0o711, 0o640)).toBe(false);
+  expect(await rights(0o711, 0o700, 0o644)).toBe(false);
+  expect(await rights(0o700, 0o755, 0o644)).toBe(false);
+  expect(await seemsReadableBy(file, { uid: 0, gid: 0 })).toBe(true);
 });

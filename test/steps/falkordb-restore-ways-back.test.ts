@@ -1,13 +1,15 @@
-import { cpSync, existsSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { cpSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { openGateway } from '../../src/hosts/gateway.js';
 import { waitFor } from '../../src/hosts/waiting.js';
 import { falkordbRestore } from '../../src/steps/falkordb-restore.js';
 import type { StepContext } from '../../src/steps/step.js';
 import type { BackupSet } from '../../src/stores/backup-set/backup-set.js';
+import { openBackupSet } from '../../src/stores/backup-set/open-backup-set.js';
 import { compareFalkordb, type FalkordbInventory, inventoryFalkordb } from '../../src/stores/falkordb/inventory.js';
 import { eventually } from '../support/eventually.js';
+import { falkordbOf } from '../support/falkordb.js';
 import {
   follow,
   open,
@@ -98,6 +100,55 @@ describe('a restore whose files cannot be placed once the server is stopped', ()
     const facts = { ...first.facts, ...second.facts };
     expect((await undo(ctx, facts)).error).toBeUndefined();
     expect(differences(before, await now())).toEqual([]);
+  });
+});
+
+describe('a server that is down and does not start on its files', () => {
+  test('is restored; an undo brings its damaged files back and leaves it down', async () => {
+    const server = falkordbOf(real);
+    await server.down();
+    const directory = join(real.places.falkordbData, 'appendonlydir');
+    const base = readdirSync(directory).find((name) => name.includes('.base.'))!;
+    rmSync(join(directory, base));
+    const left = readdirSync(directory).sort();
+    const ctx = real.context({ backup });
+    const { error, facts } = await perform(falkordbRestore, {}, ctx);
+    expect(error).toBeUndefined();
+    expect(await unequal(falkordbRestore, {}, ctx, facts)).toEqual([]);
+    expect((await follow(falkordbRestore.undo!(params(), ctx, facts))).error).toBeUndefined();
+    expect(await server.driver.state()).toBe('stopped');
+    expect(readdirSync(directory).sort()).toEqual(left);
+  });
+});
+
+describe('a server that keeps no append-only file and has not saved for a while', () => {
+  test('has what is in its memory copied before it is stopped, and an undo brings that back', async () => {
+    await falkordb().write(open, 'CONFIG', 'SET', 'save', '');
+    const configuration = real.places.falkordbConfig;
+    const text = readFileSync(configuration, 'utf8');
+    const server = falkordbOf(real);
+    await server.down();
+    writeFileSync(configuration, `${text.replace('appendonly yes', 'appendonly no')}save ""\n`);
+    const dump = join(tempFolder('rdb'), 'dump.rdb');
+    try {
+      await server.start();
+      await server.cypher(`UNWIND range(1, 50) AS n CREATE (:Memory {id: 'saved' + n})`);
+      await falkordb().write(open, 'SAVE');
+      cpSync(join(real.places.falkordbData, 'dump.rdb'), dump);
+      await server.cypher(`UNWIND range(1, 50) AS n CREATE (:Memory {id: 'unsaved' + n})`);
+      const before = await now();
+      const set = await openBackupSet(dirname(dump));
+      const ctx = real.context({ backup: set });
+      const { error, facts, safetyCopies } = await perform(falkordbRestore, {}, ctx);
+      expect(error).toBeUndefined();
+      expect(safetyCopies[0]).toEqual({ of: 'what FalkorDB held in memory', at: facts.memory });
+      expect((await follow(falkordbRestore.undo!(params(), ctx, facts))).error).toBeUndefined();
+      expect(differences(before, await now())).toEqual([]);
+    } finally {
+      await server.down();
+      writeFileSync(configuration, text);
+      await server.start();
+    }
   });
 });
 

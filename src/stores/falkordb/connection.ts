@@ -193,6 +193,8 @@ export class FalkorDB {
       await redis.connect();
       return await work(redis);
     } catch (error) {
+      if (/^Command timed out/.test(messageOf(error)))
+        throw new Error(`FalkorDB at ${this.address} did not answer within ${COMMAND_PATIENCE / 1000} s`);
       // The client says "Connection is closed."; the socket said why.
       throw refusal !== undefined && /closed/i.test(messageOf(error)) ? refusal : error;
     } finally {

@@ -101,14 +101,16 @@ export async function relationshipsOf(
   if (nodes.length === 0) return [];
   const found: [number, SavedRelationship][] = [];
   for (const [direction, pattern] of [
-    ['out', '(m)-[r]->(o) WHERE ID(m) = n'],
-    ['in', '(m)<-[r]-(o) WHERE ID(m) = n AND ID(o) <> n'],
+    ['out', '(m)-[r]->(o)'],
+    ['in', '(m)<-[r]-(o)'],
   ] as const) {
+    // Nothing may be asked of the other end here: the server would then look through all nodes for it.
     const rows = await falkordb.typedQuery(
       falkordb.graph,
-      `UNWIND ${numbers(nodes)} AS n MATCH ${pattern} RETURN n, type(r), properties(r), ID(o), o.id`,
+      `UNWIND ${numbers(nodes)} AS n MATCH ${pattern} WHERE ID(m) = n RETURN n, type(r), properties(r), ID(o), o.id`,
     );
-    for (const [node, type, properties, other, id] of rows)
+    for (const [node, type, properties, other, id] of rows) {
+      if (direction === 'in' && other![1] === node![1]) continue;
       found.push([
         Number(node![1]),
         {
@@ -118,6 +120,7 @@ export async function relationshipsOf(
           other: nodeOf(other![1], id![1]),
         },
       ]);
+    }
   }
   return found;
 }
