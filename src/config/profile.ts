@@ -78,6 +78,8 @@ export const profileSchema = z.strictObject({
     url: urlOf('http:', 'https:'),
     apiKeyFrom: secretReference.optional(),
     collectionPrefix: z.string().default('novamem_'),
+    /** Where its storage lies, when that is on this machine: how much room is left is then known. */
+    dataDir: z.string().optional(),
   }),
   falkordb: z.strictObject({
     url: urlOf('redis:', 'rediss:'),

@@ -13,6 +13,7 @@ import {
   rename,
   rm,
   stat,
+  statfs,
   writeFile,
 } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -46,6 +47,18 @@ export async function seemsReadableBy(path: string, user: { uid: number; gid: nu
     if (!(await has(at, ENTER))) return false;
     if (at === dirname(at)) return true;
   }
+}
+
+/**
+ * Bytes that are free for this user on the file system of a folder, or of the one above it when that is all that is left;
+ * undefined where neither is on this machine.
+ */
+export async function freeBytes(folder: string): Promise<number | undefined> {
+  for (const path of [folder, dirname(folder)]) {
+    const found = await statfs(path).catch(() => undefined);
+    if (found) return found.bavail * found.bsize;
+  }
+  return undefined;
 }
 
 /** SHA-256 of a file as 64 hex digits, read as a stream. `onBytes` is told how many bytes each read brought. */

@@ -58,6 +58,7 @@ export function profileOf(
       url: `http://127.0.0.1:${ports.qdrant}`,
       apiKeyFrom: `file:${places.secret('qdrant')}`,
       collectionPrefix: 'novamem_',
+      dataDir: places.qdrantData,
     },
     falkordb: {
       url: `redis://127.0.0.1:${ports.falkordb}`,

@@ -3,7 +3,8 @@ import { QdrantClient } from '@qdrant/js-client-rest';
 import { Redis } from 'ioredis';
 import pg from 'pg';
 import { messageOf } from '../words.js';
-import { collectionOf, embed, pointIdOf } from './embedding.js';
+import { collectionOf, embed } from './embedding.js';
+import { DEFAULT_PER_MINUTE, Embedder } from './embedding-worker.js';
 import { NOVAMEM_SCHEMA } from './novamem-schema.js';
 import { contentHashOf, ulid } from './seed-data.js';
 
@@ -14,6 +15,10 @@ export interface StandInSettings {
   postgres: { host: string; port: number; user: string; password: string; database: string };
   qdrant: { port: number; apiKey: string };
   falkordb: { port: number; password: string; graph: string };
+  /** How many memories a minute it embeds; 0 is an embedder that is out of order. */
+  embeddingsPerMinute?: number;
+  /** Whether it has POST /v1/admin/reindex, as novamem's handbook plans it; most servers have not. */
+  reindexEndpoint?: boolean;
 }
 
 interface Hit {
@@ -39,6 +44,7 @@ export class StandIn {
   readonly #pool: pg.Pool;
   readonly #qdrant: QdrantClient;
   readonly #redis: Redis;
+  readonly #embedder: Embedder;
   readonly #server: http.Server;
 
   constructor(readonly settings: StandInSettings) {
@@ -56,6 +62,11 @@ export class StandIn {
       timeout: 3_000,
       checkCompatibility: false,
     });
+    this.#embedder = new Embedder(
+      this.#qdrant,
+      { ...settings.postgres, connectionTimeoutMillis: 2_000 },
+      settings.embeddingsPerMinute ?? DEFAULT_PER_MINUTE,
+    );
     this.#redis = new Redis({
       host: '127.0.0.1',
       port: settings.falkordb.port,
@@ -82,12 +93,14 @@ export class StandIn {
       this.#server.once('error', reject);
       this.#server.listen(this.settings.port, '127.0.0.1', resolve);
     });
+    this.#embedder.start();
   }
 
   async stop(): Promise<void> {
     this.#server.closeAllConnections();
     this.#server.close();
     this.#redis.disconnect();
+    await this.#embedder.stop();
     await this.#pool.end();
   }
 
@@ -100,6 +113,7 @@ export class StandIn {
   async #answer(request: http.IncomingMessage): Promise<{ status: number; body: unknown }> {
     const route = `${request.method} ${request.url?.split('?')[0]}`;
     if (route === 'GET /live') return { status: 200, body: { ok: true } };
+    if (route === 'GET /openapi.json') return { status: 200, body: { openapi: '3.0.3', paths: this.#paths() } };
     if (route === 'GET /ready' || route === 'GET /health') {
       const ok = (await this.#isOk('warm')) && (await this.#isOk('cold'));
       return { status: ok ? 200 : 503, body: { ok } };
@@ -115,6 +129,9 @@ export class StandIn {
         return this.#search((await bodyOf(request)) as SearchRequest);
       case 'POST /v1/remember':
         return this.#remember((await bodyOf(request)) as { content?: string; namespace?: string });
+      case 'POST /v1/admin/reindex':
+        if (this.settings.reindexEndpoint) return this.#reindex();
+        return { status: 404, body: { error: 'not found' } };
       default:
         return { status: 404, body: { error: 'not found' } };
     }
@@ -137,12 +154,25 @@ export class StandIn {
       warm: await state('warm'),
       cold: await state('cold'),
       graph: await state('graph'),
-      embedder: 'ok',
+      embedder: this.#embedder.state,
     };
     const pending = await this.#pool
       .query('SELECT count(*)::int AS count FROM memory_entries WHERE embedded_at IS NULL')
       .catch(() => ({ rows: [{ count: null }] }));
-    return { ok: Object.values(deps).every((one) => one === 'ok'), deps, pendingEmbeddings: pending.rows[0].count };
+    // As novamem has it, an embedder that fails takes no service away: keywords and the graph still find.
+    const ok = [deps.warm, deps.cold, deps.graph].every((one) => one === 'ok');
+    return { ok, deps, pendingEmbeddings: pending.rows[0].count };
+  }
+
+  #paths(): Record<string, object> {
+    const posts = ['/v1/search', '/v1/remember', ...(this.settings.reindexEndpoint ? ['/v1/admin/reindex'] : [])];
+    return Object.fromEntries(posts.map((path) => [path, { post: {} }]));
+  }
+
+  /** Queues every memory: the background does the rest. */
+  async #reindex(): Promise<{ status: number; body: unknown }> {
+    const { rowCount } = await this.#pool.query('UPDATE memory_entries SET embedded_at = NULL');
+    return { status: 202, body: { queued: rowCount } };
   }
 
   async #stats() {
@@ -238,26 +268,24 @@ export class StandIn {
     const id = ulid(Date.now(), Math.random);
     const user = 'acme';
     await this.#pool.query(
-      `INSERT INTO memory_entries (id, user_id, content, namespace, source, content_hash, created_at, updated_at, embedded_at) VALUES ($1, $2, $3, $4, 'api', $5, now(), now(), now())`,
+      `INSERT INTO memory_entries (id, user_id, content, namespace, source, content_hash, created_at, updated_at) VALUES ($1, $2, $3, $4, 'api', $5, now(), now())`,
       [id, user, content, namespace, contentHashOf(content)],
     );
     await this.#pool.query(`INSERT INTO memory_fts VALUES ($1, to_tsvector('english', $2))`, [id, content]);
-    await this.#qdrant.upsert(collectionOf(user, null, namespace), {
-      wait: true,
-      points: [
-        {
-          id: pointIdOf(id),
-          vector: embed(content),
-          payload: { entryId: id, userId: user, projectId: null, source: 'api', agentName: 'agent-api' },
-        },
-      ],
-    });
+    // A memory without its vector is kept all the same: the row says that it still waits for one.
+    const embedded = await this.#embedder
+      .store(collectionOf(user, null, namespace), [{ id, user, project: null, namespace, content, source: 'api' }])
+      .then(() => this.#pool.query('UPDATE memory_entries SET embedded_at = now() WHERE id = $1', [id]))
+      .then(
+        () => true,
+        () => false,
+      );
     await this.#redis.call(
       'GRAPH.QUERY',
       this.settings.falkordb.graph,
       `CREATE (:Memory {id:'${id}', user:'${user}', project:''})`,
     );
-    return { status: 201, body: { id } };
+    return { status: 201, body: { id, embedded } };
   }
 }
 

@@ -15,6 +15,7 @@ import {
 import { downloadSnapshot } from '../stores/qdrant/transfer.js';
 import { plural, sizeOf } from '../words.js';
 import { newBackupFolder, newBackupOf, noBackupRoot } from './new-backup.js';
+import { nodesFindings, rightsFindings } from './qdrant-server-findings.js';
 import { makeSnapshot, removeSnapshot } from './qdrant-snapshots.js';
 import { readingPlan, type StepContext, type StepKind } from './step.js';
 import { stepEvents } from './step-events.js';
@@ -53,11 +54,14 @@ export const qdrantBackup: StepKind<Params, Facts> = {
   async check(_p, ctx) {
     const problems = [await unreachable('qdrant', ctx), noBackupRoot(ctx)].filter((finding) => finding !== undefined);
     if (problems.length > 0) return problems;
-    const names = await listCollections(ctx.cluster.qdrant);
+    const { qdrant } = ctx.cluster;
+    const names = await listCollections(qdrant);
     return [
+      ...(await rightsFindings(qdrant)),
+      ...(await nodesFindings(qdrant, 'backup')),
       {
         level: names.length === 0 ? 'warning' : 'info',
-        message: `${plural(names.length, 'collection')} begin with ${ctx.cluster.qdrant.prefix}`,
+        message: `${plural(names.length, 'collection')} begin with ${qdrant.prefix}`,
       },
     ];
   },
@@ -124,13 +128,13 @@ async function takeSnapshot(ctx: StepContext, name: string, signal: AbortSignal)
         { collection: name, snapshot: made.name, file: to },
         { signal },
       );
-      await removeSnapshot(qdrant, ctx, name, made.name);
+      await removeSnapshot(qdrant, ctx, name, made);
       if (made.checksum !== undefined && made.checksum !== sha256)
         throw new Error(
           `the snapshot of ${name} did not arrive whole: SHA-256 ${sha256}, the server says ${made.checksum}`,
         );
       return { file: { file, bytes, sha256, at }, inventory, before, moved };
     }
-    await removeSnapshot(qdrant, ctx, name, made.name);
+    await removeSnapshot(qdrant, ctx, name, made);
   }
 }

@@ -1,31 +1,31 @@
 import { basename } from 'node:path';
 import { z } from 'zod';
-import { waitFor } from '../hosts/waiting.js';
-import { type BackupSet, bytesOf } from '../stores/backup-set/backup-set.js';
+import type { BackupSet } from '../stores/backup-set/backup-set.js';
 import { type Check, equal } from '../stores/check.js';
-import type { Qdrant } from '../stores/qdrant/connection.js';
-import {
-  collectionHealth,
-  compareCollection,
-  inParallel,
-  inventoryCollection,
-  listAliases,
-  listCollections,
-} from '../stores/qdrant/inventory.js';
+import { compareCollection, inParallel, inventoryCollection, listCollections } from '../stores/qdrant/inventory.js';
 import { uploadText } from '../stores/qdrant/transfer.js';
-import { plural, sizeOf } from '../words.js';
+import { durationOf, plural, sizeOf } from '../words.js';
 import { fileFindings, otherClusterFindings } from './backup-file.js';
+import { aliasChecks, healthChecks, restoreAliases } from './qdrant-collections.js';
+import {
+  ageFindings,
+  configFindings,
+  nameFindings,
+  roomFindings,
+  versionFindings,
+} from './qdrant-restore-findings.js';
+import { nodesFindings, rightsFindings } from './qdrant-server-findings.js';
 import {
   checksum,
   pointsNow,
   proveWritable,
+  type SafetySnapshot,
   type Snapshot,
   takeSafetySnapshot,
-  uploadAndClean,
-  uploadWithWayBack,
 } from './qdrant-snapshots.js';
+import { putBack, uploadWithWayBack } from './qdrant-upload.js';
 import type { Finding, Probe, StepContext, StepKind } from './step.js';
-import { type Emitter, stepEvents } from './step-events.js';
+import { stepEvents } from './step-events.js';
 import { unreachable } from './store-readiness.js';
 
 const params = z.strictObject({
@@ -41,12 +41,10 @@ interface Facts {
   /** Collection → SHA-256 of the snapshot that was uploaded into it, and its exact points right after. */
   restored: Record<string, { sha256: string; points: number }>;
   /** Collection → the snapshot that was taken of it before. */
-  safety: Record<string, { file: string; sha256: string }>;
+  safety: Record<string, SafetySnapshot>;
   /** Collections that did not exist before. */
   created: string[];
 }
-
-const GREEN_PATIENCE = 120_000;
 
 function snapshotsOf(p: Params, backup: BackupSet | undefined): Snapshot[] {
   const named = backup?.qdrant ?? [];
@@ -55,6 +53,19 @@ function snapshotsOf(p: Params, backup: BackupSet | undefined): Snapshot[] {
       ? [{ ...backup.unnamed[0]!, collection: p.collection }]
       : [];
   return [...named, ...given].filter((one) => p.collections === undefined || p.collections.includes(one.collection));
+}
+
+const namesOf = (p: Params, ctx: StepContext) => snapshotsOf(p, ctx.backup).map((one) => one.collection);
+
+const backupHas = ({ backup }: StepContext, name: string) =>
+  backup?.inventory?.qdrant?.collections[name] !== undefined;
+
+/** How the collection differs from the backup's inventory; undefined where there is none. */
+async function inventoryChecks(ctx: StepContext, name: string): Promise<Check[] | undefined> {
+  const expected = ctx.backup?.inventory?.qdrant?.collections[name];
+  if (!expected) return undefined;
+  const now = await inventoryCollection(ctx.cluster.qdrant, name);
+  return compareCollection(name, expected, now, ctx.backup?.moving?.qdrant[name]);
 }
 
 export const qdrantRestore: StepKind<Params, Facts> = {
@@ -70,9 +81,10 @@ export const qdrantRestore: StepKind<Params, Facts> = {
     const names = snapshots.map((one) => one.collection);
     const now = await pointsNow(qdrant, names).catch(() => new Map<string, number | undefined>());
     const points = [...now.values()].reduce<number>((sum, count) => sum + (count ?? 0), 0);
+    const age = ctx.backup?.takenAt ? `, ${durationOf(Date.now() - ctx.backup.takenAt.getTime())} old` : '';
     const unreadable = [...now].filter(([, count]) => count === undefined).map(([name]) => name);
     return {
-      summary: `Restore ${plural(snapshots.length, 'Qdrant collection')} (${sizeOf(bytes)}), ${p.atOnce} at a time`,
+      summary: `Restore ${plural(snapshots.length, 'Qdrant collection')} (${sizeOf(bytes)}${age}), ${p.atOnce} at a time`,
       commands: snapshots.map((one) => uploadText(qdrant, { ...one, sha256: one.sha256 ?? '…' })),
       destroys: [
         ...(now.size === 0
@@ -122,9 +134,19 @@ export const qdrantRestore: StepKind<Params, Facts> = {
         next: 'rename the file to COLLECTION.snapshot, or set qdrant.collectionPrefix in the profile',
       });
     }
+    if (snapshots.length > 0)
+      findings.push(...(await ageFindings(ctx)), ...(await roomFindings(snapshots, p.atOnce, ctx)));
     const absent = await unreachable('qdrant', ctx);
     if (absent) return [...findings, absent];
-    const names = await listCollections(ctx.cluster.qdrant);
+    const { qdrant } = ctx.cluster;
+    findings.push(
+      ...(await rightsFindings(qdrant)),
+      ...(await nodesFindings(qdrant, 'restore')),
+      ...(await versionFindings(qdrant, backup)),
+      ...(await configFindings(qdrant, snapshots, backup)),
+      ...(await nameFindings(snapshots, ctx, p.collection)),
+    );
+    const names = await listCollections(qdrant);
     const extra = names.filter((name) => !snapshots.some((one) => one.collection === name));
     findings.push({
       level: 'info',
@@ -172,7 +194,12 @@ export const qdrantRestore: StepKind<Params, Facts> = {
             text: `${finished} of ${snapshots.length} collections, now ${snapshot.collection}`,
           });
         };
-        await uploadWithWayBack(ctx, emit, snapshot, sha256, facts.safety[snapshot.collection], onBytes, signal);
+        const isRestored = async () => (await inventoryChecks(ctx, snapshot.collection))!.every((check) => check.ok);
+        await uploadWithWayBack(ctx, emit, snapshot, sha256, facts.safety[snapshot.collection], {
+          onBytes,
+          signal,
+          ...(backupHas(ctx, snapshot.collection) ? { isRestored } : {}),
+        });
         finished += 1;
         const { count } = await qdrant.client.count(snapshot.collection, { exact: true });
         facts.restored[snapshot.collection] = { sha256, points: count };
@@ -181,13 +208,13 @@ export const qdrantRestore: StepKind<Params, Facts> = {
           `${snapshot.collection} restored, ${plural(count, 'point')} (${finished} of ${snapshots.length})`,
         );
       });
-      await restoreAliases(p, ctx, emit);
+      await restoreAliases(names, ctx, emit);
     }),
 
   async verify(p, ctx) {
     const { qdrant } = ctx.cluster;
     const checks: Check[] = [];
-    const names = snapshotsOf(p, ctx.backup).map((one) => one.collection);
+    const names = namesOf(p, ctx);
     const there = await listCollections(qdrant);
     await inParallel(names, 4, async (name) => {
       const subject = `qdrant collection ${name}`;
@@ -195,30 +222,14 @@ export const qdrantRestore: StepKind<Params, Facts> = {
         checks.push(equal(subject, 'exists', 'yes', 'no'));
         return;
       }
-      const health = await settled(qdrant, name);
-      checks.push(
-        equal(subject, 'status', 'green', health.status),
-        equal(subject, 'shards not active', 'none', health.inactiveShards.join(', ') || 'none'),
-      );
-      const expected = ctx.backup?.inventory?.qdrant?.collections[name];
-      if (expected)
-        checks.push(
-          ...compareCollection(
-            name,
-            expected,
-            await inventoryCollection(qdrant, name),
-            ctx.backup?.moving?.qdrant[name],
-          ),
-        );
+      checks.push(...(await healthChecks(qdrant, name)), ...((await inventoryChecks(ctx, name)) ?? []));
     });
-    const now = await listAliases(qdrant);
-    for (const [alias, collection] of aliasesOf(p, ctx))
-      checks.push(equal(`qdrant alias ${alias}`, 'collection', collection, now[alias]));
+    checks.push(...(await aliasChecks(names, ctx)));
     return checks.sort((a, b) => (a.subject < b.subject ? -1 : a.subject > b.subject ? 1 : 0));
   },
 
   async probe(p, ctx, facts): Promise<Probe> {
-    const names = snapshotsOf(p, ctx.backup).map((one) => one.collection);
+    const names = namesOf(p, ctx);
     const there = await listCollections(ctx.cluster.qdrant);
     const standing = names.filter((name) => there.includes(name));
     if (standing.length === 0) return 'not-started';
@@ -231,12 +242,7 @@ export const qdrantRestore: StepKind<Params, Facts> = {
     stepEvents<Facts>(async (emit) => {
       const { qdrant } = ctx.cluster;
       for (const [collection, safety] of Object.entries(facts.safety ?? {})) {
-        await uploadAndClean(
-          ctx,
-          { collection, ...safety, bytes: await bytesOf(safety.file) },
-          safety.sha256,
-          () => {},
-        );
+        await putBack(ctx, emit, collection, safety);
         emit.output(`${collection} is as it was before this step`);
       }
       for (const collection of facts.created ?? []) {
@@ -248,41 +254,3 @@ export const qdrantRestore: StepKind<Params, Facts> = {
       }
     }),
 };
-
-/** The aliases of the manifest that name a collection which this step restores. */
-function aliasesOf(p: Params, { backup }: StepContext): [alias: string, collection: string][] {
-  const restored = snapshotsOf(p, backup).map((one) => one.collection);
-  return Object.entries(backup?.inventory?.qdrant?.aliases ?? {}).filter(([, collection]) =>
-    restored.includes(collection),
-  );
-}
-
-/** Aliases are not part of a collection's snapshot: they come from the manifest. */
-async function restoreAliases(p: Params, ctx: StepContext, emit: Emitter<Facts>): Promise<void> {
-  const { qdrant } = ctx.cluster;
-  const now = await listAliases(qdrant);
-  const wanted = aliasesOf(p, ctx).filter(([alias, collection]) => now[alias] !== collection);
-  if (wanted.length === 0) return;
-  const actions = wanted.flatMap(([alias, collection]) => [
-    ...(now[alias] === undefined ? [] : [{ delete_alias: { alias_name: alias } }]),
-    { create_alias: { alias_name: alias, collection_name: collection } },
-  ]);
-  await qdrant.write(ctx.gateway, 'POST', '/collections/aliases', (client) =>
-    client.updateCollectionAliases({ actions }),
-  );
-  emit.output(
-    `${plural(wanted.length, 'alias', 'aliases')} made again: ${wanted.map(([alias, collection]) => `${alias} → ${collection}`).join(', ')}`,
-  );
-}
-
-/** A collection's health once its optimizers have had time to finish. */
-async function settled(qdrant: Qdrant, name: string) {
-  const good = await waitFor(
-    async () => {
-      const health = await collectionHealth(qdrant, name);
-      return health.status === 'green' && health.inactiveShards.length === 0 ? health : undefined;
-    },
-    { timeoutMs: GREEN_PATIENCE },
-  );
-  return good ?? collectionHealth(qdrant, name);
-}

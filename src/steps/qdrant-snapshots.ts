@@ -1,15 +1,20 @@
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { makeFolder, sha256Of } from '../hosts/files.js';
-import { type BackupFile, bytesOf } from '../stores/backup-set/backup-set.js';
+import type { BackupFile } from '../stores/backup-set/backup-set.js';
 import type { Qdrant } from '../stores/qdrant/connection.js';
-import { inParallel, listCollections } from '../stores/qdrant/inventory.js';
-import { downloadSnapshot, uploadSnapshot } from '../stores/qdrant/transfer.js';
+import {
+  type CollectionInventory,
+  inParallel,
+  inventoryCollection,
+  listCollections,
+} from '../stores/qdrant/inventory.js';
+import { downloadSnapshot } from '../stores/qdrant/transfer.js';
 import { messageOf } from '../words.js';
 import { startService, stopService } from './service.js';
 import type { StepContext } from './step.js';
 import type { Emitter } from './step-events.js';
 
-// How snapshots get out of a server and into it, with a way back: the doing of `qdrant.restore` and `qdrant.backup`.
+// How snapshots get out of a server: the doing of `qdrant.restore` and `qdrant.backup`.
 
 /** A snapshot file and the collection that it is of. */
 export type Snapshot = BackupFile & { collection: string };
@@ -27,28 +32,47 @@ export async function pointsNow(qdrant: Qdrant, names: string[]): Promise<Map<st
   return counts;
 }
 
-/** Has the server make a snapshot of a collection; answers its name and, from Qdrant 1.8 on, its SHA-256. */
-export async function makeSnapshot(
-  qdrant: Qdrant,
-  ctx: StepContext,
-  collection: string,
-): Promise<{ name: string; checksum?: string }> {
+/** A snapshot that a server has made. */
+export interface MadeSnapshot {
+  name: string;
+  /** From Qdrant 1.8 on. */
+  checksum?: string;
+  /** Somebody else's of the same second has the same name: it is theirs to remove. */
+  shared: boolean;
+}
+
+/** Has the server make a snapshot of a collection. Its name tells the second, so two of one second are one file. */
+export async function makeSnapshot(qdrant: Qdrant, ctx: StepContext, collection: string): Promise<MadeSnapshot> {
+  const before = await qdrant.client.listSnapshots(collection);
   const made = await qdrant.write(ctx.gateway, 'POST', `/collections/${collection}/snapshots`, (client) =>
     client.createSnapshot(collection),
   );
   if (!made) throw new Error(`Qdrant made no snapshot of ${collection}`);
-  return { name: made.name, ...(made.checksum ? { checksum: made.checksum } : {}) };
+  return {
+    name: made.name,
+    ...(made.checksum ? { checksum: made.checksum } : {}),
+    shared: before.some((one) => one.name === made.name),
+  };
 }
 
+/** Removes a snapshot from the server's disk, unless it is somebody else's as well. */
 export async function removeSnapshot(
   qdrant: Qdrant,
   ctx: StepContext,
   collection: string,
-  name: string,
+  { name, shared }: Pick<MadeSnapshot, 'name' | 'shared'>,
 ): Promise<void> {
+  if (shared) return;
   await qdrant.write(ctx.gateway, 'DELETE', `/collections/${collection}/snapshots/${name}`, (client) =>
     client.deleteSnapshot(collection, name),
   );
+}
+
+/** What was in a collection before a step replaced it, and how it is known when it is back. */
+export interface SafetySnapshot {
+  file: string;
+  sha256: string;
+  inventory: CollectionInventory;
 }
 
 export async function takeSafetySnapshot(
@@ -56,8 +80,9 @@ export async function takeSafetySnapshot(
   ctx: StepContext,
   collection: string,
   signal: AbortSignal,
-): Promise<{ file: string; sha256: string }> {
+): Promise<SafetySnapshot> {
   await makeFolder(ctx.gateway, ctx.workFolder);
+  const inventory = await inventoryCollection(qdrant, collection);
   const made = await makeSnapshot(qdrant, ctx, collection);
   const file = join(ctx.workFolder, `${encodeURIComponent(collection)}-before-${Date.now()}.snapshot`);
   const { sha256 } = await downloadSnapshot(
@@ -66,13 +91,13 @@ export async function takeSafetySnapshot(
     { collection, snapshot: made.name, file },
     { signal },
   );
-  await removeSnapshot(qdrant, ctx, collection, made.name);
+  await removeSnapshot(qdrant, ctx, collection, made);
   if (made.checksum !== undefined && made.checksum !== sha256) {
     throw new Error(
       `the safety snapshot of ${collection} did not arrive whole: SHA-256 ${sha256}, the server says ${made.checksum}; ${collection} was not touched`,
     );
   }
-  return { file, sha256 };
+  return { file, sha256, inventory };
 }
 
 /** The file's SHA-256; a file that is not the one of the manifest is refused before anything is touched. */
@@ -86,71 +111,28 @@ export async function checksum(snapshot: Snapshot, signal: AbortSignal): Promise
   return sha256;
 }
 
-export async function uploadAndClean(
-  ctx: StepContext,
-  snapshot: Snapshot,
-  sha256: string,
-  onBytes: (bytes: number) => void,
-  signal?: AbortSignal,
-): Promise<void> {
-  const { qdrant } = ctx.cluster;
-  const { collection, file } = snapshot;
-  // The file stays on the server's disk under this name, refused or not, where an equal name would be written over.
-  const uploadName = `novamem-runbook-${ctx.runId}-${basename(file)}`.replace(/[^A-Za-z0-9._-]/g, '_');
-  try {
-    await uploadSnapshot(ctx.gateway, qdrant, { collection, file, sha256, uploadName }, { onBytes, signal });
-  } finally {
-    // A refused upload into a collection that does not exist leaves none to ask.
-    const left = await qdrant.client.listSnapshots(collection).catch(() => []);
-    for (const { name } of left) if (name === uploadName) await removeSnapshot(qdrant, ctx, collection, name);
-  }
-}
-
-/** A failed recovery can destroy a collection; a good upload repairs it. */
-export async function uploadWithWayBack(
-  ctx: StepContext,
-  emit: Emitter<unknown>,
-  snapshot: Snapshot,
-  sha256: string,
-  safety: { file: string; sha256: string } | undefined,
-  onBytes: (bytes: number) => void,
-  signal: AbortSignal,
-): Promise<void> {
-  try {
-    await uploadAndClean(ctx, snapshot, sha256, onBytes, signal);
-  } catch (error) {
-    if (!safety || signal.aborted) throw error;
-    emit.output(`${messageOf(error)}; putting ${snapshot.collection} back from ${safety.file}`);
-    await uploadAndClean(
-      ctx,
-      { ...safety, collection: snapshot.collection, bytes: await bytesOf(safety.file) },
-      safety.sha256,
-      () => {},
-      signal,
-    );
-    throw new Error(`${messageOf(error)}. ${snapshot.collection} was put back as it was before`);
-  }
-}
-
 /**
  * Has the server write before anything is replaced: a key without the right to manage is found here, and so is a server
- * whose disk went away under it, which goes on answering reads from memory. A restart mends the second.
+ * whose disk went away under it, which goes on answering reads from memory. A restart mends the second. Answers whether
+ * one was needed.
  */
 export async function proveWritable(
   ctx: StepContext,
   emit: Emitter<unknown>,
   names: string[],
   signal: AbortSignal,
-): Promise<void> {
+): Promise<boolean> {
   const { qdrant } = ctx.cluster;
   try {
     await tryToWrite(ctx, names);
+    return false;
   } catch (error) {
     if (!/HTTP 5\d\d/.test(messageOf(error)) || !ctx.cluster.driver('qdrant')) throw error;
     emit.output(`${messageOf(error)}: Qdrant at ${qdrant.address} answers but cannot use its storage; restarting it`);
     await stopService('qdrant', ctx, emit, RESTART_PATIENCE, signal);
     await startService('qdrant', ctx, emit, RESTART_PATIENCE, signal);
     await tryToWrite(ctx, names);
+    return true;
   }
 }
 
@@ -162,7 +144,7 @@ async function tryToWrite(ctx: StepContext, names: string[]): Promise<void> {
   );
   const [smallest] = holding.sort((a, b) => a.points - b.points);
   if (smallest) {
-    await removeSnapshot(qdrant, ctx, smallest.name, (await makeSnapshot(qdrant, ctx, smallest.name)).name);
+    await removeSnapshot(qdrant, ctx, smallest.name, await makeSnapshot(qdrant, ctx, smallest.name));
     return;
   }
   const name = `runbook_probe_${ctx.runId}`;

@@ -23,6 +23,7 @@ import { postgresRestoreSalvaged } from './postgres-restore-salvaged.js';
 import { postgresSalvage } from './postgres-salvage.js';
 import { postgresSurvey } from './postgres-survey.js';
 import { qdrantBackup } from './qdrant-backup.js';
+import { qdrantReindex } from './qdrant-reindex.js';
 import { qdrantRestore } from './qdrant-restore.js';
 import { serviceRestart, serviceStart, serviceStop } from './service.js';
 import type { AnyStepKind } from './step.js';
@@ -44,6 +45,7 @@ const KINDS: readonly AnyStepKind[] = [
   postgresEmpty,
   qdrantRestore,
   qdrantBackup,
+  qdrantReindex,
   falkordbRestore,
   falkordbRebuild,
   falkordbReset,

@@ -83,7 +83,7 @@ describe('loose files that the handbook’s commands made', () => {
     TEST_PATIENCE,
   );
 
-  test('the handbook’s own PUT upload restores nothing, and curl exits 0', async () => {
+  test('Q0: the handbook’s own PUT upload restores nothing, and curl exits 0', async () => {
     const [collection] = Object.keys((await cluster.measure()).collections);
     const file = join(work, 'snap.tgz');
     await cluster.downloadSnapshot(collection!, file);

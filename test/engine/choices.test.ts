@@ -4,6 +4,7 @@ import type { Runbook, RunbookStep } from '../../src/runbook/runbook.js';
 import { operatorChoose } from '../../src/steps/operator-choose.js';
 import { operatorConfirm } from '../../src/steps/operator-confirm.js';
 import { type AnyStepKind, readingPlan } from '../../src/steps/step.js';
+import type { BackupSet } from '../../src/stores/backup-set/backup-set.js';
 import { outcomesIn, step, tinyKind, tinyRun } from '../support/tiny-run.js';
 
 const options = ['snapshots', 'reindex'].map((choice) => ({ choice, title: choice, because: `for ${choice}` }));
@@ -121,6 +122,31 @@ describe('a choice of ways', () => {
       restores(runbookOf([choose(), only(step('a', reads), 'snapshots'), only(step('b', reads), 'reindex')])),
     ).toBe('must');
   });
+});
+
+test('a way that only looks into a backup set uses one where there is one, and can do without', () => {
+  const looks = tinyKind('tiny.looks', { backupSet: 'compares' });
+  expect(restores(runbookOf(ways(choose('reindex'), looks)))).toBe('may');
+  expect(restores(runbookOf(ways(choose('snapshots'), looks)))).toBe('must');
+  expect(restores(runbookOf([step('look', looks)]))).toBe('may');
+});
+
+test('what comes back has the age of the backup only on a way that restores from it', async () => {
+  const backup = { id: 'set', takenAt: new Date(Date.now() - 60_000) } as BackupSet;
+  const rpo = async (answer: string) => {
+    const tiny = tinyRun(ways(choose(answer)), { onFailure: 'stop', backup });
+    await tiny.toEnd();
+    return tiny.run.getSnapshot().rpoMs;
+  };
+  expect(await rpo('snapshots')).toBeGreaterThanOrEqual(60_000);
+  expect(await rpo('reindex')).toBeNull();
+});
+
+test('a way that was decided against beforehand is not looked at', async () => {
+  const tiny = tinyRun(ways(choose('snapshots'), blocked), { onFailure: 'stop' });
+  await tiny.toEnd();
+  expect(tiny.stepOf('reindex')).toMatchObject({ state: 'skipped', findings: [] });
+  expect(tiny.events.filter((event) => event.type === 'step.finding')).toEqual([]);
 });
 
 describe('an acknowledgement', () => {

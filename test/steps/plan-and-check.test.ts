@@ -31,7 +31,14 @@ const PARAMETERS: Record<string, unknown[]> = {
   'operator.confirm': [{ question: 'Gone?', words: 'it is gone' }],
   'postgres.base-backup': [{}, { take: true }],
   'postgres.point-in-time': [{}, { target: 'latest' }, { target: '2099-01-01 00:00 UTC' }, { target: 'before 735' }],
-  'falkordb.restore': [{}, { acceptDamaged: true }],
+  'falkordb.restore': [{}, { acceptDamaged: true }, { postgresStays: true }],
+  'qdrant.reindex': [
+    { by: 'endpoint' },
+    { by: 'endpoint', endpointExists: true },
+    { by: 'queue' },
+    { by: 'queue', only: 'missing' },
+    { by: 'queue', only: 'missing', afterRestore: true },
+  ],
 };
 
 const cases = stepKinds().flatMap((kind) =>

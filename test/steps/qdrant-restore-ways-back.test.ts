@@ -41,7 +41,7 @@ describe('a collection that an upload of a damaged snapshot broke', () => {
     await expect(qdrant().client.count(ACME, { exact: true })).rejects.toThrow();
   });
 
-  test('is named in what the plan destroys, and blocks nothing', async () => {
+  test('Q1: is named in what the plan destroys, and blocks nothing', async () => {
     const ctx = real.context({ backup });
     const { destroys } = await qdrantRestore.plan(params(), ctx);
     expect(destroys).toContainEqual(expect.stringMatching(new RegExp(`${ACME}.* cannot be read: no safety copy`)));
@@ -50,7 +50,7 @@ describe('a collection that an upload of a damaged snapshot broke', () => {
     expect((await findings(qdrantRestore, {}, ctx)).filter((line) => line.startsWith('blocking'))).toEqual([]);
   });
 
-  test('is restored all the same, with a safety snapshot of every other', async () => {
+  test('Q1: is restored all the same, with a safety snapshot of every other', async () => {
     const ctx = real.context({ backup });
     const { facts, error } = await perform(qdrantRestore, {}, ctx);
     expect(error).toBeUndefined();

@@ -82,14 +82,14 @@ describe('restoring Qdrant', () => {
     expect(differences(before, await now())).toEqual([]);
   });
 
-  test('leaves no snapshot file on the disk of the server', async () => {
+  test('Q6: leaves no snapshot file on the disk of the server', async () => {
     await disturb();
     const files = await left();
     expect((await perform(qdrantRestore, {}, contextWith(backup))).error).toBeUndefined();
     expect(await left()).toEqual(files);
   });
 
-  test('makes what was lost again, with its aliases; undo removes it again', async () => {
+  test('Q4: makes what was lost again, with its aliases; undo removes it again', async () => {
     const { client } = real.cluster.qdrant;
     for (const { collection } of backup.qdrant) await client.deleteCollection(collection);
     expect(Object.keys((await now()).collections)).toEqual([]);
@@ -105,7 +105,7 @@ describe('restoring Qdrant', () => {
     expect(Object.keys((await now()).collections)).toEqual([]);
   });
 
-  test('points an alias back that points elsewhere', async () => {
+  test('Q4: points an alias back that points elsewhere', async () => {
     const { client } = real.cluster.qdrant;
     await client.updateCollectionAliases({
       actions: [
@@ -164,7 +164,7 @@ describe('a snapshot that is not the one that was backed up', () => {
     return { ...backup, qdrant: [{ ...own, file }] };
   }
 
-  test('is refused before anything is touched', async () => {
+  test('Q1: is refused before anything is touched', async () => {
     const before = await disturb();
     const files = await left();
     const { gateway, changes } = recordingGateway();
@@ -189,7 +189,7 @@ describe('a snapshot that is not the one that was backed up', () => {
     );
   });
 
-  test('that no checksum vouches for and that the server refuses leaves the collection as it was, and no file behind', async () => {
+  test('Q1: that no checksum vouches for and that the server refuses leaves the collection as it was, and no file behind', async () => {
     const before = await disturb();
     const files = await left();
     const file = join(tempFolder('junk'), `${ACME}.snapshot`);
@@ -231,11 +231,44 @@ describe('into which collection a snapshot goes', () => {
     expect(differences(expected(), await now())).toEqual([]);
   });
 
-  test('one whose name does not fit this cluster would make a new collection: that is blocking', async () => {
+  test('Q2: one whose name does not fit this cluster would make a new collection: that is blocking', async () => {
     const set = await loose('typo_acme_default.snapshot');
     expect(await findings(qdrantRestore, {}, contextWith(set))).toContainEqual(
       expect.stringMatching(/^blocking: typo_acme_default: no collection of this cluster/),
     );
+  });
+
+  describe('when its own collection is gone', () => {
+    const TYPO = 'novamem_u_acme_defualt';
+    const strange = (found: string[]) => found.filter((line) => /no memory in Postgres belongs there/.test(line));
+
+    test('Q2: the server makes a new one of a name that was typed wrongly; the preflight asks Postgres, and names what was meant', async () => {
+      const { client } = real.cluster.qdrant;
+      await client.deleteCollection(ACME);
+      const ctx = contextWith(await loose('snap.tgz'));
+      const found = await qdrantRestore.check(params({ collection: TYPO }), ctx);
+      const [blocking] = found.filter((finding) => finding.level === 'blocking');
+      expect(blocking).toEqual({
+        level: 'blocking',
+        message: `${TYPO}: no memory in Postgres belongs there; the upload would make a new collection`,
+        next: `was one of these meant? ${ACME}`,
+      });
+      expect(strange(await findings(qdrantRestore, { collection: ACME }, ctx))).toEqual([]);
+      // What the server does of itself, were it passed over.
+      expect((await perform(qdrantRestore, { collection: TYPO }, ctx)).error).toBeUndefined();
+      const now = (await client.getCollections()).collections.map((one) => one.name);
+      expect([now.includes(TYPO), now.includes(ACME)]).toEqual([true, false]);
+      await client.deleteCollection(TYPO);
+    });
+
+    test('Q2: a file of such a name is warned of; one that the manifest knows is not', async () => {
+      await real.cluster.qdrant.client.deleteCollection(ACME);
+      const set = await loose(`${TYPO}.snapshot`);
+      expect(strange(await findings(qdrantRestore, {}, contextWith(set)))).toEqual([
+        expect.stringMatching(new RegExp(`^warning: ${TYPO}: `)),
+      ]);
+      expect(strange(await findings(qdrantRestore, {}, contextWith(backup)))).toEqual([]);
+    });
   });
 });
 

@@ -90,17 +90,22 @@ export async function realCluster(memories = 600): Promise<RealCluster> {
         throw new Error(`the backup ended as ${outcome}: ${run.getSnapshot().steps.map((one) => one.reason)}`);
       return openBackupSet(folder);
     },
-    context: (more = {}) => ({
-      runId: `test-${randomBytes(4).toString('hex')}`,
-      cluster,
-      gateway: open,
-      workFolder: join(tempFolder('work'), 'safety'),
-      phase: 'ready',
-      startsEarlier: () => false,
-      earlier: {},
-      factsOf: () => [],
-      ...more,
-    }),
+    context: (more = {}) => contextOf(cluster, more),
+  };
+}
+
+/** What a step of a run on this cluster is given. */
+export function contextOf(cluster: Cluster, more: Partial<StepContext> = {}): StepContext {
+  return {
+    runId: `test-${randomBytes(4).toString('hex')}`,
+    cluster,
+    gateway: open,
+    workFolder: join(tempFolder('work'), 'safety'),
+    phase: 'ready',
+    startsEarlier: () => false,
+    earlier: {},
+    factsOf: () => [],
+    ...more,
   };
 }
 

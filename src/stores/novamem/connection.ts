@@ -10,7 +10,7 @@ export interface Answer {
   body: unknown;
 }
 
-/** The novamem service of a profile. Only read here: nothing in this program writes memories. */
+/** The novamem service of a profile. Nothing in this program writes memories. */
 export class Novamem {
   readonly address: string;
   /** How curl gets the token, as a person can paste it: `-H "Authorization: Bearer $TOKEN" `, or empty. */
@@ -33,14 +33,29 @@ export class Novamem {
     return this.#ask('POST', path, question);
   }
 
+  /** Which methods a path takes, as `OPTIONS` tells: its status, and the `Allow` of the answer (empty where there is none). */
+  async options(path: string): Promise<{ status: number; allow: string }> {
+    const response = await this.#send('OPTIONS', path);
+    return { status: response.status, allow: response.headers.get('allow') ?? '' };
+  }
+
   async #ask(method: 'GET' | 'POST', path: string, question?: unknown): Promise<Answer> {
+    const response = await this.#send(method, path, question);
+    const text = await response.text();
+    try {
+      return { status: response.status, body: JSON.parse(text) };
+    } catch {
+      return { status: response.status, body: text.slice(0, 500) };
+    }
+  }
+
+  async #send(method: 'GET' | 'POST' | 'OPTIONS', path: string, question?: unknown): Promise<Response> {
     const headers = {
       ...(this.#token === undefined ? {} : { authorization: `Bearer ${this.#token}` }),
       ...(question === undefined ? {} : { 'content-type': 'application/json' }),
     };
-    let response: Response;
     try {
-      response = await fetch(this.address + path, {
+      return await fetch(this.address + path, {
         method,
         headers,
         ...(question === undefined ? {} : { body: JSON.stringify(question) }),
@@ -49,12 +64,6 @@ export class Novamem {
     } catch (error) {
       const cause = (error as { cause?: unknown }).cause;
       throw new Error(`${method} ${this.address}${path}: ${messageOf(cause ?? error)}`);
-    }
-    const text = await response.text();
-    try {
-      return { status: response.status, body: JSON.parse(text) };
-    } catch {
-      return { status: response.status, body: text.slice(0, 500) };
     }
   }
 }

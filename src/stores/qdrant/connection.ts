@@ -54,6 +54,17 @@ export class Qdrant {
     );
   }
 
+  /** `GET` of a path that the vendor's client does not know. Rejects when nothing answers, with the socket's own reason. */
+  async get(path: string): Promise<{ status: number; text: string }> {
+    const headers = { connection: 'close', ...(this.apiKey === undefined ? {} : { 'api-key': this.apiKey }) };
+    try {
+      const response = await fetch(this.address + path, { headers, signal: AbortSignal.timeout(READ_PATIENCE) });
+      return { status: response.status, text: await response.text() };
+    } catch (error) {
+      throw new Error(`GET ${this.address}${path}: ${messageOf((error as { cause?: unknown }).cause ?? error)}`);
+    }
+  }
+
   #connect(timeout: number): QdrantClient {
     const port = this.url.port ? Number(this.url.port) : this.url.protocol === 'https:' ? 443 : 80;
     const path = this.url.pathname.replace(/^\/|\/$/g, '');

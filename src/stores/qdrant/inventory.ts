@@ -80,18 +80,36 @@ export async function inventoryCollection(qdrant: Qdrant, name: string): Promise
   const vector = points[0]?.vector;
   return {
     points: count,
-    config: stableJson({ vectors: info.config.params.vectors, shards: info.config.params.shard_number }),
-    payloadIndexes: Object.fromEntries(
-      Object.entries(info.payload_schema ?? {})
-        .map(([field, schema]) => [field, String(schema?.data_type ?? '')])
-        .sort(),
-    ),
+    config: configOf(info),
+    payloadIndexes: indexesOf(info),
     samples: points.map((point) => ({
       id: point.id,
       hash: hashOf({ vector: point.vector, payload: point.payload }),
     })),
     nearest: Array.isArray(vector) ? await nearestTo(qdrant, name, vector as number[]) : [],
   };
+}
+
+type CollectionInfo = Awaited<ReturnType<Qdrant['client']['getCollection']>>;
+
+const configOf = ({ config: { params } }: CollectionInfo) =>
+  stableJson({ vectors: params.vectors, shards: params.shard_number });
+
+const indexesOf = ({ payload_schema: schema }: CollectionInfo): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(schema ?? {})
+      .map(([field, index]): [string, string] => [field, String(index?.data_type ?? '')])
+      .sort(),
+  );
+
+/** Vector parameters and shard number of a collection, as its inventory has them. */
+export async function collectionConfig(qdrant: Qdrant, name: string): Promise<string> {
+  return configOf(await qdrant.client.getCollection(name));
+}
+
+/** Payload field → type of its index. */
+export async function payloadIndexesOf(qdrant: Qdrant, name: string): Promise<Record<string, string>> {
+  return indexesOf(await qdrant.client.getCollection(name));
 }
 
 /**
@@ -107,18 +125,21 @@ async function nearestTo(qdrant: Qdrant, name: string, vector: number[]): Promis
     .sort();
 }
 
-/** What is true of a collection besides what is in it: `green`, and the states of the shards of this node. */
+/** What is true of a collection besides what is in it: `green`, and the shards that do not serve, of this node and of others. */
 export async function collectionHealth(
   qdrant: Qdrant,
   name: string,
 ): Promise<{ status: string; inactiveShards: string[] }> {
   const { status } = await qdrant.client.getCollection(name);
-  const { local_shards: shards } = await qdrant.client.collectionClusterInfo(name);
+  const { local_shards: here, remote_shards: elsewhere } = await qdrant.client.collectionClusterInfo(name);
   return {
     status,
-    inactiveShards: shards
-      .filter((shard) => shard.state !== 'Active')
-      .map((shard) => `${shard.shard_id}: ${shard.state}`),
+    inactiveShards: [
+      ...here.map(({ shard_id: shard, state }) => ({ shard: `${shard}`, state })),
+      ...elsewhere.map(({ shard_id: shard, peer_id: peer, state }) => ({ shard: `${shard} on node ${peer}`, state })),
+    ]
+      .filter(({ state }) => state !== 'Active')
+      .map(({ shard, state }) => `${shard}: ${state}`),
   };
 }
 

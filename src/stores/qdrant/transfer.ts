@@ -15,10 +15,19 @@ interface Transfer {
   signal?: AbortSignal;
 }
 
+/** The whole file was sent, but no answer of Qdrant's came: it goes on by itself, and nothing is known of how it ends. */
+export class AnswerLost extends Error {
+  override name = 'AnswerLost';
+}
+
+/** What proxies say when they wait no longer for the server behind them. */
+const GIVEN_UP = new Set([408, 499, 502, 503, 504, 522, 524]);
+
 /**
  * Uploads one snapshot file as it lies on disk: `POST /collections/{c}/snapshots/upload`, multipart field `snapshot`.
  * (`PUT` on that path answers 404 with an empty body.) Answers when the server has finished the recovery; a large one takes
- * longer than any client's usual time-out, so there is none. The server refuses a file whose SHA-256 is not `sha256`.
+ * longer than any client's usual time-out, so there is none; when the connection or a proxy breaks meanwhile, that is an
+ * AnswerLost. The server refuses a file whose SHA-256 is not `sha256`.
  * `uploadName` is what the file is called on the server's disk, where it stays.
  */
 export function uploadSnapshot(
@@ -42,21 +51,26 @@ export function uploadSnapshot(
       'content-length': head.length + size + tail.length,
     });
     const answered = answerOf(request);
+    let sent = false;
     request.write(head);
     const body = (async () => {
       await pipeline(createReadStream(upload.file, { highWaterMark: 1 << 20 }), counting(transfer.onBytes), request, {
         end: false,
       });
-      request.end(tail);
+      request.end(tail, () => {
+        sent = true;
+      });
     })();
     // A server that refuses early answers before it has read the body: its words are worth more than the broken pipe.
     body.catch((error: Error) => request.destroy(error));
-    const answer = await answered;
+    const what = `uploading ${basename(upload.file)} into ${upload.collection}`;
+    const answer = await answered.catch((error: Error) => {
+      throw sent && !transfer.signal?.aborted ? new AnswerLost(`${what}: ${error.message}`, { cause: error }) : error;
+    });
     await body.catch(() => {});
-    if (answer.status !== 200)
-      throw new Error(
-        `uploading ${basename(upload.file)} into ${upload.collection}: HTTP ${answer.status} ${wordsOf(answer.body)}`,
-      );
+    if (sent && GIVEN_UP.has(answer.status) && !isOfQdrant(answer.body))
+      throw new AnswerLost(`${what}: HTTP ${answer.status}, and not from Qdrant`);
+    if (answer.status !== 200) throw new Error(`${what}: HTTP ${answer.status} ${wordsOf(answer.body)}`);
   });
 }
 
@@ -154,6 +168,14 @@ async function textOf(response: http.IncomingMessage): Promise<string> {
   let text = '';
   for await (const chunk of response) if (text.length < LONGEST) text += (chunk as Buffer).toString('utf8');
   return text;
+}
+
+function isOfQdrant(body: string): boolean {
+  try {
+    return (JSON.parse(body) as { status?: unknown }).status !== undefined;
+  } catch {
+    return false;
+  }
 }
 
 function wordsOf(body: string): string {

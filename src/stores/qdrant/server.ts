@@ -1,0 +1,55 @@
+import type { Qdrant } from './connection.js';
+
+// What a Qdrant server says of itself, beyond what is in its collections.
+
+/**
+ * Whether this key may manage, which snapshots need: `GET /debugger` asks for that right and changes nothing. Undefined
+ * where the server has no such path (before 1.8).
+ */
+export async function mayManage(qdrant: Qdrant): Promise<boolean | undefined> {
+  const { status } = await qdrant.get('/debugger');
+  if (status === 200) return true;
+  return status === 401 || status === 403 ? false : undefined;
+}
+
+/** The addresses of all nodes of a distributed Qdrant, sorted; empty for a server that is alone. */
+export async function nodesOf(qdrant: Qdrant): Promise<string[]> {
+  const { status, text } = await qdrant.get('/cluster');
+  if (status !== 200) return [];
+  const { result } = JSON.parse(text) as { result?: { peers?: Record<string, { uri: string }> } };
+  const nodes = Object.values(result?.peers ?? {}).map((peer) => peer.uri);
+  return nodes.length > 1 ? nodes.sort() : [];
+}
+
+const TELLS_OF_RECOVERIES = [1, 16] as const;
+
+/**
+ * How many uploads into a collection the server is working at now. Undefined where it does not tell (before 1.16), which is
+ * not the same as none.
+ */
+export async function recoveriesRunning(qdrant: Qdrant, collection: string): Promise<number | undefined> {
+  const { status, text } = await qdrant.get('/metrics');
+  // The names may have a prefix of the server's own (service.metrics_prefix).
+  const version = /^\w*app_info\{.*version="(\d+)\.(\d+)\./m.exec(text)?.slice(1).map(Number);
+  if (status !== 200 || !version) return undefined;
+  const [major, minor] = version as [number, number];
+  if (major < TELLS_OF_RECOVERIES[0] || (major === TELLS_OF_RECOVERIES[0] && minor < TELLS_OF_RECOVERIES[1]))
+    return undefined;
+  // A collection that the server knows nothing of has no line.
+  const own = text
+    .split('\n')
+    .find((line) => /^\w*snapshot_recovery_running\{/.test(line) && line.includes(`{id="${collection}"}`));
+  return own === undefined ? 0 : Number(own.slice(own.lastIndexOf(' ') + 1));
+}
+
+/**
+ * Whether a server may load a snapshot of another version: Qdrant promises it for the same and the next minor version, and
+ * does not look itself. Undefined where a version cannot be read.
+ */
+export function canLoad(server: string, snapshot: string): boolean | undefined {
+  const [now, then] = [server, snapshot].map((text) => /^(\d+)\.(\d+)\./.exec(text)?.slice(1).map(Number));
+  if (!now || !then) return undefined;
+  const [major, minor] = now as [number, number];
+  const [oldMajor, oldMinor] = then as [number, number];
+  return major === oldMajor && (minor === oldMinor || minor === oldMinor + 1);
+}
