@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { requireConfirmation, restores } from '../../src/engine/prepare-run.js';
 import type { Runbook, RunbookStep } from '../../src/runbook/runbook.js';
-import { operatorChoose } from '../../src/steps/operator-choose.js';
-import { operatorConfirm } from '../../src/steps/operator-confirm.js';
+import { operatorChoose } from '../../src/steps/operator/choose.js';
+import { operatorConfirm } from '../../src/steps/operator/confirm.js';
 import { type AnyStepKind, readingPlan } from '../../src/steps/step.js';
 import type { BackupSet } from '../../src/stores/backup-set/backup-set.js';
 import { outcomesIn, step, tinyKind, tinyRun } from '../support/tiny-run.js';

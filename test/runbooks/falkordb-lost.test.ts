@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync, rmSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { falkordbRestore } from '../../src/steps/falkordb-restore.js';
+import { falkordbRestore } from '../../src/steps/falkordb/restore.js';
 import type { BackupSet } from '../../src/stores/backup-set/backup-set.js';
 import { graphContent } from '../../src/stores/falkordb/graph-content.js';
 import { inventoryFalkordb } from '../../src/stores/falkordb/inventory.js';

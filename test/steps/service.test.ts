@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { ServiceName } from '../../src/config/profile.js';
 import type { ProcessMark } from '../../src/hosts/process-mark.js';
-import { novamemHealth } from '../../src/steps/novamem-health.js';
+import { novamemHealth } from '../../src/steps/novamem/health.js';
 import { serviceRestart, serviceStart, serviceStop } from '../../src/steps/service.js';
 import { Cluster } from '../../src/stores/cluster.js';
 import {

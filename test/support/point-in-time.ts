@@ -1,8 +1,8 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Change, type Gateway, openGateway } from '../../src/hosts/gateway.js';
-import { postgresPointInTime } from '../../src/steps/postgres-point-in-time.js';
-import type { RecoveryFacts } from '../../src/steps/postgres-recovery.js';
+import { postgresPointInTime } from '../../src/steps/postgres/point-in-time.js';
+import type { RecoveryFacts } from '../../src/steps/postgres/recovery.js';
 import type { Finding, StepContext } from '../../src/steps/step.js';
 import type { BackupSet } from '../../src/stores/backup-set/backup-set.js';
 import { comparePostgres, inventoryPostgres, type PostgresInventory } from '../../src/stores/postgres/inventory.js';

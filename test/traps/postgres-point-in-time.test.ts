@@ -15,7 +15,7 @@ import { dirname, join } from 'node:path';
 import { afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { profileSchema } from '../../src/config/profile.js';
 import { exists } from '../../src/hosts/files.js';
-import { postgresPointInTime } from '../../src/steps/postgres-point-in-time.js';
+import { postgresPointInTime } from '../../src/steps/postgres/point-in-time.js';
 import { Cluster } from '../../src/stores/cluster.js';
 import { eventually } from '../support/eventually.js';
 import {

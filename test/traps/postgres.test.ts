@@ -2,8 +2,8 @@ import { chmodSync, mkdirSync, openSync, readSync, truncateSync, writeFileSync, 
 import { join } from 'node:path';
 import { beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { inspectCommand } from '../../src/hosts/run-command.js';
-import { postgresRestore } from '../../src/steps/postgres-restore.js';
-import { restoreCommand, restoreParams } from '../../src/steps/postgres-restoring.js';
+import { postgresRestore } from '../../src/steps/postgres/restore.js';
+import { restoreCommand, restoreParams } from '../../src/steps/postgres/restoring.js';
 import type { BackupSet } from '../../src/stores/backup-set/backup-set.js';
 import { openBackupSet } from '../../src/stores/backup-set/open-backup-set.js';
 import { quoteIdentifier } from '../../src/stores/postgres/connection.js';

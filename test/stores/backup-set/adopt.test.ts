@@ -1,8 +1,8 @@
 import { appendFileSync, cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { clusterInventory } from '../../../src/steps/cluster-inventory.js';
-import { postgresRestore } from '../../../src/steps/postgres-restore.js';
+import { clusterInventory } from '../../../src/steps/cluster/inventory.js';
+import { postgresRestore } from '../../../src/steps/postgres/restore.js';
 import { adopt } from '../../../src/stores/backup-set/adopt.js';
 import type { BackupSet } from '../../../src/stores/backup-set/backup-set.js';
 import { openBackupSet } from '../../../src/stores/backup-set/open-backup-set.js';

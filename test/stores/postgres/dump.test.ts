@@ -2,7 +2,7 @@ import { readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { inspectCommand } from '../../../src/hosts/run-command.js';
-import { rowChecks } from '../../../src/steps/postgres-restoring.js';
+import { rowChecks } from '../../../src/steps/postgres/restoring.js';
 import { countRows, looksLikeDump, readContents, rowCounter } from '../../../src/stores/postgres/dump.js';
 import { type Installation, toolsFor } from '../../../src/stores/postgres/tools.js';
 import { type RealCluster, realCluster } from '../../support/sandbox.js';

@@ -1,0 +1,26 @@
+import { exists } from '../../hosts/files.js';
+import { type BackupFile, bytesOf } from '../../stores/backup-set/backup-set.js';
+import { countOf } from '../../words.js';
+import type { Finding, StepContext } from '../step.js';
+
+/** What the first look at a file of a backup set finds: that it is there, with the bytes that it should have. `what`: `dump`, `snapshot`. */
+export async function fileFindings({ file, bytes }: BackupFile, what: string): Promise<Finding[]> {
+  const next = 'choose another backup set with --backup';
+  if (!(await exists(file))) return [{ level: 'blocking', message: `the ${what} ${file} is not there`, next }];
+  const found = await bytesOf(file);
+  if (found === bytes) return [];
+  const message = `the ${what} ${file} has ${countOf(found)} bytes, the manifest says ${countOf(bytes)}: it was changed or cut off`;
+  return [{ level: 'blocking', message, next }];
+}
+
+/** A set that was taken from a cluster of another name may still be the right one: it is said, wherever it is restored from. */
+export function otherClusterFindings({ backup, cluster }: StepContext): Finding[] {
+  if (backup?.cluster === undefined || backup.cluster === cluster.name) return [];
+  return [
+    {
+      level: 'warning',
+      message: `this backup set was taken from the cluster "${backup.cluster}", and this is "${cluster.name}"`,
+      next: 'make sure that it is the right one',
+    },
+  ];
+}

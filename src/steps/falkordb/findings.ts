@@ -1,0 +1,219 @@
+import { stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { exists } from '../../hosts/files.js';
+import { mayWriteIn } from '../../hosts/server-process.js';
+import type { Cluster } from '../../stores/cluster.js';
+import { processOf, serverFaults } from '../../stores/falkordb/check-tool.js';
+import type { FalkorDB } from '../../stores/falkordb/connection.js';
+import { moduleVersion } from '../../stores/falkordb/inventory.js';
+import { memoryOf } from '../../stores/falkordb/memory.js';
+import {
+  type FalkordbFiles,
+  loadedFiles,
+  notOnDisk,
+  type PersistenceSettings,
+  persistenceOf,
+  placementRefusal,
+} from '../../stores/falkordb/persistence.js';
+import { rdbHead } from '../../stores/falkordb/rdb-head.js';
+import { sizeOf } from '../../words.js';
+import type { Finding, StepContext } from '../step.js';
+
+/** What stands in the way of a running server keeping a graph; `here`: its files are to be changed from this machine. */
+export async function serverFindings(
+  { falkordb }: Cluster,
+  settings: PersistenceSettings,
+  { here }: { here: boolean },
+): Promise<Finding[]> {
+  return [
+    ...(here ? await folderFindings(settings.dir) : []),
+    ...(await unwritable(falkordb, settings.dir)),
+    ...((await moduleVersion(falkordb)) === '' ? [WITHOUT_MODULE] : []),
+    ...(await rewriteFindings(falkordb, settings)),
+  ];
+}
+
+/** One object, so that it can be found again. */
+export const WITHOUT_MODULE: Finding = {
+  level: 'blocking',
+  message: 'this server runs without the graph module: it could not load a graph',
+  next: 'start it with the FalkorDB module',
+};
+
+const WITHOUT_PREAMBLE: Finding = {
+  level: 'warning',
+  message:
+    '"aof-use-rdb-preamble no": the server crashes whenever it rewrites its append-only file with a graph in memory, so that file only grows',
+  next: 'CONFIG SET aof-use-rdb-preamble yes, and in its configuration',
+};
+
+/** Whether a server can rewrite its append-only file with a graph in memory. */
+export async function canRewrite(falkordb: FalkorDB): Promise<boolean> {
+  return (await falkordb.config('aof-use-rdb-preamble'))['aof-use-rdb-preamble'] !== 'no';
+}
+
+export async function rewriteFindings(falkordb: FalkorDB, { appendonly }: PersistenceSettings): Promise<Finding[]> {
+  return appendonly && !(await canRewrite(falkordb)) ? [WITHOUT_PREAMBLE] : [];
+}
+
+async function folderFindings(dir: string): Promise<Finding[]> {
+  if (dir !== '' && (await exists(dir))) return [];
+  if (dir === '' || (await exists(dirname(dir))))
+    return [{ level: 'warning', message: `the folder ${dir || 'of the running server'} is gone; it is made again` }];
+  return [
+    {
+      level: 'blocking',
+      message: `the folder ${dir}, which the server names, is not on this machine`,
+      next: 'run this program where that folder is',
+    },
+  ];
+}
+
+/** A server whose folder cannot be written by its user loads its data, and refuses every write after its first save. */
+async function unwritable(falkordb: FalkorDB, dir: string): Promise<Finding[]> {
+  const server = await processOf(falkordb);
+  const folder = dir === '' || !server ? undefined : await stat(dir).catch(() => undefined);
+  if (!server || !folder || mayWriteIn(folder, server)) return [];
+  return [
+    {
+      level: 'blocking',
+      message: `the server runs as user ${server.uid}, who cannot write in its folder ${dir} (${folder.uid}:${folder.gid}, mode ${(folder.mode & 0o777).toString(8)}): it would load its data and then refuse every write`,
+      next: `chown -R ${server.uid} '${dir}'`,
+    },
+  ];
+}
+
+/** What is seen of the server whose files a step is going to replace. */
+export async function serverStateFindings({ cluster }: StepContext): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  if (!cluster.driver('falkordb')) {
+    findings.push({
+      level: 'blocking',
+      message:
+        'the profile does not say how to stop and start FalkorDB, and its files can only be replaced while it is stopped',
+      next: 'add services.falkordb to the profile',
+    });
+  }
+  const { answers, seen } = await cluster.answering('falkordb');
+  if (!answers) return [...findings, ...(await silentFindings(cluster, seen))];
+  const settings = await persistenceOf(cluster.falkordb);
+  findings.push(
+    {
+      level: 'info',
+      message: `FalkorDB keeps its files in ${settings.dir || '(a folder that is gone)'}, appendonly ${settings.appendonly ? 'yes' : 'no'}`,
+    },
+    ...(await serverFindings(cluster, settings, { here: true })),
+  );
+  // Without its module the server does not even know the commands that would tell what it holds.
+  if (!findings.includes(WITHOUT_MODULE)) findings.push(...(await memoryOnlyFindings(cluster.falkordb, settings)));
+  return findings;
+}
+
+async function silentFindings({ profile }: Cluster, seen: string): Promise<Finding[]> {
+  const { dataDir } = profile.falkordb;
+  const silent = `FalkorDB does not answer (${seen})`;
+  if (dataDir === undefined)
+    return [
+      {
+        level: 'warning',
+        message: `${silent}; it is started first on the files that it has, to learn where it keeps them`,
+        next: 'set falkordb.dataDir in the profile: then they are moved aside before it is started',
+      },
+    ];
+  if ((await exists(dataDir)) || (await exists(dirname(dataDir))))
+    return [
+      {
+        level: 'warning',
+        message: `${silent}; what it would load from ${dataDir} is moved aside before it is started`,
+      },
+    ];
+  return [
+    {
+      level: 'blocking',
+      message: `${silent}, and neither ${dataDir} nor the folder above it is on this machine`,
+      next: 'run this program where that folder is',
+    },
+  ];
+}
+
+/** The finding for a server whose memory holds what its files do not. */
+async function memoryOnlyFindings(falkordb: FalkorDB, settings: PersistenceSettings): Promise<Finding[]> {
+  const why = await notOnDisk(falkordb, settings);
+  if (why === '') return [];
+  return [
+    {
+      level: 'warning',
+      message: `FalkorDB holds in memory what its files do not: ${why}. Do not stop it by hand; its memory is copied before this step stops it`,
+    },
+  ];
+}
+
+/** What stands in the way of this server loading these files, and keeping what it loaded. */
+export async function loadingFindings(
+  { falkordb }: Cluster,
+  settings: PersistenceSettings,
+  files: FalkordbFiles,
+): Promise<Finding[]> {
+  const refusal = placementRefusal(files.form, settings);
+  if (refusal !== '')
+    return [
+      {
+        level: 'blocking',
+        message: refusal,
+        next: 'set "appendonly yes" in its configuration, or give a dump.rdb',
+      },
+    ];
+  const server = await processOf(falkordb);
+  const fault = server ? await serverFaults(server, files) : '';
+  return [
+    ...(fault === ''
+      ? []
+      : [
+          {
+            level: 'blocking' as const,
+            message: `this server could not load ${files.path}: ${fault}`,
+            next: 'choose another backup set, or restore into a server of the version that wrote it',
+          },
+        ]),
+    ...(server ? [] : [await notChecked(falkordb, files)]),
+    ...(await evictionFindings(falkordb, await memoryNeeded(files))),
+  ];
+}
+
+/** The server's own check tool is elsewhere: what remains is to say who wrote the files. */
+async function notChecked(falkordb: FalkorDB, files: FalkordbFiles): Promise<Finding> {
+  const { valkey_version: valkey, redis_version: redis } = await falkordb.info('server');
+  const writers = await Promise.all((await loadedFiles(files)).map(async (file) => (await rdbHead(file))?.writer));
+  const writer = writers.find(Boolean);
+  return {
+    level: 'info',
+    message: `the server's own check tool is not on this machine: that it loads these files shows only when it does (written by ${writer ?? 'an unknown server'}, this one is ${valkey ? `valkey ${valkey}` : `redis ${redis}`})`,
+  };
+}
+
+/** Bytes of memory that the server used which wrote these files; undefined when they do not tell. */
+async function memoryNeeded(files: FalkordbFiles): Promise<number | undefined> {
+  const heads = await Promise.all((await loadedFiles(files)).map(rdbHead));
+  // An empty base is written at a server's first start, when it uses next to nothing.
+  return heads.find((head) => head?.keys === 'some')?.usedMemory;
+}
+
+/**
+ * A server that drops keys when its memory is full drops a whole graph, at the first command. `needed`: the bytes that it
+ * will use, where that is known.
+ */
+export async function evictionFindings(falkordb: FalkorDB, needed: number | undefined): Promise<Finding[]> {
+  const memory = await memoryOf(falkordb);
+  if (!memory.evicts) return [];
+  const limit = `maxmemory is ${sizeOf(memory.most)} with ${memory.policy}: when that is full, the whole graph is dropped`;
+  const next = 'CONFIG SET maxmemory-policy noeviction, then CONFIG REWRITE';
+  if (needed !== undefined && needed > memory.most)
+    return [{ level: 'blocking', message: `${limit}, and it needs about ${sizeOf(needed)}`, next }];
+  return [{ level: 'warning', message: limit, next }];
+}
+
+/** The first of these that keeps a step from running, as an error. */
+export function refuseBlocked(findings: readonly Finding[]): void {
+  const blocking = findings.find((finding) => finding.level === 'blocking');
+  if (blocking) throw new Error([blocking.message, blocking.next].filter(Boolean).join('. '));
+}

@@ -1,0 +1,284 @@
+import { stat } from 'node:fs/promises';
+import { isAbsolute, join, relative } from 'node:path';
+import { z } from 'zod';
+import { exists, sha256Of } from '../../hosts/files.js';
+import { type BackupFile, type BackupSet, bytesOf } from '../../stores/backup-set/backup-set.js';
+import { type Check, equal } from '../../stores/check.js';
+import type { Cluster } from '../../stores/cluster.js';
+import { contentOf, contentText } from '../../stores/falkordb/graph-content.js';
+import { untilBuilt } from '../../stores/falkordb/indexes.js';
+import { compareFalkordb, type FalkordbInventory, inventoryFalkordb } from '../../stores/falkordb/inventory.js';
+import {
+  ASIDE,
+  type FalkordbFiles,
+  type FalkordbForm,
+  filesFaults,
+  holdNothing,
+  type PersistenceSettings,
+  persistenceOf,
+  placementOf,
+  placementRefusal,
+} from '../../stores/falkordb/persistence.js';
+import { memoryGraphContent } from '../../stores/novamem/memory-graph.js';
+import { countOf, messageOf, plural, sizeOf } from '../../words.js';
+import { fileFindings, otherClusterFindings } from '../backup/file.js';
+import { startService } from '../service.js';
+import type { Finding, Probe, StepContext, StepKind } from '../step.js';
+import { type Emitter, stepEvents } from '../step-events.js';
+import { asideName, clearFolder, type FilesFacts, place, putFilesBack } from './files.js';
+import { loadingFindings, refuseBlocked, serverFindings, serverStateFindings } from './findings.js';
+import { proveWritable, savingCheck } from './server.js';
+import { lossFinding, postgresGraph } from './sources.js';
+
+const params = z.strictObject({
+  /** Which form of the data to restore; `auto` takes the best that this server can load. */
+  from: z.enum(['auto', 'appendonlydir', 'appendonly.aof', 'dump.rdb']).default('auto'),
+  /** Restore files that are cut off, and lose what stands behind the cut. */
+  acceptDamaged: z.boolean().default(false),
+  /** Postgres stays as it is: what it says of the graph and the backup set lacks is counted as lost. */
+  postgresStays: z.boolean().default(false),
+  patienceSeconds: z.number().int().positive().max(86_400).default(600),
+});
+type Params = z.infer<typeof params>;
+
+interface Facts extends FilesFacts {
+  form: FalkordbForm;
+  placed: string[];
+  /** What the server had loaded right after. */
+  loaded?: FalkordbInventory;
+}
+
+type Files = FalkordbFiles & { files: BackupFile[] };
+
+function candidates(p: Params, backup: BackupSet | undefined): Files[] {
+  const all = [...(backup?.falkordb ? [backup.falkordb] : []), ...(backup?.otherFalkordb ?? [])];
+  return all.filter((one) => p.from === 'auto' || one.form === p.from);
+}
+
+/** The first candidate that a server with these settings loads; undefined when there is none. */
+const loadable = (settings: PersistenceSettings, among: Files[]) =>
+  among.find((one) => placementRefusal(one.form, settings) === '');
+
+async function settingsNow(cluster: Cluster): Promise<PersistenceSettings | undefined> {
+  return (await cluster.answering('falkordb')).answers ? persistenceOf(cluster.falkordb) : undefined;
+}
+
+export const falkordbRestore: StepKind<Params, Facts> = {
+  kind: 'falkordb.restore',
+  effect: 'destroy',
+  backupSet: 'reads',
+  params,
+
+  async plan(p, ctx) {
+    const { cluster } = ctx;
+    const settings = await settingsNow(cluster);
+    const among = candidates(p, ctx.backup);
+    const files = settings ? loadable(settings, among) : among[0];
+    const bytes = files?.files.reduce((sum, one) => sum + one.bytes, 0) ?? 0;
+    const placement = settings && files ? await placementOf(files, settings) : undefined;
+    const aside: string[] = [];
+    for (const path of placement?.aside ?? []) if (await exists(path)) aside.push(path);
+    const now = settings ? await inventoryFalkordb(cluster.falkordb).catch(() => undefined) : undefined;
+    const nodes = Object.values(now?.graphs ?? {}).flatMap((graph) =>
+      Object.values(graph.nodes).map((one) => one.count),
+    );
+    const edges = Object.values(now?.graphs ?? {}).flatMap((graph) =>
+      Object.values(graph.relationships).map((one) => one.count),
+    );
+    const sum = (counts: number[]) => counts.reduce((a, b) => a + b, 0);
+    const dir =
+      settings?.dir || cluster.profile.falkordb.dataDir || '(the folder that the server names once it is started)';
+    return {
+      summary: `Restore FalkorDB from ${files?.form ?? 'nothing'} (${sizeOf(bytes)}) into ${dir}`,
+      commands: [
+        `${cluster.falkordb.clientCommand} SHUTDOWN NOSAVE`,
+        ...(aside.length === 0 ? [] : [`mkdir -p '${join(dir, asideName(ctx.runId))}'`]),
+        ...aside.map((path) => `mv '${path}' '${join(dir, asideName(ctx.runId))}/'`),
+        ...(placement?.copies ?? []).map(({ from, to }) => `cp '${from}' '${to}'`),
+        ...(placement?.texts ?? []).map(
+          ({ to, text }) => `printf '${text.trimEnd().replaceAll('\n', '\\n')}\\n' > '${to}'`,
+        ),
+        cluster.driver('falkordb')?.commands.start ?? '(start FalkorDB by hand)',
+      ],
+      destroys:
+        nodes.length === 0
+          ? []
+          : [
+              `${plural(now ? Object.keys(now.graphs).length : 0, 'graph')} at ${cluster.falkordb.address}: ${countOf(sum(nodes))} nodes, ${countOf(sum(edges))} relationships`,
+            ],
+      wayBack: `the files of now are moved aside into ${join(dir, asideName(ctx.runId))}, never deleted`,
+      pointOfNoReturn: 'none: moving the files back undoes it',
+      onAbort: 'FalkorDB may be stopped, its files moved aside; undo, or a retry, goes on from there',
+      estimateMs: 3_000 + bytes / 100_000,
+    };
+  },
+
+  async check(p, ctx) {
+    const { cluster } = ctx;
+    const among = candidates(p, ctx.backup);
+    const findings: Finding[] = otherClusterFindings(ctx);
+    if (among.length === 0) {
+      return [
+        {
+          level: 'blocking',
+          message: `this backup set holds no FalkorDB data${p.from === 'auto' ? '' : ` in the form ${p.from}`}`,
+          next: 'choose another set with --backup',
+        },
+      ];
+    }
+    findings.push(...(await lossFindings(p, ctx)), ...(await serverStateFindings(ctx)));
+    const settings = await settingsNow(cluster);
+    const chosen = (settings ? loadable(settings, among) : undefined) ?? among[0]!;
+    for (const file of chosen.files) findings.push(...(await fileFindings(file, 'file')));
+    findings.push(...inItsOwnFolder(chosen, settings?.dir || cluster.profile.falkordb.dataDir));
+    if (findings.some((finding) => finding.level === 'blocking')) return findings;
+    const wrong = await damageFindings(p, ctx, chosen);
+    findings.push(...wrong);
+    if (settings && !wrong.some((finding) => finding.level !== 'info'))
+      findings.push(...(await loadingFindings(cluster, settings, chosen)));
+    return findings;
+  },
+
+  run: (p, ctx, signal) =>
+    stepEvents<Facts>(async (emit) => {
+      const { cluster } = ctx;
+      const patienceMs = p.patienceSeconds * 1000;
+      const among = candidates(p, ctx.backup);
+      const running = await settingsNow(cluster);
+      const likely = running ? loadable(running, among) : undefined;
+      for (const files of likely ? [likely] : among) await proveFiles(files, emit, signal);
+      signal.throwIfAborted();
+
+      const accept = async (settings: PersistenceSettings) => {
+        const files = loadable(settings, among) ?? among[0];
+        if (!files) throw new Error('this backup set holds no FalkorDB data');
+        const damaged = p.acceptDamaged && (await filesFaults(files)).faults.length > 0;
+        refuseBlocked([
+          ...(await serverFindings(cluster, settings, { here: true })),
+          ...(damaged ? [] : await loadingFindings(cluster, settings, files)),
+        ]);
+      };
+      const { settings, facts: cleared } = await clearFolder({ ctx, emit, patienceMs, signal, accept });
+      const files = loadable(settings, among)!;
+      const placement = await placementOf(files, settings);
+      const placed = [...placement.copies, ...placement.texts].map(({ to }) => to);
+      const facts: Facts = { ...cleared, form: files.form, placed, placing: true };
+      emit.facts(facts);
+      const onBytes = emit.bytes(
+        files.files.reduce((sum, one) => sum + one.bytes, 0),
+        `placing ${files.form}`,
+      );
+      await place(ctx, placement, settings.dir, await stat(settings.dir), async (to) => onBytes(await bytesOf(to)));
+      await startService('falkordb', ctx, emit, patienceMs, signal);
+      // A large graph is there before its indexes are.
+      await untilBuilt(cluster.falkordb, patienceMs, signal);
+      const loaded = await inventoryFalkordb(cluster.falkordb);
+      emit.facts({ ...facts, loaded });
+      const graphs = Object.keys(loaded.graphs);
+      emit.output(`FalkorDB has loaded ${plural(graphs.length, 'graph')}: ${graphs.join(', ')}`);
+      await proveWritable(ctx, emit, settings, patienceMs, signal);
+    }),
+
+  async verify(_p, { cluster, backup }, facts) {
+    const { falkordb } = cluster;
+    const settings = await persistenceOf(falkordb);
+    const graphs = await falkordb.graphs();
+    const checks: Check[] = [
+      equal('falkordb', 'folder', facts.dir, settings.dir),
+      equal('falkordb', `graph ${falkordb.graph}`, 'present', graphs.includes(falkordb.graph) ? 'present' : 'absent'),
+      await savingCheck(cluster),
+    ];
+    const expected = backup?.inventory?.falkordb;
+    const actual = await inventoryFalkordb(falkordb);
+    if (expected) return [...checks, ...compareFalkordb(expected, actual, backup?.moving?.falkordb)];
+    const nodes = Object.values(actual.graphs[falkordb.graph]?.nodes ?? {}).reduce((sum, one) => sum + one.count, 0);
+    return [
+      ...checks,
+      {
+        subject: `falkordb graph ${falkordb.graph}`,
+        what: 'nodes',
+        expected: 'more than 0',
+        actual: String(nodes),
+        ok: nodes > 0,
+      },
+    ];
+  },
+
+  async probe(_p, ctx, facts): Promise<Probe> {
+    if (!facts.dir) return 'not-started';
+    if (!facts.loaded) return 'partial';
+    const { answers } = await ctx.cluster.answering('falkordb');
+    if (!answers) return 'partial';
+    return (await falkordbRestore.verify(_p, ctx, facts as Facts)).every((check) => check.ok) ? 'done' : 'partial';
+  },
+
+  undo: (p, ctx, facts) => stepEvents<Facts>((emit) => putFilesBack(ctx, emit, facts, p.patienceSeconds * 1000)),
+};
+
+/** Files that lie where the server looks for its own would be moved aside before they are placed. */
+function inItsOwnFolder({ path }: Files, dir: string | undefined): Finding[] {
+  const below = dir ? relative(dir, path) : '..';
+  if (below.startsWith('..') || isAbsolute(below) || below.startsWith(ASIDE)) return [];
+  return [
+    {
+      level: 'blocking',
+      message: `${path} lies in the server's own folder, which is emptied before anything is placed`,
+      next: `cp -r '${path}' to a folder elsewhere, and name that with --backup`,
+    },
+  ];
+}
+
+/** What a look at the backup's own files finds. */
+async function damageFindings(p: Params, { backup }: StepContext, files: Files): Promise<Finding[]> {
+  const { faults, unproven } = await filesFaults(files);
+  const inventory = backup?.inventory?.falkordb;
+  const meantEmpty = inventory !== undefined && Object.keys(inventory.graphs).length === 0;
+  if (faults.length === 0 && !meantEmpty && (await holdNothing(files)))
+    faults.push(`${files.path} holds no key at all: a server would start empty`);
+  const next = 'choose another backup set, or accept the loss: --set <step>.acceptDamaged=true';
+  return [
+    ...faults.map(
+      (message): Finding => (p.acceptDamaged ? { level: 'warning', message } : { level: 'blocking', message, next }),
+    ),
+    ...unproven.map((message): Finding => ({ level: 'info', message })),
+  ];
+}
+
+/** What the backup set holds, and what Postgres holds more, where it stays as it is. */
+async function lossFindings({ postgresStays }: Params, ctx: StepContext): Promise<Finding[]> {
+  const { backup, cluster } = ctx;
+  const inventory = backup?.inventory?.falkordb;
+  const content = contentOf(inventory, cluster.falkordb.graph);
+  if (!content) {
+    if (!inventory)
+      return [{ level: 'info', message: 'this backup set has no inventory: how much its graph holds is not known' }];
+    return [
+      {
+        level: 'warning',
+        message: `this backup set has no graph ${cluster.falkordb.graph}; its graphs: ${Object.keys(inventory.graphs).join(', ') || 'none'}`,
+      },
+    ];
+  }
+  const findings: Finding[] = [{ level: 'info', message: `the backup's graph: ${contentText(content)}` }];
+  if (!postgresStays) return findings;
+  try {
+    findings.push(lossFinding(content, 'Postgres', memoryGraphContent(await postgresGraph(ctx))));
+  } catch (error) {
+    findings.push({ level: 'info', message: `not compared with Postgres: ${messageOf(error)}` });
+  }
+  return findings;
+}
+
+async function proveFiles(files: Files, emit: Emitter<Facts>, signal: AbortSignal): Promise<void> {
+  for (const file of files.files) {
+    if (file.sha256 === undefined) continue;
+    const sha256 = await sha256Of(file.file, { signal });
+    if (sha256 !== file.sha256)
+      throw new Error(
+        `${file.file} is not the one that was backed up: its SHA-256 is ${sha256}, the manifest says ${file.sha256}. Nothing was changed`,
+      );
+  }
+  emit.output(
+    `${files.path}: ${plural(files.files.length, 'file')}, ${sizeOf(files.files.reduce((sum, one) => sum + one.bytes, 0))}`,
+  );
+}

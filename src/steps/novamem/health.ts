@@ -1,0 +1,88 @@
+import { z } from 'zod';
+import { waitFor } from '../../hosts/waiting.js';
+import { type Check, equal } from '../../stores/check.js';
+import { type Answer, answerText, type Novamem } from '../../stores/novamem/connection.js';
+import { durationOf, messageOf } from '../../words.js';
+import { readingPlan, type StepKind } from '../step.js';
+import { stepEvents } from '../step-events.js';
+
+const params = z.strictObject({ patienceSeconds: z.number().int().positive().max(86_400).default(60) });
+type Params = z.infer<typeof params>;
+type Facts = { waitedMs: number };
+
+const isHealthy = ({ status, body }: Answer) => status === 200 && (body as { ok?: unknown })?.ok === true;
+
+/** `/health` covers Postgres and Qdrant only; the deep health, where this token may ask for it, the graph too. */
+async function deepChecks(novamem: Novamem): Promise<Check[]> {
+  const { status, body } = await novamem.get('/v1/admin/health/deep');
+  const deps = (body as { deps?: Record<string, string> })?.deps;
+  if (status !== 200 || !deps) return [];
+  // A server may be configured without a graph: that is no loss.
+  return Object.entries(deps).map(([name, state]) =>
+    equal('novamem', `deep health: ${name}`, state === 'disabled' ? state : 'ok', state),
+  );
+}
+
+export const novamemHealth: StepKind<Params, Facts> = {
+  kind: 'novamem.health',
+  effect: 'read',
+  params,
+  async plan(_p, { cluster, phase }) {
+    if (!cluster.novamem)
+      return readingPlan('Check the health of novamem', [], {
+        notApplicable: 'the profile does not say where novamem is',
+      });
+    if (phase === 'ready' && !cluster.driver('novamem') && !(await cluster.answering('novamem')).answers) {
+      return readingPlan('Check the health of novamem', [], {
+        notApplicable: 'novamem does not answer and must be started by hand: its health is not proven',
+      });
+    }
+    const { address } = cluster.novamem;
+    return readingPlan('Check the health of novamem', [
+      `curl -fsS ${address}/health`,
+      `curl -fsS ${address}/v1/admin/health/deep`,
+    ]);
+  },
+  async check(_p, { cluster }) {
+    const { novamem } = cluster;
+    if (!novamem)
+      return [
+        {
+          level: 'warning',
+          message: 'the profile does not say where novamem is: its health cannot be proven',
+          next: 'add novamem.url',
+        },
+      ];
+    const seen = await novamem.get('/health').then(answerText, messageOf);
+    return [{ level: 'info', message: `${novamem.address}/health now: ${seen}` }];
+  },
+  run: (p, { cluster }, signal) =>
+    stepEvents<Facts>(async (emit) => {
+      const started = Date.now();
+      let seen = '';
+      const healthy = await waitFor(
+        async () => {
+          const answer = await cluster.novamem!.get('/health').catch((error: unknown) => messageOf(error));
+          const text = typeof answer === 'string' ? answer : answerText(answer);
+          if (text !== seen) emit.output(`/health: ${text}`);
+          seen = text;
+          return typeof answer !== 'string' && isHealthy(answer) ? true : undefined;
+        },
+        { timeoutMs: p.patienceSeconds * 1000, signal },
+      );
+      emit.facts({ waitedMs: Date.now() - started });
+      if (!healthy)
+        throw new Error(`novamem was not healthy within ${durationOf(p.patienceSeconds * 1000)}; last seen: ${seen}`);
+    }),
+  async verify(_p, { cluster }) {
+    const answer = await cluster.novamem!.get('/health');
+    return [
+      equal('novamem', '/health', 'HTTP 200 ok', isHealthy(answer) ? 'HTTP 200 ok' : answerText(answer)),
+      ...(await deepChecks(cluster.novamem!)),
+    ];
+  },
+  async probe(_p, { cluster }) {
+    const answer = await cluster.novamem?.get('/health').catch(() => undefined);
+    return answer && isHealthy(answer) ? 'done' : 'not-started';
+  },
+};

@@ -1,0 +1,151 @@
+import { join } from 'node:path';
+import { z } from 'zod';
+import { type Command, commandText } from '../../hosts/command.js';
+import { closeToOthers, sha256Of } from '../../hosts/files.js';
+import { runCommand } from '../../hosts/run-command.js';
+import { bytesOf } from '../../stores/backup-set/backup-set.js';
+import type { PostgresPart } from '../../stores/backup-set/manifest.js';
+import { type Check, equal, sameSet } from '../../stores/check.js';
+import { countRows } from '../../stores/postgres/dump.js';
+import { type PostgresInventory, readPostgresInventory } from '../../stores/postgres/inventory.js';
+import { describeServer } from '../../stores/postgres/server.js';
+import { toolsFor } from '../../stores/postgres/tools.js';
+import { countOf, plural, sizeOf } from '../../words.js';
+import { newBackupOf, newBackupPlace, noBackupRoot } from '../backup/new-backup.js';
+import { readingPlan, type StepContext, type StepKind } from '../step.js';
+import { stepEvents } from '../step-events.js';
+import { unreachable } from '../store-readiness.js';
+
+const params = z.strictObject({ compress: z.number().int().min(0).max(9).default(6) });
+type Params = z.infer<typeof params>;
+
+interface Facts {
+  part: PostgresPart;
+  /** What the dump holds: read in the same snapshot. */
+  inventory: PostgresInventory;
+}
+
+const FILE = 'postgres/novamem.dump';
+
+function dumpCommand(p: Params, ctx: StepContext, bin: string, snapshot?: string): Command {
+  const { postgres } = ctx.cluster;
+  return {
+    file: `${bin}/pg_dump`,
+    args: [
+      ...postgres.toolArguments,
+      ...['--dbname', postgres.database, '--format', 'custom', '--compress', String(p.compress), '--verbose'],
+      ...(snapshot ? ['--snapshot', snapshot] : []),
+      ...['--file', join(newBackupOf(ctx).folder, FILE)],
+    ],
+    ...postgres.toolEnvironment,
+  };
+}
+
+export const postgresBackup: StepKind<Params, Facts> = {
+  kind: 'postgres.backup',
+  effect: 'write',
+  backupSet: 'writes',
+  params,
+  async plan(p, ctx) {
+    const server = await describeServer(ctx.cluster.postgres).catch(() => undefined);
+    const tools = await toolsFor(server?.major ?? 0);
+    const commands = ctx.newBackup ? [commandText(dumpCommand(p, ctx, tools.bin))] : [];
+    return readingPlan(`Dump Postgres into ${FILE}, and take its inventory in the same snapshot`, commands, {
+      onAbort: 'an unfinished backup set, which is never restored from',
+    });
+  },
+  async check(_p, ctx) {
+    const absent = await unreachable('postgres', ctx);
+    const nowhere = noBackupRoot(ctx);
+    if (absent || nowhere) return [absent, nowhere].filter((finding) => finding !== undefined);
+    const server = await describeServer(ctx.cluster.postgres);
+    if (!server.databaseExists) {
+      return [
+        {
+          level: 'blocking',
+          message: `there is no database ${ctx.cluster.postgres.database} to back up`,
+          next: 'recover the cluster first: novamem-runbook whole-cluster-lost',
+        },
+      ];
+    }
+    if (server.refusal !== '') {
+      return [
+        {
+          level: 'blocking',
+          message: `the database ${ctx.cluster.postgres.database} lets nobody in: ${server.refusal}`,
+          next: 'novamem-runbook plan postgres-corrupt',
+        },
+      ];
+    }
+    const tools = await toolsFor(server.major);
+    if (tools.major < server.major) {
+      return [
+        {
+          level: 'blocking',
+          message: `pg_dump ${tools.version} cannot dump Postgres ${server.version}`,
+          next: `install the client programs of version ${server.major}`,
+        },
+      ];
+    }
+    return [
+      {
+        level: 'info',
+        message: `Postgres ${server.version} at ${ctx.cluster.postgres.address}; pg_dump ${tools.version}`,
+      },
+    ];
+  },
+  run: (p, ctx, signal) =>
+    stepEvents<Facts>(async (emit) => {
+      const { postgres } = ctx.cluster;
+      const server = await describeServer(postgres);
+      const tools = await toolsFor(server.major);
+      const file = await newBackupPlace(ctx, FILE);
+      const at = new Date();
+      const inventory = await postgres.reading(
+        async (reading) => {
+          const [exported] = await reading.query<{ id: string }>('SELECT pg_export_snapshot() AS id');
+          const dumping = runCommand(ctx.gateway, dumpCommand(p, ctx, tools.bin, exported!.id), {
+            signal,
+            onLine: (line) => emit.output(line),
+          });
+          const [ended, taken] = await Promise.all([
+            dumping,
+            readPostgresInventory(reading, postgres.database, (table, done, total) =>
+              emit.progress({ done, total, unit: 'items', text: `tables, now ${table}` }),
+            ),
+          ]);
+          if (ended.exitCode !== 0) throw new Error(`pg_dump ended with ${ended.exitCode ?? ended.failure}`);
+          return taken;
+        },
+        { snapshot: true },
+      );
+      await closeToOthers(file);
+      const bytes = await bytesOf(file);
+      const sha256 = await sha256Of(file, { onBytes: emit.bytes(bytes, 'checksum of the dump'), signal });
+      const part = {
+        file: FILE,
+        bytes,
+        sha256,
+        at: at.toISOString(),
+        toolVersion: `pg_dump ${tools.version}`,
+        serverVersion: server.version,
+      };
+      emit.facts({ part, inventory });
+      const rows = Object.values(inventory.tables).reduce((sum, one) => sum + one.rows, 0);
+      emit.output(
+        `dumped ${plural(Object.keys(inventory.tables).length, 'table')}, ${countOf(rows)} rows, ${sizeOf(bytes)}`,
+      );
+    }),
+  /** The dump is read to its end, and its rows are those that the snapshot held. */
+  async verify(_p, ctx, { part, inventory }): Promise<Check[]> {
+    const tools = await toolsFor(Number.parseInt(part.serverVersion, 10));
+    const rows = await countRows(tools, join(newBackupOf(ctx).folder, part.file));
+    return [
+      sameSet('postgres dump', 'tables', Object.keys(inventory.tables), Object.keys(rows)),
+      ...Object.entries(inventory.tables).map(([table, expected]) =>
+        equal(`postgres dump, table ${table}`, 'rows', expected.rows, rows[table]),
+      ),
+    ];
+  },
+  probe: async (_p, _ctx, facts) => (facts.part ? 'done' : 'not-started'),
+};

@@ -1,0 +1,168 @@
+import { z } from 'zod';
+import { type Check, equal } from '../../stores/check.js';
+import { isDamage, type Postgres, quoteIdentifier } from '../../stores/postgres/connection.js';
+import { describeServer, estimatedRows, otherSessions } from '../../stores/postgres/server.js';
+import { countOf, plural } from '../../words.js';
+import type { Finding, StepKind } from '../step.js';
+import { stepEvents } from '../step-events.js';
+import { unreachable } from '../store-readiness.js';
+import { datedName, endSessions, rename } from './restoring.js';
+
+const params = z.strictObject({
+  /** What to do with other sessions in the database: it cannot be renamed while there are any. */
+  sessions: z.enum(['refuse', 'end']).default('refuse'),
+});
+type Params = z.infer<typeof params>;
+
+interface Facts {
+  /** Whether there was a database before the first attempt. */
+  existed: boolean;
+  /** The name under which it is kept. */
+  keptAs?: string;
+}
+
+/** Puts an empty database in the place of the old one, which is kept under a dated name. novamem makes its tables at its start. */
+export const postgresEmpty: StepKind<Params, Facts> = {
+  kind: 'postgres.empty',
+  effect: 'destroy',
+  params,
+
+  async plan(_p, { cluster: { postgres } }) {
+    const server = await describeServer(postgres).catch(() => undefined);
+    const name = quoteIdentifier(postgres.database);
+    return {
+      summary: `Put an empty database ${postgres.database} in place of the old one`,
+      commands: [
+        ...(server?.databaseExists
+          ? [`ALTER DATABASE ${name} RENAME TO ${quoteIdentifier(`${postgres.database}_before_…`)}`]
+          : []),
+        server?.databaseExists
+          ? `CREATE DATABASE ${name} WITH the owner and locale of the old one`
+          : `CREATE DATABASE ${name}`,
+      ],
+      destroys: server?.databaseExists ? await standingIn(postgres) : [],
+      wayBack: server?.databaseExists
+        ? 'the old database is kept under a dated name'
+        : 'not needed: there is no database',
+      pointOfNoReturn: 'none: renaming it back undoes it',
+      onAbort: 'the old database may stand under its dated name already; undo, or a retry, goes on from there',
+    };
+  },
+
+  async check(p, ctx) {
+    const absent = await unreachable('postgres', ctx);
+    if (absent) return [absent];
+    const { postgres } = ctx.cluster;
+    const server = await describeServer(postgres);
+    const findings: Finding[] = [];
+    if (!server.role.createDatabase)
+      findings.push({
+        level: 'blocking',
+        message: `role ${server.role.name} may not create databases`,
+        next: `as a superuser: ALTER ROLE ${quoteIdentifier(server.role.name)} CREATEDB;`,
+      });
+    const sessions = server.databaseExists ? await otherSessions(postgres) : [];
+    if (sessions.length > 0 && p.sessions === 'refuse')
+      findings.push({
+        level: ctx.phase === 'preflight' ? 'info' : 'blocking',
+        message: `${plural(sessions.length, 'other session')} in ${postgres.database} would keep it from being renamed`,
+        next: 'end them, or let this step do it: --set <step>.sessions=end',
+      });
+    return findings;
+  },
+
+  run: (p, ctx) =>
+    stepEvents<Facts>(async (emit) => {
+      const { postgres } = ctx.cluster;
+      const server = await describeServer(postgres);
+      const earlier = ctx.earlier as Partial<Facts>;
+      emit.facts({ existed: earlier.existed ?? server.databaseExists });
+      const old =
+        server.databaseExists && earlier.keptAs === undefined ? await likeOf(postgres, postgres.database) : undefined;
+      if (old !== undefined) {
+        if (p.sessions === 'end') await endSessions(postgres, ctx, emit);
+        const keptAs = datedName(postgres, 'before');
+        emit.facts({ keptAs });
+        await rename(postgres, ctx, postgres.database, keptAs);
+        emit.safetyCopy(`database ${postgres.database}`, `database ${keptAs}`, 'renamed, nothing in it was changed');
+      }
+      // Renamed by an earlier attempt that went no further, or gone before.
+      const like = old ?? (earlier.keptAs ? await likeOf(postgres, earlier.keptAs) : '');
+      if (old !== undefined || !(await describeServer(postgres)).databaseExists)
+        await postgres.write(
+          ctx.gateway,
+          `CREATE DATABASE ${quoteIdentifier(postgres.database)}${like}`,
+          await postgres.maintenanceDatabase(),
+        );
+      emit.output(`${postgres.database} is there and empty; novamem makes its tables when it is started`);
+    }),
+
+  async verify(_p, { cluster: { postgres } }, { keptAs }): Promise<Check[]> {
+    const names = await databases(postgres);
+    return [
+      equal(`database ${postgres.database}`, 'is there', true, names.includes(postgres.database)),
+      equal(`database ${postgres.database}`, 'tables in it', 0, (await estimatedRows(postgres)).length),
+      ...(keptAs ? [equal(`database ${keptAs}`, 'is kept', true, names.includes(keptAs))] : []),
+    ];
+  },
+
+  async probe(_p, { cluster: { postgres } }, { existed, keptAs }) {
+    if (existed === undefined) return 'not-started';
+    const server = await describeServer(postgres);
+    const empty = server.databaseExists && server.refusal === '' && (await estimatedRows(postgres)).length === 0;
+    if (empty && (!existed || keptAs)) return 'done';
+    return keptAs && !server.databaseExists ? 'partial' : 'not-started';
+  },
+
+  undo: (_p, ctx, { existed, keptAs }) =>
+    stepEvents<Facts>(async (emit) => {
+      const { postgres } = ctx.cluster;
+      if (existed === undefined) return emit.output('nothing had been changed yet');
+      const names = await databases(postgres);
+      if (existed && (keptAs === undefined || !names.includes(keptAs)))
+        return emit.output('the database had not been renamed yet: it is as it was');
+      if (names.includes(postgres.database)) {
+        const aside = datedName(postgres, 'undone');
+        await rename(postgres, ctx, postgres.database, aside);
+        emit.output(`what had been put there is kept as ${aside}`);
+      }
+      if (keptAs) await rename(postgres, ctx, keptAs, postgres.database);
+    }),
+};
+
+async function databases(postgres: Postgres): Promise<string[]> {
+  const rows = await postgres.read<{ name: string }>(
+    'SELECT datname AS name FROM pg_database',
+    [],
+    await postgres.maintenanceDatabase(),
+  );
+  return rows.map(({ name }) => name);
+}
+
+/** The options that make a database of the same owner, encoding and locale as another. */
+async function likeOf(postgres: Postgres, name: string): Promise<string> {
+  const [found] = await postgres.read<{ owner: string; encoding: string; collate: string; ctype: string }>(
+    `SELECT pg_get_userbyid(datdba) AS owner, pg_encoding_to_char(encoding) AS encoding, datcollate AS collate, datctype AS ctype
+       FROM pg_database WHERE datname = $1`,
+    [name],
+    await postgres.maintenanceDatabase(),
+  );
+  if (!found) return '';
+  const text = (value: string) => `'${value.replaceAll("'", "''")}'`;
+  return ` OWNER ${quoteIdentifier(found.owner)} TEMPLATE template0 ENCODING ${text(found.encoding)} LC_COLLATE ${text(found.collate)} LC_CTYPE ${text(found.ctype)}`;
+}
+
+async function standingIn(postgres: Postgres): Promise<string[]> {
+  try {
+    const tables = await estimatedRows(postgres);
+    const rows = tables.reduce((sum, one) => sum + one.rows, 0);
+    const memories = tables.find(({ table }) => table.endsWith('.memory_entries'));
+    return [
+      ...(memories ? [`about ${countOf(memories.rows)} memories, as far as they can still be read`] : []),
+      `${plural(tables.length, 'table')} of ${postgres.address}, about ${countOf(rows)} rows`,
+    ];
+  } catch (error) {
+    if (!isDamage(error)) return [];
+    return [`all of ${postgres.address}: its catalogs are damaged, so nothing can be counted`];
+  }
+}

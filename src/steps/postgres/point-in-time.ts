@@ -1,0 +1,176 @@
+import type { Course } from '../../stores/postgres/recovery-course.js';
+import { parseTarget, TARGET_FORMS, targetWords } from '../../stores/postgres/recovery-target.js';
+import { lsnText } from '../../stores/postgres/wal-position.js';
+import { stopService } from '../service.js';
+import type { Probe, StepContext, StepKind, StepPlan } from '../step.js';
+import { stepEvents } from '../step-events.js';
+import { archiveHistory, proveBase, putSettingsBack, sendRest, stopForGood, undoRecovery } from './recovering.js';
+import { asideOf, type RecoveryFacts, type RecoveryParams, recoveryParams } from './recovery.js';
+import { recoveryChecks, stopChecks } from './recovery-evidence.js';
+import { reachFindings } from './recovery-moments.js';
+import { placeBase, swapIn } from './recovery-placing.js';
+import { atStake, commandsOf, courseFindings, estimateOf, serverFindings } from './recovery-plan.js';
+import { type Survey, surveyNow, surveyOnce } from './recovery-survey.js';
+import { replay } from './replay.js';
+
+/** Recovers Postgres to a moment: a base backup and the archived log, replayed up to just before what went wrong. */
+export const postgresPointInTime: StepKind<RecoveryParams, RecoveryFacts> = {
+  kind: 'postgres.point-in-time',
+  effect: 'destroy',
+  params: recoveryParams,
+  answers: (p) => ({
+    choices: [],
+    give: 'target="2026-11-21 03:10:00 UTC" (or "before TRANSACTION", or latest)',
+    ...(p.target === undefined ? {} : { given: p.target }),
+  }),
+  refuses(_p, answer) {
+    const parsed = parseTarget(answer);
+    return 'refusal' in parsed ? parsed.refusal : '';
+  },
+
+  async plan(p, ctx) {
+    const survey = await surveyOnce(p, ctx);
+    const { dataDir, target, course } = survey;
+    const aside = dataDir === '' ? '' : asideFor(dataDir, ctx);
+    return {
+      summary: `Recover Postgres to ${target ? targetWords(target) : 'a moment that is asked for'}`,
+      commands: course ? commandsOf(survey, course, aside, ctx) : [],
+      destroys: await atStake(survey, ctx),
+      wayBack: dataDir === '' ? 'none' : `the data directory of now is kept as ${aside}, never deleted`,
+      pointOfNoReturn: 'none: moving the old directory back undoes it',
+      onAbort:
+        dataDir === ''
+          ? 'nothing is changed'
+          : `Postgres is stopped; its old data is in ${aside} once it was moved, else still in its place. Undo puts it back and starts it. By hand: if [ -d ${aside} ]; then mv ${dataDir} ${dataDir}.undone; mv ${aside} ${dataDir}; fi, and start Postgres`,
+      ...(course ? { estimateMs: estimateOf(survey, course) } : {}),
+      ...(p.target === undefined && ctx.answer === undefined
+        ? { asks: { type: 'text', question: 'To which moment shall Postgres be recovered?', hint: TARGET_FORMS } }
+        : {}),
+    } satisfies StepPlan;
+  },
+
+  async check(p, ctx) {
+    const survey = await surveyOnce(p, ctx);
+    const isAsked = p.target === undefined && ctx.answer === undefined;
+    const findings = [...survey.findings];
+    if (survey.course) findings.push(...courseFindings(survey, survey.course));
+    // What was asked for and cannot be reached is asked for again: then the facts are wanted as well.
+    if (isAsked || !survey.course) findings.push(...(await reachFindings(survey, ctx)));
+    return [...findings, ...(await serverFindings(ctx))];
+  },
+
+  run: (p, ctx, signal) =>
+    stepEvents<RecoveryFacts>(async (emit) => {
+      const patience = p.patienceSeconds * 1000;
+      const survey = await surveyNow(p, ctx);
+      const course = courseIn(survey);
+      await proveBase(survey, course, emit, signal);
+      const facts = await factsFor(survey, course, ctx);
+      // Before anything is done: from here on an undo has something to do, if only to start the server again.
+      emit.facts(facts);
+      if ((await ctx.cluster.answering('postgres')).answers && survey.oldDir === facts.dataDir)
+        await sendRest(survey, ctx, emit, signal);
+      await stopForGood(facts.dataDir, ctx, emit, signal);
+      // Now that nothing is written any more: the last words of the old server count too.
+      const after = await surveyNow(p, ctx);
+      const final = courseIn(after);
+      Object.assign(facts, expectations(final));
+      emit.facts(expectations(final));
+      await placeBase(after, final, p, facts, ctx, emit, signal);
+      await swapIn(facts, ctx, emit);
+      try {
+        const words = await replay(after, final, facts, ctx, emit, patience, signal);
+        facts.said = {
+          began: words.began,
+          ...(words.stopped === undefined ? {} : { stopped: words.stopped }),
+          ...(words.stoppedBefore === undefined ? {} : { stoppedBefore: words.stoppedBefore }),
+          ...(words.redoDone === undefined ? {} : { redoDone: lsnText(words.redoDone) }),
+          ...(words.newTimeline === undefined ? {} : { newTimeline: words.newTimeline }),
+        };
+        emit.facts({ said: facts.said });
+        // Before anybody can work on it: a server that went elsewhere is as writable as one that went where it should.
+        const astray = stopChecks(facts).find((check) => !check.ok);
+        if (astray)
+          throw new Error(
+            `the server did not recover as it should: ${astray.what}: expected ${astray.expected}, found ${astray.actual}. It is stopped again`,
+          );
+        await putSettingsBack(facts, after.owner, ctx, emit, signal);
+        await archiveHistory(facts, after, ctx, emit, signal);
+      } catch (error) {
+        // A half-recovered server that answers would be taken for a whole one.
+        await stopService('postgres', ctx, emit, 60_000, new AbortController().signal).catch((stopping: Error) =>
+          emit.output(`warning: ${stopping.message}`),
+        );
+        throw error;
+      }
+      emit.facts({ completed: true });
+      emit.output(`recovered; the data of before is kept in ${facts.aside} until somebody removes it`);
+    }),
+
+  verify: recoveryChecks,
+
+  async probe(p, ctx, facts): Promise<Probe> {
+    if (facts.dataDir === undefined || !facts.swapping) return 'not-started';
+    if (!facts.completed) return 'partial';
+    const checks = await recoveryChecks(p, ctx, facts as RecoveryFacts).catch(() => undefined);
+    return checks?.every((check) => check.ok) ? 'done' : 'partial';
+  },
+
+  undo: (_p, ctx, facts) => stepEvents<RecoveryFacts>((emit) => undoRecovery(facts, ctx, emit)),
+};
+
+/** Where the data directory of before is, or will be, kept: the first attempt has decided it. */
+function asideFor(dataDir: string, ctx: StepContext): string {
+  return (ctx.earlier as Partial<RecoveryFacts>).aside ?? asideOf(dataDir, ctx.runId);
+}
+
+/** The course, or an error with what stands in its way. */
+function courseIn({ findings, course, target }: Survey): Course {
+  const obstacle = findings.find((finding) => finding.level === 'blocking');
+  if (obstacle) throw new Error(`${obstacle.message}${obstacle.next ? `. Next: ${obstacle.next}` : ''}`);
+  if (!course) throw new Error(target ? 'there is no way to that moment' : 'nobody has said to which moment');
+  return course;
+}
+
+async function factsFor(survey: Survey, course: Course, ctx: StepContext): Promise<RecoveryFacts> {
+  const earlier = ctx.earlier as Partial<RecoveryFacts>;
+  const { postgres } = ctx.cluster;
+  const { answers } = await ctx.cluster.answering('postgres');
+  const mode = answers
+    ? await postgres
+        .maintenanceDatabase()
+        .then((database) =>
+          postgres.read<{ mode: string }>("SELECT current_setting('archive_mode') AS mode", [], database),
+        )
+        .then(([row]) => row?.mode)
+        .catch(() => undefined)
+    : undefined;
+  const archiveMode = earlier.dataDir === undefined ? mode : earlier.archiveMode;
+  return {
+    dataDir: survey.dataDir,
+    aside: asideFor(survey.dataDir, ctx),
+    hadData: earlier.hadData ?? survey.oldDir !== undefined,
+    wasRunning: earlier.wasRunning ?? answers,
+    timelineBefore: earlier.timelineBefore ?? survey.known!.current,
+    ...(archiveMode === undefined ? {} : { archiveMode }),
+    ...(earlier.swapping ? { swapping: true } : {}),
+    ...(earlier.swapped ? { swapped: true } : {}),
+    ...expectations(course),
+  };
+}
+
+function expectations({ target, stop, last }: Course) {
+  return {
+    target: targetWords(target),
+    ...(stop
+      ? {
+          expected: {
+            lsn: lsnText(stop.lsn),
+            words: stop.words,
+            ...(stop.transaction === undefined ? {} : { transaction: stop.transaction }),
+          },
+        }
+      : {}),
+    ...(last ? { last: { lsn: lsnText(last.lsn), transaction: last.transaction } } : {}),
+  };
+}

@@ -1,0 +1,191 @@
+import { readFile, readlink } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { exists, giveTo, moveAside, remove, writeText } from '../../hosts/files.js';
+import { waitFor } from '../../hosts/waiting.js';
+import { faultOfBase } from '../../stores/postgres/base-backup.js';
+import type { Course } from '../../stores/postgres/recovery-course.js';
+import { withoutLines } from '../../stores/postgres/recovery-settings.js';
+import { describeReplication } from '../../stores/postgres/replication.js';
+import { historyName } from '../../stores/postgres/wal-position.js';
+import { durationOf, messageOf, sizeOf } from '../../words.js';
+import { startService, stopService } from '../service.js';
+import type { StepContext } from '../step.js';
+import type { Emit, RecoveryFacts } from './recovery.js';
+import { LOG_FOLDER } from './recovery-log.js';
+import { AUTO_CONF, freeName, placeFor } from './recovery-placing.js';
+import type { Survey } from './recovery-survey.js';
+
+// What a recovery does before and after its replay, and how it is undone: the doing of `postgres.point-in-time`. The new data
+// directory is made ready in postgres-recovery-placing.ts, the replay followed in postgres-replay.ts.
+
+const ARCHIVE_PATIENCE = 30_000;
+const SERVICE_PATIENCE = 600_000;
+const STEADY_MS = 1_000;
+
+/** Proves the base backup before anything is stopped. */
+export async function proveBase(survey: Survey, { base }: Course, emit: Emit, signal: AbortSignal): Promise<void> {
+  emit.output(`reading the whole base backup ${base.folder} (${sizeOf(base.bytes)}) before anything is stopped`);
+  const fault = await faultOfBase(survey.tools!, base, { signal, onLine: (line) => emit.output(line) });
+  if (fault !== '')
+    throw new Error(
+      `the base backup ${base.folder} is not whole: ${fault}. Nothing was changed; choose another: --set <step>.base=ID`,
+    );
+}
+
+/** Has the running server hand its newest log to the archive. What it does not hand over is taken from its directory later. */
+export async function sendRest(survey: Survey, ctx: StepContext, emit: Emit, signal: AbortSignal): Promise<void> {
+  const { postgres } = ctx.cluster;
+  try {
+    const database = await postgres.maintenanceDatabase();
+    const [row] = await postgres.read<{ name: string; mode: string }>(
+      "SELECT pg_walfile_name(pg_current_wal_lsn()) AS name, current_setting('archive_mode') AS mode",
+      [],
+      database,
+    );
+    if (row!.mode === 'off') return emit.output('archive_mode is off: the newest log is in the data directory only');
+    await postgres.write(ctx.gateway, 'SELECT pg_switch_wal()', database);
+    const file = await survey.archive!.pathOf(row!.name);
+    const unarchived = await whyNotArchived(file, database, ctx, signal);
+    emit.output(
+      unarchived === ''
+        ? `${row!.name}, the newest log, is archived`
+        : `${row!.name} was not archived: ${unarchived}; it is taken from the data directory`,
+    );
+  } catch (error) {
+    signal.throwIfAborted();
+    emit.output(`the newest log could not be archived (${messageOf(error)}); it is taken from the data directory`);
+  }
+}
+
+/** Stops the server and makes sure that it stays stopped: its files are about to be moved. */
+export async function stopForGood(dataDir: string, ctx: StepContext, emit: Emit, signal: AbortSignal): Promise<void> {
+  await stopService('postgres', ctx, emit, SERVICE_PATIENCE, signal);
+  let since = Date.now();
+  const steady = await waitFor(
+    async () => {
+      const { answers } = await ctx.cluster.answering('postgres');
+      if (answers || (await isServed(dataDir))) since = Date.now();
+      return Date.now() - since >= STEADY_MS ? true : undefined;
+    },
+    { timeoutMs: 30_000, slowest: 250, signal },
+  );
+  if (!steady)
+    throw new Error(
+      `a server still works in ${dataDir}, or something starts it again and again: its files cannot be replaced. Nothing was moved`,
+    );
+}
+
+/** Whether a server says that it works in a data directory, and its process is there. */
+export async function isServed(dataDir: string): Promise<boolean> {
+  const pid = Number((await readFile(join(dataDir, 'postmaster.pid'), 'utf8').catch(() => '')).split('\n')[0]);
+  if (!(pid > 0)) return false;
+  // In a container the same number is another process: a server works in its data directory.
+  const worksIn = await readlink(`/proc/${pid}/cwd`).catch(() => undefined);
+  if (worksIn !== undefined) return worksIn === dataDir;
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+/** Takes the settings of the recovery out again and starts the server anew, as it is to run from now on. */
+export async function putSettingsBack(
+  facts: RecoveryFacts,
+  owner: { uid: number; gid: number },
+  ctx: StepContext,
+  emit: Emit,
+  signal: AbortSignal,
+): Promise<void> {
+  const { dataDir, settings = [] } = facts;
+  const auto = join(dataDir, AUTO_CONF);
+  await stopService('postgres', ctx, emit, SERVICE_PATIENCE, signal);
+  await writeText(ctx.gateway, auto, withoutLines(await readFile(auto, 'utf8'), settings));
+  await giveTo(ctx.gateway, auto, owner);
+  await remove(ctx.gateway, join(dataDir, LOG_FOLDER));
+  await startService('postgres', ctx, emit, SERVICE_PATIENCE, signal);
+  emit.output('the settings of the recovery are taken out again');
+}
+
+/**
+ * A timeline that began while nothing was archived has its history in no archive, and without it no later recovery could
+ * follow that timeline. The server archives what is marked as ready, as it does itself.
+ */
+export async function archiveHistory(
+  facts: RecoveryFacts,
+  survey: Survey,
+  ctx: StepContext,
+  emit: Emit,
+  signal: AbortSignal,
+): Promise<void> {
+  const { postgres } = ctx.cluster;
+  const timeline = facts.said?.newTimeline;
+  const database = await postgres.maintenanceDatabase();
+  const [row] = await postgres.read<{ mode: string }>("SELECT current_setting('archive_mode') AS mode", [], database);
+  if (row!.mode === 'off' || timeline === undefined) return;
+  const name = historyName(timeline);
+  const mark = join(facts.dataDir, 'pg_wal', 'archive_status', name);
+  const file = await survey.archive!.pathOf(name);
+  if (!(await exists(`${mark}.ready`)) && !(await exists(`${mark}.done`)) && !(await exists(file))) {
+    await writeText(ctx.gateway, `${mark}.ready`, '');
+    await giveTo(ctx.gateway, `${mark}.ready`, survey.owner);
+  }
+  await postgres
+    .write(ctx.gateway, 'SELECT pg_switch_wal()', database)
+    .catch((error: Error) => emit.output(`pg_switch_wal: ${error.message}`));
+  const unarchived = await whyNotArchived(file, database, ctx, signal);
+  emit.output(
+    unarchived === ''
+      ? `${name} is archived: later recoveries can follow timeline ${timeline}`
+      : `warning: ${name} is not archived: ${unarchived}. Without it no later recovery can follow timeline ${timeline}: mend the archive_command, then take a new base backup`,
+  );
+}
+
+/** Waits until a file is in the archive; answers why it is not, empty when it is. */
+async function whyNotArchived(
+  file: string,
+  database: string,
+  { cluster: { postgres } }: StepContext,
+  signal: AbortSignal,
+): Promise<string> {
+  const there = await waitFor(
+    async () => {
+      if (await exists(file)) return true;
+      // An archiver that fails tries the same file for ever.
+      return (await describeReplication(postgres, database)).failing === '' ? undefined : false;
+    },
+    { timeoutMs: ARCHIVE_PATIENCE, signal },
+  );
+  if (there === undefined) return `it did not come within ${durationOf(ARCHIVE_PATIENCE)}`;
+  return there ? '' : 'the server fails to archive';
+}
+
+/** Moves the data directory of before back into its place and starts the server; what was recovered is kept beside it. */
+export async function undoRecovery(facts: Partial<RecoveryFacts>, ctx: StepContext, emit: Emit): Promise<void> {
+  const { signal } = new AbortController();
+  const { dataDir, aside } = facts;
+  if (dataDir === undefined || aside === undefined) return emit.output('nothing had been touched yet');
+  const isMoved = await exists(aside);
+  if (facts.swapped && facts.hadData && !isMoved)
+    throw new Error(`the data directory of before is not in ${aside} any more. Nothing was changed`);
+  const half = placeFor({ dataDir }, ctx);
+  if (await exists(half)) await remove(ctx.gateway, half);
+  if (isMoved || (facts.swapping && facts.hadData === false)) {
+    await stopForGood(dataDir, ctx, emit, signal);
+    if (await exists(dataDir)) {
+      const undone = await freeName(join(dirname(aside), `${basename(aside)}-undone`));
+      await moveAside(ctx.gateway, dataDir, undone);
+      emit.output(`what had been recovered is kept as ${undone}; remove it when it is no longer needed`);
+    }
+    if (isMoved) await moveAside(ctx.gateway, aside, dataDir);
+  }
+  if (facts.hadData === false)
+    return emit.output('there was no data directory before this step, and there is none now');
+  if (facts.wasRunning) await startService('postgres', ctx, emit, SERVICE_PATIENCE, signal);
+  emit.output(
+    isMoved
+      ? `the data directory of before is back in ${dataDir}${facts.wasRunning ? '' : '; Postgres did not run before, and is left stopped'}`
+      : 'the data directory had not been moved yet: it is as it was',
+  );
+}

@@ -1,0 +1,294 @@
+import { readdir, realpath, stat, statfs } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { shellWord } from '../../hosts/command.js';
+import { exists, seemsReadableBy } from '../../hosts/files.js';
+import { type BaseBackup, findBaseBackups } from '../../stores/postgres/base-backup.js';
+import { type ControlData, majorOf, readControlData } from '../../stores/postgres/control-data.js';
+import { gatherWal, type KnownWal } from '../../stores/postgres/known-wal.js';
+import { type Course, findCourse, type Known } from '../../stores/postgres/recovery-course.js';
+import { parseTarget, type RecoveryTarget } from '../../stores/postgres/recovery-target.js';
+import { describeServer } from '../../stores/postgres/server.js';
+import { type Installation, toolsFor } from '../../stores/postgres/tools.js';
+import { openWalArchive, readBackupEnds, type WalArchive } from '../../stores/postgres/wal-archive.js';
+import { DEFAULT_SEGMENT_BYTES } from '../../stores/postgres/wal-position.js';
+import { messageOf, sizeOf } from '../../words.js';
+import type { Finding, StepContext } from '../step.js';
+import type { RecoveryFacts, RecoveryParams } from './recovery.js';
+
+// What is true before a recovery to a point in time: found without touching anything, by plan and check and once more by run.
+
+export interface Survey {
+  findings: Finding[];
+  /** The data directory, links followed; empty where the profile does not say. */
+  dataDir: string;
+  /** Where the data of before lies now: the data directory itself, or where an earlier attempt has moved it. */
+  oldDir?: string;
+  owner: { uid: number; gid: number };
+  tools?: Installation;
+  control?: ControlData;
+  archive?: WalArchive;
+  wal?: KnownWal;
+  bases: BaseBackup[];
+  known?: Known;
+  target?: RecoveryTarget;
+  course?: Course;
+}
+
+const surveys = new WeakMap<StepContext, Promise<Survey>>();
+
+/** The survey for one look at a step: its plan and its check ask for the same. */
+export function surveyOnce(p: RecoveryParams, ctx: StepContext): Promise<Survey> {
+  const known = surveys.get(ctx);
+  if (known) return known;
+  const survey = surveyNow(p, ctx);
+  surveys.set(ctx, survey);
+  return survey;
+}
+
+/** Looks at everything that a recovery needs. What stands in its way is a finding; it rejects for defects only. */
+export async function surveyNow(p: RecoveryParams, ctx: StepContext): Promise<Survey> {
+  const survey: Survey = { findings: [], dataDir: '', bases: [], owner: { uid: 0, gid: 0 } };
+  const block = (message: string, next: string) => survey.findings.push({ level: 'blocking', message, next });
+  const given = p.target ?? ctx.answer;
+  const parsed = given === undefined ? undefined : parseTarget(given);
+  if (parsed && 'target' in parsed) survey.target = parsed.target;
+  if (!demandProfile(ctx, block)) return survey;
+  if (!(await findDirectory(survey, ctx, block))) return survey;
+  if (!(await findTools(survey, ctx, block))) return survey;
+  if (!(await findWal(survey, ctx, block))) return survey;
+  if (!(await findBases(survey, p, ctx, block))) return survey;
+  const { tools, wal, control, bases, target } = survey;
+  survey.known = {
+    tools: tools!,
+    wal: wal!,
+    bases,
+    current: control?.timeline ?? newestTimeline(wal!),
+    ...(p.timeline === undefined ? {} : { named: p.timeline }),
+  };
+  if (!target) return survey;
+  const found = await findCourse(target, survey.known);
+  if ('obstacle' in found) block(found.obstacle, found.next);
+  else {
+    survey.course = found;
+    await demandRoom(survey, found, block);
+  }
+  return survey;
+}
+
+type Block = (message: string, next: string) => void;
+
+/** What the profile must say for this at all. */
+function demandProfile({ cluster }: StepContext, block: Block): boolean {
+  const { dataDir, walArchive } = cluster.profile.postgres;
+  if (dataDir === undefined)
+    block(
+      'the profile does not say where the data directory of Postgres is, and it has to be replaced as files',
+      'add to the profile: postgres: { dataDir: /var/lib/postgresql/16/main } (SHOW data_directory tells it)',
+    );
+  if (walArchive === undefined)
+    block(
+      'the profile does not say where the write-ahead log is archived',
+      'add to the profile: postgres: { walArchive: /the/folder } (SHOW archive_command tells it)',
+    );
+  if (!cluster.driver('postgres'))
+    block(
+      'the profile does not say how to stop and start Postgres, and its files can only be replaced while it is stopped',
+      'add services.postgres to the profile',
+    );
+  return dataDir !== undefined && walArchive !== undefined && cluster.driver('postgres') !== undefined;
+}
+
+async function findDirectory(survey: Survey, ctx: StepContext, block: Block): Promise<boolean> {
+  const configured = ctx.cluster.profile.postgres.dataDir!;
+  const { aside } = ctx.earlier as Partial<RecoveryFacts>;
+  const dataDir = await realpath(configured).catch(() => resolve(configured));
+  survey.dataDir = dataDir;
+  if (aside !== undefined && (await exists(aside))) survey.oldDir = aside;
+  else if ((await exists(dataDir)) && (await readdir(dataDir).catch(() => [])).length > 0) survey.oldDir = dataDir;
+  const { oldDir } = survey;
+  const above = dirname(dataDir);
+  if (!(await exists(above))) {
+    block(
+      `neither ${dataDir} nor the folder above it is on this machine`,
+      'run this program where the data directory is',
+    );
+    return false;
+  }
+  const like = await stat(oldDir ?? above);
+  const runsAs = ctx.cluster.profile.services.postgres;
+  survey.owner = oldDir === undefined && runsAs?.driver === 'process' && runsAs.user ? runsAs.user : like;
+  if (oldDir === undefined)
+    survey.findings.push({
+      level: 'warning',
+      message: `${dataDir} is not there or empty: it is made anew, and nothing of it can be kept`,
+    });
+  else if (!(await exists(join(oldDir, 'PG_VERSION')))) {
+    block(`${oldDir} is no data directory of Postgres: it has no PG_VERSION`, 'mend postgres.dataDir in the profile');
+    return false;
+  }
+  const me = process.getuid?.();
+  if (me !== 0 && me !== survey.owner.uid) {
+    block(
+      `${dataDir} belongs to user ${survey.owner.uid}, and this program runs as ${me}: it could neither move nor place files`,
+      'run this program as root, or as that user',
+    );
+    return false;
+  }
+  // A folder on which a disk is mounted cannot be renamed, and keeping it is the way back.
+  if ((await exists(dataDir)) && (await stat(dataDir)).dev !== (await stat(above)).dev) {
+    block(
+      `${dataDir} is a disk of its own, so it cannot be set aside as a whole`,
+      `mount the disk on ${above}, with the data directory as a folder in it`,
+    );
+    return false;
+  }
+  return isServersOwn(dataDir, ctx, block);
+}
+
+/** A profile that names another directory than the server's own would have the wrong one replaced. */
+async function isServersOwn(dataDir: string, ctx: StepContext, block: Block): Promise<boolean> {
+  const said = await ctx.cluster.postgres
+    .maintenanceDatabase()
+    .then((database) =>
+      ctx.cluster.postgres.read<{ at: string | null }>(
+        "SELECT current_setting('data_directory', true) AS at",
+        [],
+        database,
+      ),
+    )
+    .then(([row]) => row?.at ?? '')
+    .catch(() => '');
+  if (said === '') return true;
+  const real = await realpath(said).catch(() => resolve(said));
+  if (real === dataDir) return true;
+  block(
+    `the server says that its data directory is ${said}, and the profile says ${dataDir}`,
+    'mend postgres.dataDir in the profile, or run this program where the server is',
+  );
+  return false;
+}
+
+const PROGRAMS = ['pg_verifybackup', 'pg_waldump', 'pg_controldata'];
+
+async function findTools(survey: Survey, ctx: StepContext, block: Block): Promise<boolean> {
+  const { oldDir } = survey;
+  const server = await describeServer(ctx.cluster.postgres).catch(() => undefined);
+  const roots = ctx.cluster.profile.backups;
+  const major =
+    (oldDir ? await majorOf(oldDir) : undefined) ??
+    server?.major ??
+    (await findBaseBackups(roots, [])).usable[0]?.major;
+  const tools = await toolsFor(major ?? 0);
+  const missing = (
+    await Promise.all(PROGRAMS.map(async (name) => ((await exists(join(tools.bin, name))) ? '' : name)))
+  ).filter((name) => name !== '');
+  if (missing.length > 0 || (major !== undefined && tools.major !== major)) {
+    block(
+      missing.length > 0
+        ? `${missing.join(', ')} ${missing.length === 1 ? 'is' : 'are'} not in ${tools.bin}`
+        : `the programs of Postgres ${tools.version} are here, and the data is of version ${major}`,
+      `install the server programs of version ${major ?? tools.major} (Debian: apt-get install postgresql-${major ?? tools.major})`,
+    );
+    return false;
+  }
+  survey.tools = tools;
+  if (oldDir === undefined) return true;
+  if ((await readdir(join(oldDir, 'pg_tblspc')).catch(() => [])).length > 0) {
+    block(
+      'the server has tablespaces of its own, which this program cannot set aside and place again',
+      'recover with the means of your own: https://www.postgresql.org/docs/current/continuous-archiving.html',
+    );
+    return false;
+  }
+  survey.control = await readControlData(oldDir, tools).catch((error: unknown) => {
+    survey.findings.push({
+      level: 'warning',
+      message: `the control file of ${oldDir} cannot be read (${messageOf(error)}): whether archive and base backups are of this cluster is not proven`,
+    });
+    return undefined;
+  });
+  return true;
+}
+
+async function findWal(survey: Survey, ctx: StepContext, block: Block): Promise<boolean> {
+  const { control, oldDir } = survey;
+  const place = ctx.cluster.profile.postgres.walArchive!;
+  try {
+    survey.archive = openWalArchive(place);
+    survey.wal = await gatherWal(
+      survey.archive,
+      oldDir ? join(oldDir, 'pg_wal') : undefined,
+      control?.segmentBytes ?? DEFAULT_SEGMENT_BYTES,
+    );
+  } catch (error) {
+    block(messageOf(error), 'mount it, or mend postgres.walArchive in the profile');
+    return false;
+  }
+  const { systemIdentifier } = survey.wal;
+  if (control && systemIdentifier && systemIdentifier !== control.systemIdentifier) {
+    block(
+      `the WAL archive ${place} is of another cluster (system ${systemIdentifier}, here ${control.systemIdentifier})`,
+      'mend postgres.walArchive in the profile',
+    );
+    return false;
+  }
+  const newest = survey.wal.newestArchived;
+  const asked = newest === undefined ? place : await survey.archive.pathOf(newest);
+  if (!(await seemsReadableBy(asked, survey.owner)))
+    survey.findings.push({
+      level: 'warning',
+      message: `${asked} does not seem to be readable by user ${survey.owner.uid}, as whom the server asks the archive: the recovery would end half-way`,
+      next: `try it: setpriv --reuid ${survey.owner.uid} --regid ${survey.owner.gid} --clear-groups head -c 1 ${shellWord(asked)}`,
+    });
+  if (newest === undefined)
+    survey.findings.push({
+      level: 'warning',
+      message: `the WAL archive ${place} has no segment${survey.wal.archived.compressed > 0 ? ' that is not compressed' : ''}`,
+    });
+  return true;
+}
+
+async function findBases(survey: Survey, p: RecoveryParams, ctx: StepContext, block: Block): Promise<boolean> {
+  const { archive, wal, control, tools } = survey;
+  const ends = await readBackupEnds(archive!, wal!.archived.backups);
+  const { usable, unusable } = await findBaseBackups(ctx.cluster.profile.backups, ends);
+  const tell = (message: string) => survey.findings.push({ level: 'info', message });
+  for (const { folder, why } of unusable) tell(`the base backup ${folder} cannot be used: ${why}`);
+  for (const base of usable) {
+    if (p.base !== undefined && base.id !== p.base && base.folder !== resolve(p.base)) continue;
+    if (base.major !== tools!.major) tell(`the base backup ${base.id} is of Postgres ${base.major}`);
+    else if (control && base.systemIdentifier !== control.systemIdentifier)
+      tell(`the base backup ${base.id} is of another cluster (system ${base.systemIdentifier})`);
+    else survey.bases.push(base);
+  }
+  if (survey.bases.length > 0) return true;
+  if (p.base !== undefined)
+    block(
+      `there is no usable base backup "${p.base}"`,
+      `${usable.length > 0 ? `there are: ${usable.map((base) => base.id).join(', ')}; ` : ''}or leave it to the program: without --set <step>.base`,
+    );
+  else
+    block(
+      'there is no usable base backup of this cluster below the backup roots of the profile',
+      'restore a dump instead: novamem-runbook whole-cluster-lost. For the next time: novamem-runbook run backup --set backup-base.take=true',
+    );
+  return false;
+}
+
+/** The newest timeline of which anything is known. */
+function newestTimeline({ segments, histories }: KnownWal): number {
+  return Math.max(1, ...segments.map((one) => one.timeline), ...histories);
+}
+
+/** The old directory stays, so there must be room for a second one. */
+async function demandRoom(survey: Survey, { base }: Course, block: Block): Promise<void> {
+  const { dataDir, wal } = survey;
+  const { bavail, bsize } = await statfs(dirname(dataDir));
+  const free = bavail * bsize;
+  const needed = base.bytes + 2 * wal!.segmentBytes;
+  if (free >= needed) return;
+  block(
+    `${dirname(dataDir)} has ${sizeOf(free)} free, and ${sizeOf(needed)} are needed: the data directory of now is kept beside the new one`,
+    'make room',
+  );
+}

@@ -1,0 +1,252 @@
+import { commandText } from '../../hosts/command.js';
+import { sha256Of } from '../../hosts/files.js';
+import type { BackupFile, BackupSet } from '../../stores/backup-set/backup-set.js';
+import { changedDump, rowlessDump } from '../../stores/backup-set/good-dump.js';
+import { isDamage, type Postgres, quoteIdentifier } from '../../stores/postgres/connection.js';
+import { countRows, readContents } from '../../stores/postgres/dump.js';
+import { describeServer, estimatedRows, otherSessions, type TableEstimate } from '../../stores/postgres/server.js';
+import { type Installation, newestTools, toolsFor } from '../../stores/postgres/tools.js';
+import { countOf, durationOf, plural, sizeOf } from '../../words.js';
+import { otherClusterFindings } from '../backup/file.js';
+import type { Finding, Probe, StepKind } from '../step.js';
+import { type Emitter, stepEvents } from '../step-events.js';
+import { unreachable } from '../store-readiness.js';
+import { damageFindings } from './damage-findings.js';
+import { dumpFindings, pointToGoodDump } from './dump-findings.js';
+import { atStake, contentFindings, newerTableFindings } from './restore-findings.js';
+import {
+  applicationOf,
+  createDatabase,
+  endSessions,
+  type RestoreFacts,
+  type RestoreParams,
+  restoreCommand,
+  restoreDump,
+  restoreParams,
+  restoreProperties,
+  rowChecks,
+  swap,
+  takeSafetyDump,
+  undoRestore,
+} from './restoring.js';
+
+/** Rough, and said to be: pg_restore of compressed rows with their indexes, on two cores. */
+const ROUGH_BYTES_PER_MS = 10_000;
+
+function dumpOf(backup: BackupSet | undefined): BackupFile {
+  if (!backup?.postgres) throw new Error('this backup set holds no Postgres dump');
+  return backup.postgres;
+}
+
+/** What stands in the database's place. Tables are `unknown` where its catalogs are damaged: then it is taken for populated. */
+async function standing(postgres: Postgres): Promise<{ populated: boolean; tables: TableEstimate[] | 'unknown' }> {
+  const server = await describeServer(postgres);
+  if (!server.databaseExists) return { populated: false, tables: [] };
+  const tables = await estimatedRows(postgres).catch((error: unknown) => {
+    if (isDamage(error)) return 'unknown' as const;
+    throw error;
+  });
+  return { populated: tables.length > 0, tables };
+}
+
+export const postgresRestore: StepKind<RestoreParams, RestoreFacts> = {
+  kind: 'postgres.restore',
+  effect: 'destroy',
+  backupSet: 'reads',
+  params: restoreParams,
+
+  async plan(p, ctx) {
+    const { postgres } = ctx.cluster;
+    const dump = dumpOf(ctx.backup);
+    const server = await describeServer(postgres).catch(() => undefined);
+    const tools = await toolsFor(server?.major ?? 0);
+    const { populated, tables } = server ? await standing(postgres) : { populated: false, tables: [] };
+    const target = p.strategy === 'swap' ? `${postgres.database}_restoring` : postgres.database;
+    const oneTransaction = p.strategy === 'clean' && populated;
+    const age = ctx.backup?.takenAt ? `, ${durationOf(Date.now() - ctx.backup.takenAt.getTime())} old` : '';
+    return {
+      summary: `Restore Postgres (${p.strategy}) from backup ${ctx.backup!.id}${age} (${sizeOf(dump.bytes)})`,
+      commands: [
+        commandText(
+          restoreCommand(postgres, p, { tools, target, dump: dump.file, oneTransaction }, applicationOf(ctx.runId)),
+        ),
+        ...(p.strategy === 'swap'
+          ? [
+              `ALTER DATABASE ${quoteIdentifier(postgres.database)} RENAME TO ${quoteIdentifier(`${postgres.database}_before_…`)}`,
+              `ALTER DATABASE ${quoteIdentifier(target)} RENAME TO ${quoteIdentifier(postgres.database)}`,
+            ]
+          : []),
+        'ANALYZE',
+      ],
+      destroys: populated ? await atStake(postgres, tables, ctx.backup!) : [],
+      wayBack: !populated
+        ? 'not needed: the database is absent or empty'
+        : p.strategy === 'swap'
+          ? 'the old database is kept under a dated name'
+          : `a dump of the database is taken before, into ${ctx.workFolder}${p.safetyCopy === 'waived' ? '; WAIVED where none can be made: then none' : ''}`,
+      pointOfNoReturn:
+        p.strategy === 'swap'
+          ? 'the renaming at the end'
+          : oneTransaction
+            ? 'COMMIT at the very end'
+            : 'none: nothing is there to lose',
+      onAbort:
+        p.strategy === 'swap'
+          ? `the old database is untouched; a half-filled database ${target}… is left beside it`
+          : oneTransaction
+            ? 'the database is as it was (one transaction, rolled back)'
+            : 'a half-filled database; a retry replaces it',
+      estimateMs: dump.bytes / ROUGH_BYTES_PER_MS + 2_000,
+    };
+  },
+
+  async check(p, ctx) {
+    const { postgres } = ctx.cluster;
+    const dump = ctx.backup?.postgres;
+    if (!dump)
+      return [
+        {
+          level: 'blocking',
+          message: 'this backup set holds no Postgres dump',
+          next: 'choose another set with --backup',
+        },
+      ];
+    const findings: Finding[] = otherClusterFindings(ctx);
+    const absent = await unreachable('postgres', ctx);
+    const server = absent ? undefined : await describeServer(postgres);
+    const tools = server ? await toolsFor(server.major) : await newestTools();
+    const faulty = await dumpFindings(dump, tools, ctx);
+    findings.push(...faulty, ...(absent ? [absent] : []));
+    if (!server) return findings;
+    findings.push({
+      level: 'info',
+      message: `Postgres ${server.version} at ${postgres.address}; pg_restore ${tools.version} (${tools.bin})`,
+    });
+    findings.push(...(await damageFindings(p, ctx)));
+    if (tools.major >= 17 && server.major < 17) {
+      findings.push({
+        level: 'blocking',
+        message: `pg_restore ${tools.version} sets a parameter that Postgres ${server.version} does not know, so it always fails`,
+        next: `install the client programs of version ${server.major} (Debian: apt-get install postgresql-client-${server.major})`,
+      });
+    }
+    if (!server.databaseExists || p.strategy === 'swap') {
+      if (server.role.createDatabase) {
+        if (!server.databaseExists)
+          findings.push({
+            level: 'info',
+            message: `the database ${postgres.database} does not exist; it will be created`,
+          });
+      } else {
+        findings.push({
+          level: 'blocking',
+          message: `role ${server.role.name} may not create the database ${postgres.database}, which ${server.databaseExists ? 'swap needs' : 'does not exist'}`,
+          next: `as a superuser: ALTER ROLE ${quoteIdentifier(server.role.name)} CREATEDB; or: CREATE DATABASE ${quoteIdentifier(postgres.database)} OWNER ${quoteIdentifier(server.role.name)};`,
+        });
+      }
+    }
+    if (faulty.length === 0) {
+      const contents = await readContents(tools, dump.file);
+      findings.push(...contentFindings(contents, server.roles, p));
+      if (server.databaseExists && server.refusal === '' && p.strategy === 'clean')
+        findings.push(...(await newerTableFindings(postgres, contents)));
+    }
+    const sessions = server.databaseExists ? await otherSessions(postgres) : [];
+    if (sessions.length > 0) {
+      const who = sessions.slice(0, 4).map((one) => `${one.pid} ${one.application || '(no name)'} as ${one.user}`);
+      findings.push({
+        // Before the run begins these are novamem's own, which is stopped first.
+        level: ctx.phase === 'preflight' ? 'info' : 'warning',
+        message: `${plural(sessions.length, 'other session')} in ${postgres.database}: ${who.join(', ')}${sessions.length > 4 ? ', …' : ''}; one that holds a lock would make the restore wait`,
+        next:
+          p.sessions === 'end'
+            ? 'they are ended before the restore'
+            : 'end them, or let this step do it: --set <step>.sessions=end',
+      });
+    }
+    return findings;
+  },
+
+  run: (p, ctx, signal) =>
+    stepEvents<RestoreFacts>(async (emit) => {
+      const { postgres } = ctx.cluster;
+      const dump = dumpOf(ctx.backup);
+      const server = await describeServer(postgres);
+      const tools = await toolsFor(server.major);
+      const contents = await readContents(tools, dump.file);
+
+      emit.output(`reading the whole dump ${dump.file} (${sizeOf(dump.bytes)}) before anything is dropped`);
+      const rows = await validate(tools, dump, contents.tables, emit, signal).catch(async (error: Error) => {
+        signal.throwIfAborted();
+        throw new Error(`${error.message}. Nothing was dropped. ${await pointToGoodDump(ctx)}`, { cause: error });
+      });
+      const total = Object.values(rows).reduce((sum, count) => sum + count, 0);
+      emit.output(`the dump is whole: ${plural(Object.keys(rows).length, 'table')}, ${countOf(total)} rows`);
+
+      const earlier = ctx.earlier as Partial<RestoreFacts>;
+      const { populated } = await standing(postgres);
+      const now = populated ? 'populated' : server.databaseExists ? 'empty' : 'absent';
+      const before = earlier.before ?? now;
+      // Together: an undo without knowing what was there before could move away what was never touched.
+      emit.facts({ rows, tables: contents.tables, before });
+      if (p.sessions === 'end' && server.databaseExists) await endSessions(postgres, ctx, emit);
+      if (p.strategy === 'swap') {
+        await swap(p, ctx, emit, signal, {
+          tools,
+          dump: dump.file,
+          contents,
+          rows,
+          databaseExists: server.databaseExists,
+        });
+      } else {
+        if (!server.databaseExists) await createDatabase(postgres, ctx, contents, postgres.database, emit);
+        // What an earlier attempt left half filled is not worth a copy, and must not take the place of one.
+        const settled = before !== 'populated' || earlier.safetyDump !== undefined || earlier.waived !== undefined;
+        if (populated && !settled) await takeSafetyDump(p, tools, ctx, emit, signal);
+        await restoreDump(p, ctx, emit, signal, {
+          tools,
+          target: postgres.database,
+          dump: dump.file,
+          oneTransaction: populated,
+          contents,
+          rows,
+        });
+      }
+      await restoreProperties(p, ctx, contents, emit);
+      emit.output('ANALYZE: a restored database has no planner statistics');
+      await postgres.write(ctx.gateway, 'ANALYZE');
+      emit.facts({ completed: true });
+    }),
+
+  verify: (_p, { cluster: { postgres } }, facts) => rowChecks(postgres, facts),
+
+  /** Rows come before indexes, constraints and rights: that they are all there does not mean that it is done. */
+  async probe(_p, { cluster: { postgres } }, facts): Promise<Probe> {
+    if (!(await standing(postgres)).populated) return 'not-started';
+    if (!facts.completed) return 'partial';
+    return (await rowChecks(postgres, facts as RestoreFacts)).every((check) => check.ok) ? 'done' : 'partial';
+  },
+
+  undo: (p, ctx, facts) => stepEvents<RestoreFacts>((emit) => undoRestore(p, ctx, emit, facts)),
+
+  conclusion: ({ waived }) =>
+    waived ? { text: `the database was replaced without a safety copy: ${waived}`, exception: true } : undefined,
+};
+
+/** Proves the dump before anything is dropped: its SHA-256 where a manifest has one, and every byte through pg_restore. */
+async function validate(
+  tools: Installation,
+  dump: BackupFile,
+  tables: readonly string[],
+  emit: Emitter<RestoreFacts>,
+  signal: AbortSignal,
+): Promise<Record<string, number>> {
+  const onBytes = emit.bytes(dump.bytes, 'checksum of the dump');
+  const [sha256, rows] = await Promise.all([
+    dump.sha256 === undefined ? undefined : sha256Of(dump.file, { onBytes, signal }),
+    countRows(tools, dump.file, { signal }),
+  ]);
+  if (sha256 !== dump.sha256) throw new Error(changedDump(dump, sha256));
+  if (tables.length > 0 && Object.keys(rows).length === 0) throw new Error(rowlessDump(dump));
+  return rows;
+}

@@ -1,0 +1,255 @@
+import { basename } from 'node:path';
+import { z } from 'zod';
+import type { BackupSet } from '../../stores/backup-set/backup-set.js';
+import { type Check, equal } from '../../stores/check.js';
+import {
+  compareCollection,
+  inParallel,
+  inventoryCollection,
+  listCollections,
+} from '../../stores/qdrant/inventory.js';
+import { uploadText } from '../../stores/qdrant/transfer.js';
+import { durationOf, plural, sizeOf } from '../../words.js';
+import { fileFindings, otherClusterFindings } from '../backup/file.js';
+import type { Finding, Probe, StepContext, StepKind } from '../step.js';
+import { stepEvents } from '../step-events.js';
+import { unreachable } from '../store-readiness.js';
+import { aliasChecks, healthChecks, restoreAliases } from './collections.js';
+import { ageFindings, configFindings, nameFindings, roomFindings, versionFindings } from './restore-findings.js';
+import { nodesFindings, rightsFindings } from './server-findings.js';
+import {
+  checksum,
+  pointsNow,
+  proveWritable,
+  type SafetySnapshot,
+  type Snapshot,
+  takeSafetySnapshot,
+} from './snapshots.js';
+import { putBack, uploadWithWayBack } from './upload.js';
+
+const params = z.strictObject({
+  /** Only these collections of the backup set; all of them when absent. */
+  collections: z.array(z.string()).optional(),
+  /** The collection of a snapshot whose name does not tell it (`snap.tgz`). */
+  collection: z.string().optional(),
+  atOnce: z.number().int().positive().max(32).default(4),
+});
+type Params = z.infer<typeof params>;
+
+interface Facts {
+  /** Collection → SHA-256 of the snapshot that was uploaded into it, and its exact points right after. */
+  restored: Record<string, { sha256: string; points: number }>;
+  /** Collection → the snapshot that was taken of it before. */
+  safety: Record<string, SafetySnapshot>;
+  /** Collections that did not exist before. */
+  created: string[];
+}
+
+function snapshotsOf(p: Params, backup: BackupSet | undefined): Snapshot[] {
+  const named = backup?.qdrant ?? [];
+  const given =
+    p.collection !== undefined && backup?.unnamed.length === 1
+      ? [{ ...backup.unnamed[0]!, collection: p.collection }]
+      : [];
+  return [...named, ...given].filter((one) => p.collections === undefined || p.collections.includes(one.collection));
+}
+
+const namesOf = (p: Params, ctx: StepContext) => snapshotsOf(p, ctx.backup).map((one) => one.collection);
+
+const backupHas = ({ backup }: StepContext, name: string) =>
+  backup?.inventory?.qdrant?.collections[name] !== undefined;
+
+/** How the collection differs from the backup's inventory; undefined where there is none. */
+async function inventoryChecks(ctx: StepContext, name: string): Promise<Check[] | undefined> {
+  const expected = ctx.backup?.inventory?.qdrant?.collections[name];
+  if (!expected) return undefined;
+  const now = await inventoryCollection(ctx.cluster.qdrant, name);
+  return compareCollection(name, expected, now, ctx.backup?.moving?.qdrant[name]);
+}
+
+export const qdrantRestore: StepKind<Params, Facts> = {
+  kind: 'qdrant.restore',
+  effect: 'destroy',
+  backupSet: 'reads',
+  params,
+
+  async plan(p, ctx) {
+    const { qdrant } = ctx.cluster;
+    const snapshots = snapshotsOf(p, ctx.backup);
+    const bytes = snapshots.reduce((sum, one) => sum + one.bytes, 0);
+    const names = snapshots.map((one) => one.collection);
+    const now = await pointsNow(qdrant, names).catch(() => new Map<string, number | undefined>());
+    const points = [...now.values()].reduce<number>((sum, count) => sum + (count ?? 0), 0);
+    const age = ctx.backup?.takenAt ? `, ${durationOf(Date.now() - ctx.backup.takenAt.getTime())} old` : '';
+    const unreadable = [...now].filter(([, count]) => count === undefined).map(([name]) => name);
+    return {
+      summary: `Restore ${plural(snapshots.length, 'Qdrant collection')} (${sizeOf(bytes)}${age}), ${p.atOnce} at a time`,
+      commands: snapshots.map((one) => uploadText(qdrant, { ...one, sha256: one.sha256 ?? '…' })),
+      destroys: [
+        ...(now.size === 0
+          ? []
+          : [`${plural(now.size, 'collection')} at ${qdrant.address} with ${plural(points, 'point')}`]),
+        ...(unreadable.length === 0
+          ? []
+          : [`of these ${unreadable.join(', ')}, which cannot be read: no safety copy of it is possible`]),
+      ],
+      wayBack:
+        now.size === 0
+          ? 'not needed: none of these collections exists'
+          : `a snapshot of each is taken before and kept in ${ctx.workFolder}`,
+      pointOfNoReturn: 'each upload replaces its collection at once',
+      onAbort:
+        'the collections done so far are restored, the others are as they were; Qdrant may finish the uploads under way by itself',
+      estimateMs: 1_000 + bytes / 60_000,
+    };
+  },
+
+  async check(p, ctx) {
+    const { backup } = ctx;
+    const snapshots = snapshotsOf(p, backup);
+    const findings: Finding[] = otherClusterFindings(ctx);
+    if (backup && backup.unnamed.length > 0 && !(p.collection !== undefined && backup.unnamed.length === 1)) {
+      findings.push({
+        level: 'blocking',
+        message: `nothing says into which collection ${backup.unnamed.map((one) => basename(one.file)).join(', ')} belongs`,
+        next:
+          backup.unnamed.length === 1
+            ? 'say it: --set <step>.collection=NAME, or rename the file to NAME.snapshot'
+            : 'rename each file to COLLECTION.snapshot',
+      });
+    } else if (snapshots.length === 0) {
+      findings.push({
+        level: 'blocking',
+        message: 'this backup set holds no Qdrant snapshot',
+        next: 'choose another set with --backup',
+      });
+    }
+    for (const one of snapshots) findings.push(...(await fileFindings(one, 'snapshot')));
+    const strange = snapshots.filter((one) => !one.collection.startsWith(ctx.cluster.qdrant.prefix));
+    if (strange.length > 0) {
+      findings.push({
+        level: 'blocking',
+        message: `${strange.map((one) => one.collection).join(', ')}: no collection of this cluster, whose names begin with ${ctx.cluster.qdrant.prefix}; an upload would make a new one`,
+        next: 'rename the file to COLLECTION.snapshot, or set qdrant.collectionPrefix in the profile',
+      });
+    }
+    if (snapshots.length > 0)
+      findings.push(...(await ageFindings(ctx)), ...(await roomFindings(snapshots, p.atOnce, ctx)));
+    const absent = await unreachable('qdrant', ctx);
+    if (absent) return [...findings, absent];
+    const { qdrant } = ctx.cluster;
+    findings.push(
+      ...(await rightsFindings(qdrant)),
+      ...(await nodesFindings(qdrant, 'restore')),
+      ...(await versionFindings(qdrant, backup)),
+      ...(await configFindings(qdrant, snapshots, backup)),
+      ...(await nameFindings(snapshots, ctx, p.collection)),
+    );
+    const names = await listCollections(qdrant);
+    const extra = names.filter((name) => !snapshots.some((one) => one.collection === name));
+    findings.push({
+      level: 'info',
+      message: `${plural(snapshots.length, 'snapshot')} to restore; ${plural(names.length, 'collection')} now`,
+    });
+    if (extra.length > 0) {
+      findings.push({
+        level: 'warning',
+        message: `${plural(extra.length, 'collection')} not in this backup set would stay as now: ${extra.slice(0, 5).join(', ')}`,
+      });
+    }
+    return findings;
+  },
+
+  run: (p, ctx, signal) =>
+    stepEvents<Facts>(async (emit) => {
+      const { qdrant } = ctx.cluster;
+      const snapshots = snapshotsOf(p, ctx.backup);
+      const { safety = {}, created } = ctx.earlier as Partial<Facts>;
+      const facts: Facts = { restored: {}, safety: { ...safety }, created: created ?? [] };
+      const names = snapshots.map((one) => one.collection);
+      await proveWritable(ctx, emit, names, signal);
+      const before = await pointsNow(qdrant, names);
+      facts.created = created ?? names.filter((name) => !before.has(name));
+      emit.facts(facts);
+      const total = snapshots.reduce((sum, one) => sum + one.bytes, 0);
+      let done = 0;
+      let finished = 0;
+      await inParallel(snapshots, p.atOnce, async (snapshot) => {
+        signal.throwIfAborted();
+        const sha256 = await checksum(snapshot, signal);
+        const isNew = facts.created.includes(snapshot.collection);
+        if (!isNew && !facts.safety[snapshot.collection] && (before.get(snapshot.collection) ?? 0) > 0) {
+          const safety = await takeSafetySnapshot(qdrant, ctx, snapshot.collection, signal);
+          facts.safety[snapshot.collection] = safety;
+          emit.facts(facts);
+          emit.safetyCopy(`collection ${snapshot.collection}`, safety.file, `SHA-256 ${safety.sha256}`);
+        }
+        const onBytes = (bytes: number) => {
+          done += bytes;
+          emit.progress({
+            done,
+            total,
+            unit: 'bytes',
+            text: `${finished} of ${snapshots.length} collections, now ${snapshot.collection}`,
+          });
+        };
+        const isRestored = async () => (await inventoryChecks(ctx, snapshot.collection))!.every((check) => check.ok);
+        await uploadWithWayBack(ctx, emit, snapshot, sha256, facts.safety[snapshot.collection], {
+          onBytes,
+          signal,
+          ...(backupHas(ctx, snapshot.collection) ? { isRestored } : {}),
+        });
+        finished += 1;
+        const { count } = await qdrant.client.count(snapshot.collection, { exact: true });
+        facts.restored[snapshot.collection] = { sha256, points: count };
+        emit.facts(facts);
+        emit.output(
+          `${snapshot.collection} restored, ${plural(count, 'point')} (${finished} of ${snapshots.length})`,
+        );
+      });
+      await restoreAliases(names, ctx, emit);
+    }),
+
+  async verify(p, ctx) {
+    const { qdrant } = ctx.cluster;
+    const checks: Check[] = [];
+    const names = namesOf(p, ctx);
+    const there = await listCollections(qdrant);
+    await inParallel(names, 4, async (name) => {
+      const subject = `qdrant collection ${name}`;
+      if (!there.includes(name)) {
+        checks.push(equal(subject, 'exists', 'yes', 'no'));
+        return;
+      }
+      checks.push(...(await healthChecks(qdrant, name)), ...((await inventoryChecks(ctx, name)) ?? []));
+    });
+    checks.push(...(await aliasChecks(names, ctx)));
+    return checks.sort((a, b) => (a.subject < b.subject ? -1 : a.subject > b.subject ? 1 : 0));
+  },
+
+  async probe(p, ctx, facts): Promise<Probe> {
+    const names = namesOf(p, ctx);
+    const there = await listCollections(ctx.cluster.qdrant);
+    const standing = names.filter((name) => there.includes(name));
+    if (standing.length === 0) return 'not-started';
+    const restored = Object.keys(facts.restored ?? {});
+    if (standing.length < names.length || restored.length < names.length) return 'partial';
+    return (await qdrantRestore.verify(p, ctx, facts as Facts)).every((check) => check.ok) ? 'done' : 'partial';
+  },
+
+  undo: (_p, ctx, facts) =>
+    stepEvents<Facts>(async (emit) => {
+      const { qdrant } = ctx.cluster;
+      for (const [collection, safety] of Object.entries(facts.safety ?? {})) {
+        await putBack(ctx, emit, collection, safety);
+        emit.output(`${collection} is as it was before this step`);
+      }
+      for (const collection of facts.created ?? []) {
+        if (!(await listCollections(qdrant)).includes(collection)) continue;
+        await qdrant.write(ctx.gateway, 'DELETE', `/collections/${collection}`, (client) =>
+          client.deleteCollection(collection),
+        );
+        emit.output(`${collection} did not exist before this step: removed`);
+      }
+    }),
+};

@@ -1,0 +1,155 @@
+import { join } from 'node:path';
+import { makeFolder, sha256Of } from '../../hosts/files.js';
+import type { BackupFile } from '../../stores/backup-set/backup-set.js';
+import type { Qdrant } from '../../stores/qdrant/connection.js';
+import {
+  type CollectionInventory,
+  inParallel,
+  inventoryCollection,
+  listCollections,
+} from '../../stores/qdrant/inventory.js';
+import { downloadSnapshot } from '../../stores/qdrant/transfer.js';
+import { messageOf } from '../../words.js';
+import { startService, stopService } from '../service.js';
+import type { StepContext } from '../step.js';
+import type { Emitter } from '../step-events.js';
+
+// How snapshots get out of a server: the doing of `qdrant.restore` and `qdrant.backup`.
+
+/** A snapshot file and the collection that it is of. */
+export type Snapshot = BackupFile & { collection: string };
+
+const RESTART_PATIENCE = 180_000;
+
+/** Points of each collection that stands now; undefined for one that is there but cannot be read (a failed recovery leaves such). */
+export async function pointsNow(qdrant: Qdrant, names: string[]): Promise<Map<string, number | undefined>> {
+  const there = (await listCollections(qdrant)).filter((name) => names.includes(name));
+  const counts = new Map<string, number | undefined>();
+  await inParallel(there, 4, async (name) => {
+    const counted = await qdrant.client.count(name, { exact: true }).catch(() => undefined);
+    counts.set(name, counted?.count);
+  });
+  return counts;
+}
+
+/** A snapshot that a server has made. */
+export interface MadeSnapshot {
+  name: string;
+  /** From Qdrant 1.8 on. */
+  checksum?: string;
+  /** Somebody else's of the same second has the same name: it is theirs to remove. */
+  shared: boolean;
+}
+
+/** Has the server make a snapshot of a collection. Its name tells the second, so two of one second are one file. */
+export async function makeSnapshot(qdrant: Qdrant, ctx: StepContext, collection: string): Promise<MadeSnapshot> {
+  const before = await qdrant.client.listSnapshots(collection);
+  const made = await qdrant.write(ctx.gateway, 'POST', `/collections/${collection}/snapshots`, (client) =>
+    client.createSnapshot(collection),
+  );
+  if (!made) throw new Error(`Qdrant made no snapshot of ${collection}`);
+  return {
+    name: made.name,
+    ...(made.checksum ? { checksum: made.checksum } : {}),
+    shared: before.some((one) => one.name === made.name),
+  };
+}
+
+/** Removes a snapshot from the server's disk, unless it is somebody else's as well. */
+export async function removeSnapshot(
+  qdrant: Qdrant,
+  ctx: StepContext,
+  collection: string,
+  { name, shared }: Pick<MadeSnapshot, 'name' | 'shared'>,
+): Promise<void> {
+  if (shared) return;
+  await qdrant.write(ctx.gateway, 'DELETE', `/collections/${collection}/snapshots/${name}`, (client) =>
+    client.deleteSnapshot(collection, name),
+  );
+}
+
+/** What was in a collection before a step replaced it, and how it is known when it is back. */
+export interface SafetySnapshot {
+  file: string;
+  sha256: string;
+  inventory: CollectionInventory;
+}
+
+export async function takeSafetySnapshot(
+  qdrant: Qdrant,
+  ctx: StepContext,
+  collection: string,
+  signal: AbortSignal,
+): Promise<SafetySnapshot> {
+  await makeFolder(ctx.gateway, ctx.workFolder);
+  const inventory = await inventoryCollection(qdrant, collection);
+  const made = await makeSnapshot(qdrant, ctx, collection);
+  const file = join(ctx.workFolder, `${encodeURIComponent(collection)}-before-${Date.now()}.snapshot`);
+  const { sha256 } = await downloadSnapshot(
+    ctx.gateway,
+    qdrant,
+    { collection, snapshot: made.name, file },
+    { signal },
+  );
+  await removeSnapshot(qdrant, ctx, collection, made);
+  if (made.checksum !== undefined && made.checksum !== sha256) {
+    throw new Error(
+      `the safety snapshot of ${collection} did not arrive whole: SHA-256 ${sha256}, the server says ${made.checksum}; ${collection} was not touched`,
+    );
+  }
+  return { file, sha256, inventory };
+}
+
+/** The file's SHA-256; a file that is not the one of the manifest is refused before anything is touched. */
+export async function checksum(snapshot: Snapshot, signal: AbortSignal): Promise<string> {
+  const sha256 = await sha256Of(snapshot.file, { signal });
+  if (snapshot.sha256 !== undefined && snapshot.sha256 !== sha256) {
+    throw new Error(
+      `the snapshot ${snapshot.file} is not the one that was backed up: its SHA-256 is ${sha256}, the manifest says ${snapshot.sha256}; ${snapshot.collection} was not touched`,
+    );
+  }
+  return sha256;
+}
+
+/**
+ * Has the server write before anything is replaced: a key without the right to manage is found here, and so is a server
+ * whose disk went away under it, which goes on answering reads from memory. A restart mends the second. Answers whether
+ * one was needed.
+ */
+export async function proveWritable(
+  ctx: StepContext,
+  emit: Emitter<unknown>,
+  names: string[],
+  signal: AbortSignal,
+): Promise<boolean> {
+  const { qdrant } = ctx.cluster;
+  try {
+    await tryToWrite(ctx, names);
+    return false;
+  } catch (error) {
+    if (!/HTTP 5\d\d/.test(messageOf(error)) || !ctx.cluster.driver('qdrant')) throw error;
+    emit.output(`${messageOf(error)}: Qdrant at ${qdrant.address} answers but cannot use its storage; restarting it`);
+    await stopService('qdrant', ctx, emit, RESTART_PATIENCE, signal);
+    await startService('qdrant', ctx, emit, RESTART_PATIENCE, signal);
+    await tryToWrite(ctx, names);
+    return true;
+  }
+}
+
+/** A snapshot of the smallest collection that holds points, or an empty collection of its own: both are removed again. */
+async function tryToWrite(ctx: StepContext, names: string[]): Promise<void> {
+  const { qdrant } = ctx.cluster;
+  const holding = [...(await pointsNow(qdrant, names))].flatMap(([name, points]) =>
+    points ? [{ name, points }] : [],
+  );
+  const [smallest] = holding.sort((a, b) => a.points - b.points);
+  if (smallest) {
+    await removeSnapshot(qdrant, ctx, smallest.name, await makeSnapshot(qdrant, ctx, smallest.name));
+    return;
+  }
+  const name = `runbook_probe_${ctx.runId}`;
+  await qdrant.write(ctx.gateway, 'PUT', `/collections/${name}`, (client) =>
+    client.createCollection(name, { vectors: { size: 1, distance: 'Dot' } }),
+  );
+  await qdrant.write(ctx.gateway, 'DELETE', `/collections/${name}`, (client) => client.deleteCollection(name));
+}

@@ -1,0 +1,167 @@
+import { randomBytes } from 'node:crypto';
+import { basename } from 'node:path';
+import { sleep, waitFor } from '../../hosts/waiting.js';
+import { bytesOf } from '../../stores/backup-set/backup-set.js';
+import type { Qdrant } from '../../stores/qdrant/connection.js';
+import { compareCollection, inventoryCollection } from '../../stores/qdrant/inventory.js';
+import { recoveriesRunning } from '../../stores/qdrant/server.js';
+import { AnswerLost, uploadSnapshot } from '../../stores/qdrant/transfer.js';
+import { durationOf, messageOf } from '../../words.js';
+import type { StepContext } from '../step.js';
+import type { Emitter } from '../step-events.js';
+import { removeSnapshot, type SafetySnapshot, type Snapshot } from './snapshots.js';
+
+// How snapshots get into a server, with a way back, and without a second upload while the first may still be at work.
+
+/** How an upload is followed besides its bytes. */
+interface Upload {
+  onBytes?: (bytes: number) => void;
+  /** Whether the collection is what the snapshot holds; absent where nothing says what that is. */
+  isRestored?: () => Promise<boolean>;
+  signal?: AbortSignal;
+}
+
+/** An upload whose end is not known: the server may still be at it, so that nothing may be sent into that collection. */
+class StillUnknown extends Error {}
+
+/** Uploads a snapshot, with no other upload into the same collection under way, and removes the server's copy of the file. */
+async function uploadAndClean(
+  ctx: StepContext,
+  emit: Emitter<unknown>,
+  snapshot: Snapshot,
+  sha256: string,
+  upload: Upload = {},
+): Promise<void> {
+  const { qdrant } = ctx.cluster;
+  const { collection, file } = snapshot;
+  const { onBytes, isRestored, signal } = upload;
+  await untilIdle(qdrant, emit, collection, signal);
+  // The file stays on the server's disk under this name, refused or not, where an equal name would be written over.
+  const own = `novamem-runbook-${ctx.runId}-`;
+  const uploadName = `${own}${randomBytes(4).toString('hex')}-${basename(file).replace(/[^A-Za-z0-9._-]/g, '_')}`;
+  let known = true;
+  try {
+    await uploadSnapshot(ctx.gateway, qdrant, { collection, file, sha256, uploadName }, { onBytes, signal });
+  } catch (error) {
+    known = !(error instanceof AnswerLost) && !signal?.aborted;
+    if (!(error instanceof AnswerLost)) throw error;
+    await followLost(qdrant, emit, snapshot, error, { isRestored, signal });
+    known = true;
+  } finally {
+    // While the server may still read it, its copy must stay. A refused upload into a missing collection leaves none to ask.
+    const isIdle = known || (await recoveriesRunning(qdrant, collection).catch(() => undefined)) === 0;
+    const files = isIdle ? await qdrant.client.listSnapshots(collection).catch(() => []) : [];
+    for (const { name } of files)
+      if (name.startsWith(own)) await removeSnapshot(qdrant, ctx, collection, { name, shared: false });
+  }
+}
+
+/** Waits while the server is still at an upload into this collection, where it tells. */
+async function untilIdle(
+  qdrant: Qdrant,
+  emit: Emitter<unknown>,
+  collection: string,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const started = Date.now();
+  while (((await recoveriesRunning(qdrant, collection).catch(() => undefined)) ?? 0) > 0) {
+    emit.progress({
+      done: Math.round((Date.now() - started) / 1000),
+      unit: 'seconds',
+      text: `Qdrant is still at an earlier upload into ${collection}: waiting until it has ended`,
+    });
+    await sleep(1_000, signal);
+  }
+}
+
+/** How long nothing may be seen of a recovery before it is taken to have ended: the server reads the whole file first. */
+const unseenFor = (bytes: number) => 5_000 + bytes / 50_000;
+const UNTOLD_PATIENCE = 600_000;
+
+/**
+ * The answer to an upload was lost, and the server goes on. Nothing is sent again: it is asked until it has ended, and
+ * then whether the collection is what the snapshot holds. Where it does not tell (before 1.16), only that second can be
+ * asked. Ends well only with that proof.
+ */
+async function followLost(
+  qdrant: Qdrant,
+  emit: Emitter<unknown>,
+  { collection, bytes }: Snapshot,
+  lost: AnswerLost,
+  { isRestored, signal }: Upload,
+): Promise<void> {
+  emit.output(`${lost.message}. Qdrant goes on by itself: nothing is sent again, it is asked until it has ended`);
+  const isThere = async () => (await isRestored?.().catch(() => false)) ?? false;
+  const started = Date.now();
+  let unseenSince = started;
+  let seen = false;
+  for (;;) {
+    const running = await recoveriesRunning(qdrant, collection).catch(() => undefined);
+    if (running === undefined) {
+      if (isRestored && (await waitFor(async () => (await isThere()) || undefined, untold(signal)))) return;
+      throw new StillUnknown(
+        `${lost.message}. This Qdrant does not tell whether it is still at it, and ${collection} is not proven to be restored. Nothing was sent again. Look at its log; retry once it has ended`,
+      );
+    }
+    if (running > 0) {
+      seen = true;
+      unseenSince = Date.now();
+    } else if (seen || Date.now() - unseenSince > unseenFor(bytes)) break;
+    emit.progress({
+      done: Math.round((Date.now() - started) / 1000),
+      unit: 'seconds',
+      text: `Qdrant restores ${collection} by itself`,
+    });
+    await sleep(500, signal);
+  }
+  if (await isThere()) {
+    emit.output(
+      `${collection}: Qdrant has ended it after ${durationOf(Date.now() - started)}, and it is what the backup holds`,
+    );
+    return;
+  }
+  throw new Error(
+    `${lost.message}. Qdrant has ended its work since, and ${isRestored ? `${collection} is not what the backup holds` : `nothing says what ${collection} should hold`}`,
+  );
+}
+
+const untold = (signal: AbortSignal | undefined) => ({
+  timeoutMs: UNTOLD_PATIENCE,
+  slowest: 5_000,
+  ...(signal ? { signal } : {}),
+});
+
+/** A failed recovery can destroy a collection; a good upload repairs it. */
+export async function uploadWithWayBack(
+  ctx: StepContext,
+  emit: Emitter<unknown>,
+  snapshot: Snapshot,
+  sha256: string,
+  safety: SafetySnapshot | undefined,
+  upload: Upload & { signal: AbortSignal },
+): Promise<void> {
+  try {
+    await uploadAndClean(ctx, emit, snapshot, sha256, upload);
+  } catch (error) {
+    if (!safety || upload.signal.aborted || error instanceof StillUnknown) throw error;
+    emit.output(`${messageOf(error)}; putting ${snapshot.collection} back from ${safety.file}`);
+    await putBack(ctx, emit, snapshot.collection, safety, upload.signal);
+    throw new Error(`${messageOf(error)}. ${snapshot.collection} was put back as it was before`);
+  }
+}
+
+/** Makes a collection what it was when its safety snapshot was taken. */
+export async function putBack(
+  ctx: StepContext,
+  emit: Emitter<unknown>,
+  collection: string,
+  { file, sha256, inventory }: SafetySnapshot,
+  signal?: AbortSignal,
+): Promise<void> {
+  const isRestored = async () =>
+    compareCollection(collection, inventory, await inventoryCollection(ctx.cluster.qdrant, collection)).every(
+      (check) => check.ok,
+    );
+  const snapshot = { collection, file, bytes: await bytesOf(file) };
+  await uploadAndClean(ctx, emit, snapshot, sha256, { isRestored, ...(signal ? { signal } : {}) });
+}
