@@ -13,7 +13,7 @@ const PATIENCE_AFTER_STOP = 20_000;
 /** A service that is a plain program on this machine, known by a pid file. The sandbox's servers are driven by it. */
 export function processDriver(service: string, settings: Settings): ServiceDriver {
   const [file, ...args] = settings.command as [string, ...string[]];
-  const command = commandText({ file, args, environment: settings.environment });
+  const command = commandText({ file, args, environment: settings.environment, user: settings.user });
 
   const running = (): ProcessMark | undefined => {
     if (!existsSync(settings.pidFile)) return undefined;

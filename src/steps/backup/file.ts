@@ -1,5 +1,5 @@
 import { exists } from '../../hosts/files.js';
-import { type BackupFile, bytesOf } from '../../stores/backup-set/backup-set.js';
+import { type BackupFile, type BackupSet, bytesOf } from '../../stores/backup-set/backup-set.js';
 import { countOf } from '../../words.js';
 import type { Finding, StepContext } from '../step.js';
 
@@ -11,6 +11,21 @@ export async function fileFindings({ file, bytes }: BackupFile, what: string): P
   if (found === bytes) return [];
   const message = `the ${what} ${file} has ${countOf(found)} bytes, the manifest says ${countOf(bytes)}: it was changed or cut off`;
   return [{ level: 'blocking', message, next }];
+}
+
+/** That a backup set lacks what a step restores, or that there is no set at all. `what`: `Postgres dump`. */
+export function lacks(backup: BackupSet | undefined, what: string): Finding {
+  return backup
+    ? {
+        level: 'blocking',
+        message: `the backup set ${backup.id} holds no ${what}`,
+        next: 'choose another set with --backup',
+      }
+    : {
+        level: 'blocking',
+        message: `there is no backup set, so there is no ${what} to restore`,
+        next: 'name its folder with --backup, or add the folder of your backups to the profile (backups)',
+      };
 }
 
 /** A set that was taken from a cluster of another name may still be the right one: it is said, wherever it is restored from. */

@@ -21,7 +21,7 @@ import {
 } from '../../stores/falkordb/persistence.js';
 import { memoryGraphContent } from '../../stores/novamem/memory-graph.js';
 import { countOf, messageOf, plural, sizeOf } from '../../words.js';
-import { fileFindings, otherClusterFindings } from '../backup/file.js';
+import { fileFindings, lacks, otherClusterFindings } from '../backup/file.js';
 import { startService } from '../service.js';
 import type { Finding, Probe, StepContext, StepKind } from '../step.js';
 import { type Emitter, stepEvents } from '../step-events.js';
@@ -118,13 +118,7 @@ export const falkordbRestore: StepKind<Params, Facts> = {
     const among = candidates(p, ctx.backup);
     const findings: Finding[] = otherClusterFindings(ctx);
     if (among.length === 0) {
-      return [
-        {
-          level: 'blocking',
-          message: `this backup set holds no FalkorDB data${p.from === 'auto' ? '' : ` in the form ${p.from}`}`,
-          next: 'choose another set with --backup',
-        },
-      ];
+      return [lacks(ctx.backup, `FalkorDB data${p.from === 'auto' ? '' : ` in the form ${p.from}`}`)];
     }
     findings.push(...(await lossFindings(p, ctx)), ...(await serverStateFindings(ctx)));
     const settings = await settingsNow(cluster);
@@ -151,7 +145,7 @@ export const falkordbRestore: StepKind<Params, Facts> = {
 
       const accept = async (settings: PersistenceSettings) => {
         const files = loadable(settings, among) ?? among[0];
-        if (!files) throw new Error('this backup set holds no FalkorDB data');
+        if (!files) throw new Error(lacks(ctx.backup, 'FalkorDB data').message);
         const damaged = p.acceptDamaged && (await filesFaults(files)).faults.length > 0;
         refuseBlocked([
           ...(await serverFindings(cluster, settings, { here: true })),

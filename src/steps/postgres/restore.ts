@@ -7,7 +7,7 @@ import { countRows, readContents } from '../../stores/postgres/dump.js';
 import { describeServer, estimatedRows, otherSessions, type TableEstimate } from '../../stores/postgres/server.js';
 import { type Installation, newestTools, toolsFor } from '../../stores/postgres/tools.js';
 import { countOf, durationOf, plural, sizeOf } from '../../words.js';
-import { otherClusterFindings } from '../backup/file.js';
+import { lacks, otherClusterFindings } from '../backup/file.js';
 import type { Finding, Probe, StepKind } from '../step.js';
 import { type Emitter, stepEvents } from '../step-events.js';
 import { unreachable } from '../store-readiness.js';
@@ -34,7 +34,7 @@ import {
 const ROUGH_BYTES_PER_MS = 10_000;
 
 function dumpOf(backup: BackupSet | undefined): BackupFile {
-  if (!backup?.postgres) throw new Error('this backup set holds no Postgres dump');
+  if (!backup?.postgres) throw new Error(lacks(backup, 'Postgres dump').message);
   return backup.postgres;
 }
 
@@ -103,14 +103,7 @@ export const postgresRestore: StepKind<RestoreParams, RestoreFacts> = {
   async check(p, ctx) {
     const { postgres } = ctx.cluster;
     const dump = ctx.backup?.postgres;
-    if (!dump)
-      return [
-        {
-          level: 'blocking',
-          message: 'this backup set holds no Postgres dump',
-          next: 'choose another set with --backup',
-        },
-      ];
+    if (!dump) return [lacks(ctx.backup, 'Postgres dump')];
     const findings: Finding[] = otherClusterFindings(ctx);
     const absent = await unreachable('postgres', ctx);
     const server = absent ? undefined : await describeServer(postgres);

@@ -10,7 +10,7 @@ import {
 } from '../../stores/qdrant/inventory.js';
 import { uploadText } from '../../stores/qdrant/transfer.js';
 import { durationOf, plural, sizeOf } from '../../words.js';
-import { fileFindings, otherClusterFindings } from '../backup/file.js';
+import { fileFindings, lacks, otherClusterFindings } from '../backup/file.js';
 import type { Finding, Probe, StepContext, StepKind } from '../step.js';
 import { stepEvents } from '../step-events.js';
 import { unreachable } from '../store-readiness.js';
@@ -118,11 +118,7 @@ export const qdrantRestore: StepKind<Params, Facts> = {
             : 'rename each file to COLLECTION.snapshot',
       });
     } else if (snapshots.length === 0) {
-      findings.push({
-        level: 'blocking',
-        message: 'this backup set holds no Qdrant snapshot',
-        next: 'choose another set with --backup',
-      });
+      findings.push(lacks(backup, 'Qdrant snapshot'));
     }
     for (const one of snapshots) findings.push(...(await fileFindings(one, 'snapshot')));
     const strange = snapshots.filter((one) => !one.collection.startsWith(ctx.cluster.qdrant.prefix));
