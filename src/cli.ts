@@ -40,6 +40,8 @@ const setOption = () =>
   new Option('-s, --set <step.param=value>', 'change one parameter of a step (repeatable)')
     .default([])
     .argParser((value: string, all: string[]) => [...all, value]);
+const takeOverOption = () =>
+  new Option('--take-over', 'put the lock of a run aside that has not been heard of for a while');
 const nameOption = () => new Option('--name <name>', 'which sandbox').default('sandbox');
 
 const count = (text: string): number => {
@@ -62,8 +64,29 @@ program
   .option('--confirm <cluster>', "the cluster's name, which allows the destructive steps of a headless run")
   .addOption(backupOption())
   .addOption(setOption())
+  .addOption(takeOverOption())
   .addOption(jsonOption())
   .action(calls(async () => (await import('./commands/run.js')).runCommand));
+
+program
+  .command('resume [run]')
+  .description('go on with a run that was broken off: reality is asked first, nothing that is done is done again')
+  .addOption(profileOption())
+  .option('--headless', 'without a person: plain lines, exit code by outcome')
+  .option('--confirm <cluster>', "the cluster's name, which allows the destructive steps that are left")
+  .addOption(
+    new Option('--accept <difference>', 'go on although this is another one than at the beginning (repeatable)')
+      .choices(['runbook', 'cluster'])
+      .default([])
+      .argParser((value: string, all: string[]) => {
+        if (!['runbook', 'cluster'].includes(value))
+          throw new InvalidArgumentError('Allowed choices are runbook, cluster.');
+        return [...all, value];
+      }),
+  )
+  .addOption(takeOverOption())
+  .addOption(jsonOption())
+  .action(calls(async () => (await import('./commands/resume.js')).resumeCommand));
 
 program
   .command('diagnose')

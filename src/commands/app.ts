@@ -2,6 +2,7 @@ import { dirname } from 'node:path';
 import type { Profile } from '../config/profile.js';
 import { Desk } from '../engine/desk.js';
 import type { Mode } from '../engine/journal.js';
+import type { Run } from '../engine/run.js';
 import { findRun } from '../engine/runs.js';
 import { standingLine } from '../engine/standing.js';
 import { EXIT } from '../problem.js';
@@ -18,16 +19,26 @@ export interface AppRequest {
   backup: string;
   overrides: Overrides;
   mode?: Mode;
+  /** A run that is prepared already: it is shown at once. */
+  run?: Run;
 }
 
 /** The terminal app. After it is left, the outcome, the evidence and the paths are on the ordinary screen. */
-export async function openApp({ profile, scenario, backup, overrides, mode = 'live' }: AppRequest): Promise<number> {
+export async function openApp({
+  profile,
+  scenario,
+  backup,
+  overrides,
+  mode = 'live',
+  run: prepared,
+}: AppRequest): Promise<number> {
   // Ink's colours know FORCE_COLOR only, and read it when they are loaded.
   if (process.env.NO_COLOR || process.env.TERM === 'dumb') process.env.FORCE_COLOR = '0';
   // React's development build checks a lot at every frame.
   process.env.NODE_ENV ??= 'production';
   const { openScreens } = await import('../screens/open-screens.js');
   const desk = new Desk(profile, overrides, mode, backup, scenario);
+  if (prepared) void desk.show(async () => prepared);
   await openScreens(desk, scenario);
   const { run } = desk.getSnapshot();
   if (!run) return EXIT.recovered;

@@ -1,5 +1,7 @@
 import { dirname } from 'node:path';
+import { ClusterHeld } from '../engine/cluster-lock.js';
 import type { RunOutcome } from '../engine/journal.js';
+import { heldProblem } from '../engine/prepare-resume.js';
 import type { Run } from '../engine/run.js';
 import { findRun } from '../engine/runs.js';
 import { standingLine } from '../engine/standing.js';
@@ -24,7 +26,7 @@ export const EXIT_OF: Record<RunOutcome, number> = {
  */
 export async function runHeadless(
   run: Run,
-  { json, confirm }: { json: boolean; confirm: string | undefined },
+  { json, confirm, takeOver = false }: { json: boolean; confirm: string | undefined; takeOver?: boolean },
 ): Promise<number> {
   run.onEvent((event) => {
     if (json) process.stdout.write(`${JSON.stringify(event)}\n`);
@@ -44,9 +46,10 @@ export async function runHeadless(
   for (const signal of signals) process.on(signal, abort);
   try {
     await run.preflight();
-    run.intend({ type: 'begin' });
+    run.intend({ type: 'begin', takeOver });
     const outcome = await run.finished;
-    const { lost } = run.getSnapshot();
+    const { lost, held } = run.getSnapshot();
+    if (held) throw heldProblem(new ClusterHeld(held));
     if (lost) {
       say(`STOPPED: ${lost}.`, ...run.getSnapshot().standing.map(standingLine));
       return EXIT_OF[outcome];

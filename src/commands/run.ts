@@ -10,6 +10,7 @@ export interface RunOptions {
   confirm?: string;
   backup: string;
   set: string[];
+  takeOver?: boolean;
   json?: boolean;
 }
 
@@ -31,5 +32,9 @@ export async function runCommand(scenario: string, options: RunOptions): Promise
     overrides,
     onFailure: 'stop',
   });
-  return runHeadless(run, { json: options.json ?? false, confirm: options.confirm });
+  return runHeadless(run, {
+    json: options.json ?? false,
+    confirm: options.confirm,
+    takeOver: options.takeOver ?? false,
+  });
 }

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { JOURNAL_FILE } from '../engine/journal.js';
+import { endOf, JOURNAL_FILE } from '../engine/journal.js';
 import { findRun, listRuns } from '../engine/runs.js';
 import { EXIT, Problem } from '../problem.js';
 import { htmlReport } from '../reports/html.js';
@@ -13,7 +13,7 @@ export async function runsListCommand({ json }: { json?: boolean }): Promise<num
   const rows = listRuns().map((id) => {
     const { events } = findRun(id);
     const started = events.find((event) => event.type === 'run.started');
-    const finished = events.find((event) => event.type === 'run.finished');
+    const finished = endOf(events);
     return {
       id,
       scenario: started?.scenario ?? '?',

@@ -7,7 +7,7 @@ import { findBackupSet, type ListedSet, listBackupSets } from '../stores/backup-
 import { type Answering, Cluster } from '../stores/cluster.js';
 import { messageOf } from '../words.js';
 import { type Diagnosis, diagnose } from './diagnosis.js';
-import type { Mode } from './journal.js';
+import { endOf, type Mode } from './journal.js';
 import { prepareRun, restores } from './prepare-run.js';
 import type { Run } from './run.js';
 import { findRun, listRuns } from './runs.js';
@@ -114,17 +114,24 @@ export class Desk {
   }
 
   /** Prepares a run and its preflight. What is missing ends up in `problem`. `backup`: an id, a path or `latest`. */
-  async open(scenario: string, backup: string): Promise<void> {
-    this.#change({ opening: true, problem: [] });
-    try {
-      const run = await prepareRun({
+  open(scenario: string, backup: string): Promise<void> {
+    return this.show(() =>
+      prepareRun({
         scenario,
         profile: this.profile,
         mode: this.mode,
         backup,
         overrides: this.overrides,
         onFailure: 'ask',
-      });
+      }),
+    );
+  }
+
+  /** Shows a run, and has it look at every step. */
+  async show(prepare: () => Promise<Run>): Promise<void> {
+    this.#change({ opening: true, problem: [] });
+    try {
+      const run = await prepare();
       this.stopLooking();
       this.#change({ run, opening: false });
       await run.preflight();
@@ -176,7 +183,7 @@ function lastGoodRun(scenario: string, cluster: string): { at: Date; tookMs: num
   for (const id of listRuns().slice(0, RUNS_LOOKED_AT)) {
     const { events } = findRun(id);
     const started = events.find((event) => event.type === 'run.started');
-    const finished = events.find((event) => event.type === 'run.finished');
+    const finished = endOf(events);
     if (started?.scenario !== scenario || started.profile !== cluster || started.mode === 'dry-run') continue;
     if (finished?.outcome === 'recovered') return { at: new Date(started.ts), tookMs: finished.rtoMs };
   }

@@ -1,5 +1,14 @@
 import { createHash } from 'node:crypto';
-import { closeSync, existsSync, fsyncSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  ftruncateSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { redactDeep } from '../config/redact.js';
 import type { Finding, StepPlan } from '../steps/step.js';
@@ -30,6 +39,8 @@ export type Happening =
       runbook: string;
       backup: { id: string; folder: string; kind: 'manifest' | 'loose'; takenAt: string | null } | null;
       newBackup: string | null;
+      /** The runbook's file, where it is none of the program's own. */
+      runbookFile: string | null;
       operator: string;
       versions: Record<string, string>;
       steps: {
@@ -40,6 +51,20 @@ export type Happening =
         params: unknown;
       }[];
     }
+  /** Another process goes on with a run. `cutOff`: bytes of a last line that was not written whole, and was taken off. */
+  | {
+      type: 'run.resumed';
+      fingerprint: Fingerprint;
+      operator: string;
+      versions: Record<string, string>;
+      cutOff: number;
+      /** What differs from the beginning of the run, and was accepted. */
+      accepted: string[];
+    }
+  /** The cluster's lock is held. `tookOver`: whose locks were put aside; `without`: where it could not be put. */
+  | { type: 'run.locked'; files: string[]; without: string[]; tookOver: string[] }
+  /** What an earlier process had left running is ended, thus. */
+  | { type: 'run.leftover'; channel: string; text: string }
   | { type: 'step.planned'; step: string; plan: StepPlan }
   | { type: 'step.finding'; step: string; finding: Finding }
   | { type: 'confirm.asked'; step: string; destroys: string[]; question?: string }
@@ -72,17 +97,38 @@ const hashOf = (line: string) => createHash('sha256').update(line).digest('hex')
 /** The record of one run: one event a line, each bound to the line before by its hash, on disk before anything acts on it. */
 export class Journal {
   readonly file: string;
-  #descriptor: number;
-  #seq = 0;
-  #prev = FIRST;
+  readonly #descriptor: number;
+  #seq: number;
+  #prev: string;
+
+  private constructor(
+    readonly run: string,
+    file: string,
+    descriptor: number,
+    last: { seq: number; hash: string },
+  ) {
+    this.file = file;
+    this.#descriptor = descriptor;
+    this.#seq = last.seq;
+    this.#prev = last.hash;
+  }
 
   /** Begins a journal in the run's folder; an existing one is never written over. */
-  constructor(
-    readonly run: string,
-    folder: string,
-  ) {
-    this.file = join(folder, JOURNAL_FILE);
-    this.#descriptor = openSync(this.file, 'ax', 0o600);
+  static begin(run: string, folder: string): Journal {
+    const file = join(folder, JOURNAL_FILE);
+    return new Journal(run, file, openSync(file, 'ax', 0o600), { seq: 0, hash: FIRST });
+  }
+
+  /**
+   * Goes on with a journal whose lines are whole up to `reading.wholeBytes`: what follows them was never acted upon, and is cut off.
+   */
+  static goOn(run: string, folder: string, { events, wholeBytes, lastHash }: JournalReading): Journal {
+    const file = join(folder, JOURNAL_FILE);
+    const descriptor = openSync(file, 'r+');
+    ftruncateSync(descriptor, wholeBytes);
+    closeSync(descriptor);
+    rmSync(join(folder, SEAL_FILE), { force: true });
+    return new Journal(run, file, openSync(file, 'a', 0o600), { seq: events.length, hash: lastHash });
   }
 
   /** Writes one event, redacted; answers it as it stands in the file. */
@@ -117,35 +163,50 @@ export class Journal {
   }
 }
 
+/** How a run ended; undefined while it has not, or was resumed since. */
+export function endOf(events: readonly JournalEvent[]): (JournalEvent & { type: 'run.finished' }) | undefined {
+  const last = events.findLast((event) => event.type === 'run.finished' || event.type === 'run.resumed');
+  return last?.type === 'run.finished' ? last : undefined;
+}
+
 /** A journal as it was read back. `fault` says where it is not the journal that was written; empty when it is whole. */
 export interface JournalReading {
   events: JournalEvent[];
   fault: string;
+  /** As `fault`, but for a last line that is cut off: that is no change, but the end of a process. */
+  changed: string;
+  /** Bytes of a last line without an end: the process that wrote it was ended meanwhile. 0 where there is none. */
+  cutOff: number;
+  /** Bytes of all whole lines, and the hash of the last of them. */
+  wholeBytes: number;
+  lastHash: string;
 }
 
 /** Reads a journal and checks its chain. A last line without an end (a crash while it was written) is left out and said. */
 export function readJournal(file: string): JournalReading {
-  const lines = readFileSync(file, 'utf8').split('\n');
-  const rest = lines.pop();
+  const bytes = readFileSync(file);
+  const wholeBytes = bytes.lastIndexOf('\n') + 1;
+  const cutOff = bytes.length - wholeBytes;
+  const lines = bytes.subarray(0, wholeBytes).toString('utf8').split('\n').slice(0, -1);
   const events: JournalEvent[] = [];
   let prev = FIRST;
-  let fault = '';
+  let changed = '';
   for (const [index, line] of lines.entries()) {
     let event: JournalEvent;
     try {
       event = JSON.parse(line) as JournalEvent;
     } catch {
-      fault ||= `line ${index + 1} is not JSON`;
+      changed ||= `line ${index + 1} is not JSON`;
       break;
     }
     if (event.prev !== prev || event.seq !== index + 1)
-      fault ||= `line ${index + 1} does not follow the line before it: one was changed, added or taken out`;
+      changed ||= `line ${index + 1} does not follow the line before it: one was changed, added or taken out`;
     events.push(event);
     prev = hashOf(line);
   }
-  if (rest !== '') fault ||= `the last line is cut off after ${rest?.length} characters`;
   const seal = join(dirname(file), SEAL_FILE);
-  if (existsSync(seal) && readFileSync(seal, 'utf8').trim() !== prev)
-    fault ||= 'its end is not the one that was sealed: the last line was changed, or lines were taken off or added';
-  return { events, fault };
+  if (cutOff === 0 && existsSync(seal) && readFileSync(seal, 'utf8').trim() !== prev)
+    changed ||= 'its end is not the one that was sealed: the last line was changed, or lines were taken off or added';
+  const fault = changed || (cutOff > 0 ? `the last line is cut off after ${cutOff} bytes` : '');
+  return { events, fault, changed, cutOff, wholeBytes, lastHash: prev };
 }

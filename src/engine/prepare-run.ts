@@ -64,7 +64,7 @@ export async function prepareRun(request: RunRequest): Promise<Run> {
   const startedAt = new Date();
   const id = `${fileInstantOf(startedAt)}-${randomBytes(2).toString('hex')}`;
   const writes = runbook.steps.some((step) => step.kind.backupSet === 'writes');
-  const root = request.profile.backups.find((one) => !/^[a-z0-9]+:\/\//.test(one));
+  const root = request.profile.backups.find(isLocal);
   return new Run({
     id,
     folder: makeRunFolder(homeSubfolder('runs'), id),
@@ -75,10 +75,21 @@ export async function prepareRun(request: RunRequest): Promise<Run> {
     ...(writes && root
       ? { newBackup: { id: fileInstantOf(startedAt), folder: resolve(root, fileInstantOf(startedAt)) } }
       : {}),
+    ...(/\.ya?ml$/.test(request.scenario) ? { runbookFile: resolve(request.scenario) } : {}),
+    lockFolders: request.mode === 'dry-run' ? [] : lockFoldersOf(request.profile),
     onFailure: request.onFailure,
-    versions: { 'novamem-runbook': programVersion(), node: process.versions.node },
+    versions: versions(),
   });
 }
+
+const isLocal = (root: string) => !/^[a-z0-9]+:\/\//.test(root);
+
+/** Where a run locks a cluster: on this machine, and in the backup roots, which other machines may share. */
+export function lockFoldersOf({ backups }: Profile): string[] {
+  return [homeSubfolder('locks'), ...backups.filter(isLocal)];
+}
+
+export const versions = () => ({ 'novamem-runbook': programVersion(), node: process.versions.node });
 
 async function chosenBackup(runbook: Runbook, { backup, profile }: RunRequest): Promise<BackupSet | undefined> {
   const need = restores(runbook);

@@ -5,14 +5,15 @@ import type { RunStep } from './run-step.js';
 export interface Ending {
   mode: Mode;
   aborted: boolean;
-  undoFailed: boolean;
+  /** Whatever the steps say: an undo failed, or the cluster was taken from under the run. */
+  failed: boolean;
 }
 
 /** How a run ended, by how its steps did. */
-export function outcomeOf(all: readonly RunStep[], { mode, aborted, undoFailed }: Ending): RunOutcome {
+export function outcomeOf(all: readonly RunStep[], { mode, aborted, failed }: Ending): RunOutcome {
   const steps = all.filter((step) => !step.snapshot.notChosen);
   if (mode === 'dry-run') return 'simulated';
-  if (undoFailed) return 'failed';
+  if (failed) return 'failed';
   if (aborted) return 'aborted';
   if (steps.some((step) => step.state === 'failed' || step.state === 'unknown')) return 'failed';
   if (steps.every((step) => step.state === 'succeeded'))

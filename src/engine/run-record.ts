@@ -1,5 +1,5 @@
 import { messageOf } from '../words.js';
-import { type Happening, Journal, type JournalEvent } from './journal.js';
+import { type Happening, Journal, type JournalEvent, type JournalReading } from './journal.js';
 import { harmless } from './publisher.js';
 
 /** The record of a run: its journal, and those who are told of every event once it is on disk. */
@@ -11,8 +11,9 @@ export class RunRecord {
   readonly #onLost: (why: string) => void;
   #listeners = new Set<(event: JournalEvent) => void>();
 
-  constructor(run: string, folder: string, onLost: (why: string) => void) {
-    this.#journal = new Journal(run, folder);
+  /** `before`: the journal of an earlier process, to go on with. */
+  constructor(run: string, folder: string, onLost: (why: string) => void, before?: JournalReading) {
+    this.#journal = before ? Journal.goOn(run, folder, before) : Journal.begin(run, folder);
     this.#folder = folder;
     this.#onLost = onLost;
   }

@@ -3,6 +3,7 @@ import type { RunbookStep } from '../runbook/runbook.js';
 import type { Finding, StepContext, StepEvent } from '../steps/step.js';
 import { messageOf } from '../words.js';
 import type { Happening, StepOutcome } from './journal.js';
+import type { StepPast } from './past.js';
 import type { StepSnapshot, StepState } from './snapshot.js';
 import { StepLog } from './step-log.js';
 
@@ -43,6 +44,7 @@ export class RunStep {
     readonly of: RunbookStep,
     folder: string,
     hands: Hands,
+    past?: StepPast,
   ) {
     this.#hands = hands;
     this.log = new StepLog(folder, of.id, (error) => hands.loseRecord(error));
@@ -62,6 +64,24 @@ export class RunStep {
       notChosen: false,
       logFile: this.log.file,
     };
+    if (past) this.#takeUp(past);
+  }
+
+  /** Stands where an earlier process left it. What had not succeeded waits, and reality is asked before it is done again. */
+  #takeUp(past: StepPast): void {
+    this.attempt = past.attempts;
+    this.facts = past.facts;
+    const { safetyCopies, checks, startedAt, finishedAt, reason } = past;
+    Object.assign(this.snapshot, { safetyCopies }, startedAt === undefined ? {} : { startedAt });
+    if (past.state !== 'succeeded') return;
+    if (this.of.kind.answers) this.answer = past.answer;
+    this.satisfied = true;
+    Object.assign(this.snapshot, {
+      checks,
+      state: 'succeeded',
+      ...(finishedAt === undefined ? {} : { finishedAt }),
+      ...(reason === undefined ? {} : { reason }),
+    });
   }
 
   get id(): string {
@@ -141,6 +161,16 @@ export class RunStep {
     const found = await this.#probe();
     this.tell(`probe: ${found}`);
     return found === 'done' ? this.#prove() : undefined;
+  }
+
+  /** Whether reality has lost again what this step had done: it then waits to be done once more. */
+  async isLost(): Promise<boolean> {
+    const found = await this.#probe();
+    this.tell(`it had succeeded before; a look at it says: ${found}`);
+    if (found === 'done' || found === 'unknown') return false;
+    this.satisfied = false;
+    this.set('waiting');
+    return true;
   }
 
   /** Runs and proves it. */
@@ -272,7 +302,8 @@ export class RunStep {
           break;
         }
         case 'facts':
-          Object.assign(this.facts, event.facts);
+          // As the journal gives them back to a process that resumes: what JSON cannot hold is no fact.
+          Object.assign(this.facts, JSON.parse(JSON.stringify(event.facts)));
           this.#hands.record({ type: 'step.facts', step: this.id, facts: event.facts });
           break;
         case 'safety-copy': {

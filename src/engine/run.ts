@@ -1,4 +1,3 @@
-import { hostname, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { redact } from '../config/redact.js';
 import { closedGateway, type Gateway, openGateway } from '../hosts/gateway.js';
@@ -7,9 +6,13 @@ import type { StepContext, StepKind } from '../steps/step.js';
 import type { BackupSet } from '../stores/backup-set/backup-set.js';
 import type { Cluster } from '../stores/cluster.js';
 import { fingerprintOf } from '../stores/fingerprint.js';
+import { endLeftovers } from '../stores/leftovers.js';
 import { messageOf } from '../words.js';
-import type { Happening, JournalEvent, Mode, RunOutcome } from './journal.js';
+import { ClusterHeld, ClusterLock, type HeldLock, heldText } from './cluster-lock.js';
+import type { Happening, JournalEvent, JournalReading, Mode, RunOutcome } from './journal.js';
 import { longestPath } from './longest-path.js';
+import { operatorHere } from './operator.js';
+import type { RunPast } from './past.js';
 import { Publisher } from './publisher.js';
 import { outcomeOf } from './run-outcome.js';
 import { RunRecord } from './run-record.js';
@@ -23,9 +26,15 @@ export interface RunSettings {
   folder: string;
   mode: Mode;
   runbook: Runbook;
+  /** The runbook's file, where it is none of the program's own. */
+  runbookFile?: string;
   cluster: Cluster;
   backup?: BackupSet;
   newBackup?: { id: string; folder: string };
+  /** What an earlier process left of this run, and its journal, to go on with. */
+  past?: RunPast & { journal: JournalReading; accepted: string[]; lock: ClusterLock };
+  /** The folders in which the cluster is locked while the run works on it; none: it is not. */
+  lockFolders?: readonly string[];
   /** `ask`: a failed step waits for a person. `stop`: no further step is started, and the run ends. */
   onFailure: 'ask' | 'stop';
   versions: Record<string, string>;
@@ -43,12 +52,12 @@ const OPEN: ReadonlySet<StepState> = new Set([...BUSY, 'asking', 'deciding']);
 export class Run {
   /** Resolves when the run is over, never rejects. */
   readonly finished: Promise<RunOutcome>;
-  readonly operator = `${userInfo().username}@${hostname()}`;
+  readonly operator = operatorHere();
   readonly #settings: RunSettings;
   readonly #record: RunRecord;
   readonly #steps: RunStep[];
   readonly #publisher: Publisher<RunSnapshot>;
-  readonly #startedAt = Date.now();
+  readonly #startedAt: number;
   readonly #abort = new AbortController();
   #phase: RunSnapshot['phase'] = 'preflight';
   #attention: string[] = [];
@@ -60,12 +69,16 @@ export class Run {
   #ending = false;
   #standing: Standing[] = [];
   #undoFailed = false;
+  #lock: ClusterLock | undefined;
+  #held: HeldLock | undefined;
+  #lostLock = '';
   #resolve: (outcome: RunOutcome) => void = () => {};
 
   constructor(settings: RunSettings) {
     this.#settings = settings;
-    const { id, folder, runbook } = settings;
-    this.#record = new RunRecord(id, folder, (why) => this.#stopUnrecorded(why));
+    const { id, folder, runbook, past } = settings;
+    this.#startedAt = past?.startedAt ?? Date.now();
+    this.#record = new RunRecord(id, folder, (why) => this.#stopUnrecorded(why), past?.journal);
     const hands: Hands = {
       signal: this.#abort.signal,
       record: (happening) => this.#write(happening),
@@ -75,7 +88,7 @@ export class Run {
       loseRecord: (error) => this.#record.lose(error),
       lost: () => this.#record.lost,
     };
-    this.#steps = runbook.steps.map((step) => new RunStep(step, folder, hands));
+    this.#steps = runbook.steps.map((step) => new RunStep(step, folder, hands, past?.steps.get(step.id)));
     this.finished = new Promise((resolve) => {
       this.#resolve = resolve;
     });
@@ -90,6 +103,20 @@ export class Run {
 
   getSnapshot = (): RunSnapshot => this.#publisher.getSnapshot();
 
+  /** The steps that have not succeeded yet. */
+  get remaining(): Runbook {
+    const { runbook } = this.#settings;
+    const open = new Set(this.#steps.filter((step) => step.state !== 'succeeded').map((step) => step.id));
+    return { ...runbook, steps: runbook.steps.filter((step) => open.has(step.id) || step.kind.effect === 'ask') };
+  }
+
+  /** Puts a run away that nobody has begun to look at: nothing is recorded, and its cluster is free. */
+  async leave(): Promise<void> {
+    for (const step of this.#steps) step.log.close();
+    this.#record.close();
+    await this.#settings.past?.lock.release();
+  }
+
   /** Told of every event after it is in the journal. */
   onEvent(listener: (event: JournalEvent) => void): void {
     this.#record.onEvent(listener);
@@ -100,6 +127,37 @@ export class Run {
    * `begin`, or ends when a step is blocked and nobody is there to decide.
    */
   async preflight(): Promise<void> {
+    const { past, cluster, versions, mode } = this.#settings;
+    if (past) {
+      const { accepted, journal, lock } = past;
+      this.#write({
+        type: 'run.resumed',
+        fingerprint: await fingerprintOf(cluster),
+        operator: this.operator,
+        versions,
+        cutOff: journal.cutOff,
+        accepted,
+      });
+      this.#hold(lock);
+    } else await this.#writeStart();
+    this.#begun = true;
+    if (this.#abort.signal.aborted) return this.#abortAll();
+    await this.#lookAtAll();
+    if (this.#ending) return;
+    if (mode === 'dry-run') {
+      for (const step of this.#steps) step.finish('simulated');
+      return this.#end();
+    }
+    const blocked = this.#steps.filter(
+      (step) => step.state === 'waiting' && step.obstacle && this.#isChosen(step) === 'yes',
+    );
+    if (blocked.length > 0 && this.#settings.onFailure === 'stop') {
+      for (const step of blocked) step.finish('failed', step.obstacle!.message);
+      this.#end();
+    }
+  }
+
+  async #writeStart(): Promise<void> {
     const { mode, runbook, cluster, backup, newBackup, versions } = this.#settings;
     this.#write({
       type: 'run.started',
@@ -114,6 +172,7 @@ export class Run {
         ? { id: backup.id, folder: backup.folder, kind: backup.kind, takenAt: backup.takenAt?.toISOString() ?? null }
         : null,
       newBackup: newBackup?.folder ?? null,
+      runbookFile: this.#settings.runbookFile ?? null,
       operator: this.operator,
       versions,
       steps: runbook.steps.map(({ id, kind, needs, only, params }) => ({
@@ -124,19 +183,6 @@ export class Run {
         params,
       })),
     });
-    this.#begun = true;
-    if (this.#abort.signal.aborted) return this.#abortAll();
-    await this.#lookAtAll();
-    if (this.#ending) return;
-    if (mode === 'dry-run') {
-      for (const step of this.#steps) step.finish('simulated');
-      return this.#end();
-    }
-    const blocked = this.#steps.filter((step) => step.obstacle && this.#isChosen(step) === 'yes');
-    if (blocked.length > 0 && this.#settings.onFailure === 'stop') {
-      for (const step of blocked) step.finish('failed', step.obstacle!.message);
-      this.#end();
-    }
   }
 
   /** Takes what a person wants. What does not fit the moment is ignored. */
@@ -154,9 +200,13 @@ export class Run {
     }
     if (intent.type === 'begin' || intent.type === 'look') {
       if (this.#phase !== 'planned') return;
-      this.#phase = intent.type === 'begin' ? 'running' : 'preflight';
-      if (intent.type === 'begin') this.#pump();
-      else void this.#lookAtAll();
+      if (intent.type === 'begin') {
+        this.#phase = 'beginning';
+        void this.#begin(intent.takeOver ?? false);
+      } else {
+        this.#phase = 'preflight';
+        void this.#lookAtAll();
+      }
       return;
     }
     const step = this.#steps.find((one) => one.id === intent.step);
@@ -176,10 +226,72 @@ export class Run {
     }
   }
 
+  /** Locks the cluster, and looks what an earlier process has left; then the steps go on. */
+  async #begin(takeOver: boolean): Promise<void> {
+    const { past, lockFolders = [] } = this.#settings;
+    try {
+      if (!past && lockFolders.length > 0) await this.#lockCluster(lockFolders, takeOver);
+      if (this.#lock) await this.#endLeftovers(this.#lock);
+      if (past && !this.#ending) await this.#askReality();
+    } catch (error) {
+      if (!(error instanceof ClusterHeld)) return this.#stopAll(messageOf(error));
+      this.#held = error.held;
+      this.#phase = 'planned';
+      if (this.#settings.onFailure === 'stop') this.#stopAll(error.message);
+      else this.#publisher.changed(true);
+      return;
+    }
+    if (this.#ending) return;
+    this.#phase = 'running';
+    this.#pump();
+  }
+
+  async #lockCluster(folders: readonly string[], takeOver: boolean): Promise<void> {
+    const { id, cluster } = this.#settings;
+    const { operator } = this;
+    this.#hold(await ClusterLock.take({ cluster: cluster.name, run: id, operator, folders, takeOver }));
+    this.#held = undefined;
+  }
+
+  #hold(lock: ClusterLock): void {
+    this.#lock = lock;
+    lock.onLost = (why) => this.#stopLocked(why);
+    this.#write({
+      type: 'run.locked',
+      files: lock.files,
+      without: lock.without.map(({ folder, why }) => `${folder}: ${why}`),
+      tookOver: lock.tookOver.map(heldText),
+    });
+  }
+
+  /** What processes of these runs still do, although whoever started them is gone, is ended. */
+  async #endLeftovers({ tookOver }: ClusterLock): Promise<void> {
+    const { id, past } = this.#settings;
+    const runs = new Set(tookOver.flatMap(({ holder }) => (holder ? [holder.run] : [])));
+    if (past) runs.add(id);
+    const gateway = openGateway(({ channel, text }) => this.#write({ type: 'run.leftover', channel, text }));
+    for (const run of runs) await endLeftovers(gateway, this.#settings.cluster.postgres, run);
+  }
+
+  /** A step that had succeeded, and that one still to come builds on, must still be so. Looking and asking is not repeated. */
+  async #askReality(): Promise<void> {
+    const needed = new Set(this.#steps.filter((step) => !step.satisfied).flatMap((step) => step.of.needs));
+    const changing = this.#steps.filter(
+      (step) => step.satisfied && needed.has(step.id) && !['read', 'ask'].includes(step.of.kind.effect),
+    );
+    await Promise.all(changing.map((step) => step.isLost()));
+  }
+
+  /** Nothing is begun. */
+  #stopAll(why: string): void {
+    for (const step of this.#steps) if (step.state === 'waiting') step.finish('skipped', why);
+    this.#end();
+  }
+
   async #lookAtAll(): Promise<void> {
     this.#publisher.changed(true);
     // What a way that was decided against beforehand would find can only alarm.
-    const looked = this.#steps.filter((step) => this.#isChosen(step) !== 'no');
+    const looked = this.#steps.filter((step) => step.state === 'waiting' && this.#isChosen(step) !== 'no');
     await Promise.all(looked.map((step) => step.look('preflight')));
     if (this.#ending) return;
     this.#phase = 'planned';
@@ -250,7 +362,7 @@ export class Run {
         this.#pump();
         return;
       }
-      this.#go(step, () => this.#perform(step, false));
+      this.#go(step, () => this.#perform(step, step.attempt > 0));
     }
     if (this.#steps.some((step) => OPEN.has(step.state))) this.#publisher.changed();
     else this.#end();
@@ -351,6 +463,14 @@ export class Run {
     queueMicrotask(() => this.#abortAll());
   }
 
+  /** Somebody else works on the cluster from now on: the run is stopped as by an abort, and has failed. */
+  #stopLocked(why: string): void {
+    this.#lostLock = why;
+    this.#write({ type: 'note', text: `stopped: ${why}`, who: 'novamem-runbook' });
+    this.#abort.abort(new Error(why));
+    this.#abortAll();
+  }
+
   /** Ends the run once: asks how things stand now, then writes the last line. */
   #end(): void {
     if (this.#ending) return;
@@ -358,7 +478,12 @@ export class Run {
     this.#finishedAt = Date.now();
     const { mode, cluster } = this.#settings;
     const asking = mode === 'dry-run' ? Promise.resolve([]) : standingOf(cluster);
-    void asking.catch(() => []).then((standing) => this.#close(standing));
+    void asking
+      .catch(() => [])
+      .then(async (standing) => {
+        await this.#lock?.release();
+        this.#close(standing);
+      });
   }
 
   #close(standing: Standing[]): void {
@@ -368,7 +493,8 @@ export class Run {
     this.#standing = standing;
     const { mode } = this.#settings;
     const { aborted } = this.#abort.signal;
-    const outcome = outcomeOf(this.#steps, { mode, aborted, undoFailed: this.#undoFailed });
+    const failed = this.#undoFailed || this.#lostLock !== '';
+    const outcome = outcomeOf(this.#steps, { mode, aborted, failed });
     this.#record.append({
       type: 'run.finished',
       outcome,
@@ -399,7 +525,7 @@ export class Run {
             this.#write({ type: 'step.change', step: step.id, channel, text });
             if (this.#record.lost) throw new Error(this.#record.lost);
             step.tell(`${channel}: ${text}`);
-          });
+          }, id);
     return {
       runId: id,
       cluster,
@@ -461,6 +587,7 @@ export class Run {
       rpoMs: this.#rpo(),
       standing: this.#standing,
       lost: this.#record.lost,
+      ...(this.#held ? { held: this.#held } : {}),
       aborting: this.#abort.signal.aborted && this.#phase !== 'finished',
     };
   }

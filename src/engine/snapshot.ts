@@ -1,5 +1,6 @@
 import type { Effect, Finding, ProgressUnit, StepPlan } from '../steps/step.js';
 import type { Check } from '../stores/check.js';
+import type { HeldLock } from './cluster-lock.js';
 import type { Mode, RunOutcome, StepOutcome } from './journal.js';
 import type { Standing } from './standing.js';
 
@@ -63,8 +64,8 @@ export interface RunSnapshot {
   cluster: string;
   production: boolean;
   backup: { id: string; takenAt: Date | null; kind: 'manifest' | 'loose'; unproven: string[] } | null;
-  /** `preflight`: looking; `planned`: waiting for `begin`; `running`; `finished`. */
-  phase: 'preflight' | 'planned' | 'running' | 'finished';
+  /** `preflight`: looking; `planned`: waiting for `begin`; `beginning`: locking the cluster; `running`; `finished`. */
+  phase: 'preflight' | 'planned' | 'beginning' | 'running' | 'finished';
   steps: StepSnapshot[];
   /** Steps that wait for a person, first come first. */
   attention: string[];
@@ -80,12 +81,15 @@ export interface RunSnapshot {
   standing: Standing[];
   /** Why the record of this run could not be kept any further; empty while it can. */
   lost: string;
+  /** Who works on the cluster already: the run cannot begin. */
+  held?: HeldLock;
   aborting: boolean;
 }
 
 /** What a person, or a script for them, wants. */
 export type Intent =
-  | { type: 'begin' }
+  /** `takeOver`: also past the lock of somebody who has not been heard of for a while. */
+  | { type: 'begin'; takeOver?: boolean }
   /** Look at every step again, before anything has begun. */
   | { type: 'look' }
   /** `by`: who or what typed it, when it was not the operator at this screen. */

@@ -6,6 +6,8 @@ export interface Change {
 
 /** The one door through which everything that changes the world goes. */
 export interface Gateway {
+  /** The run that the changes belong to: programs that are started for it carry it in their environment. */
+  run?: string;
   change<T>(change: Change, act: () => Promise<T>): Promise<T>;
 }
 
@@ -18,8 +20,9 @@ export class GatewayRefusal extends Error {
 }
 
 /** Lets changes through; tells `onChange` of each before it is made. */
-export function openGateway(onChange: (change: Change) => void): Gateway {
+export function openGateway(onChange: (change: Change) => void, run?: string): Gateway {
   return {
+    ...(run === undefined ? {} : { run }),
     async change(change, act) {
       onChange(change);
       return await act();

@@ -34,9 +34,9 @@ function startOf(pid: number): string {
 
 function statOf(pid: number) {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  // Fields after the program's name, which may itself hold spaces and parentheses: state is 3, terminal 7, start time 22.
+  // Fields after the program's name, which may itself hold spaces and parentheses: state is 3, group 5, terminal 7, start time 22.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return { state: fields[0], terminal: fields[4], started: fields[19] };
+  return { state: fields[0], group: fields[2], terminal: fields[4], started: fields[19] };
 }
 
 /**
@@ -50,6 +50,28 @@ export function serversIn(folder: string): ProcessMark[] {
       if (statOf(Number(pid)).terminal !== '0') return [];
       const at = readlinkSync(`/proc/${pid}/cwd`).replace(/ \(deleted\)$/, '');
       return at === folder || at.startsWith(`${folder}/`) ? [markOf(Number(pid))] : [];
+    } catch {
+      return [];
+    }
+  });
+}
+
+/** A process and what it was called with. */
+export interface KnownProcess extends ProcessMark {
+  command: string;
+  group: number;
+}
+
+/** Processes that have a variable with this value in their environment; none where the system does not tell (not Linux). */
+export function processesWith(variable: string, value: string): KnownProcess[] {
+  const pids = readNames('/proc').filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid);
+  return pids.flatMap((pid) => {
+    try {
+      const environment = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
+      const { state, group } = statOf(Number(pid));
+      if (state === 'Z' || !environment.includes(`${variable}=${value}`)) return [];
+      const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').join(' ').trim();
+      return [{ ...markOf(Number(pid)), command, group: Number(group) }];
     } catch {
       return [];
     }

@@ -11,6 +11,9 @@ export interface Ended {
   failure: string;
 }
 
+/** In the environment of every program that is started for a run: whoever outlives this program is known by it. */
+export const RUN_VARIABLE = 'NOVAMEM_RUNBOOK_RUN';
+
 const PATIENCE_AFTER_TERM = 10_000;
 
 interface Listening {
@@ -22,7 +25,9 @@ interface Listening {
 
 /** Runs a program that changes something; every line of its output is told. An abort ends its whole process group. */
 export function runCommand(gateway: Gateway, command: Command, listening: Listening = {}): Promise<Ended> {
-  return gateway.change({ channel: 'process', text: commandText(command) }, () => start(command, listening));
+  return gateway.change({ channel: 'process', text: commandText(command) }, () =>
+    start(command, listening, gateway.run),
+  );
 }
 
 /** Runs a program that only reads, and tells its output as it comes. */
@@ -45,10 +50,14 @@ export async function inspectCommand(
   return { ...ended, stdout: Buffer.concat(out).toString('utf8'), stderr: errors.join('\n') };
 }
 
-async function start(command: Command, { signal, onLine, onChunk }: Listening): Promise<Ended> {
+async function start(command: Command, { signal, onLine, onChunk }: Listening, run?: string): Promise<Ended> {
   if (signal?.aborted) return { exitCode: null, failure: 'not started: already aborted' };
   const child = execa(command.file, command.args, {
-    env: { ...command.environment, ...command.secretEnvironment },
+    env: {
+      ...command.environment,
+      ...command.secretEnvironment,
+      ...(run === undefined ? {} : { [RUN_VARIABLE]: run }),
+    },
     ...(command.folder ? { cwd: command.folder } : {}),
     ...(command.input === undefined ? { stdin: 'ignore' } : { input: command.input }),
     ...(command.calledAs ? { argv0: command.calledAs } : {}),
@@ -107,7 +116,7 @@ async function start(command: Command, { signal, onLine, onChunk }: Listening): 
 }
 
 /** Whether every process of a group ended within the time. */
-async function groupGone(group: number | undefined, patienceMs: number): Promise<boolean> {
+export async function groupGone(group: number | undefined, patienceMs: number): Promise<boolean> {
   const gone = await waitFor(
     async () => {
       try {

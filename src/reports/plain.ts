@@ -24,6 +24,15 @@ export function plainLines(event: JournalEvent): string[] {
         ),
         ...(event.backup ? line('run', `from backup set ${event.backup.id} (${event.backup.folder})`) : []),
       ];
+    case 'run.resumed':
+      return line('run', `resumed by ${event.operator}`);
+    case 'run.locked':
+      return [
+        ...event.tookOver.flatMap((whose) => line('run', `put a lock aside: ${whose}`)),
+        ...event.without.flatMap((why) => line('run', `warning: not locked for other machines in ${why}`)),
+      ];
+    case 'run.leftover':
+      return line('run', `left by an earlier process, and ended: ${event.text}`);
     case 'step.finding':
       return event.finding.level === 'info'
         ? []

@@ -1,4 +1,4 @@
-import type { Happening, JournalEvent, StepOutcome } from '../engine/journal.js';
+import { endOf, type Happening, type JournalEvent, type StepOutcome } from '../engine/journal.js';
 import { Problem } from '../problem.js';
 import type { Finding, StepPlan } from '../steps/step.js';
 import type { Check } from '../stores/check.js';
@@ -38,7 +38,7 @@ export function reportOf(events: readonly JournalEvent[]): RunReport {
     throw new Problem('This journal does not say how the run began: its first line is missing or damaged.', {
       next: 'novamem-runbook runs verify RUN',
     });
-  const finished = events.find((event) => event.type === 'run.finished');
+  const finished = endOf(events);
   return {
     id: started.run,
     started,
@@ -47,10 +47,24 @@ export function reportOf(events: readonly JournalEvent[]): RunReport {
       ...stepReport(id, uses, events),
       ...(only ? { only } : {}),
     })),
-    notes: events.flatMap((event) =>
-      event.type === 'note' ? [{ at: event.ts, who: event.who, text: event.text }] : [],
-    ),
+    notes: events.flatMap(noteOf),
   };
+}
+
+function noteOf(event: JournalEvent): RunReport['notes'] {
+  const note = (who: string, text: string) => [{ at: event.ts, who, text }];
+  switch (event.type) {
+    case 'note':
+      return note(event.who, event.text);
+    case 'run.resumed':
+      return note(event.operator, ['resumed the run', ...event.accepted].join('; '));
+    case 'run.locked':
+      return event.tookOver.flatMap((whose) => note('novamem-runbook', `put a lock aside: ${whose}`));
+    case 'run.leftover':
+      return note('novamem-runbook', `ended what an earlier process had left: ${event.text}`);
+    default:
+      return [];
+  }
 }
 
 /**

@@ -59,11 +59,11 @@ export function RunScreen({ run, onBack, onQuit }: Props) {
     { isActive: atRun },
   );
 
-  if (overlay === 'none' && (snapshot.phase === 'preflight' || snapshot.phase === 'planned')) {
+  if (overlay === 'none' && ['preflight', 'planned', 'beginning'].includes(snapshot.phase)) {
     return (
       <PlanView
         run={snapshot}
-        onBegin={() => intend({ type: 'begin' })}
+        onBegin={(takeOver) => intend({ type: 'begin', takeOver })}
         onLook={() => intend({ type: 'look' })}
         onBack={onBack}
         onHelp={() => setOverlay('help')}

@@ -227,7 +227,7 @@ describe.skipIf(!mayMount)('a run whose disk is full', () => {
     expect(await tiny.toEnd()).toBe('failed');
     expectStopped(tiny);
     expect([looked, tiny.stateOf('one')]).toEqual([0, 'skipped']);
-    expect(readJournal(tiny.run.journalFile)).toEqual({ events: [], fault: '' });
+    expect(readJournal(tiny.run.journalFile)).toMatchObject({ events: [], fault: '' });
   });
 
   test('goes no further when another process takes the last room while it looks', async () => {

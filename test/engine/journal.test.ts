@@ -6,7 +6,7 @@ import { Journal, readJournal } from '../../src/engine/journal.js';
 import { tempFolder } from '../support/temp.js';
 
 function written(count = 6): { file: string; lines: string[] } {
-  const journal = new Journal('run-1', tempFolder('journal'));
+  const journal = Journal.begin('run-1', tempFolder('journal'));
   for (let index = 1; index <= count; index += 1)
     journal.append({ type: 'note', text: `note ${index}`, who: 'somebody' });
   journal.close();
@@ -32,12 +32,12 @@ describe('a journal', () => {
 
   test('is never begun over one that is there', () => {
     const folder = tempFolder('journal');
-    new Journal('first', folder).close();
-    expect(() => new Journal('second', folder)).toThrow(/EEXIST/);
+    Journal.begin('first', folder).close();
+    expect(() => Journal.begin('second', folder)).toThrow(/EEXIST/);
   });
 
   test('has an event on disk before append answers', () => {
-    const journal = new Journal('run-1', tempFolder('journal'));
+    const journal = Journal.begin('run-1', tempFolder('journal'));
     const event = journal.append({ type: 'note', text: 'before the act', who: 'somebody' });
     expect(readJournal(journal.file).events).toEqual([event]);
     journal.close();
@@ -46,7 +46,7 @@ describe('a journal', () => {
   test('never holds a secret, neither in a value nor in a key', () => {
     const secret = 'k3y-"of"-\\the/house';
     keepSecret(secret);
-    const journal = new Journal('run-1', tempFolder('journal'));
+    const journal = Journal.begin('run-1', tempFolder('journal'));
     journal.append({ type: 'note', text: `the password is ${secret}`, who: 'somebody' });
     journal.append({ type: 'step.facts', step: 'a', facts: { [secret]: [`url?key=${encodeURIComponent(secret)}`] } });
     journal.close();
@@ -97,7 +97,7 @@ describe('reading a journal notices', () => {
     const { file, lines } = written();
     writeFileSync(file, `${lines.slice(0, 5).join('\n')}\n${lines[5]!.slice(0, 40)}`);
     const { events, fault } = readJournal(file);
-    expect(fault).toBe('the last line is cut off after 40 characters');
+    expect(fault).toBe('the last line is cut off after 40 bytes');
     expect(events).toHaveLength(5);
   });
 
@@ -112,7 +112,7 @@ describe('reading a journal notices', () => {
 
   test('a changed last line: it holds the outcome of the run', () => {
     const folder = tempFolder('journal');
-    const journal = new Journal('run-1', folder);
+    const journal = Journal.begin('run-1', folder);
     journal.append({ type: 'note', text: 'it did not work', who: 'somebody' });
     journal.append({ type: 'run.finished', outcome: 'failed', standing: [], rtoMs: 1, rpoMs: null });
     journal.close();

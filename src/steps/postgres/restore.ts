@@ -4,7 +4,13 @@ import type { BackupFile, BackupSet } from '../../stores/backup-set/backup-set.j
 import { changedDump, rowlessDump } from '../../stores/backup-set/good-dump.js';
 import { isDamage, type Postgres, quoteIdentifier } from '../../stores/postgres/connection.js';
 import { countRows, readContents } from '../../stores/postgres/dump.js';
-import { describeServer, estimatedRows, otherSessions, type TableEstimate } from '../../stores/postgres/server.js';
+import {
+  applicationOf,
+  describeServer,
+  estimatedRows,
+  otherSessions,
+  type TableEstimate,
+} from '../../stores/postgres/server.js';
 import { type Installation, newestTools, toolsFor } from '../../stores/postgres/tools.js';
 import { countOf, durationOf, plural, sizeOf } from '../../words.js';
 import { lacks, otherClusterFindings } from '../backup/file.js';
@@ -15,7 +21,6 @@ import { damageFindings } from './damage-findings.js';
 import { dumpFindings, pointToGoodDump } from './dump-findings.js';
 import { atStake, contentFindings, newerTableFindings } from './restore-findings.js';
 import {
-  applicationOf,
   createDatabase,
   endSessions,
   type RestoreFacts,

@@ -8,7 +8,7 @@ import { allThere, type Check, equal } from '../../stores/check.js';
 import { type Postgres, quoteIdentifier } from '../../stores/postgres/connection.js';
 import { countRows, type DumpContents, readContents } from '../../stores/postgres/dump.js';
 import { watchRestore } from '../../stores/postgres/restore-progress.js';
-import { blockersOf, describeServer, otherSessions } from '../../stores/postgres/server.js';
+import { applicationOf, blockersOf, describeServer, otherSessions } from '../../stores/postgres/server.js';
 import { type Installation, toolsFor } from '../../stores/postgres/tools.js';
 import { countOf, durationOf, fileInstantOf } from '../../words.js';
 import type { StepContext } from '../step.js';
@@ -85,9 +85,6 @@ function named(
   const { environment, ...secrets } = postgres.toolEnvironment;
   return { environment: { ...environment, PGAPPNAME: application }, ...secrets };
 }
-
-/** Under which name its sessions are known to the server. */
-export const applicationOf = (runId: string) => `novamem-runbook ${runId}`.slice(0, 63);
 
 export async function createDatabase(
   postgres: Postgres,

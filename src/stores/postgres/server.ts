@@ -63,6 +63,9 @@ export interface Session {
   state: string;
 }
 
+/** Under which name the sessions of a run's programs are known to the server. */
+export const applicationOf = (run: string) => `novamem-runbook ${run}`.slice(0, 63);
+
 /** Other client sessions in the database; none when the database is absent. */
 export async function otherSessions(postgres: Postgres, database = postgres.database): Promise<Session[]> {
   return postgres.read<Session & Record<string, unknown>>(

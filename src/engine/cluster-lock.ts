@@ -1,0 +1,262 @@
+import { randomBytes } from 'node:crypto';
+import { readlinkSync } from 'node:fs';
+import { link, open, readFile, rename, stat, unlink } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { isAlive, markOf, type ProcessMark } from '../hosts/process-mark.js';
+import { durationOf, messageOf } from '../words.js';
+
+/** Who works on a cluster. */
+export interface Holder {
+  run: string;
+  operator: string;
+  host: string;
+  /** Under which process namespace its pid means something; empty where the system does not tell. */
+  processes: string;
+  process: ProcessMark;
+  /** ISO instant. */
+  since: string;
+  token: string;
+}
+
+/** A lock of somebody else. */
+export interface HeldLock {
+  file: string;
+  /** Undefined when the file cannot be read as a lock: whoever made it died while writing, or it is none. */
+  holder: Holder | undefined;
+  /** Milliseconds since its last sign of life, by the clock of the file system it lies on. */
+  quietMs: number;
+  /** `gone`: its process ran on this machine and does not any more. `silent`: it has not been heard of for a while. */
+  state: 'alive' | 'silent' | 'gone';
+}
+
+/** Another run holds the cluster. */
+export class ClusterHeld extends Error {
+  override name = 'ClusterHeld';
+
+  constructor(readonly held: HeldLock) {
+    super(heldText(held));
+  }
+}
+
+interface LockRequest {
+  cluster: string;
+  run: string;
+  operator: string;
+  /** Where the lock is put, in this order: the own machine's first, then those that other machines see. */
+  folders: readonly string[];
+  /** Whether a silent holder is put aside. One that is gone for certain always is. */
+  takeOver: boolean;
+  /** Milliseconds between two signs of life, and after how many without one a holder is silent. */
+  beatMs?: number;
+  silentMs?: number;
+}
+
+const BEAT_MS = 5_000;
+const SILENT_MS = 30_000;
+/** A folder on a network that does not answer must not keep anybody from a recovery. */
+const FOLDER_PATIENCE_MS = 5_000;
+
+/** One run at a time on a cluster: a file in each folder, which its holder touches again and again. */
+export class ClusterLock {
+  /** The files that are held. */
+  readonly files: string[] = [];
+  /** Folders in which it could not be put, and why. */
+  readonly without: { folder: string; why: string }[] = [];
+  /** Whose locks were put aside. */
+  readonly tookOver: HeldLock[] = [];
+  /** Told once when somebody else has taken the lock over. */
+  onLost: (why: string) => void = () => {};
+  readonly #holder: Holder;
+  readonly #request: LockRequest;
+  #timer: NodeJS.Timeout | undefined;
+
+  private constructor(request: LockRequest) {
+    this.#request = request;
+    this.#holder = {
+      run: request.run,
+      operator: request.operator,
+      host: hostname(),
+      processes: processNamespace(),
+      process: markOf(process.pid),
+      since: new Date().toISOString(),
+      token: randomBytes(12).toString('hex'),
+    };
+  }
+
+  /** Takes the lock in every folder that can be written, or in none: throws ClusterHeld when somebody else works on the cluster. */
+  static async take(request: LockRequest): Promise<ClusterLock> {
+    const lock = new ClusterLock(request);
+    try {
+      for (const folder of request.folders) await lock.#takeIn(folder);
+    } catch (error) {
+      await lock.release();
+      throw error;
+    }
+    lock.#timer = setInterval(() => void lock.#beat(), request.beatMs ?? BEAT_MS);
+    lock.#timer.unref();
+    return lock;
+  }
+
+  /** Gives the cluster free. What somebody else has taken over is left to them. */
+  async release(): Promise<void> {
+    clearInterval(this.#timer);
+    for (const file of this.files.splice(0))
+      if ((await readHolder(file).catch(() => undefined))?.token === this.#holder.token)
+        await unlink(file).catch(() => {});
+  }
+
+  async #takeIn(folder: string): Promise<void> {
+    const file = join(folder, lockName(this.#request.cluster));
+    try {
+      await within(FOLDER_PATIENCE_MS, this.#takeFile(file));
+      this.files.push(file);
+    } catch (error) {
+      if (error instanceof ClusterHeld) throw error;
+      this.without.push({ folder, why: messageOf(error) });
+    }
+  }
+
+  async #takeFile(file: string): Promise<void> {
+    for (;;) {
+      if (await create(file, this.#holder)) return;
+      const held = await lockAt(file, this.#request.silentMs);
+      if (!held) continue;
+      const dead = held.state === 'gone' || (held.state === 'silent' && this.#request.takeOver);
+      if (!dead) throw new ClusterHeld(held);
+      if (await this.#putAside(file, held)) this.tookOver.push(held);
+    }
+  }
+
+  /** Of several who put the same lock aside, one succeeds. Whoever has moved a newer lock by that puts it back. */
+  async #putAside(file: string, held: HeldLock): Promise<boolean> {
+    const aside = `${file}.${this.#holder.token}`;
+    try {
+      await rename(file, aside);
+    } catch {
+      return false;
+    }
+    const moved = await readHolder(aside).catch(() => undefined);
+    const meant = moved?.token === held.holder?.token;
+    if (!meant) await link(aside, file).catch(() => {});
+    await unlink(aside);
+    return meant;
+  }
+
+  async #beat(): Promise<void> {
+    for (const file of this.files) {
+      const now = await readHolder(file).catch((error: NodeJS.ErrnoException) =>
+        error.code === 'ENOENT' ? ('absent' as const) : ('unreadable' as const),
+      );
+      if (now === 'unreadable') continue;
+      if (now === 'absent') await create(file, this.#holder).catch(() => {});
+      else if (now?.token === this.#holder.token) await touch(file, this.#holder).catch(() => {});
+      else {
+        clearInterval(this.#timer);
+        const by = now ? `${now.operator} with run ${now.run}` : 'somebody else';
+        return this.onLost(`${by} has taken over the lock ${file}`);
+      }
+    }
+  }
+}
+
+/** Who holds a cluster, since when, and when that was last heard of: one sentence. */
+export function heldText({ holder, file, quietMs, state }: HeldLock): string {
+  if (!holder)
+    return `the lock ${file} is on this cluster, and cannot be read; it was written ${durationOf(quietMs)} ago`;
+  const who = `run ${holder.run} of ${holder.operator} (process ${holder.process.pid} on ${holder.host}, since ${holder.since})`;
+  const alive = state === 'gone' ? 'that process is gone' : `its last sign of life was ${durationOf(quietMs)} ago`;
+  return `${who} works on this cluster; ${alive}; the lock is ${file}`;
+}
+
+/** The lock that is on a cluster in a folder; undefined where there is none. */
+export async function lockIn(folder: string, cluster: string): Promise<HeldLock | undefined> {
+  return lockAt(join(folder, lockName(cluster)));
+}
+
+const lockName = (cluster: string) => `.novamem-runbook-${cluster}.lock`;
+
+async function lockAt(file: string, silentMs = SILENT_MS): Promise<HeldLock | undefined> {
+  try {
+    const holder = await readHolder(file);
+    const quietMs = (await fileClock(file)) - (await stat(file)).mtimeMs;
+    return { file, holder, quietMs, state: stateOf(holder, quietMs, silentMs) };
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+function stateOf(holder: Holder | undefined, quietMs: number, silentMs: number): HeldLock['state'] {
+  const isOurs = holder && holder.host === hostname() && holder.processes === processNamespace();
+  if (isOurs && holder.process.started !== '') return isAlive(holder.process) ? 'alive' : 'gone';
+  return quietMs > silentMs ? 'silent' : 'alive';
+}
+
+/** What time it is for the file system of a file: machines that share it may have other clocks. */
+async function fileClock(file: string): Promise<number> {
+  const probe = `${file}.${randomBytes(6).toString('hex')}`;
+  const handle = await open(probe, 'wx', 0o600);
+  try {
+    return (await handle.stat()).mtimeMs;
+  } finally {
+    await handle.close();
+    await unlink(probe).catch(() => {});
+  }
+}
+
+async function create(file: string, holder: Holder): Promise<boolean> {
+  try {
+    const handle = await open(file, 'wx', 0o644);
+    try {
+      await handle.writeFile(textOf(holder));
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
+  }
+}
+
+/** Writes what stands there anyway: it is the server of the files that sets the time. */
+async function touch(file: string, holder: Holder): Promise<void> {
+  const handle = await open(file, 'r+');
+  try {
+    await handle.write(textOf(holder), 0);
+  } finally {
+    await handle.close();
+  }
+}
+
+const textOf = (holder: Holder) => `${JSON.stringify(holder)}\n`;
+
+async function readHolder(file: string): Promise<Holder | undefined> {
+  const text = await readFile(file, 'utf8');
+  try {
+    const holder = JSON.parse(text) as Partial<Holder>;
+    return typeof holder.token === 'string' && typeof holder.process?.pid === 'number'
+      ? (holder as Holder)
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function processNamespace(): string {
+  try {
+    return readlinkSync('/proc/self/ns/pid');
+  } catch {
+    return '';
+  }
+}
+
+function within<T>(ms: number, work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`it did not answer within ${ms / 1000} s`)), ms);
+  });
+  return Promise.race([work, late]).finally(() => clearTimeout(timer));
+}

@@ -1,0 +1,106 @@
+import { Problem } from '../problem.js';
+import type { Check } from '../stores/check.js';
+import type { Fingerprint } from '../stores/fingerprint.js';
+import type { Happening, JournalEvent } from './journal.js';
+
+/** What the journal of an earlier process knows of a step. */
+export interface StepPast {
+  /** `begun`: it was started and has not succeeded, whatever became of it. */
+  state: 'untouched' | 'begun' | 'succeeded';
+  facts: Record<string, unknown>;
+  /** How often it was started. */
+  attempts: number;
+  answer: string | undefined;
+  checks: Check[];
+  safetyCopies: { of: string; at: string; verified: string }[];
+  /** Milliseconds since 1970. */
+  startedAt: number | undefined;
+  finishedAt: number | undefined;
+  reason: string | undefined;
+}
+
+/** A run as an earlier process left it. */
+export interface RunPast {
+  started: Extract<Happening, { type: 'run.started' }>;
+  /** Milliseconds since 1970. */
+  startedAt: number;
+  /** Which cluster it was, as far as its stores ever told. */
+  fingerprint: Fingerprint;
+  /** The last outcome on record; undefined when the process ended without one. */
+  outcome: Extract<Happening, { type: 'run.finished' }>['outcome'] | undefined;
+  steps: Map<string, StepPast>;
+}
+
+/** Reads out of a journal where a run stands. Throws when it does not begin with the start of a run. */
+export function pastOf(events: readonly JournalEvent[]): RunPast {
+  const [first] = events;
+  if (first?.type !== 'run.started')
+    throw new Problem('This journal does not say how the run began: its first line is missing or damaged.', {
+      next: 'novamem-runbook runs verify RUN',
+    });
+  const steps = new Map(first.steps.map(({ id }) => [id, untouched()]));
+  let outcome: RunPast['outcome'];
+  let { fingerprint } = first;
+  for (const event of events) {
+    if (event.type === 'run.finished') outcome = event.outcome;
+    else if (event.type === 'run.resumed') {
+      outcome = undefined;
+      fingerprint = withKnown(event.fingerprint, fingerprint);
+    }
+    const step = 'step' in event ? steps.get(event.step) : undefined;
+    if (step) follow(step, event);
+  }
+  return { started: first, startedAt: Date.parse(first.ts), fingerprint, outcome, steps };
+}
+
+/** A fingerprint in which what a store did not tell is taken from an earlier one. */
+function withKnown(now: Fingerprint, before: Fingerprint): Fingerprint {
+  const { systemIdentifier } = now.postgres;
+  return {
+    ...now,
+    postgres: { ...now.postgres, systemIdentifier: systemIdentifier || before.postgres.systemIdentifier },
+  };
+}
+
+const untouched = (): StepPast => ({
+  state: 'untouched',
+  facts: {},
+  attempts: 0,
+  answer: undefined,
+  checks: [],
+  safetyCopies: [],
+  startedAt: undefined,
+  finishedAt: undefined,
+  reason: undefined,
+});
+
+function follow(step: StepPast, event: JournalEvent): void {
+  switch (event.type) {
+    case 'confirm.given':
+      step.answer = event.typed;
+      break;
+    case 'step.started':
+      step.state = 'begun';
+      step.attempts = event.attempt;
+      step.checks = [];
+      step.startedAt = Date.parse(event.ts);
+      step.finishedAt = undefined;
+      step.reason = undefined;
+      break;
+    case 'step.facts':
+      Object.assign(step.facts, event.facts);
+      break;
+    case 'step.safety-copy':
+      step.safetyCopies.push({ of: event.of, at: event.at, verified: event.verified });
+      break;
+    case 'step.check':
+      step.checks.push(event.check);
+      break;
+    case 'step.finished':
+      step.finishedAt = Date.parse(event.ts);
+      step.reason = event.reason;
+      if (event.outcome === 'succeeded') step.state = 'succeeded';
+      else if (event.outcome === 'undone') Object.assign(step, untouched(), { attempts: step.attempts });
+      break;
+  }
+}

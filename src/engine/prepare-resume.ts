@@ -1,0 +1,152 @@
+import { basename } from 'node:path';
+import type { Profile } from '../config/profile.js';
+import { EXIT, Problem } from '../problem.js';
+import { loadRunbook } from '../runbook/library.js';
+import type { Overrides, Runbook } from '../runbook/runbook.js';
+import { openBackupSet } from '../stores/backup-set/open-backup-set.js';
+import { Cluster } from '../stores/cluster.js';
+import { differencesBetween, fingerprintOf } from '../stores/fingerprint.js';
+import { ClusterHeld, ClusterLock } from './cluster-lock.js';
+import { operatorHere } from './operator.js';
+import { pastOf, type RunPast } from './past.js';
+import { lockFoldersOf, versions } from './prepare-run.js';
+import { Run } from './run.js';
+import { findRun, listRuns, type RecordedRun } from './runs.js';
+
+/** What may differ from the beginning of a run, and be accepted. */
+export const DIFFERENCES = ['runbook', 'cluster'] as const;
+export type Difference = (typeof DIFFERENCES)[number];
+
+export interface ResumeRequest {
+  recorded: RecordedRun;
+  profile: Profile;
+  onFailure: 'ask' | 'stop';
+  accept: readonly Difference[];
+  /** Whether the lock of a run that has not been heard of for a while is put aside. */
+  takeOver: boolean;
+}
+
+/** Whether a run could go on: it changed or meant to change something, and did not reach its goal. */
+export function isResumable({ started, outcome }: RunPast): boolean {
+  return started.mode !== 'dry-run' && (outcome === undefined || outcome === 'failed' || outcome === 'aborted');
+}
+
+/** The newest run that could go on, of those after the last one that reached its goal on that cluster. */
+export function newestResumable(cluster?: string): RecordedRun {
+  const over = new Set<string>();
+  for (const id of listRuns()) {
+    const recorded = findRun(id);
+    if (recorded.events[0]?.type !== 'run.started') continue;
+    const past = pastOf(recorded.events);
+    const { profile, mode } = past.started;
+    if (mode === 'dry-run' || over.has(profile) || (cluster !== undefined && profile !== cluster)) continue;
+    if (isResumable(past)) return recorded;
+    over.add(profile);
+  }
+  throw new Problem('There is no run to go on with: none was broken off since the last one that reached its goal.', {
+    next: 'novamem-runbook runs list',
+  });
+}
+
+/**
+ * Takes up a run that another process has left, under the cluster's lock. Refuses one that is still at work, that has reached
+ * its goal, whose journal was changed, and, unless it is accepted, whose runbook or cluster is another one now.
+ */
+export async function prepareResume({ recorded, profile, onFailure, accept, takeOver }: ResumeRequest): Promise<Run> {
+  const { id, folder } = recorded;
+  const refused = { exitCode: EXIT.refused };
+  if (recorded.changed)
+    throw new Problem(`The journal of run ${id} is not the one that was written: ${recorded.changed}.`, {
+      ...refused,
+      next: 'begin a new run of the scenario: it asks the stores, not the journal',
+    });
+  const past = pastOf(recorded.events);
+  const { started } = past;
+  if (!isResumable(past))
+    throw new Problem(
+      started.mode === 'dry-run'
+        ? `Run ${id} was a dry run: it has changed nothing, so there is nothing to go on with.`
+        : `Run ${id} has ended: ${past.outcome}. There is nothing to go on with.`,
+      { next: `novamem-runbook runs show ${id}` },
+    );
+  if (started.profile !== profile.name)
+    throw new Problem(`Run ${id} is of the cluster "${started.profile}", and this is "${profile.name}".`, refused);
+  const runbook = runbookOf(past, id, accept.includes('runbook'));
+  const cluster = new Cluster(profile);
+  const backup = started.backup ? await openBackupSet(started.backup.folder) : undefined;
+  const differences = differencesBetween(past.fingerprint, await fingerprintOf(cluster));
+  if (differences.length > 0 && !accept.includes('cluster'))
+    throw new Problem(`This is not the cluster on which run ${id} began: ${differences.join('; ')}.`, {
+      ...refused,
+      next: 'if it is meant to be so: --accept cluster',
+    });
+  const lockFolders = lockFoldersOf(profile);
+  const lock = await ClusterLock.take({
+    cluster: profile.name,
+    run: id,
+    operator: operatorHere(),
+    folders: lockFolders,
+    takeOver,
+  }).catch((error: unknown) => {
+    throw error instanceof ClusterHeld ? heldProblem(error) : error;
+  });
+  try {
+    // The journal is read again under the lock: until now its own process may have written it.
+    const journal = findRun(folder);
+    return new Run({
+      id,
+      folder,
+      mode: started.mode,
+      runbook,
+      ...(started.runbookFile ? { runbookFile: started.runbookFile } : {}),
+      cluster,
+      ...(backup ? { backup } : {}),
+      ...(started.newBackup ? { newBackup: { id: basename(started.newBackup), folder: started.newBackup } } : {}),
+      past: {
+        ...pastOf(journal.events),
+        journal,
+        lock,
+        accepted: [...(runbook.hash === started.runbook ? [] : ['another runbook']), ...differences],
+      },
+      onFailure,
+      versions: versions(),
+    });
+  } catch (error) {
+    await lock.release();
+    throw error;
+  }
+}
+
+/** What to say to somebody who may not begin, because somebody else works on the cluster. */
+export function heldProblem({ held, message }: ClusterHeld): Problem {
+  return new Problem(`The cluster is not free: ${message}.`, {
+    exitCode: EXIT.refused,
+    next:
+      held.state === 'silent'
+        ? 'make sure that it is gone, then add --take-over'
+        : 'wait for it, or end it there; then try again',
+  });
+}
+
+/** The runbook with the parameters and the answers that the run began with. */
+function runbookOf({ started, steps }: RunPast, id: string, acceptOther: boolean): Runbook {
+  const wanted = started.runbookFile ?? started.scenario;
+  const now = loadRunbook(wanted);
+  if (now.hash !== started.runbook && !acceptOther)
+    throw new Problem(`The runbook ${wanted} was changed since run ${id} began.`, {
+      exitCode: EXIT.refused,
+      next: 'if it is meant to be so: --accept runbook',
+    });
+  const overrides: Overrides = {};
+  for (const step of started.steps) {
+    const there = now.steps.find((one) => one.id === step.id && one.kind.kind === step.uses);
+    if (!there) continue;
+    const past = steps.get(step.id)!;
+    const answered = there.kind.effect === 'ask' && past.state === 'succeeded' && past.answer !== undefined;
+    overrides[step.id] = {
+      ...(step.params as Record<string, unknown>),
+      ...(answered ? { answer: past.answer } : {}),
+    };
+  }
+  return loadRunbook(wanted, overrides);
+}
