@@ -62,7 +62,7 @@ export async function prepareRun(request: RunRequest): Promise<Run> {
   const cluster = new Cluster(request.profile);
   const backup = await chosenBackup(runbook, request);
   const startedAt = new Date();
-  const id = `${fileInstantOf(startedAt)}-${randomBytes(2).toString('hex')}`;
+  const id = runIdOf(startedAt);
   const writes = runbook.steps.some((step) => step.kind.backupSet === 'writes');
   const root = request.profile.backups.find(isLocal);
   return new Run({
@@ -90,6 +90,12 @@ export function lockFoldersOf({ backups }: Profile): string[] {
 }
 
 export const versions = () => ({ 'novamem-runbook': programVersion(), node: process.versions.node });
+
+/** Ids sort by the millisecond at which the run was prepared. */
+function runIdOf(at: Date): string {
+  const milliseconds = at.getMilliseconds().toString(16).padStart(3, '0');
+  return `${fileInstantOf(at)}-${milliseconds}${randomBytes(1).toString('hex')}`;
+}
 
 async function chosenBackup(runbook: Runbook, { backup, profile }: RunRequest): Promise<BackupSet | undefined> {
   const need = restores(runbook);

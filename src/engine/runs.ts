@@ -1,5 +1,5 @@
 import { existsSync, mkdirSync, readdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { homeFolder } from '../config/home.js';
 import { Problem } from '../problem.js';
 import { JOURNAL_FILE, type JournalReading, readJournal } from './journal.js';
@@ -26,7 +26,7 @@ export function listRuns(): string[] {
 /** A run by its id, by any part of the id that only one has, as a folder, or `latest`. */
 export function findRun(wanted: string): RecordedRun {
   if (existsSync(join(wanted, JOURNAL_FILE)))
-    return { id: wanted, folder: wanted, ...readJournal(join(wanted, JOURNAL_FILE)) };
+    return { id: basename(resolve(wanted)), folder: wanted, ...readJournal(join(wanted, JOURNAL_FILE)) };
   const all = listRuns();
   const found = wanted === 'latest' ? all.slice(0, 1) : all.filter((id) => id.includes(wanted));
   if (found.length === 1) {
