@@ -222,10 +222,12 @@ program
   .option('--keep', 'leave the sandbox up at the end')
   .action(calls(async () => (await import('./commands/demo.js')).demoCommand));
 
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  // Whoever read our output has gone away (`| head`): that is no failure of ours.
-  if (error.code !== 'EPIPE') throw error;
-});
+// Whoever read our output has gone away (`| head`, a terminal that was closed): what runs is ended by its own rules all the same.
+const GONE = ['EPIPE', 'EIO', 'ENXIO'];
+for (const stream of [process.stdin, process.stdout, process.stderr])
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (!GONE.includes(error.code ?? '')) throw error;
+  });
 
 try {
   await program.parseAsync();

@@ -23,6 +23,8 @@ export interface AppRequest {
   run?: Run;
 }
 
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
 /** The terminal app. After it is left, the outcome, the evidence and the paths are on the ordinary screen. */
 export async function openApp({
   profile,
@@ -42,9 +44,12 @@ export async function openApp({
   await openScreens(desk, scenario);
   const { run } = desk.getSnapshot();
   if (!run) return EXIT.recovered;
-  // Leaving while something runs ends it by the steps' own rules before this program ends.
+  // Leaving while something runs ends it by the steps' own rules before this program ends, whatever signal comes meanwhile.
+  const hold = () => {};
+  for (const signal of SIGNALS) process.on(signal, hold);
   run.intend({ type: 'abort' });
   const outcome = await run.finished;
+  for (const signal of SIGNALS) process.off(signal, hold);
   const { lost } = run.getSnapshot();
   if (lost) {
     print(`STOPPED: ${lost}.`, ...run.getSnapshot().standing.map(standingLine));

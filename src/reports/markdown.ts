@@ -1,6 +1,6 @@
 import { standingLine } from '../engine/standing.js';
 import type { Check } from '../stores/check.js';
-import { durationOf } from '../words.js';
+import { durationOf, harmlessLines } from '../words.js';
 import { evidenceRows } from './evidence.js';
 import type { RunReport, StepReport } from './run-report.js';
 
@@ -33,7 +33,7 @@ export const modeWords = (mode: string): string => MODE_WORDS[mode] ?? mode;
 export function markdownReport(report: RunReport, fault: string): string {
   const { started, finished } = report;
   const checks = report.steps.flatMap((step) => step.checks);
-  return [
+  const lines = [
     `# ${started.title}: ${outcomeWords(report)}`,
     '',
     `| | |\n|---|---|`,
@@ -81,7 +81,8 @@ export function markdownReport(report: RunReport, fault: string): string {
     ...(report.notes.length > 0
       ? ['## Notes', '', ...report.notes.map((note) => `- ${note.at} ${note.who}: ${note.text}`), '']
       : []),
-  ].join('\n');
+  ];
+  return harmlessLines(lines.join('\n'));
 }
 
 function storesOf({ started: { fingerprint } }: RunReport): string {

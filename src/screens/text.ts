@@ -1,12 +1,6 @@
+import { harmless } from '../words.js';
+
 // Text for a grid of cells: cut and wrapped before it is drawn, so that no screen is ever taller or wider than its window.
-
-// biome-ignore lint/complexity/useRegexLiterals: control characters are unreadable in a literal
-const CONTROLS = new RegExp('[\\u0000-\\u001f\\u007f-\\u009f\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069]', 'g');
-
-/** The text with control characters (a server's words may hold escape sequences) shown as `·`. */
-export function harmless(text: string): string {
-  return text.replace(CONTROLS, '·');
-}
 
 /** The text cut to a width, with `…` where something is missing. */
 export function cut(text: string, width: number): string {

@@ -53,6 +53,10 @@ export class ProgramInTerminal {
     return this.#terminal.buffer.active.type === 'alternate';
   }
 
+  get pid(): number {
+    return this.#process.pid;
+  }
+
   type(keys: string): void {
     this.#process.write(keys);
   }
@@ -76,6 +80,11 @@ export class ProgramInTerminal {
       throw new Error(`${error.message}; it shows:\n${text}`);
     });
     return text;
+  }
+
+  /** The window is closed: the program gets SIGHUP, and its terminal is gone. */
+  close(): void {
+    (this.#process as unknown as { destroy(): void }).destroy();
   }
 
   kill(): void {

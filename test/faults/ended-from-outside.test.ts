@@ -1,0 +1,71 @@
+import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { endOf } from '../../src/engine/journal.js';
+import { findRun, listRuns } from '../../src/engine/runs.js';
+import { processesWith } from '../../src/hosts/process-mark.js';
+import { RUN_VARIABLE } from '../../src/hosts/run-command.js';
+import { loseEverything } from '../../src/sandbox/lose-everything.js';
+import { eventually, isRunning } from '../support/eventually.js';
+import { runProgram } from '../support/program.js';
+import { type RealCluster, realCluster } from '../support/sandbox.js';
+import { ProgramInTerminal } from '../support/terminal.js';
+
+// A rescue whose terminal is closed, or that is told to end, while a step is at work.
+
+const ENTER = '\r';
+let real: RealCluster;
+const open: ProgramInTerminal[] = [];
+
+beforeAll(async () => {
+  real = await realCluster(3_000);
+  await real.backup();
+});
+
+beforeEach(async () => {
+  await loseEverything(real.record.name);
+});
+
+afterEach(() => {
+  for (const program of open.splice(0)) program.kill();
+});
+
+const environment = () => ({ NOVAMEM_RUNBOOK_HOME: process.env.NOVAMEM_RUNBOOK_HOME! });
+
+/** Begins a rescue by keys, as far as the restore of Postgres. */
+async function rescueAtWork(): Promise<ProgramInTerminal> {
+  const program = new ProgramInTerminal(['whole-cluster-lost', '--profile', real.places.profile], {
+    environment: environment(),
+  });
+  open.push(program);
+  await program.shows(/❯ \S+Z /);
+  program.type(ENTER);
+  await program.shows(/enter begin/);
+  program.type(ENTER);
+  await program.shows(/Type the cluster's name/);
+  program.type(real.cluster.name);
+  program.type(ENTER);
+  await eventually('a restore runs', () =>
+    findRun('latest').events.some((event) => event.type === 'step.started' && event.step.startsWith('restore-')),
+  );
+  return program;
+}
+
+describe.each<[string, (program: ProgramInTerminal) => unknown]>([
+  ['its terminal is closed', (program) => program.close()],
+  ['it gets SIGTERM, twice', ({ pid }) => [pid, pid].map((one) => process.kill(one, 'SIGTERM'))],
+])('a rescue, when %s', (_what, end) => {
+  test('ends what runs, says so in its record, and can be resumed', async () => {
+    const program = await rescueAtWork();
+    const before = listRuns().length;
+    end(program);
+    await eventually('the program has ended', () => !isRunning(program.pid));
+    const { id, events, fault } = findRun('latest');
+    expect(fault).toBe('');
+    expect(endOf(events)?.outcome).toBe('aborted');
+    expect(processesWith(RUN_VARIABLE, id)).toEqual([]);
+    const args = ['resume', '--headless', '--profile', real.places.profile, '--confirm', real.cluster.name];
+    const resumed = await runProgram(args, { environment: environment(), timeoutMs: 120_000 });
+    expect(resumed.exitCode, resumed.stdout + resumed.stderr).toBe(0);
+    expect(listRuns()).toHaveLength(before);
+    expect(endOf(findRun(id).events)?.outcome).toBe('recovered');
+  });
+});
