@@ -40,6 +40,15 @@ const setOption = () =>
   new Option('-s, --set <step.param=value>', 'change one parameter of a step (repeatable)')
     .default([])
     .argParser((value: string, all: string[]) => [...all, value]);
+const acceptOption = () =>
+  new Option('--accept <difference>', 'go on although this is another one than at the beginning (repeatable)')
+    .choices(['runbook', 'cluster'])
+    .default([])
+    .argParser((value: string, all: string[]) => {
+      if (!['runbook', 'cluster'].includes(value))
+        throw new InvalidArgumentError('Allowed choices are runbook, cluster.');
+      return [...all, value];
+    });
 const takeOverOption = () =>
   new Option('--take-over', 'put the lock of a run aside that has not been heard of for a while');
 const nameOption = () => new Option('--name <name>', 'which sandbox').default('sandbox');
@@ -74,19 +83,21 @@ program
   .addOption(profileOption())
   .option('--headless', 'without a person: plain lines, exit code by outcome')
   .option('--confirm <cluster>', "the cluster's name, which allows the destructive steps that are left")
-  .addOption(
-    new Option('--accept <difference>', 'go on although this is another one than at the beginning (repeatable)')
-      .choices(['runbook', 'cluster'])
-      .default([])
-      .argParser((value: string, all: string[]) => {
-        if (!['runbook', 'cluster'].includes(value))
-          throw new InvalidArgumentError('Allowed choices are runbook, cluster.');
-        return [...all, value];
-      }),
-  )
+  .addOption(acceptOption())
   .addOption(takeOverOption())
   .addOption(jsonOption())
   .action(calls(async () => (await import('./commands/resume.js')).resumeCommand));
+
+program
+  .command('undo [run]')
+  .description("put back what a run has replaced: says what, and does it once --confirm gives the cluster's name")
+  .addOption(profileOption())
+  .option('--step <id>', 'this step only; otherwise all of them, the last first')
+  .option('--confirm <cluster>', "the cluster's name")
+  .addOption(acceptOption())
+  .addOption(takeOverOption())
+  .addOption(jsonOption())
+  .action(calls(async () => (await import('./commands/undo.js')).undoCommand));
 
 program
   .command('diagnose')

@@ -20,13 +20,26 @@ export const EXIT_OF: Record<RunOutcome, number> = {
   simulated: EXIT.recovered,
 };
 
+export interface HeadlessOptions {
+  json: boolean;
+  confirm: string | undefined;
+  takeOver?: boolean;
+  /** What is done with the run; it begins, unless something else is said. */
+  act?: (run: Run, takeOver: boolean) => Promise<void>;
+}
+
+async function begin(run: Run, takeOver: boolean): Promise<void> {
+  await run.preflight();
+  run.intend({ type: 'begin', takeOver });
+}
+
 /**
  * Runs to the end without a person: events as plain lines, or as the journal's own lines with `json`. `confirm` is what
  * was given as the cluster's name; it is typed at every destructive step. Answers the exit code.
  */
 export async function runHeadless(
   run: Run,
-  { json, confirm, takeOver = false }: { json: boolean; confirm: string | undefined; takeOver?: boolean },
+  { json, confirm, takeOver = false, act = begin }: HeadlessOptions,
 ): Promise<number> {
   run.onEvent((event) => {
     if (json) process.stdout.write(`${JSON.stringify(event)}\n`);
@@ -45,8 +58,7 @@ export async function runHeadless(
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
   for (const signal of signals) process.on(signal, abort);
   try {
-    await run.preflight();
-    run.intend({ type: 'begin', takeOver });
+    await act(run, takeOver);
     const outcome = await run.finished;
     const { lost, held } = run.getSnapshot();
     if (held) throw heldProblem(new ClusterHeld(held));

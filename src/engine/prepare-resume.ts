@@ -22,6 +22,8 @@ export interface ResumeRequest {
   profile: Profile;
   onFailure: 'ask' | 'stop';
   accept: readonly Difference[];
+  /** `undo`: to put back what it replaced, for which it may have reached its goal. */
+  purpose?: 'go on' | 'undo';
   /** Whether the lock of a run that has not been heard of for a while is put aside. */
   takeOver: boolean;
 }
@@ -52,7 +54,14 @@ export function newestResumable(cluster?: string): RecordedRun {
  * Takes up a run that another process has left, under the cluster's lock. Refuses one that is still at work, that has reached
  * its goal, whose journal was changed, and, unless it is accepted, whose runbook or cluster is another one now.
  */
-export async function prepareResume({ recorded, profile, onFailure, accept, takeOver }: ResumeRequest): Promise<Run> {
+export async function prepareResume({
+  recorded,
+  profile,
+  onFailure,
+  accept,
+  takeOver,
+  purpose = 'go on',
+}: ResumeRequest): Promise<Run> {
   const { id, folder } = recorded;
   const refused = { exitCode: EXIT.refused };
   if (recorded.changed)
@@ -62,11 +71,11 @@ export async function prepareResume({ recorded, profile, onFailure, accept, take
     });
   const past = pastOf(recorded.events);
   const { started } = past;
-  if (!isResumable(past))
+  if (purpose === 'undo' ? started.mode === 'dry-run' : !isResumable(past))
     throw new Problem(
       started.mode === 'dry-run'
-        ? `Run ${id} was a dry run: it has changed nothing, so there is nothing to go on with.`
-        : `Run ${id} has ended: ${past.outcome}. There is nothing to go on with.`,
+        ? `Run ${id} was a dry run: it has changed nothing, so there is nothing to ${purpose}.`
+        : `Run ${id} has ended: ${past.outcome}. There is nothing to ${purpose}.`,
       { next: `novamem-runbook runs show ${id}` },
     );
   if (started.profile !== profile.name)

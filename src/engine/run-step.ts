@@ -73,6 +73,7 @@ export class RunStep {
     this.facts = past.facts;
     const { safetyCopies, checks, startedAt, finishedAt, reason } = past;
     Object.assign(this.snapshot, { safetyCopies }, startedAt === undefined ? {} : { startedAt });
+    this.#noteWayBack();
     if (past.state !== 'succeeded') return;
     if (this.of.kind.answers) this.answer = past.answer;
     this.satisfied = true;
@@ -200,6 +201,7 @@ export class RunStep {
   async undo(): Promise<Verdict> {
     const { kind, params } = this.of;
     this.set('undoing');
+    const begunAt = Date.now();
     try {
       await this.#follow(kind.undo!(params, this.#hands.contextOf(this, 'ready'), this.facts));
     } catch (error) {
@@ -208,12 +210,13 @@ export class RunStep {
         reason: `THE UNDO FAILED: ${messageOf(error)}. The safety copies are still there`,
       };
     }
-    this.#hands.record({ type: 'step.finished', step: this.id, outcome: 'undone', tookMs: 0 });
+    this.#hands.record({ type: 'step.finished', step: this.id, outcome: 'undone', tookMs: Date.now() - begunAt });
     this.tell('undone: as it was before this step');
     this.facts = {};
     this.snapshot.undone = true;
     this.snapshot.canUndo = false;
     this.snapshot.safetyCopies = [];
+    this.snapshot.checks = [];
     return {
       outcome: 'undone',
       reason: `undone: as it was before this step. It had failed: ${this.snapshot.reason ?? ''}`,
@@ -313,8 +316,12 @@ export class RunStep {
           break;
         }
       }
-      this.snapshot.canUndo = this.of.kind.undo !== undefined && Object.keys(this.facts).length > 0;
+      this.#noteWayBack();
     }
+  }
+
+  #noteWayBack(): void {
+    this.snapshot.canUndo = this.of.kind.undo !== undefined && Object.keys(this.facts).length > 0;
   }
 
   /** Steps do not know what they are called in this runbook. */

@@ -17,7 +17,7 @@ import { Publisher } from './publisher.js';
 import { outcomeOf } from './run-outcome.js';
 import { RunRecord } from './run-record.js';
 import { type Hands, RunStep, type Verdict } from './run-step.js';
-import type { Intent, LogLine, RunSnapshot, StepState } from './snapshot.js';
+import type { Intent, LogLine, RunSnapshot, StepSnapshot, StepState } from './snapshot.js';
 import { type Standing, standingOf } from './standing.js';
 
 export interface RunSettings {
@@ -69,6 +69,7 @@ export class Run {
   #ending = false;
   #standing: Standing[] = [];
   #undoFailed = false;
+  #undoneLater = false;
   #lock: ClusterLock | undefined;
   #held: HeldLock | undefined;
   #lostLock = '';
@@ -117,6 +118,38 @@ export class Run {
     await this.#settings.past?.lock.release();
   }
 
+  /** The steps that can be undone, the last that began first. */
+  get undoable(): StepSnapshot[] {
+    return this.#steps
+      .map((step) => step.snapshot)
+      .filter((step) => step.canUndo)
+      .sort((a, b) => (b.startedAt ?? 0) - (a.startedAt ?? 0));
+  }
+
+  /**
+   * Puts back what these steps of an earlier process have replaced, one after the other, and ends the run: as aborted, or as
+   * failed at the first that cannot be put back. Nothing else is done.
+   */
+  async undo(ids: readonly string[]): Promise<void> {
+    await this.#writeResumed();
+    this.#phase = 'running';
+    this.#stopped = true;
+    if (this.#lock) await this.#endLeftovers(this.#lock);
+    for (const id of ids) {
+      if (this.#abort.signal.aborted) break;
+      const step = this.#steps.find((one) => one.id === id)!;
+      const verdict = await step.undo();
+      if (verdict.outcome === 'undone') step.set('undone');
+      else {
+        this.#undoFailed = true;
+        step.finish('failed', step.noteFailure(verdict.outcome === 'failed' ? verdict.reason : ''));
+        break;
+      }
+    }
+    this.#undoneLater = true;
+    this.#end();
+  }
+
   /** Told of every event after it is in the journal. */
   onEvent(listener: (event: JournalEvent) => void): void {
     this.#record.onEvent(listener);
@@ -127,19 +160,9 @@ export class Run {
    * `begin`, or ends when a step is blocked and nobody is there to decide.
    */
   async preflight(): Promise<void> {
-    const { past, cluster, versions, mode } = this.#settings;
-    if (past) {
-      const { accepted, journal, lock } = past;
-      this.#write({
-        type: 'run.resumed',
-        fingerprint: await fingerprintOf(cluster),
-        operator: this.operator,
-        versions,
-        cutOff: journal.cutOff,
-        accepted,
-      });
-      this.#hold(lock);
-    } else await this.#writeStart();
+    const { past, mode } = this.#settings;
+    if (past) await this.#writeResumed();
+    else await this.#writeStart();
     this.#begun = true;
     if (this.#abort.signal.aborted) return this.#abortAll();
     await this.#lookAtAll();
@@ -155,6 +178,20 @@ export class Run {
       for (const step of blocked) step.finish('failed', step.obstacle!.message);
       this.#end();
     }
+  }
+
+  async #writeResumed(): Promise<void> {
+    const { past, cluster, versions } = this.#settings;
+    const { accepted, journal, lock } = past!;
+    this.#write({
+      type: 'run.resumed',
+      fingerprint: await fingerprintOf(cluster),
+      operator: this.operator,
+      versions,
+      cutOff: journal.cutOff,
+      accepted,
+    });
+    this.#hold(lock);
   }
 
   async #writeStart(): Promise<void> {
@@ -492,7 +529,7 @@ export class Run {
     this.#phase = 'finished';
     this.#standing = standing;
     const { mode } = this.#settings;
-    const { aborted } = this.#abort.signal;
+    const aborted = this.#abort.signal.aborted || this.#undoneLater;
     const failed = this.#undoFailed || this.#lostLock !== '';
     const outcome = outcomeOf(this.#steps, { mode, aborted, failed });
     this.#record.append({

@@ -15,8 +15,14 @@ const OUTCOME_WORDS: Record<string, string> = {
 };
 
 /** How a run ended, in words. Taking a backup recovers nothing: it is complete. */
-export function outcomeWords({ started, finished }: Pick<RunReport, 'started' | 'finished'>): string {
+export function outcomeWords({
+  started,
+  finished,
+  steps,
+}: Pick<RunReport, 'started' | 'finished' | 'steps'>): string {
   const outcome = finished?.outcome ?? 'unfinished';
+  if (outcome === 'aborted' && steps.some((step) => step.outcome === 'undone'))
+    return 'undone: what it had replaced was put back';
   return outcome === 'recovered' && started.backup === null ? 'complete' : OUTCOME_WORDS[outcome]!;
 }
 

@@ -135,6 +135,8 @@ function stepReport(id: string, uses: string, events: readonly JournalEvent[]): 
         report.outcome = event.outcome;
         report.tookMs = event.tookMs;
         report.reason = event.reason ?? '';
+        // It proves what is no more.
+        if (event.outcome === 'undone') report.checks = [];
         break;
     }
   }

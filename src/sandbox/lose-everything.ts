@@ -18,7 +18,11 @@ export async function loseEverything(name: string): Promise<string[]> {
   const maintenance = await postgres.maintenanceDatabase();
   for (const { pid } of await otherSessions(postgres))
     await postgres.write(gateway, `SELECT pg_terminate_backend(${pid})`, maintenance);
-  await postgres.write(gateway, `DROP DATABASE IF EXISTS ${quoteIdentifier(postgres.database)} WITH (FORCE)`, maintenance);
+  await postgres.write(
+    gateway,
+    `DROP DATABASE IF EXISTS ${quoteIdentifier(postgres.database)} WITH (FORCE)`,
+    maintenance,
+  );
   for (const service of ['qdrant', 'falkordb'] as const)
     await driverFor(service, profile.services[service]!).stop(gateway, { onLine: () => {} });
   await rm(places.qdrantData, { recursive: true, force: true });

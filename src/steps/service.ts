@@ -217,6 +217,11 @@ export const serviceStart: StepKind<Params, Facts> = {
   async probe(p, ctx) {
     return (await ctx.cluster.answering(p.service)).answers ? 'done' : 'not-started';
   },
+  undo: (p, ctx, facts) =>
+    stepEvents<Facts>(async (emit) => {
+      if (!facts.wasRunning)
+        await stopService(p.service, ctx, emit, p.patienceSeconds * 1000, new AbortController().signal);
+    }),
 };
 
 export const serviceRestart: StepKind<Params, Facts> = {

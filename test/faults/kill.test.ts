@@ -1,22 +1,15 @@
 import { spawn } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { Redis } from 'ioredis';
 import { beforeAll, expect, test } from 'vitest';
 import { homeFolder } from '../../src/config/home.js';
-import { resolveSecret } from '../../src/config/secrets.js';
 import { endOf, JOURNAL_FILE, readJournal } from '../../src/engine/journal.js';
 import { processesWith } from '../../src/hosts/process-mark.js';
 import { RUN_VARIABLE } from '../../src/hosts/run-command.js';
 import { sleep } from '../../src/hosts/waiting.js';
 import { loseEverything } from '../../src/sandbox/lose-everything.js';
-import {
-  type AskQdrant,
-  type Measured,
-  measureFalkordb,
-  measurePostgres,
-  measureQdrant,
-} from '../support/measure.js';
+import type { Measured } from '../support/measure.js';
+import { measureCluster } from '../support/measure-cluster.js';
 import { PROGRAM, ROOT, runProgram } from '../support/program.js';
 import { type RealCluster, realCluster } from '../support/sandbox.js';
 
@@ -42,33 +35,7 @@ beforeAll(async () => {
   expect(await measured()).toEqual(before);
 });
 
-async function measured(): Promise<Measured> {
-  const { qdrant, falkordb } = real.cluster.profile;
-  const askQdrant: AskQdrant = async (method, path, body) => {
-    const answer = await fetch(new URL(path, qdrant.url), {
-      method,
-      headers: { 'api-key': resolveSecret(qdrant.apiKeyFrom!, 'the Qdrant key'), 'content-type': 'application/json' },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    });
-    return ((await answer.json()) as { result: never }).result;
-  };
-  const client = await real.session();
-  const redis = new Redis(falkordb.url, {
-    password: resolveSecret(falkordb.passwordFrom!, 'the FalkorDB password'),
-    maxRetriesPerRequest: 1,
-  });
-  try {
-    return {
-      ...(await measurePostgres(client)),
-      ...(await measureQdrant(askQdrant)),
-      ...(await measureFalkordb(redis, falkordb.graph)),
-    };
-  } finally {
-    await client.end();
-    redis.disconnect();
-  }
-}
-
+const measured = () => measureCluster(real);
 const environment = () => ({ NOVAMEM_RUNBOOK_HOME: process.env.NOVAMEM_RUNBOOK_HOME! });
 const program = (...args: string[]) =>
   runProgram([...args, '--headless', '--profile', real.places.profile], {

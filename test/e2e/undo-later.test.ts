@@ -1,0 +1,70 @@
+import { beforeAll, expect, test } from 'vitest';
+import { loseEverything } from '../../src/sandbox/lose-everything.js';
+import { measureCluster } from '../support/measure-cluster.js';
+import { runProgram } from '../support/program.js';
+import { open, type RealCluster, realCluster } from '../support/sandbox.js';
+
+// What a run has replaced is put back by another process, after the run has ended.
+
+let real: RealCluster;
+
+beforeAll(async () => {
+  real = await realCluster(1_000);
+  await real.backup();
+});
+
+const program = (...args: string[]) =>
+  runProgram([...args, '--profile', real.places.profile], {
+    environment: { NOVAMEM_RUNBOOK_HOME: process.env.NOVAMEM_RUNBOOK_HOME! },
+    timeoutMs: 120_000,
+  });
+const wordsOf = ({ stdout, stderr }: { stdout: string; stderr: string }) => stdout + stderr;
+const confirm = () => ['--confirm', real.cluster.name];
+
+test('a rescue of a cluster that was not lost is undone: everything younger than the backup is there again', async () => {
+  const old = await measureCluster(real);
+  await real.sql(
+    `UPDATE memory_entries SET content = content || ' younger' WHERE id IN (SELECT id FROM memory_entries LIMIT 40)`,
+  );
+  const { qdrant, falkordb } = real.cluster;
+  const [collection] = Object.keys(old.collections);
+  await qdrant.client.setPayload(collection!, { wait: true, payload: { source: 'younger' }, filter: {} });
+  await falkordb.write(open, 'GRAPH.QUERY', falkordb.graph, `CREATE (:Memory {id: 'younger'})`);
+  const younger = await measureCluster(real);
+  expect(younger).not.toEqual(old);
+
+  const rescue = await program('run', 'whole-cluster-lost', '--headless', ...confirm());
+  expect(rescue.exitCode, wordsOf(rescue)).toBe(0);
+  expect(await measureCluster(real)).toEqual(old);
+
+  const unconfirmed = await program('undo');
+  expect(unconfirmed.exitCode).toBe(3);
+  expect(unconfirmed.stderr).toMatch(
+    /Nobody has confirmed it\. This would be put back, in this order:\n {2}start-novamem/,
+  );
+  const wrong = await program('undo', '--confirm', 'another');
+  expect(wrong.exitCode).toBe(3);
+  expect(await measureCluster(real)).toEqual(old);
+
+  const undone = await program('undo', ...confirm());
+  expect(undone.exitCode, wordsOf(undone)).toBe(0);
+  expect(undone.stdout).toMatch(/undone: what it had replaced was put back/);
+  expect(await measureCluster(real)).toEqual(younger);
+
+  const again = await program('undo', ...confirm());
+  expect(again.exitCode).toBe(2);
+  expect(again.stderr).toMatch(/has nothing that can be put back/);
+});
+
+test('one step alone is undone; the rest stays as it was recovered', async () => {
+  await loseEverything(real.record.name);
+  const rescue = await program('run', 'whole-cluster-lost', '--headless', ...confirm());
+  expect(rescue.exitCode, wordsOf(rescue)).toBe(0);
+  const { collections, ...recovered } = await measureCluster(real);
+  expect(Object.keys(collections)).not.toEqual([]);
+  const strange = await program('undo', '--step', 'no-such', ...confirm());
+  expect(strange.stderr).toMatch(/The step "no-such" of run \S+ has nothing that can be put back/);
+  const undone = await program('undo', '--step', 'restore-qdrant', ...confirm());
+  expect(undone.exitCode, wordsOf(undone)).toBe(0);
+  expect(await measureCluster(real)).toEqual({ ...recovered, collections: {} });
+});
