@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { told } from './commands/print.js';
 import { redact } from './config/redact.js';
+import { DIFFERENCES, type Difference } from './engine/guards.js';
 import { EXIT, Problem } from './problem.js';
 import { messageOf } from './words.js';
 
@@ -41,12 +42,12 @@ const setOption = () =>
     .default([])
     .argParser((value: string, all: string[]) => [...all, value]);
 const acceptOption = () =>
-  new Option('--accept <difference>', 'go on although this is another one than at the beginning (repeatable)')
-    .choices(['runbook', 'cluster'])
+  new Option('--accept <difference>', 'go on although this is another one than was expected (repeatable)')
+    .choices([...DIFFERENCES])
     .default([])
     .argParser((value: string, all: string[]) => {
-      if (!['runbook', 'cluster'].includes(value))
-        throw new InvalidArgumentError('Allowed choices are runbook, cluster.');
+      if (!(DIFFERENCES as readonly string[]).includes(value))
+        throw new InvalidArgumentError(`one of ${DIFFERENCES.join(', ')} is needed.`);
       return [...all, value];
     });
 const takeOverOption = () =>
@@ -73,6 +74,7 @@ program
   .option('--confirm <cluster>', "the cluster's name, which allows the destructive steps of a headless run")
   .addOption(backupOption())
   .addOption(setOption())
+  .addOption(acceptOption())
   .addOption(takeOverOption())
   .addOption(jsonOption())
   .action(calls(async () => (await import('./commands/run.js')).runCommand));
@@ -120,11 +122,13 @@ program
   .description('take a backup set of all three stores (the runbook "backup", headless)')
   .addOption(profileOption())
   .addOption(setOption())
+  .addOption(acceptOption())
+  .addOption(takeOverOption())
   .addOption(jsonOption())
   .action(
     calls(async () => {
       const { runCommand } = await import('./commands/run.js');
-      return (options: { profile?: string; set: string[]; json?: boolean }) =>
+      return (options: { profile?: string; set: string[]; json?: boolean; accept: Difference[] }) =>
         runCommand('backup', { ...options, backup: 'latest', headless: true });
     }),
   );

@@ -1,6 +1,7 @@
 import { dirname } from 'node:path';
 import type { Profile } from '../config/profile.js';
 import { Desk } from '../engine/desk.js';
+import type { Difference } from '../engine/guards.js';
 import type { Mode } from '../engine/journal.js';
 import type { Run } from '../engine/run.js';
 import { findRun } from '../engine/runs.js';
@@ -19,6 +20,8 @@ export interface AppRequest {
   backup: string;
   overrides: Overrides;
   mode?: Mode;
+  /** What is meant to be another one than was expected. */
+  accept?: readonly Difference[];
   /** A run that is prepared already: it is shown at once. */
   run?: Run;
 }
@@ -33,13 +36,14 @@ export async function openApp({
   overrides,
   mode = 'live',
   run: prepared,
+  accept = [],
 }: AppRequest): Promise<number> {
   // Ink's colours know FORCE_COLOR only, and read it when they are loaded.
   if (process.env.NO_COLOR || process.env.TERM === 'dumb') process.env.FORCE_COLOR = '0';
   // React's development build checks a lot at every frame.
   process.env.NODE_ENV ??= 'production';
   const { openScreens } = await import('../screens/open-screens.js');
-  const desk = new Desk(profile, overrides, mode, backup, scenario);
+  const desk = new Desk(profile, overrides, mode, backup, scenario, accept);
   if (prepared) void desk.show(async () => prepared);
   await openScreens(desk, scenario);
   const { run } = desk.getSnapshot();

@@ -5,7 +5,7 @@ import { heldProblem } from '../engine/prepare-resume.js';
 import type { Run } from '../engine/run.js';
 import { findRun } from '../engine/runs.js';
 import { standingLine } from '../engine/standing.js';
-import { EXIT } from '../problem.js';
+import { EXIT, Problem } from '../problem.js';
 import { plainLines, plainSummary } from '../reports/plain.js';
 import { reportOf } from '../reports/run-report.js';
 import { writeReports } from '../reports/write-reports.js';
@@ -60,7 +60,13 @@ export async function runHeadless(
   try {
     await act(run, takeOver);
     const outcome = await run.finished;
-    const { lost, held } = run.getSnapshot();
+    const { lost, held, guards } = run.getSnapshot();
+    const [guard] = guards;
+    if (guard)
+      throw new Problem(`Not begun: ${guard.said}.`, {
+        exitCode: EXIT.refused,
+        next: `look twice; if it is meant so, add --accept ${guard.difference}`,
+      });
     if (held) throw heldProblem(new ClusterHeld(held));
     if (lost) {
       say(`STOPPED: ${lost}.`, ...run.getSnapshot().standing.map(standingLine));

@@ -1,4 +1,5 @@
-import { type Difference, newestResumable, prepareResume } from '../engine/prepare-resume.js';
+import type { Difference } from '../engine/guards.js';
+import { newestResumable, prepareResume } from '../engine/prepare-resume.js';
 import { requireConfirmation } from '../engine/prepare-run.js';
 import { findRun } from '../engine/runs.js';
 import { reportOf } from '../reports/run-report.js';

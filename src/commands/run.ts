@@ -1,3 +1,4 @@
+import type { Difference } from '../engine/guards.js';
 import { prepareRun, requireConfirmation } from '../engine/prepare-run.js';
 import { loadRunbook } from '../runbook/library.js';
 import { findCluster } from './find-cluster.js';
@@ -10,6 +11,7 @@ export interface RunOptions {
   confirm?: string;
   backup: string;
   set: string[];
+  accept?: Difference[];
   takeOver?: boolean;
   json?: boolean;
 }
@@ -21,7 +23,7 @@ export async function runCommand(scenario: string, options: RunOptions): Promise
   const headless = options.headless || options.json || !process.stdout.isTTY || !process.stdin.isTTY;
   if (!headless) {
     const { openApp } = await import('./app.js');
-    return openApp({ profile, scenario, backup: options.backup, overrides });
+    return openApp({ profile, scenario, backup: options.backup, overrides, accept: options.accept ?? [] });
   }
   requireConfirmation(loadRunbook(scenario, overrides), profile.name, options.confirm);
   const run = await prepareRun({
@@ -31,6 +33,7 @@ export async function runCommand(scenario: string, options: RunOptions): Promise
     backup: options.backup,
     overrides,
     onFailure: 'stop',
+    accept: options.accept ?? [],
   });
   return runHeadless(run, {
     json: options.json ?? false,

@@ -1,4 +1,5 @@
-import { type Difference, prepareResume } from '../engine/prepare-resume.js';
+import type { Difference } from '../engine/guards.js';
+import { prepareResume } from '../engine/prepare-resume.js';
 import { findRun } from '../engine/runs.js';
 import type { StepSnapshot } from '../engine/snapshot.js';
 import { EXIT, Problem } from '../problem.js';

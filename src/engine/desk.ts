@@ -7,6 +7,7 @@ import { findBackupSet, type ListedSet, listBackupSets } from '../stores/backup-
 import { type Answering, Cluster } from '../stores/cluster.js';
 import { messageOf } from '../words.js';
 import { type Diagnosis, diagnose } from './diagnosis.js';
+import type { Difference } from './guards.js';
 import { endOf, type Mode } from './journal.js';
 import { prepareRun, restores } from './prepare-run.js';
 import type { Run } from './run.js';
@@ -61,6 +62,7 @@ export class Desk {
     readonly named: string,
     /** A scenario, or a runbook file, that was named on the command line. */
     scenario?: string,
+    readonly accept: readonly Difference[] = [],
   ) {
     this.#cluster = new Cluster(profile);
     this.#snapshot = {
@@ -123,6 +125,7 @@ export class Desk {
         backup,
         overrides: this.overrides,
         onFailure: 'ask',
+        accept: this.accept,
       }),
     );
   }

@@ -14,6 +14,7 @@ import { redactDeep } from '../config/redact.js';
 import type { Finding, StepPlan } from '../steps/step.js';
 import type { Check } from '../stores/check.js';
 import type { Fingerprint } from '../stores/fingerprint.js';
+import type { Difference } from './guards.js';
 import type { Standing } from './standing.js';
 import { writeWhole } from './write-whole.js';
 
@@ -61,6 +62,9 @@ export type Happening =
       /** What differs from the beginning of the run, and was accepted. */
       accepted: string[];
     }
+  /** This may be the wrong cluster or the wrong backup: nothing begins before that is accepted. */
+  | { type: 'guard.raised'; difference: Difference; said: string }
+  | { type: 'guard.accepted'; difference: Difference; who: string }
   /** The cluster's lock is held. `tookOver`: whose locks were put aside; `without`: where it could not be put. */
   | { type: 'run.locked'; files: string[]; without: string[]; tookOver: string[] }
   /** What an earlier process had left running is ended, thus. */

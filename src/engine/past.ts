@@ -1,6 +1,7 @@
 import { Problem } from '../problem.js';
 import type { Check } from '../stores/check.js';
 import type { Fingerprint } from '../stores/fingerprint.js';
+import type { Difference } from './guards.js';
 import type { Happening, JournalEvent } from './journal.js';
 
 /** What the journal of an earlier process knows of a step. */
@@ -28,6 +29,8 @@ export interface RunPast {
   fingerprint: Fingerprint;
   /** The last outcome on record; undefined when the process ended without one. */
   outcome: Extract<Happening, { type: 'run.finished' }>['outcome'] | undefined;
+  /** What was accepted, as far as it was asked. */
+  accepted: Set<Difference>;
   steps: Map<string, StepPast>;
 }
 
@@ -40,17 +43,18 @@ export function pastOf(events: readonly JournalEvent[]): RunPast {
     });
   const steps = new Map(first.steps.map(({ id }) => [id, untouched()]));
   let outcome: RunPast['outcome'];
+  const accepted = new Set<Difference>();
   let { fingerprint } = first;
   for (const event of events) {
     if (event.type === 'run.finished') outcome = event.outcome;
     else if (event.type === 'run.resumed') {
       outcome = undefined;
       fingerprint = withKnown(event.fingerprint, fingerprint);
-    }
+    } else if (event.type === 'guard.accepted') accepted.add(event.difference);
     const step = 'step' in event ? steps.get(event.step) : undefined;
     if (step) follow(step, event);
   }
-  return { started: first, startedAt: Date.parse(first.ts), fingerprint, outcome, steps };
+  return { started: first, startedAt: Date.parse(first.ts), fingerprint, outcome, accepted, steps };
 }
 
 /** A fingerprint in which what a store did not tell is taken from an earlier one. */

@@ -7,15 +7,12 @@ import { openBackupSet } from '../stores/backup-set/open-backup-set.js';
 import { Cluster } from '../stores/cluster.js';
 import { differencesBetween, fingerprintOf } from '../stores/fingerprint.js';
 import { ClusterHeld, ClusterLock } from './cluster-lock.js';
+import type { Difference } from './guards.js';
 import { operatorHere } from './operator.js';
 import { pastOf, type RunPast } from './past.js';
 import { lockFoldersOf, versions } from './prepare-run.js';
 import { Run } from './run.js';
 import { findRun, listRuns, type RecordedRun } from './runs.js';
-
-/** What may differ from the beginning of a run, and be accepted. */
-export const DIFFERENCES = ['runbook', 'cluster'] as const;
-export type Difference = (typeof DIFFERENCES)[number];
 
 export interface ResumeRequest {
   recorded: RecordedRun;
@@ -115,8 +112,9 @@ export async function prepareResume({
         ...pastOf(journal.events),
         journal,
         lock,
-        accepted: [...(runbook.hash === started.runbook ? [] : ['another runbook']), ...differences],
+        differs: [...(runbook.hash === started.runbook ? [] : ['another runbook']), ...differences],
       },
+      accept: [...new Set([...past.accepted, ...accept])],
       onFailure,
       versions: versions(),
     });

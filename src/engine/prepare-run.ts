@@ -12,6 +12,7 @@ import type { BackupSet } from '../stores/backup-set/backup-set.js';
 import { findBackupSet } from '../stores/backup-set/find-backup-set.js';
 import { Cluster } from '../stores/cluster.js';
 import { fileInstantOf } from '../words.js';
+import type { Difference } from './guards.js';
 import type { Mode } from './journal.js';
 import { Run } from './run.js';
 import { makeRunFolder } from './runs.js';
@@ -25,6 +26,8 @@ export interface RunRequest {
   backup: string;
   overrides: Overrides;
   onFailure: 'ask' | 'stop';
+  /** What is meant to be another one than was expected. */
+  accept?: readonly Difference[];
 }
 
 /** Whether a runbook needs a backup set: not at all, in one of the ways that it lets a person choose from or to compare with, or always. */
@@ -77,6 +80,7 @@ export async function prepareRun(request: RunRequest): Promise<Run> {
       : {}),
     ...(/\.ya?ml$/.test(request.scenario) ? { runbookFile: resolve(request.scenario) } : {}),
     lockFolders: request.mode === 'dry-run' ? [] : lockFoldersOf(request.profile),
+    accept: request.accept ?? [],
     onFailure: request.onFailure,
     versions: versions(),
   });

@@ -1,14 +1,16 @@
 import { join } from 'node:path';
+import { knownIdentities, rememberIdentity } from '../config/identities.js';
 import { redact } from '../config/redact.js';
 import { closedGateway, type Gateway, openGateway } from '../hosts/gateway.js';
 import { type Runbook, startsBefore } from '../runbook/runbook.js';
 import type { StepContext, StepKind } from '../steps/step.js';
 import type { BackupSet } from '../stores/backup-set/backup-set.js';
 import type { Cluster } from '../stores/cluster.js';
-import { fingerprintOf } from '../stores/fingerprint.js';
+import { type Fingerprint, fingerprintOf, fingerprintText } from '../stores/fingerprint.js';
 import { endLeftovers } from '../stores/leftovers.js';
 import { messageOf } from '../words.js';
 import { ClusterHeld, ClusterLock, type HeldLock, heldText } from './cluster-lock.js';
+import { type Difference, type Guard, guardsOf } from './guards.js';
 import type { Happening, JournalEvent, JournalReading, Mode, RunOutcome } from './journal.js';
 import { longestPath } from './longest-path.js';
 import { operatorHere } from './operator.js';
@@ -32,7 +34,9 @@ export interface RunSettings {
   backup?: BackupSet;
   newBackup?: { id: string; folder: string };
   /** What an earlier process left of this run, and its journal, to go on with. */
-  past?: RunPast & { journal: JournalReading; accepted: string[]; lock: ClusterLock };
+  past?: RunPast & { journal: JournalReading; differs: string[]; lock: ClusterLock };
+  /** What is meant to be another one than was expected. */
+  accept?: readonly Difference[];
   /** The folders in which the cluster is locked while the run works on it; none: it is not. */
   lockFolders?: readonly string[];
   /** `ask`: a failed step waits for a person. `stop`: no further step is started, and the run ends. */
@@ -71,6 +75,10 @@ export class Run {
   #undoFailed = false;
   #undoneLater = false;
   #lock: ClusterLock | undefined;
+  #identity = '';
+  #systemIdentifier = '';
+  #guards: Guard[] = [];
+  readonly #accepted = new Set<Difference>();
   #held: HeldLock | undefined;
   #lostLock = '';
   #resolve: (outcome: RunOutcome) => void = () => {};
@@ -163,6 +171,7 @@ export class Run {
     const { past, mode } = this.#settings;
     if (past) await this.#writeResumed();
     else await this.#writeStart();
+    this.#writeGuards();
     this.#begun = true;
     if (this.#abort.signal.aborted) return this.#abortAll();
     await this.#lookAtAll();
@@ -180,16 +189,44 @@ export class Run {
     }
   }
 
+  /** Finds out which cluster this is, and whether that and the backup set are the expected ones. */
+  async #identify(): Promise<Fingerprint> {
+    const { cluster, backup, accept = [] } = this.#settings;
+    const fingerprint = await fingerprintOf(cluster);
+    this.#identity = fingerprintText(fingerprint);
+    this.#systemIdentifier = fingerprint.postgres.systemIdentifier;
+    this.#guards = guardsOf(cluster.name, fingerprint, knownIdentities(cluster.name), backup);
+    for (const difference of accept) this.#accepted.add(difference);
+    return fingerprint;
+  }
+
+  #writeGuards(): void {
+    for (const guard of this.#guards) this.#write({ type: 'guard.raised', ...guard });
+    for (const difference of this.#settings.accept ?? [])
+      if (this.#guards.some((guard) => guard.difference === difference)) this.#accept(difference);
+  }
+
+  #accept(difference: Difference): void {
+    this.#accepted.add(difference);
+    this.#write({ type: 'guard.accepted', difference, who: this.operator });
+    this.#publisher.changed(true);
+  }
+
+  /** What nobody has accepted yet. */
+  get #openGuards(): Guard[] {
+    return this.#guards.filter(({ difference }) => !this.#accepted.has(difference));
+  }
+
   async #writeResumed(): Promise<void> {
-    const { past, cluster, versions } = this.#settings;
-    const { accepted, journal, lock } = past!;
+    const { past, versions } = this.#settings;
+    const { differs, journal, lock } = past!;
     this.#write({
       type: 'run.resumed',
-      fingerprint: await fingerprintOf(cluster),
+      fingerprint: await this.#identify(),
       operator: this.operator,
       versions,
       cutOff: journal.cutOff,
-      accepted,
+      accepted: differs,
     });
     this.#hold(lock);
   }
@@ -203,7 +240,7 @@ export class Run {
       title: runbook.title,
       profile: cluster.name,
       production: cluster.profile.production,
-      fingerprint: await fingerprintOf(cluster),
+      fingerprint: await this.#identify(),
       runbook: runbook.hash,
       backup: backup
         ? { id: backup.id, folder: backup.folder, kind: backup.kind, takenAt: backup.takenAt?.toISOString() ?? null }
@@ -233,6 +270,11 @@ export class Run {
       // What was not begun cannot be ended: the journal says first which run this is.
       if (this.#begun) this.#abortAll();
       else this.#abort.abort(new Error('aborted by the operator'));
+      return;
+    }
+    if (intent.type === 'accept') {
+      if (this.#openGuards.some(({ difference }) => difference === intent.difference))
+        this.#accept(intent.difference);
       return;
     }
     if (intent.type === 'begin' || intent.type === 'look') {
@@ -265,7 +307,13 @@ export class Run {
 
   /** Locks the cluster, and looks what an earlier process has left; then the steps go on. */
   async #begin(takeOver: boolean): Promise<void> {
-    const { past, lockFolders = [] } = this.#settings;
+    const { past, lockFolders = [], mode, cluster } = this.#settings;
+    if (this.#openGuards.length > 0) {
+      this.#phase = 'planned';
+      if (this.#settings.onFailure === 'stop') this.#stopAll(this.#openGuards[0]!.said);
+      else this.#publisher.changed(true);
+      return;
+    }
     try {
       if (!past && lockFolders.length > 0) await this.#lockCluster(lockFolders, takeOver);
       if (this.#lock) await this.#endLeftovers(this.#lock);
@@ -279,6 +327,7 @@ export class Run {
       return;
     }
     if (this.#ending) return;
+    if (mode === 'live') rememberIdentity(cluster.name, this.#systemIdentifier);
     this.#phase = 'running';
     this.#pump();
   }
@@ -624,6 +673,8 @@ export class Run {
       rpoMs: this.#rpo(),
       standing: this.#standing,
       lost: this.#record.lost,
+      identity: this.#identity,
+      guards: this.#openGuards,
       ...(this.#held ? { held: this.#held } : {}),
       aborting: this.#abort.signal.aborted && this.#phase !== 'finished',
     };

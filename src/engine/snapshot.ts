@@ -1,6 +1,7 @@
 import type { Effect, Finding, ProgressUnit, StepPlan } from '../steps/step.js';
 import type { Check } from '../stores/check.js';
 import type { HeldLock } from './cluster-lock.js';
+import type { Difference, Guard } from './guards.js';
 import type { Mode, RunOutcome, StepOutcome } from './journal.js';
 import type { Standing } from './standing.js';
 
@@ -81,6 +82,10 @@ export interface RunSnapshot {
   standing: Standing[];
   /** Why the record of this run could not be kept any further; empty while it can. */
   lost: string;
+  /** Which cluster this is, in words; empty until it was asked. */
+  identity: string;
+  /** Why it may not begin before somebody has accepted it. */
+  guards: Guard[];
   /** Who works on the cluster already: the run cannot begin. */
   held?: HeldLock;
   aborting: boolean;
@@ -99,5 +104,7 @@ export type Intent =
   | { type: 'retry'; step: string }
   | { type: 'skip'; step: string }
   | { type: 'undo'; step: string }
+  /** It is meant so. */
+  | { type: 'accept'; difference: Difference }
   | { type: 'abort' }
   | { type: 'note'; text: string };

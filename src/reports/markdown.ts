@@ -1,5 +1,6 @@
 import { standingLine } from '../engine/standing.js';
 import type { Check } from '../stores/check.js';
+import { fingerprintText } from '../stores/fingerprint.js';
 import { durationOf, harmlessLines } from '../words.js';
 import { evidenceRows } from './evidence.js';
 import type { RunReport, StepReport } from './run-report.js';
@@ -59,7 +60,7 @@ export function markdownReport(report: RunReport, fault: string): string {
           ? `new: ${started.newBackup}`
           : 'none',
     ),
-    row('Stores', storesOf(report)),
+    row('Stores', fingerprintText(started.fingerprint)),
     row(
       'Program',
       Object.entries(started.versions)
@@ -89,13 +90,6 @@ export function markdownReport(report: RunReport, fault: string): string {
       : []),
   ];
   return harmlessLines(lines.join('\n'));
-}
-
-function storesOf({ started: { fingerprint } }: RunReport): string {
-  const said = (name: string, store: { address: string; version: string }) =>
-    `${name} ${store.version || '(did not answer at the start)'} at ${store.address}`;
-  const identity = fingerprint.postgres.systemIdentifier ? `, system ${fingerprint.postgres.systemIdentifier}` : '';
-  return `${said('Postgres', fingerprint.postgres)}${identity}; ${said('Qdrant', fingerprint.qdrant)}; ${said('FalkorDB', fingerprint.falkordb)}`;
 }
 
 function evidence(checks: Check[]): string[] {

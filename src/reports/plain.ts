@@ -31,6 +31,10 @@ export function plainLines(event: JournalEvent): string[] {
         ...event.tookOver.flatMap((whose) => line('run', `put a lock aside: ${whose}`)),
         ...event.without.flatMap((why) => line('run', `warning: not locked for other machines in ${why}`)),
       ];
+    case 'guard.raised':
+      return line('run', `warning: ${event.said}`);
+    case 'guard.accepted':
+      return line('run', `${event.who} accepts another ${event.difference}`);
     case 'run.leftover':
       return line('run', `left by an earlier process, and ended: ${event.text}`);
     case 'step.finding':

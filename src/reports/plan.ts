@@ -1,3 +1,4 @@
+import { fingerprintText } from '../stores/fingerprint.js';
 import { durationOf } from '../words.js';
 import { modeWords } from './markdown.js';
 import { obstaclesIn, type RunReport } from './run-report.js';
@@ -8,7 +9,9 @@ export function planLines(report: RunReport): string[] {
   const blocking = obstaclesIn(report);
   return [
     `${started.title} on ${started.profile}${started.production ? ' (PRODUCTION)' : ''} · ${modeWords(started.mode)}`,
+    `cluster: ${fingerprintText(started.fingerprint)}`,
     ...(started.backup ? [`from backup set ${started.backup.id} (${started.backup.folder})`] : []),
+    ...report.notes.map((one) => `! ${one.text}`),
     ...steps.flatMap((step, index) => {
       const { plan } = step;
       return [

@@ -60,6 +60,10 @@ function noteOf(event: JournalEvent): RunReport['notes'] {
       return note(event.operator, ['resumed the run', ...event.accepted].join('; '));
     case 'run.locked':
       return event.tookOver.flatMap((whose) => note('novamem-runbook', `put a lock aside: ${whose}`));
+    case 'guard.raised':
+      return note('novamem-runbook', event.said);
+    case 'guard.accepted':
+      return note(event.who, `accepted another ${event.difference}`);
     case 'run.leftover':
       return note('novamem-runbook', `ended what an earlier process had left: ${event.text}`);
     default:

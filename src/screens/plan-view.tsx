@@ -1,6 +1,7 @@
 import { Box, Text, useInput } from 'ink';
 import { useState } from 'react';
 import { heldText } from '../engine/cluster-lock.js';
+import type { Difference } from '../engine/guards.js';
 import type { RunSnapshot, StepSnapshot } from '../engine/snapshot.js';
 import { durationOf, plural } from '../words.js';
 import { Frame, Lines, useSpace } from './frame.js';
@@ -12,6 +13,7 @@ interface Props {
   run: RunSnapshot;
   /** `takeOver`: past the lock of a run that has not been heard of for a while. */
   onBegin: (takeOver: boolean) => void;
+  onAccept: (difference: Difference) => void;
   /** Look at every step again. */
   onLook: () => void;
   onBack: () => void;
@@ -19,7 +21,7 @@ interface Props {
 }
 
 /** What will be done, step by step, with everything that was found: nothing has been touched yet. */
-export function PlanView({ run, onBegin, onLook, onBack, onHelp }: Props) {
+export function PlanView({ run, onBegin, onAccept, onLook, onBack, onHelp }: Props) {
   const { columns, bodyRows } = useSpace();
   const [selected, setSelected] = useState(0);
   const [scrolled, setScrolled] = useState(0);
@@ -27,25 +29,30 @@ export function PlanView({ run, onBegin, onLook, onBack, onHelp }: Props) {
   const blocked = run.steps.filter(
     (one) => !one.only && one.findings.some((finding) => finding.level === 'blocking'),
   ).length;
+  const [guard] = run.guards;
   useInput((input, key) => {
     if (key.upArrow || key.downArrow) {
       setSelected((at) => Math.max(0, Math.min(run.steps.length - 1, at + (key.upArrow ? -1 : 1))));
       setScrolled(0);
     } else if (key.pageDown || input === ' ') setScrolled((at) => at + 5);
     else if (key.pageUp) setScrolled((at) => Math.max(0, at - 5));
-    else if (key.return && !looking && blocked === 0) onBegin(false);
-    else if (input === 'b' && !looking && blocked > 0) onBegin(false);
+    else if (guard && input === 'a') onAccept(guard.difference);
+    else if (key.return && !looking && !guard && blocked === 0) onBegin(false);
+    else if (input === 'b' && !looking && !guard && blocked > 0) onBegin(false);
     else if (input === 't' && run.held?.state === 'silent') onBegin(true);
     else if (input === 'r' && !looking) onLook();
     else if (key.escape) onBack();
     else if (input === '?') onHelp();
   });
   const step = run.steps[selected]!;
-  const held = run.held ? wrap(`! ${heldText(run.held)}`, columns - 2, 2).map((line) => ` ${line}`) : [];
-  const listRows = Math.min(run.steps.length, Math.max(3, bodyRows - held.length - 3 - 7));
+  const said = guard?.said ?? (run.held && heldText(run.held));
+  const held = said ? wrap(`! ${said}`, columns - 2, 2).map((line) => ` ${line}`) : [];
+  const identity = bodyRows >= ROOMY_ROWS ? [run.identity] : [];
+  const above = held.length + identity.length;
+  const listRows = Math.min(run.steps.length, Math.max(3, bodyRows - above - 3 - 7));
   const { from, to } = windowAround(selected, run.steps.length, listRows);
   const detail = planLines(step, columns - 3);
-  const detailRows = Math.max(1, bodyRows - held.length - listRows - 3);
+  const detailRows = Math.max(1, bodyRows - above - listRows - 3);
   const at = Math.min(scrolled, Math.max(0, detail.length - detailRows));
   return (
     <Frame
@@ -53,12 +60,18 @@ export function PlanView({ run, onBegin, onLook, onBack, onHelp }: Props) {
       production={run.production}
       title={`${run.title.toLowerCase()} · the plan`}
       right={run.backup ? ageOf(run.backup) : ''}
-      keys={[...beginKeys(looking, blocked, run.held), '↑↓ step', 'space more', 'esc back', '? help']}
+      keys={[...beginKeys(looking, blocked, run), '↑↓ step', 'space more', 'esc back', '? help']}
     >
       <Text bold wrap="truncate">
         {' '}
         {headline(looking, blocked, run)}
       </Text>
+      {identity.map((line) => (
+        <Text key="identity" dimColor wrap="truncate">
+          {' '}
+          {cut(line, columns - 2)}
+        </Text>
+      ))}
       {held.map((line) => (
         <Text key={line} color="yellow" wrap="truncate">
           {line}
@@ -90,12 +103,16 @@ export function PlanView({ run, onBegin, onLook, onBack, onHelp }: Props) {
   );
 }
 
+/** From this many rows on there is room to say which cluster it is. */
+const ROOMY_ROWS = 18;
+
 function ageOf({ id, takenAt }: NonNullable<RunSnapshot['backup']>): string {
   return takenAt ? `backup ${durationOf(Date.now() - takenAt.getTime())} old` : cut(`backup ${id}`, 30);
 }
 
-function beginKeys(looking: boolean, blocked: number, held: RunSnapshot['held']): string[] {
+function beginKeys(looking: boolean, blocked: number, { guards, held }: RunSnapshot): string[] {
   if (looking) return ['looking…'];
+  if (guards.length > 0) return [`a it is meant so: accept this ${guards[0]!.difference}`];
   if (held) return ['enter try again', ...(held.state === 'silent' ? ['t take over'] : [])];
   return blocked > 0 ? ['r look again', 'b begin all the same'] : ['enter begin (what destroys asks first)'];
 }
@@ -119,6 +136,7 @@ function rowOf(step: StepSnapshot, width: number): string {
 function headline(looking: boolean, blocked: number, run: RunSnapshot): string {
   if (run.phase === 'beginning') return 'Locking the cluster, so that nobody else changes it meanwhile…';
   if (looking) return 'Looking at every step; nothing is touched…';
+  if (run.guards.length > 0) return 'Is this the right one? Nothing begins before that is accepted.';
   if (run.held) return 'Not begun: somebody else works on this cluster. Nothing has been touched.';
   if (blocked > 0) return `${plural(blocked, 'step')} would be blocked (✗). Nothing has been touched yet.`;
   return `${plural(run.steps.length, 'step')}, roughly ${durationOf(run.estimateMs)}. Nothing has been touched yet.`;

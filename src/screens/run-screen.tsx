@@ -64,6 +64,7 @@ export function RunScreen({ run, onBack, onQuit }: Props) {
       <PlanView
         run={snapshot}
         onBegin={(takeOver) => intend({ type: 'begin', takeOver })}
+        onAccept={(difference) => intend({ type: 'accept', difference })}
         onLook={() => intend({ type: 'look' })}
         onBack={onBack}
         onHelp={() => setOverlay('help')}

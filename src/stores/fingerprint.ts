@@ -1,11 +1,24 @@
+import { plural } from '../words.js';
 import type { Cluster } from './cluster.js';
 import { describeServer } from './postgres/server.js';
+import { listCollections } from './qdrant/inventory.js';
 
 /** Which cluster this is, as far as its stores tell now. An empty version: that store did not answer. */
 export interface Fingerprint {
   postgres: { address: string; version: string; systemIdentifier: string };
-  qdrant: { address: string; version: string };
-  falkordb: { address: string; version: string };
+  qdrant: { address: string; version: string; collections: number | null };
+  falkordb: { address: string; version: string; keys: number | null };
+}
+
+/** Which cluster this is, for people: `Postgres 15.18 at db:5432 (system 7398…) · Qdrant 1.16.3, 10 collections · …`. */
+export function fingerprintText({ postgres, qdrant, falkordb }: Fingerprint): string {
+  const said = (name: string, { address, version }: { address: string; version: string }, more: string) =>
+    `${name} ${version || '(no answer)'} at ${address}${more}`;
+  return [
+    said('Postgres', postgres, postgres.systemIdentifier && `, system ${postgres.systemIdentifier}`),
+    said('Qdrant', qdrant, qdrant.collections === null ? '' : `, ${plural(qdrant.collections, 'collection')}`),
+    said('FalkorDB', falkordb, falkordb.keys === null ? '' : `, ${plural(falkordb.keys, 'key')}`),
+  ].join(' · ');
 }
 
 /** What speaks against two fingerprints being of one cluster, a sentence each. What a store did not tell speaks for nothing. */
@@ -21,10 +34,12 @@ export function differencesBetween(before: Fingerprint, now: Fingerprint): strin
 }
 
 export async function fingerprintOf({ postgres, qdrant, falkordb }: Cluster): Promise<Fingerprint> {
-  const [server, collections, graph] = await Promise.all([
+  const [server, version, collections, graph, keyspace] = await Promise.all([
     describeServer(postgres).catch(() => undefined),
     qdrant.client.versionInfo().catch(() => undefined),
+    listCollections(qdrant).catch(() => undefined),
     falkordb.info('server').catch(() => undefined),
+    falkordb.info('keyspace').catch(() => undefined),
   ]);
   return {
     postgres: {
@@ -32,7 +47,15 @@ export async function fingerprintOf({ postgres, qdrant, falkordb }: Cluster): Pr
       version: server?.version ?? '',
       systemIdentifier: server?.systemIdentifier ?? '',
     },
-    qdrant: { address: qdrant.address, version: collections?.version ?? '' },
-    falkordb: { address: falkordb.address, version: graph?.valkey_version ?? graph?.redis_version ?? '' },
+    qdrant: {
+      address: qdrant.address,
+      version: version?.version ?? '',
+      collections: collections?.length ?? null,
+    },
+    falkordb: {
+      address: falkordb.address,
+      version: graph?.valkey_version ?? graph?.redis_version ?? '',
+      keys: keyspace ? Number(/keys=(\d+)/.exec(keyspace.db0 ?? '')?.[1] ?? 0) : null,
+    },
   };
 }

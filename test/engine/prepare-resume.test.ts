@@ -1,8 +1,9 @@
 import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
+import type { Difference } from '../../src/engine/guards.js';
 import { SEAL_FILE } from '../../src/engine/journal.js';
-import { type Difference, newestResumable, prepareResume } from '../../src/engine/prepare-resume.js';
+import { newestResumable, prepareResume } from '../../src/engine/prepare-resume.js';
 import { prepareRun } from '../../src/engine/prepare-run.js';
 import type { Run } from '../../src/engine/run.js';
 import { findRun } from '../../src/engine/runs.js';

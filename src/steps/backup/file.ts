@@ -1,7 +1,7 @@
 import { exists } from '../../hosts/files.js';
 import { type BackupFile, type BackupSet, bytesOf } from '../../stores/backup-set/backup-set.js';
 import { countOf } from '../../words.js';
-import type { Finding, StepContext } from '../step.js';
+import type { Finding } from '../step.js';
 
 /** What the first look at a file of a backup set finds: that it is there, with the bytes that it should have. `what`: `dump`, `snapshot`. */
 export async function fileFindings({ file, bytes }: BackupFile, what: string): Promise<Finding[]> {
@@ -26,16 +26,4 @@ export function lacks(backup: BackupSet | undefined, what: string): Finding {
         message: `there is no backup set, so there is no ${what} to restore`,
         next: 'name its folder with --backup, or add the folder of your backups to the profile (backups)',
       };
-}
-
-/** A set that was taken from a cluster of another name may still be the right one: it is said, wherever it is restored from. */
-export function otherClusterFindings({ backup, cluster }: StepContext): Finding[] {
-  if (backup?.cluster === undefined || backup.cluster === cluster.name) return [];
-  return [
-    {
-      level: 'warning',
-      message: `this backup set was taken from the cluster "${backup.cluster}", and this is "${cluster.name}"`,
-      next: 'make sure that it is the right one',
-    },
-  ];
 }

@@ -21,7 +21,7 @@ import {
 } from '../../stores/falkordb/persistence.js';
 import { memoryGraphContent } from '../../stores/novamem/memory-graph.js';
 import { countOf, messageOf, plural, sizeOf } from '../../words.js';
-import { fileFindings, lacks, otherClusterFindings } from '../backup/file.js';
+import { fileFindings, lacks } from '../backup/file.js';
 import { startService } from '../service.js';
 import type { Finding, Probe, StepContext, StepKind } from '../step.js';
 import { type Emitter, stepEvents } from '../step-events.js';
@@ -116,7 +116,7 @@ export const falkordbRestore: StepKind<Params, Facts> = {
   async check(p, ctx) {
     const { cluster } = ctx;
     const among = candidates(p, ctx.backup);
-    const findings: Finding[] = otherClusterFindings(ctx);
+    const findings: Finding[] = [];
     if (among.length === 0) {
       return [lacks(ctx.backup, `FalkorDB data${p.from === 'auto' ? '' : ` in the form ${p.from}`}`)];
     }

@@ -13,7 +13,7 @@ import {
 } from '../../stores/postgres/server.js';
 import { type Installation, newestTools, toolsFor } from '../../stores/postgres/tools.js';
 import { countOf, durationOf, plural, sizeOf } from '../../words.js';
-import { lacks, otherClusterFindings } from '../backup/file.js';
+import { lacks } from '../backup/file.js';
 import type { Finding, Probe, StepKind } from '../step.js';
 import { type Emitter, stepEvents } from '../step-events.js';
 import { unreachable } from '../store-readiness.js';
@@ -109,7 +109,7 @@ export const postgresRestore: StepKind<RestoreParams, RestoreFacts> = {
     const { postgres } = ctx.cluster;
     const dump = ctx.backup?.postgres;
     if (!dump) return [lacks(ctx.backup, 'Postgres dump')];
-    const findings: Finding[] = otherClusterFindings(ctx);
+    const findings: Finding[] = [];
     const absent = await unreachable('postgres', ctx);
     const server = absent ? undefined : await describeServer(postgres);
     const tools = server ? await toolsFor(server.major) : await newestTools();

@@ -10,7 +10,7 @@ import {
 } from '../../stores/qdrant/inventory.js';
 import { uploadText } from '../../stores/qdrant/transfer.js';
 import { durationOf, plural, sizeOf } from '../../words.js';
-import { fileFindings, lacks, otherClusterFindings } from '../backup/file.js';
+import { fileFindings, lacks } from '../backup/file.js';
 import type { Finding, Probe, StepContext, StepKind } from '../step.js';
 import { stepEvents } from '../step-events.js';
 import { unreachable } from '../store-readiness.js';
@@ -107,7 +107,7 @@ export const qdrantRestore: StepKind<Params, Facts> = {
   async check(p, ctx) {
     const { backup } = ctx;
     const snapshots = snapshotsOf(p, backup);
-    const findings: Finding[] = otherClusterFindings(ctx);
+    const findings: Finding[] = [];
     if (backup && backup.unnamed.length > 0 && !(p.collection !== undefined && backup.unnamed.length === 1)) {
       findings.push({
         level: 'blocking',
