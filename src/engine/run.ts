@@ -1,48 +1,21 @@
 import { join } from 'node:path';
-import { knownIdentities, rememberIdentity } from '../config/identities.js';
 import { redact } from '../config/redact.js';
 import { closedGateway, type Gateway, openGateway } from '../hosts/gateway.js';
 import { type Runbook, startsBefore } from '../runbook/runbook.js';
 import type { StepContext, StepKind } from '../steps/step.js';
-import type { BackupSet } from '../stores/backup-set/backup-set.js';
-import type { Cluster } from '../stores/cluster.js';
-import { type Fingerprint, fingerprintOf, fingerprintText } from '../stores/fingerprint.js';
-import { endLeftovers } from '../stores/leftovers.js';
 import { messageOf } from '../words.js';
-import { ClusterHeld, ClusterLock, type HeldLock, heldText } from './cluster-lock.js';
-import { type Difference, type Guard, guardsOf } from './guards.js';
-import type { Happening, JournalEvent, JournalReading, Mode, RunOutcome } from './journal.js';
+import { Admission } from './admission.js';
+import { heldText } from './cluster-lock.js';
+import type { Happening, JournalEvent, RunOutcome } from './journal.js';
 import { longestPath } from './longest-path.js';
 import { operatorHere } from './operator.js';
-import type { RunPast } from './past.js';
 import { Publisher } from './publisher.js';
 import { outcomeOf } from './run-outcome.js';
 import { RunRecord } from './run-record.js';
+import { type RunSettings, resumedEvent, startedEvent } from './run-settings.js';
 import { type Hands, RunStep, type Verdict } from './run-step.js';
 import type { Intent, LogLine, RunSnapshot, StepSnapshot, StepState } from './snapshot.js';
 import { type Standing, standingOf } from './standing.js';
-
-export interface RunSettings {
-  id: string;
-  /** The run's own folder; it exists and is empty. */
-  folder: string;
-  mode: Mode;
-  runbook: Runbook;
-  /** The runbook's file, where it is none of the program's own. */
-  runbookFile?: string;
-  cluster: Cluster;
-  backup?: BackupSet;
-  newBackup?: { id: string; folder: string };
-  /** What an earlier process left of this run, and its journal, to go on with. */
-  past?: RunPast & { journal: JournalReading; differs: string[]; lock: ClusterLock };
-  /** What is meant to be another one than was expected. */
-  accept?: readonly Difference[];
-  /** The folders in which the cluster is locked while the run works on it; none: it is not. */
-  lockFolders?: readonly string[];
-  /** `ask`: a failed step waits for a person. `stop`: no further step is started, and the run ends. */
-  onFailure: 'ask' | 'stop';
-  versions: Record<string, string>;
-}
 
 const LOG_LINES = 500;
 const OVER: ReadonlySet<StepState> = new Set(['succeeded', 'failed', 'skipped', 'simulated', 'unknown', 'undone']);
@@ -59,6 +32,7 @@ export class Run {
   readonly operator = operatorHere();
   readonly #settings: RunSettings;
   readonly #record: RunRecord;
+  readonly #admission: Admission;
   readonly #steps: RunStep[];
   readonly #publisher: Publisher<RunSnapshot>;
   readonly #startedAt: number;
@@ -74,12 +48,6 @@ export class Run {
   #standing: Standing[] = [];
   #undoFailed = false;
   #undoneLater = false;
-  #lock: ClusterLock | undefined;
-  #identity = '';
-  #systemIdentifier = '';
-  #guards: Guard[] = [];
-  readonly #accepted = new Set<Difference>();
-  #held: HeldLock | undefined;
   #lostLock = '';
   #resolve: (outcome: RunOutcome) => void = () => {};
 
@@ -88,6 +56,15 @@ export class Run {
     const { id, folder, runbook, past } = settings;
     this.#startedAt = past?.startedAt ?? Date.now();
     this.#record = new RunRecord(id, folder, (why) => this.#stopUnrecorded(why), past?.journal);
+    this.#admission = new Admission({
+      run: id,
+      cluster: settings.cluster,
+      backup: settings.backup,
+      accept: settings.accept ?? [],
+      lockFolders: settings.lockFolders ?? [],
+      record: (happening) => this.#write(happening),
+      onLost: (why) => this.#stopLocked(why),
+    });
     const hands: Hands = {
       signal: this.#abort.signal,
       record: (happening) => this.#write(happening),
@@ -142,7 +119,7 @@ export class Run {
     await this.#writeResumed();
     this.#phase = 'running';
     this.#stopped = true;
-    if (this.#lock) await this.#endLeftovers(this.#lock);
+    await this.#admission.endLeftovers(true);
     for (const id of ids) {
       if (this.#abort.signal.aborted) break;
       const step = this.#steps.find((one) => one.id === id)!;
@@ -170,8 +147,8 @@ export class Run {
   async preflight(): Promise<void> {
     const { past, mode } = this.#settings;
     if (past) await this.#writeResumed();
-    else await this.#writeStart();
-    this.#writeGuards();
+    else this.#write(startedEvent(this.#settings, await this.#admission.identify(), this.operator));
+    this.#admission.raise();
     this.#begun = true;
     if (this.#abort.signal.aborted) return this.#abortAll();
     await this.#lookAtAll();
@@ -189,74 +166,9 @@ export class Run {
     }
   }
 
-  /** Finds out which cluster this is, and whether that and the backup set are the expected ones. */
-  async #identify(): Promise<Fingerprint> {
-    const { cluster, backup, accept = [] } = this.#settings;
-    const fingerprint = await fingerprintOf(cluster);
-    this.#identity = fingerprintText(fingerprint);
-    this.#systemIdentifier = fingerprint.postgres.systemIdentifier;
-    this.#guards = guardsOf(cluster.name, fingerprint, knownIdentities(cluster.name), backup);
-    for (const difference of accept) this.#accepted.add(difference);
-    return fingerprint;
-  }
-
-  #writeGuards(): void {
-    for (const guard of this.#guards) this.#write({ type: 'guard.raised', ...guard });
-    for (const difference of this.#settings.accept ?? [])
-      if (this.#guards.some((guard) => guard.difference === difference)) this.#accept(difference);
-  }
-
-  #accept(difference: Difference): void {
-    this.#accepted.add(difference);
-    this.#write({ type: 'guard.accepted', difference, who: this.operator });
-    this.#publisher.changed(true);
-  }
-
-  /** What nobody has accepted yet. */
-  get #openGuards(): Guard[] {
-    return this.#guards.filter(({ difference }) => !this.#accepted.has(difference));
-  }
-
   async #writeResumed(): Promise<void> {
-    const { past, versions } = this.#settings;
-    const { differs, journal, lock } = past!;
-    this.#write({
-      type: 'run.resumed',
-      fingerprint: await this.#identify(),
-      operator: this.operator,
-      versions,
-      cutOff: journal.cutOff,
-      accepted: differs,
-    });
-    this.#hold(lock);
-  }
-
-  async #writeStart(): Promise<void> {
-    const { mode, runbook, cluster, backup, newBackup, versions } = this.#settings;
-    this.#write({
-      type: 'run.started',
-      mode,
-      scenario: runbook.scenario,
-      title: runbook.title,
-      profile: cluster.name,
-      production: cluster.profile.production,
-      fingerprint: await this.#identify(),
-      runbook: runbook.hash,
-      backup: backup
-        ? { id: backup.id, folder: backup.folder, kind: backup.kind, takenAt: backup.takenAt?.toISOString() ?? null }
-        : null,
-      newBackup: newBackup?.folder ?? null,
-      runbookFile: this.#settings.runbookFile ?? null,
-      operator: this.operator,
-      versions,
-      steps: runbook.steps.map(({ id, kind, needs, only, params }) => ({
-        id,
-        uses: kind.kind,
-        needs,
-        ...(only ? { only } : {}),
-        params,
-      })),
-    });
+    this.#write(resumedEvent(this.#settings, await this.#admission.identify(), this.operator));
+    this.#admission.hold(this.#settings.past!.lock);
   }
 
   /** Takes what a person wants. What does not fit the moment is ignored. */
@@ -273,8 +185,8 @@ export class Run {
       return;
     }
     if (intent.type === 'accept') {
-      if (this.#openGuards.some(({ difference }) => difference === intent.difference))
-        this.#accept(intent.difference);
+      this.#admission.accept(intent.difference);
+      this.#publisher.changed(true);
       return;
     }
     if (intent.type === 'begin' || intent.type === 'look') {
@@ -305,58 +217,29 @@ export class Run {
     }
   }
 
-  /** Locks the cluster, and looks what an earlier process has left; then the steps go on. */
+  /** The cluster is locked, and what an earlier process has left at work is ended; then the steps go on. */
   async #begin(takeOver: boolean): Promise<void> {
-    const { past, lockFolders = [], mode, cluster } = this.#settings;
-    if (this.#openGuards.length > 0) {
-      this.#phase = 'planned';
-      if (this.#settings.onFailure === 'stop') this.#stopAll(this.#openGuards[0]!.said);
-      else this.#publisher.changed(true);
-      return;
-    }
+    const { past, mode } = this.#settings;
+    const [guard] = this.#admission.guards;
+    if (guard) return this.#stayPlanned(guard.said);
     try {
-      if (!past && lockFolders.length > 0) await this.#lockCluster(lockFolders, takeOver);
-      if (this.#lock) await this.#endLeftovers(this.#lock);
+      if (!(await this.#admission.lock(takeOver))) return this.#stayPlanned(heldText(this.#admission.held!));
+      await this.#admission.endLeftovers(past !== undefined);
       if (past && !this.#ending) await this.#askReality();
     } catch (error) {
-      if (!(error instanceof ClusterHeld)) return this.#stopAll(messageOf(error));
-      this.#held = error.held;
-      this.#phase = 'planned';
-      if (this.#settings.onFailure === 'stop') this.#stopAll(error.message);
-      else this.#publisher.changed(true);
-      return;
+      return this.#stopAll(messageOf(error));
     }
     if (this.#ending) return;
-    if (mode === 'live') rememberIdentity(cluster.name, this.#systemIdentifier);
+    if (mode === 'live') this.#admission.remember();
     this.#phase = 'running';
     this.#pump();
   }
 
-  async #lockCluster(folders: readonly string[], takeOver: boolean): Promise<void> {
-    const { id, cluster } = this.#settings;
-    const { operator } = this;
-    this.#hold(await ClusterLock.take({ cluster: cluster.name, run: id, operator, folders, takeOver }));
-    this.#held = undefined;
-  }
-
-  #hold(lock: ClusterLock): void {
-    this.#lock = lock;
-    lock.onLost = (why) => this.#stopLocked(why);
-    this.#write({
-      type: 'run.locked',
-      files: lock.files,
-      without: lock.without.map(({ folder, why }) => `${folder}: ${why}`),
-      tookOver: lock.tookOver.map(heldText),
-    });
-  }
-
-  /** What processes of these runs still do, although whoever started them is gone, is ended. */
-  async #endLeftovers({ tookOver }: ClusterLock): Promise<void> {
-    const { id, past } = this.#settings;
-    const runs = new Set(tookOver.flatMap(({ holder }) => (holder ? [holder.run] : [])));
-    if (past) runs.add(id);
-    const gateway = openGateway(({ channel, text }) => this.#write({ type: 'run.leftover', channel, text }));
-    for (const run of runs) await endLeftovers(gateway, this.#settings.cluster.postgres, run);
+  /** It may not begin: a person can mend that; without one it is over. */
+  #stayPlanned(why: string): void {
+    this.#phase = 'planned';
+    if (this.#settings.onFailure === 'stop') this.#stopAll(why);
+    else this.#publisher.changed(true);
   }
 
   /** A step that had succeeded, and that one still to come builds on, must still be so. Looking and asking is not repeated. */
@@ -567,7 +450,7 @@ export class Run {
     void asking
       .catch(() => [])
       .then(async (standing) => {
-        await this.#lock?.release();
+        await this.#admission.release();
         this.#close(standing);
       });
   }
@@ -673,9 +556,9 @@ export class Run {
       rpoMs: this.#rpo(),
       standing: this.#standing,
       lost: this.#record.lost,
-      identity: this.#identity,
-      guards: this.#openGuards,
-      ...(this.#held ? { held: this.#held } : {}),
+      identity: this.#admission.identity,
+      guards: this.#admission.guards,
+      ...(this.#admission.held ? { held: this.#admission.held } : {}),
       aborting: this.#abort.signal.aborted && this.#phase !== 'finished',
     };
   }

@@ -1,0 +1,116 @@
+import { knownIdentities, rememberIdentity } from '../config/identities.js';
+import { openGateway } from '../hosts/gateway.js';
+import type { BackupSet } from '../stores/backup-set/backup-set.js';
+import type { Cluster } from '../stores/cluster.js';
+import { type Fingerprint, fingerprintOf, fingerprintText } from '../stores/fingerprint.js';
+import { endLeftovers } from '../stores/leftovers.js';
+import { ClusterHeld, ClusterLock, type HeldLock, heldText } from './cluster-lock.js';
+import { type Difference, type Guard, guardsOf } from './guards.js';
+import type { Happening } from './journal.js';
+import { operatorHere } from './operator.js';
+
+interface AdmissionRequest {
+  run: string;
+  cluster: Cluster;
+  backup: BackupSet | undefined;
+  /** What is meant to be another one than was expected. */
+  accept: readonly Difference[];
+  /** Where the cluster is locked; nowhere: it is not. */
+  lockFolders: readonly string[];
+  record: (happening: Happening) => void;
+  /** Told once when somebody else has taken the cluster over. */
+  onLost: (why: string) => void;
+}
+
+/** What lets a run in: it is the right cluster, the right backup, and nobody else is at work there. */
+export class Admission {
+  /** Which cluster it is, in words; empty until it was asked. */
+  identity = '';
+  /** Who kept it from being locked. */
+  held: HeldLock | undefined;
+  readonly #request: AdmissionRequest;
+  readonly #accepted = new Set<Difference>();
+  #systemIdentifier = '';
+  #guards: Guard[] = [];
+  #lock: ClusterLock | undefined;
+
+  constructor(request: AdmissionRequest) {
+    this.#request = request;
+  }
+
+  /** Finds out which cluster this is, and whether that and the backup set are the expected ones. */
+  async identify(): Promise<Fingerprint> {
+    const { cluster, backup } = this.#request;
+    const fingerprint = await fingerprintOf(cluster);
+    this.identity = fingerprintText(fingerprint);
+    this.#systemIdentifier = fingerprint.postgres.systemIdentifier;
+    this.#guards = guardsOf(cluster.name, fingerprint, knownIdentities(cluster.name), backup);
+    return fingerprint;
+  }
+
+  /** Records what was found, and what of it was accepted beforehand. */
+  raise(): void {
+    for (const guard of this.#guards) this.#request.record({ type: 'guard.raised', ...guard });
+    for (const difference of this.#request.accept) this.accept(difference);
+  }
+
+  /** What nobody has accepted yet. */
+  get guards(): Guard[] {
+    return this.#guards.filter(({ difference }) => !this.#accepted.has(difference));
+  }
+
+  accept(difference: Difference): void {
+    if (!this.guards.some((guard) => guard.difference === difference)) return;
+    this.#accepted.add(difference);
+    this.#request.record({ type: 'guard.accepted', difference, who: operatorHere() });
+  }
+
+  /** Locks the cluster, where that is not done already. Answers false when somebody else is at work there: `held` says who. */
+  async lock(takeOver: boolean): Promise<boolean> {
+    const { run, cluster, lockFolders } = this.#request;
+    if (this.#lock || lockFolders.length === 0) return true;
+    try {
+      const operator = operatorHere();
+      this.hold(await ClusterLock.take({ cluster: cluster.name, run, operator, folders: lockFolders, takeOver }));
+      this.held = undefined;
+      return true;
+    } catch (error) {
+      if (!(error instanceof ClusterHeld)) throw error;
+      this.held = error.held;
+      return false;
+    }
+  }
+
+  /** Works under a lock that was taken already. */
+  hold(lock: ClusterLock): void {
+    this.#lock = lock;
+    lock.onLost = this.#request.onLost;
+    this.#request.record({
+      type: 'run.locked',
+      files: lock.files,
+      without: lock.without.map(({ folder, why }) => `${folder}: ${why}`),
+      tookOver: lock.tookOver.map(heldText),
+    });
+  }
+
+  /**
+   * Ends what runs whose own process is gone have left at work: those whose lock was put aside, and with `resumed` the earlier
+   * process of this one.
+   */
+  async endLeftovers(resumed: boolean): Promise<void> {
+    const { run, cluster, record } = this.#request;
+    const runs = new Set(this.#lock?.tookOver.flatMap(({ holder }) => (holder ? [holder.run] : [])));
+    if (resumed) runs.add(run);
+    const gateway = openGateway(({ channel, text }) => record({ type: 'run.leftover', channel, text }));
+    for (const one of runs) await endLeftovers(gateway, cluster.postgres, one);
+  }
+
+  /** From now on this is the cluster to which the profile leads. */
+  remember(): void {
+    rememberIdentity(this.#request.cluster.name, this.#systemIdentifier);
+  }
+
+  async release(): Promise<void> {
+    await this.#lock?.release();
+  }
+}

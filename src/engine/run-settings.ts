@@ -1,0 +1,65 @@
+import type { Runbook } from '../runbook/runbook.js';
+import type { BackupSet } from '../stores/backup-set/backup-set.js';
+import type { Cluster } from '../stores/cluster.js';
+import type { Fingerprint } from '../stores/fingerprint.js';
+import type { ClusterLock } from './cluster-lock.js';
+import type { Difference } from './guards.js';
+import type { Happening, JournalReading, Mode } from './journal.js';
+import type { RunPast } from './past.js';
+
+export interface RunSettings {
+  id: string;
+  /** The run's own folder; it exists and is empty. */
+  folder: string;
+  mode: Mode;
+  runbook: Runbook;
+  /** The runbook's file, where it is none of the program's own. */
+  runbookFile?: string;
+  cluster: Cluster;
+  backup?: BackupSet;
+  newBackup?: { id: string; folder: string };
+  /** What an earlier process left of this run, and its journal, to go on with. */
+  past?: RunPast & { journal: JournalReading; differs: string[]; lock: ClusterLock };
+  /** What is meant to be another one than was expected. */
+  accept?: readonly Difference[];
+  /** The folders in which the cluster is locked while the run works on it; none: it is not. */
+  lockFolders?: readonly string[];
+  /** `ask`: a failed step waits for a person. `stop`: no further step is started, and the run ends. */
+  onFailure: 'ask' | 'stop';
+  versions: Record<string, string>;
+}
+
+/** The first line of a run's journal: all that a later process needs to know to go on with it. */
+export function startedEvent(settings: RunSettings, fingerprint: Fingerprint, operator: string): Happening {
+  const { mode, runbook, runbookFile, cluster, backup, newBackup, versions } = settings;
+  return {
+    type: 'run.started',
+    mode,
+    scenario: runbook.scenario,
+    title: runbook.title,
+    profile: cluster.name,
+    production: cluster.profile.production,
+    fingerprint,
+    runbook: runbook.hash,
+    backup: backup
+      ? { id: backup.id, folder: backup.folder, kind: backup.kind, takenAt: backup.takenAt?.toISOString() ?? null }
+      : null,
+    newBackup: newBackup?.folder ?? null,
+    runbookFile: runbookFile ?? null,
+    operator,
+    versions,
+    steps: runbook.steps.map(({ id, kind, needs, only, params }) => ({
+      id,
+      uses: kind.kind,
+      needs,
+      ...(only ? { only } : {}),
+      params,
+    })),
+  };
+}
+
+/** The line with which a later process goes on. */
+export function resumedEvent({ past, versions }: RunSettings, fingerprint: Fingerprint, operator: string): Happening {
+  const { differs, journal } = past!;
+  return { type: 'run.resumed', fingerprint, operator, versions, cutOff: journal.cutOff, accepted: differs };
+}
