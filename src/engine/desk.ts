@@ -9,6 +9,7 @@ import { messageOf } from '../words.js';
 import { type Diagnosis, diagnose } from './diagnosis.js';
 import type { Difference } from './guards.js';
 import { endOf, type Mode } from './journal.js';
+import { findResumable, prepareResume } from './prepare-resume.js';
 import { prepareRun, restores } from './prepare-run.js';
 import type { Run } from './run.js';
 import { findRun, listRuns } from './runs.js';
@@ -32,6 +33,8 @@ export interface DeskSnapshot {
   /** Undefined while a service is being asked. */
   services: Partial<Record<ServiceName, Answering>>;
   scenarios: ScenarioCard[];
+  /** A run on this cluster that was broken off, to go on with. */
+  unfinished: { id: string; title: string; at: Date } | undefined;
   /** Undefined while the cluster is being looked at. */
   diagnosis: Diagnosis | undefined;
   /** Undefined while they are being looked for. */
@@ -73,6 +76,7 @@ export class Desk {
       scenarios: [...new Set([...scenarios(), ...(scenario === undefined ? [] : [scenario])])].map((name) =>
         cardOf(name, profile.name),
       ),
+      unfinished: unfinishedOn(profile.name),
       diagnosis: undefined,
       backups: undefined,
       opening: false,
@@ -130,6 +134,25 @@ export class Desk {
     );
   }
 
+  /** Goes on with the run that was broken off. */
+  resume(): Promise<void> {
+    const { unfinished } = this.#snapshot;
+    return this.show(() =>
+      prepareResume({
+        recorded: findRun(unfinished?.id ?? 'latest'),
+        profile: this.profile,
+        onFailure: 'ask',
+        accept: this.accept,
+        takeOver: false,
+      }),
+    );
+  }
+
+  /** What kept a run from being opened was read. */
+  dismiss(): void {
+    this.#change({ problem: [] });
+  }
+
   /** Shows a run, and has it look at every step. */
   async show(prepare: () => Promise<Run>): Promise<void> {
     this.#change({ opening: true, problem: [] });
@@ -149,7 +172,7 @@ export class Desk {
   /** Puts a run away: it is aborted when it has not begun. */
   close(): void {
     this.#snapshot.run?.intend({ type: 'abort' });
-    this.#change({ run: undefined, problem: [] });
+    this.#change({ run: undefined, problem: [], unfinished: unfinishedOn(this.profile.name) });
     this.look();
     void this.diagnose();
   }
@@ -165,6 +188,14 @@ export class Desk {
     this.#snapshot = { ...this.#snapshot, ...change };
     for (const subscriber of this.#subscribers) subscriber();
   }
+}
+
+function unfinishedOn(cluster: string): DeskSnapshot['unfinished'] {
+  const recorded = findResumable(cluster);
+  const [first] = recorded?.events ?? [];
+  return recorded && first?.type === 'run.started'
+    ? { id: recorded.id, title: first.title, at: new Date(recorded.events.at(-1)!.ts) }
+    : undefined;
 }
 
 function cardOf(scenario: string, cluster: string): ScenarioCard {

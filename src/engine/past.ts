@@ -1,4 +1,5 @@
 import { Problem } from '../problem.js';
+import type { StepPlan } from '../steps/step.js';
 import type { Check } from '../stores/check.js';
 import type { Fingerprint } from '../stores/fingerprint.js';
 import type { Difference } from './guards.js';
@@ -8,6 +9,8 @@ import type { Happening, JournalEvent } from './journal.js';
 export interface StepPast {
   /** `begun`: it was started and has not succeeded, whatever became of it. */
   state: 'untouched' | 'begun' | 'succeeded';
+  /** What it was last said to do. */
+  plan: StepPlan | undefined;
   facts: Record<string, unknown>;
   /** How often it was started. */
   attempts: number;
@@ -68,6 +71,7 @@ function withKnown(now: Fingerprint, before: Fingerprint): Fingerprint {
 
 const untouched = (): StepPast => ({
   state: 'untouched',
+  plan: undefined,
   facts: {},
   attempts: 0,
   answer: undefined,
@@ -80,6 +84,9 @@ const untouched = (): StepPast => ({
 
 function follow(step: StepPast, event: JournalEvent): void {
   switch (event.type) {
+    case 'step.planned':
+      step.plan = event.plan;
+      break;
     case 'confirm.given':
       step.answer = event.typed;
       break;
@@ -104,7 +111,8 @@ function follow(step: StepPast, event: JournalEvent): void {
       step.finishedAt = Date.parse(event.ts);
       step.reason = event.reason;
       if (event.outcome === 'succeeded') step.state = 'succeeded';
-      else if (event.outcome === 'undone') Object.assign(step, untouched(), { attempts: step.attempts });
+      else if (event.outcome === 'undone')
+        Object.assign(step, untouched(), { attempts: step.attempts, plan: step.plan });
       break;
   }
 }

@@ -25,26 +25,38 @@ export interface ResumeRequest {
   takeOver: boolean;
 }
 
-/** Whether a run could go on: it changed or meant to change something, and did not reach its goal. */
-export function isResumable({ started, outcome }: RunPast): boolean {
-  return started.mode !== 'dry-run' && (outcome === undefined || outcome === 'failed' || outcome === 'aborted');
+/** Whether a run could go on: it has begun something, and did not reach its goal. */
+export function isResumable({ started, outcome, steps }: RunPast): boolean {
+  const begun = [...steps.values()].some((step) => step.attempts > 0);
+  return (
+    begun && started.mode !== 'dry-run' && (outcome === undefined || outcome === 'failed' || outcome === 'aborted')
+  );
 }
 
 /** The newest run that could go on, of those after the last one that reached its goal on that cluster. */
 export function newestResumable(cluster?: string): RecordedRun {
+  const found = findResumable(cluster);
+  if (found) return found;
+  throw new Problem('There is no run to go on with: none was broken off since the last one that reached its goal.', {
+    next: 'novamem-runbook runs list',
+  });
+}
+
+/** The same; undefined where there is none. */
+export function findResumable(cluster?: string): RecordedRun | undefined {
   const over = new Set<string>();
   for (const id of listRuns()) {
     const recorded = findRun(id);
     if (recorded.events[0]?.type !== 'run.started') continue;
     const past = pastOf(recorded.events);
-    const { profile, mode } = past.started;
-    if (mode === 'dry-run' || over.has(profile) || (cluster !== undefined && profile !== cluster)) continue;
+    const { profile, scenario, backup } = past.started;
+    const same = `${profile} ${scenario}`;
+    if (over.has(profile) || over.has(same) || (cluster !== undefined && profile !== cluster)) continue;
     if (isResumable(past)) return recorded;
-    over.add(profile);
+    // A recovery from a backup ends whatever was tried before it; anything else only what it tried itself.
+    if (past.outcome?.startsWith('recovered')) over.add(backup ? profile : same);
   }
-  throw new Problem('There is no run to go on with: none was broken off since the last one that reached its goal.', {
-    next: 'novamem-runbook runs list',
-  });
+  return undefined;
 }
 
 /**
@@ -69,12 +81,9 @@ export async function prepareResume({
   const past = pastOf(recorded.events);
   const { started } = past;
   if (purpose === 'undo' ? started.mode === 'dry-run' : !isResumable(past))
-    throw new Problem(
-      started.mode === 'dry-run'
-        ? `Run ${id} was a dry run: it has changed nothing, so there is nothing to ${purpose}.`
-        : `Run ${id} has ended: ${past.outcome}. There is nothing to ${purpose}.`,
-      { next: `novamem-runbook runs show ${id}` },
-    );
+    throw new Problem(`${whyNot(past, id)}, so there is nothing to ${purpose === 'undo' ? 'undo' : 'go on with'}.`, {
+      next: `novamem-runbook runs show ${id}`,
+    });
   if (started.profile !== profile.name)
     throw new Problem(`Run ${id} is of the cluster "${started.profile}", and this is "${profile.name}".`, refused);
   const runbook = runbookOf(past, id, accept.includes('runbook'));
@@ -122,6 +131,12 @@ export async function prepareResume({
     await lock.release();
     throw error;
   }
+}
+
+function whyNot({ started, outcome, steps }: RunPast, id: string): string {
+  if (started.mode === 'dry-run') return `Run ${id} was a dry run: it has changed nothing`;
+  if ([...steps.values()].every((step) => step.attempts === 0)) return `Run ${id} has begun no step`;
+  return `Run ${id} has ended: ${outcome}`;
 }
 
 /** What to say to somebody who may not begin, because somebody else works on the cluster. */

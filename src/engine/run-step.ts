@@ -71,8 +71,13 @@ export class RunStep {
   #takeUp(past: StepPast): void {
     this.attempt = past.attempts;
     this.facts = past.facts;
-    const { safetyCopies, checks, startedAt, finishedAt, reason } = past;
-    Object.assign(this.snapshot, { safetyCopies }, startedAt === undefined ? {} : { startedAt });
+    const { plan, safetyCopies, checks, startedAt, finishedAt, reason } = past;
+    Object.assign(
+      this.snapshot,
+      { safetyCopies },
+      plan ? { plan } : {},
+      startedAt === undefined ? {} : { startedAt },
+    );
     this.#noteWayBack();
     if (past.state !== 'succeeded') return;
     if (this.of.kind.answers) this.answer = past.answer;

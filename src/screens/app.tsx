@@ -14,6 +14,7 @@ export function App({ desk, first }: { desk: Desk; first?: ScenarioCard }) {
   const snapshot = useSyncExternalStore(desk.subscribe, desk.getSnapshot);
   const [card, setCard] = useState(first);
   const [help, setHelp] = useState(false);
+  const [resuming, setResuming] = useState(false);
   const quit = () => exit();
   useInput((input, key) => {
     if (key.ctrl && input === 'c' && !snapshot.run) quit();
@@ -22,6 +23,7 @@ export function App({ desk, first }: { desk: Desk; first?: ScenarioCard }) {
   if (snapshot.run) {
     const back = () => {
       desk.close();
+      setResuming(false);
       setCard(undefined);
     };
     return <RunScreen run={snapshot.run} onBack={back} onQuit={quit} />;
@@ -39,8 +41,14 @@ export function App({ desk, first }: { desk: Desk; first?: ScenarioCard }) {
       </Frame>
     );
   }
-  if (snapshot.opening || (card?.restores === 'no' && snapshot.problem.length > 0))
-    return <Opening desk={desk} onBack={() => setCard(undefined)} />;
+  if (snapshot.opening || ((resuming || card?.restores === 'no') && snapshot.problem.length > 0)) {
+    const back = () => {
+      desk.dismiss();
+      setCard(undefined);
+      setResuming(false);
+    };
+    return <Opening desk={desk} onBack={back} />;
+  }
   if (card && card.restores !== 'no') {
     return (
       <BackupPicker
@@ -55,7 +63,13 @@ export function App({ desk, first }: { desk: Desk; first?: ScenarioCard }) {
     setCard(chosen);
     if (chosen.restores === 'no') void desk.open(chosen.scenario, 'latest');
   };
-  return <ScenarioPicker desk={snapshot} onChoose={choose} onHelp={() => setHelp(true)} onQuit={quit} />;
+  const resume = () => {
+    setResuming(true);
+    void desk.resume();
+  };
+  return (
+    <ScenarioPicker desk={snapshot} onChoose={choose} onResume={resume} onHelp={() => setHelp(true)} onQuit={quit} />
+  );
 }
 
 function Opening({ desk, onBack }: { desk: Desk; onBack: () => void }) {

@@ -10,24 +10,28 @@ import { cut, wrap } from './text.js';
 interface Props {
   desk: DeskSnapshot;
   onChoose: (card: ScenarioCard) => void;
+  /** Goes on with the run that was broken off. */
+  onResume: () => void;
   onHelp: () => void;
   onQuit: () => void;
 }
 
 /** What happened? The stores' live state above, what a scenario is for below. */
-export function ScenarioPicker({ desk, onChoose, onHelp, onQuit }: Props) {
+export function ScenarioPicker({ desk, onChoose, onResume, onHelp, onQuit }: Props) {
   const { columns, bodyRows } = useSpace();
   const [highlighted, setHighlighted] = useState(desk.scenarios[0]);
   useInput((input) => {
     if (input === 'q') onQuit();
     if (input === '?') onHelp();
+    if (input === 'r' && desk.unfinished) onResume();
   });
   const items = desk.scenarios.map((card) => ({
     key: card.scenario,
     label: labelOf(card, desk, columns - 4),
     value: card,
   }));
-  const room = bodyRows - SERVICES.length - 3;
+  const brokenOff = desk.unfinished ? [brokenOffText(desk.unfinished)] : [];
+  const room = bodyRows - SERVICES.length - brokenOff.length - 3;
   const tallest = Math.max(...desk.scenarios.map((card) => linesAbout(card, desk, columns).length));
   const listed = Math.max(2, Math.min(items.length, Math.max(LEAST_LISTED, room - tallest)));
   const about = highlighted ? linesAbout(highlighted, desk, columns) : [];
@@ -37,7 +41,7 @@ export function ScenarioPicker({ desk, onChoose, onHelp, onQuit }: Props) {
       production={desk.production}
       title={desk.mode === 'live' ? 'outage' : 'training: a throw-away cluster'}
       right={`${new Date().toISOString().slice(11, 19)} UTC`}
-      keys={['↑↓ choose', 'enter open', '? help', 'q quit']}
+      keys={['↑↓ choose', 'enter open', ...(desk.unfinished ? ['r resume'] : []), '? help', 'q quit']}
     >
       {SERVICES.map((service) => {
         const state = desk.services[service];
@@ -57,6 +61,12 @@ export function ScenarioPicker({ desk, onChoose, onHelp, onQuit }: Props) {
           </Text>
         );
       })}
+      {brokenOff.map((line) => (
+        <Text key="broken-off" color="yellow" wrap="truncate">
+          {' '}
+          {cut(line, columns - 2)}
+        </Text>
+      ))}
       <Text> </Text>
       <Text wrap="truncate">
         <Text bold> What happened?</Text> {cut(seenOf(desk), columns - 17)}
@@ -79,6 +89,9 @@ export function ScenarioPicker({ desk, onChoose, onHelp, onQuit }: Props) {
     </Frame>
   );
 }
+
+const brokenOffText = ({ title, at }: NonNullable<DeskSnapshot['unfinished']>) =>
+  `! Broken off ${durationOf(Date.now() - at.getTime())} ago: ${title}. r goes on with it`;
 
 /** How many scenarios are seen at once, however small the window. */
 const LEAST_LISTED = 3;

@@ -173,6 +173,15 @@ describe('a run that was stopped half-way', () => {
   });
 });
 
+test('a run that has begun nothing is not gone on with, and is not offered', async () => {
+  const run = await begun();
+  await asking(run, 'first');
+  run.intend({ type: 'abort' });
+  await run.finished;
+  expect((await refusal(folderOf(run))).message).toMatch(/has begun no step, so there is nothing to go on with/);
+  expect(() => newestResumable()).toThrow(/There is no run to go on with/);
+});
+
 test('a dry run is not gone on with', async () => {
   const run = await begun('dry-run');
   await run.finished;
@@ -183,6 +192,8 @@ describe('a run that is still at work', () => {
   test('is not taken up a second time, and its journal is not touched', async () => {
     const run = await begun();
     await asking(run, 'first');
+    answer(run, 'first', 'it is gone');
+    await asking(run, 'second');
     const before = readFileSync(run.journalFile);
     const { message, exitCode } = await refusal(folderOf(run));
     expect(message).toMatch(/^The cluster is not free: run .* works on this cluster/);

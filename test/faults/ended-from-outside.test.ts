@@ -69,3 +69,28 @@ describe.each<[string, (program: ProgramInTerminal) => unknown]>([
     expect(endOf(findRun(id).events)?.outcome).toBe('recovered');
   });
 });
+
+test('a rescue that was killed is offered when the program is opened again, and goes on by keys', async () => {
+  const killed = await rescueAtWork();
+  killed.kill();
+  await killed.exited;
+  const { id } = findRun('latest');
+  const program = new ProgramInTerminal(['--profile', real.places.profile], { environment: environment() });
+  open.push(program);
+  expect(await program.shows(/Broken off .* ago: Whole cluster lost\. r goes on with it/)).toMatch(/r resume/);
+  program.type('r');
+  expect(await program.shows(/enter begin/)).toMatch(/ 1 +Stop novamem +done/);
+  program.type(ENTER);
+  for (;;) {
+    const screen = await program.shows(/Type the cluster's name \(\S+\) to go on: *$|q quit/m);
+    if (/q quit/.test(screen)) break;
+    const asked = /Step (\d+) of/.exec(screen)?.[1];
+    program.type(real.cluster.name);
+    program.type(ENTER);
+    await program.shows(new RegExp(`^(?![\\s\\S]*Step ${asked} of)`));
+  }
+  program.type('q');
+  expect(await program.exited).toBe(0);
+  expect(findRun('latest').id).toBe(id);
+  expect(endOf(findRun(id).events)?.outcome).toBe('recovered');
+});
