@@ -82,7 +82,12 @@ export async function prepareRun(request: RunRequest): Promise<Run> {
 
 async function chosenBackup(runbook: Runbook, { backup, profile }: RunRequest): Promise<BackupSet | undefined> {
   const need = restores(runbook);
-  if (need === 'no') return undefined;
+  if (need === 'no') {
+    if (backup === 'latest' || backup === 'none') return undefined;
+    throw new Problem(`${runbook.scenario} uses no backup set, so --backup ${shellWord(backup)} would mean nothing.`, {
+      next: `leave --backup out; what its steps go by is set with --set: novamem-runbook plan ${runbook.scenario}`,
+    });
+  }
   if (need === 'must' && backup === 'none')
     throw new Problem(`${runbook.scenario} restores from a backup set, and cannot do without.`, {
       next: 'novamem-runbook backups list',
