@@ -113,6 +113,10 @@ function adviceFor({ symptoms }: Symptoms, cluster: Cluster): string[] {
       ];
     if (!has(['stopped']) || has(['missing'])) return [];
     const start = cluster.driver(service)?.commands.start;
+    if (service === 'falkordb' && cluster.profile.falkordb.dataDir !== undefined)
+      return [
+        'falkordb does not run, and that alone shows no loss of data. But a start can overwrite what its files still hold: see first what they are, and how to begin, in step "survey" of: novamem-runbook plan falkordb-lost',
+      ];
     return [
       `${service} does not run, and that alone shows no loss of data. Start it first${start ? `: ${start}` : ''}, then look again`,
     ];
