@@ -31,7 +31,7 @@ export interface BaseBackup {
 
 /** The files that tell what a base backup is. */
 export const BACKUP_LABEL = 'backup_label';
-const BACKUP_MANIFEST = 'backup_manifest';
+export const BACKUP_MANIFEST = 'backup_manifest';
 
 interface BackupManifestFile {
   Files?: { Path?: string; Size: number }[];
