@@ -172,6 +172,7 @@ describe('FalkorDB of a foreign cluster', () => {
   test('is never to be started unseen, and is rebuilt from Postgres without any backup', async () => {
     const [before, edges] = [await cluster.measure(), await relationships()];
     const profile = cluster.profileWith([]);
+    cluster.drive('novamem', 'stop');
     cutAppendOnlyFile(cluster);
     const damaged = await program.run('diagnose', '--profile', profile);
     expect(damaged.exitCode).toBe(1);

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { chownSync, mkdirSync, rmSync, truncateSync } from 'node:fs';
+import { chownSync, mkdirSync, readFileSync, rmSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ForeignCluster } from './foreign-cluster.js';
 import { SECRETS, unprivilegedUser } from './foreign-services.js';
@@ -36,9 +36,12 @@ export async function dropDatabase(cluster: ForeignCluster): Promise<void> {
   await cluster.postgres((client) => client.query('DROP DATABASE novamem WITH (FORCE)'), 'postgres', 'postgres');
 }
 
-/** Qdrant's folder is gone: while it is down, or under the running server. */
+/** Qdrant's folder is gone: with a server that was killed, or under the running one. */
 export function loseQdrant(cluster: ForeignCluster, running: boolean): void {
-  if (!running) cluster.drive('qdrant', 'stop');
+  if (!running) {
+    process.kill(Number(readFileSync(cluster.places.pidFile('qdrant'), 'utf8')), 'SIGKILL');
+    cluster.drive('qdrant', 'stop');
+  }
   rmSync(join(cluster.places.qdrantData, 'storage'), { recursive: true });
 }
 
