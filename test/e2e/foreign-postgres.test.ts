@@ -47,6 +47,9 @@ describe('a foreign Postgres with damaged pages, or without its database', () =>
     const { profile, named } = await program.backUp(source);
     await harm();
     if (way !== 'clean') await unreadable();
+    const plan = await program.run('plan', 'postgres-corrupt', '--profile', profile, ...named);
+    expect(plan.exitCode, wordsOf(plan)).toBe(0);
+    expect(plan.stdout).not.toMatch(/other sessions? in novamem:.* novamem-runbook/);
     const answers = { 'way.answer': way, 'reconcile-choice.answer': 'keep' };
     const ended = await program.recover('postgres-corrupt', profile, answers, ...named);
     expect(ended.exitCode, wordsOf(ended)).toBe(exitCode);

@@ -176,10 +176,17 @@ export class ForeignCluster {
     await this.curl('-o', file, `${url}/${name}`);
   }
 
-  /** Really loses all three stores: the database is dropped, the other two are stopped and their folders removed. */
+  /** Ends a service as a machine that dies does. */
+  kill(service: ForeignService): void {
+    process.kill(Number(readFileSync(this.places.pidFile(service), 'utf8')), 'SIGKILL');
+    this.drive(service, 'stop');
+  }
+
+  /** Really loses all three stores: the database is dropped, the other two are ended and their folders removed. */
   async lose(): Promise<void> {
     await this.postgres((client) => client.query('DROP DATABASE novamem WITH (FORCE)'), 'postgres', 'postgres');
-    for (const service of ['qdrant', 'falkordb'] as const) this.drive(service, 'stop');
+    this.kill('qdrant');
+    this.drive('falkordb', 'stop');
     for (const data of [this.places.qdrantData, this.places.falkordbData]) rmSync(data, { recursive: true });
   }
 

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { chownSync, mkdirSync, readFileSync, rmSync, truncateSync } from 'node:fs';
+import { chownSync, mkdirSync, rmSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ForeignCluster } from './foreign-cluster.js';
 import { SECRETS, unprivilegedUser } from './foreign-services.js';
@@ -38,10 +38,7 @@ export async function dropDatabase(cluster: ForeignCluster): Promise<void> {
 
 /** Qdrant's folder is gone: with a server that was killed, or under the running one. */
 export function loseQdrant(cluster: ForeignCluster, running: boolean): void {
-  if (!running) {
-    process.kill(Number(readFileSync(cluster.places.pidFile('qdrant'), 'utf8')), 'SIGKILL');
-    cluster.drive('qdrant', 'stop');
-  }
+  if (!running) cluster.kill('qdrant');
   rmSync(join(cluster.places.qdrantData, 'storage'), { recursive: true });
 }
 

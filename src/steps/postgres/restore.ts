@@ -4,7 +4,7 @@ import type { BackupFile, BackupSet } from '../../stores/backup-set/backup-set.j
 import { changedDump, rowlessDump } from '../../stores/backup-set/good-dump.js';
 import { isDamage, type Postgres, quoteIdentifier } from '../../stores/postgres/connection.js';
 import { countRows, readContents } from '../../stores/postgres/dump.js';
-import { describeServer, estimatedRows, otherSessions, type TableEstimate } from '../../stores/postgres/server.js';
+import { describeServer, estimatedRows, strangersIn, type TableEstimate } from '../../stores/postgres/server.js';
 import { type Installation, newestTools, toolsFor } from '../../stores/postgres/tools.js';
 import { countOf, durationOf, plural, sizeOf } from '../../words.js';
 import { lacks, otherClusterFindings } from '../backup/file.js';
@@ -144,7 +144,7 @@ export const postgresRestore: StepKind<RestoreParams, RestoreFacts> = {
       if (server.databaseExists && server.refusal === '' && p.strategy === 'clean')
         findings.push(...(await newerTableFindings(postgres, contents)));
     }
-    const sessions = server.databaseExists ? await otherSessions(postgres) : [];
+    const sessions = server.databaseExists ? await strangersIn(postgres) : [];
     if (sessions.length > 0) {
       const who = sessions.slice(0, 4).map((one) => `${one.pid} ${one.application || '(no name)'} as ${one.user}`);
       findings.push({
