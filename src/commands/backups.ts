@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import { profileWord } from '../config/profiles.js';
 import { shellWord } from '../hosts/command.js';
 import { exists, sha256Of } from '../hosts/files.js';
 import { openGateway } from '../hosts/gateway.js';
@@ -126,7 +127,8 @@ export async function backupsPruneCommand({
   keep: number;
   confirm?: string;
 }): Promise<number> {
-  const { name, backups } = findCluster(profile);
+  const found = findCluster(profile);
+  const { name, backups } = found;
   const refused = { safe: 'Nothing was removed.', exitCode: EXIT.refused };
   if (keep < 1) throw new Problem('--keep 0 would leave no backup at all.', { ...refused, next: 'keep at least 1' });
   if (confirm !== undefined && confirm !== name)
@@ -139,7 +141,7 @@ export async function backupsPruneCommand({
   }
   if (confirm === undefined && pruning.remove.length > 0)
     print(
-      `Nothing was removed yet. Next: novamem-runbook backups prune --profile ${name} --keep ${keep} --confirm ${name}`,
+      `Nothing was removed yet. Next: novamem-runbook backups prune --profile ${shellWord(profileWord(found))} --keep ${keep} --confirm ${name}`,
     );
   return EXIT.recovered;
 }

@@ -1,4 +1,6 @@
+import { profileWord } from '../config/profiles.js';
 import { type Diagnosis, diagnose } from '../engine/diagnosis.js';
+import { shellWord } from '../hosts/command.js';
 import { EXIT } from '../problem.js';
 import { loadRunbook } from '../runbook/library.js';
 import { Cluster } from '../stores/cluster.js';
@@ -8,13 +10,17 @@ import { print } from './print.js';
 
 /** `diagnose`: what is seen, which scenario fits, and why. Exit 0 when the cluster is healthy, else 1. */
 export async function diagnoseCommand({ profile, json }: { profile?: string; json?: boolean }): Promise<number> {
-  const diagnosis = await diagnose(new Cluster(findCluster(profile)));
+  const found = findCluster(profile);
+  const diagnosis = await diagnose(new Cluster(found));
   if (json) print(JSON.stringify(diagnosis));
-  else print(...diagnosisLines(diagnosis));
+  else print(...diagnosisLines(diagnosis, shellWord(profileWord(found))));
   return diagnosis.healthy ? EXIT.recovered : EXIT.stepFailed;
 }
 
-function diagnosisLines({ cluster, healthy, scenarios, symptoms, well, advice }: Diagnosis): string[] {
+function diagnosisLines(
+  { cluster, healthy, scenarios, symptoms, well, advice }: Diagnosis,
+  profile: string,
+): string[] {
   const explained = new Set(scenarios.flatMap((one) => one.reasons));
   const others = symptoms.filter((one) => !explained.has(one.seen));
   return [
@@ -27,6 +33,6 @@ function diagnosisLines({ cluster, healthy, scenarios, symptoms, well, advice }:
     ...(others.length > 0 ? ['', 'Seen besides', ...others.map((one) => `   ${one.seen}`)] : []),
     ...(well.length > 0 ? ['', 'As it should be', ...well.map((line) => `   ${line}`)] : []),
     ...(advice.length > 0 ? ['', 'First', ...advice.map((line) => `   ${line}.`)] : []),
-    ...(scenarios[0] ? ['', `Next: novamem-runbook plan ${scenarios[0].scenario} --profile ${cluster}`] : []),
+    ...(scenarios[0] ? ['', `Next: novamem-runbook plan ${scenarios[0].scenario} --profile ${profile}`] : []),
   ];
 }

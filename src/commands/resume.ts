@@ -1,3 +1,4 @@
+import { profileWord } from '../config/profiles.js';
 import type { Difference } from '../engine/guards.js';
 import { newestResumable, prepareResume } from '../engine/prepare-resume.js';
 import { requireConfirmation } from '../engine/prepare-run.js';
@@ -35,7 +36,7 @@ export async function resumeCommand(wanted: string | undefined, options: ResumeO
     return openApp({ profile, backup: 'latest', overrides: {}, run });
   }
   try {
-    requireConfirmation(run.remaining, profile.name, options.confirm);
+    requireConfirmation(run.remaining, profile.name, options.confirm, profileWord(profile));
   } catch (error) {
     await run.leave();
     throw error;

@@ -1,3 +1,4 @@
+import { profileWord } from '../config/profiles.js';
 import type { Difference } from '../engine/guards.js';
 import { prepareRun, requireConfirmation } from '../engine/prepare-run.js';
 import { loadRunbook } from '../runbook/library.js';
@@ -25,7 +26,7 @@ export async function runCommand(scenario: string, options: RunOptions): Promise
     const { openApp } = await import('./app.js');
     return openApp({ profile, scenario, backup: options.backup, overrides, accept: options.accept ?? [] });
   }
-  requireConfirmation(loadRunbook(scenario, overrides), profile.name, options.confirm);
+  requireConfirmation(loadRunbook(scenario, overrides), profile.name, options.confirm, profileWord(profile));
   const run = await prepareRun({
     scenario,
     profile,

@@ -65,9 +65,18 @@ export function listProfiles(): { profiles: Record<string, string>; current: str
   return { profiles: store.get('profiles'), current: store.get('current') };
 }
 
+const files = new WeakMap<Profile, string>();
+
+/** What to give to `--profile` to mean this profile again: the file that was named, else its name. */
+export const profileWord = (profile: Profile): string => files.get(profile) ?? profile.name;
+
 /** The profile behind what was given to `--profile`: a YAML file, or a remembered name. */
 export function findProfile(nameOrFile: string): Profile {
-  if (existsSync(nameOrFile) && statSync(nameOrFile).isFile()) return readProfile(nameOrFile);
+  if (existsSync(nameOrFile) && statSync(nameOrFile).isFile()) {
+    const profile = readProfile(nameOrFile);
+    files.set(profile, nameOrFile);
+    return profile;
+  }
   const { profiles } = listProfiles();
   const file = profiles[nameOrFile];
   if (file) return readProfile(file);

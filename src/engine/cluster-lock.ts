@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { readlinkSync } from 'node:fs';
-import { link, open, readFile, rename, stat, unlink } from 'node:fs/promises';
+import { open, readFile, rename, stat, unlink } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { isAlive, markOf, type ProcessMark } from '../hosts/process-mark.js';
+import { sleep } from '../hosts/waiting.js';
 import { durationOf, messageOf } from '../words.js';
 
 /** Who works on a cluster. */
@@ -54,6 +55,8 @@ interface LockRequest {
 
 const BEAT_MS = 5_000;
 const SILENT_MS = 30_000;
+/** How long to wait for somebody who is just taking a dead lock's place. */
+const TURN_MS = 20;
 /** A folder on a network that does not answer must not keep anybody from a recovery. */
 const FOLDER_PATIENCE_MS = 5_000;
 
@@ -124,23 +127,34 @@ export class ClusterLock {
       if (!held) continue;
       const dead = held.state === 'gone' || (held.state === 'silent' && this.#request.takeOver);
       if (!dead) throw new ClusterHeld(held);
-      if (await this.#putAside(file, held)) this.tookOver.push(held);
+      if (!(await this.#replace(file, held))) continue;
+      this.tookOver.push(held);
+      return;
     }
   }
 
-  /** Of several who put the same lock aside, one succeeds. Whoever has moved a newer lock by that puts it back. */
-  async #putAside(file: string, held: HeldLock): Promise<boolean> {
-    const aside = `${file}.${this.#holder.token}`;
-    try {
-      await rename(file, aside);
-    } catch {
+  /**
+   * Puts this lock in the place of a dead one. Of several who try the same, one may at a time, and looks again whether the dead
+   * one is still there: the place itself is never empty meanwhile.
+   */
+  async #replace(file: string, held: HeldLock): Promise<boolean> {
+    const turn = `${file}.after-${held.holder?.token ?? 'unreadable'}`;
+    if (!(await create(turn, this.#holder))) {
+      const other = await lockAt(turn, this.#request.silentMs);
+      if (other && other.state !== 'alive') await unlink(turn).catch(() => {});
+      else await sleep(TURN_MS);
       return false;
     }
-    const moved = await readHolder(aside).catch(() => undefined);
-    const meant = moved?.token === held.holder?.token;
-    if (!meant) await link(aside, file).catch(() => {});
-    await unlink(aside);
-    return meant;
+    try {
+      const now = await readHolder(file).catch(() => undefined);
+      if (now?.token !== held.holder?.token) return false;
+      const own = `${file}.${this.#holder.token}`;
+      await create(own, this.#holder);
+      await rename(own, file);
+      return true;
+    } finally {
+      await unlink(turn).catch(() => {});
+    }
   }
 
   async #beat(): Promise<void> {

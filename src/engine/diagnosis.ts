@@ -1,4 +1,6 @@
 import { SERVICES, type ServiceName } from '../config/profile.js';
+import { profileWord } from '../config/profiles.js';
+import { shellWord } from '../hosts/command.js';
 import { scenarios } from '../runbook/library.js';
 import type { Cluster } from '../stores/cluster.js';
 import type { Ailment, Symptom } from '../stores/symptoms/looking.js';
@@ -113,6 +115,10 @@ function adviceFor({ symptoms }: Symptoms, cluster: Cluster): string[] {
       ];
     if (!has(['stopped']) || has(['missing'])) return [];
     const start = cluster.driver(service)?.commands.start;
+    if (service === 'falkordb' && cluster.profile.falkordb.dataDir !== undefined)
+      return [
+        `falkordb does not run, and that alone shows no loss of data. But a start can overwrite what its files still hold: see first what they are, and how to begin, in step "survey" of: novamem-runbook plan falkordb-lost --profile ${shellWord(profileWord(cluster.profile))}`,
+      ];
     return [
       `${service} does not run, and that alone shows no loss of data. Start it first${start ? `: ${start}` : ''}, then look again`,
     ];

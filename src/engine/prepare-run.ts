@@ -4,6 +4,7 @@ import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { homeSubfolder } from '../config/home.js';
 import type { Profile } from '../config/profile.js';
+import { profileWord } from '../config/profiles.js';
 import { shellWord } from '../hosts/command.js';
 import { EXIT, Problem } from '../problem.js';
 import { loadRunbook } from '../runbook/library.js';
@@ -103,7 +104,15 @@ function runIdOf(at: Date): string {
 
 async function chosenBackup(runbook: Runbook, { backup, profile }: RunRequest): Promise<BackupSet | undefined> {
   const need = restores(runbook);
-  if (need === 'no') return undefined;
+  if (need === 'no') {
+    if (backup === 'latest' || backup === 'none') return undefined;
+    throw new Problem(
+      `${runbook.scenario} uses no backup set, so --backup ${shellWord(backup)} would mean nothing.`,
+      {
+        next: `leave --backup out; what its steps go by is set with --set: novamem-runbook plan ${runbook.scenario} --profile ${shellWord(profileWord(profile))}`,
+      },
+    );
+  }
   if (need === 'must' && backup === 'none')
     throw new Problem(`${runbook.scenario} restores from a backup set, and cannot do without.`, {
       next: 'novamem-runbook backups list',
@@ -121,14 +130,23 @@ export function programVersion(): string {
   return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
 }
 
-/** Refuses a headless run whose questions nobody has answered, or whose destructive steps nobody has confirmed with the cluster's own name. */
-export function requireConfirmation(runbook: Runbook, cluster: string, confirmed: string | undefined): void {
+/**
+ * Refuses a headless run whose questions nobody has answered, or whose destructive steps nobody has confirmed with the cluster's
+ * own name. `profile`: what was given to `--profile`.
+ */
+export function requireConfirmation(
+  runbook: Runbook,
+  cluster: string,
+  confirmed: string | undefined,
+  profile = cluster,
+): void {
+  const look = `look first: novamem-runbook plan ${shellWord(runbook.scenario)} --profile ${shellWord(profile)}`;
   const chosen = runbook.steps.filter((step) => givenAgainst(step, runbook) === '');
   for (const step of chosen) {
     const answers = step.kind.answers?.(step.params);
     if (!answers || answers.given !== undefined) continue;
     throw new Problem(`${runbook.scenario} asks at ${step.id}, and nobody is there to answer.`, {
-      next: `look first: novamem-runbook plan ${runbook.scenario}; then add ${givings(answers)
+      next: `${look}; then add ${givings(answers)
         .map((giving) => `--set ${step.id}.${giving}`)
         .join(', or ')}`,
       exitCode: EXIT.refused,
@@ -141,7 +159,7 @@ export function requireConfirmation(runbook: Runbook, cluster: string, confirmed
       ? `${runbook.scenario} replaces what is in the stores of ${cluster} (${destructive.join(', ')}), and nobody has confirmed it.`
       : `--confirm says "${confirmed}", but this cluster is called "${cluster}".`,
     {
-      next: `look first: novamem-runbook plan ${runbook.scenario}; then add --confirm ${cluster}`,
+      next: `${look}; then add --confirm ${cluster}`,
       exitCode: EXIT.refused,
     },
   );

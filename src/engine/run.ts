@@ -117,6 +117,9 @@ export class Run {
    */
   async undo(ids: readonly string[]): Promise<void> {
     await this.#writeResumed();
+    this.#admission.raise();
+    const [guard] = this.#admission.guards;
+    if (guard) return this.#stayPlanned(guard.said);
     this.#phase = 'running';
     this.#stopped = true;
     await this.#admission.endLeftovers(true);

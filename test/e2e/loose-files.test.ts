@@ -1,71 +1,36 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { filesBelow } from '../../src/hosts/files.js';
 import { ForeignCluster } from '../support/foreign-cluster.js';
-import { SECRETS } from '../support/foreign-services.js';
-import { type Ended, runProgram, watchCommandLines } from '../support/program.js';
+import { ForeignProgram, wordsOf } from '../support/foreign-program.js';
 
 // A cluster that the program knows only by its profile is really lost and recovered by the real program.
 
-const RUN_PATIENCE = 150_000;
 const TEST_PATIENCE = 200_000;
 
-const home = mkdtempSync(join(tmpdir(), 'novamem-runbook-home-'));
 const work = mkdtempSync(join(tmpdir(), 'novamem-runbook-loose-'));
 let cluster: ForeignCluster;
+let program: ForeignProgram;
 
 beforeAll(async () => {
   cluster = await ForeignCluster.start();
+  program = new ForeignProgram(cluster);
 });
 
 afterAll(async () => {
   await cluster?.stop();
-  for (const folder of [home, work]) rmSync(folder, { recursive: true, force: true });
+  program?.remove();
+  rmSync(work, { recursive: true, force: true });
 });
 
-const commandLinesWithSecrets: string[] = [];
-
-async function program(...args: string[]): Promise<Ended> {
-  const environment = { ...cluster.environment, NOVAMEM_RUNBOOK_HOME: home };
-  const { answer, seen } = await watchCommandLines(Object.values(SECRETS), () =>
-    runProgram(args, { environment, timeoutMs: RUN_PATIENCE }),
-  );
-  commandLinesWithSecrets.push(...seen);
-  return answer;
-}
-
 const recover = (profile: string, confirm: string, ...more: string[]) =>
-  program('run', 'whole-cluster-lost', '--profile', profile, '--headless', '--confirm', confirm, ...more);
+  program.run('run', 'whole-cluster-lost', '--profile', profile, '--headless', '--confirm', confirm, ...more);
 
-/** Every spelling in which a secret could stand in a text: as it is, in a URL, in a form, in JSON. */
-const spellings = Object.values(SECRETS).flatMap((secret) => [
-  secret,
-  encodeURIComponent(secret),
-  encodeURI(secret),
-  new URLSearchParams({ of: secret }).toString().slice(3),
-  JSON.stringify(secret).slice(1, -1),
-]);
-
-const holdsSecret = (text: string) => spellings.some((spelling) => text.includes(spelling));
-
-/** Where a secret stands that the program was given: in what it said, in what it wrote, on a command line. */
-async function leaks({ stdout, stderr }: Ended): Promise<string[]> {
-  const written = await filesBelow(home);
-  expect(written.filter((file) => file.endsWith('journal.jsonl'))).not.toEqual([]);
-  return [
-    ...(holdsSecret(stdout) ? ['stdout'] : []),
-    ...(holdsSecret(stderr) ? ['stderr'] : []),
-    ...written.filter((file) => holdsSecret(readFileSync(join(home, file), 'latin1'))),
-    ...commandLinesWithSecrets,
-  ];
-}
-
-/** What is shown when an exit code is not the expected one. */
-const wordsOf = ({ stdout, stderr }: Ended) => (stdout + stderr).slice(-4_000);
-
-const runsRecorded = () => (existsSync(join(home, 'runs')) ? readdirSync(join(home, 'runs')) : []);
+const runsRecorded = () => {
+  const folder = join(program.home, 'runs');
+  return existsSync(folder) ? readdirSync(folder) : [];
+};
 
 describe('loose files that the handbook’s commands made', () => {
   test.each(['appendonlydir', 'dump.rdb'] as const)(
@@ -78,7 +43,7 @@ describe('loose files that the handbook’s commands made', () => {
       const ended = await recover(cluster.profileWith([]), cluster.name, '--backup', folder);
       expect(ended.exitCode, wordsOf(ended)).toBe(0);
       expect(await cluster.measure()).toEqual(before);
-      expect(await leaks(ended)).toEqual([]);
+      expect(await program.leaks(ended)).toEqual([]);
     },
     TEST_PATIENCE,
   );
@@ -141,7 +106,7 @@ describe('a backup set that the program made', () => {
         actions: [{ create_alias: { alias_name: 'novamem_current', collection_name: collection } }],
       });
       const before = { ...(await cluster.measure()), aliases: await cluster.aliases() };
-      const taken = await program('backup', '--profile', profile);
+      const taken = await program.run('backup', '--profile', profile);
       expect(taken.exitCode, wordsOf(taken)).toBe(0);
       expect(readdirSync(root)).toHaveLength(1);
 
@@ -155,7 +120,7 @@ describe('a backup set that the program made', () => {
       const afterWriting = await recover(profile, cluster.name, '--backup', readdirSync(root)[0]!);
       expect(afterWriting.exitCode, wordsOf(afterWriting)).toBe(0);
       expect({ ...(await cluster.measure()), aliases: await cluster.aliases() }).toEqual(before);
-      for (const ended of [taken, afterLoss, afterWriting]) expect(await leaks(ended)).toEqual([]);
+      expect(await program.leaks(taken, afterLoss, afterWriting)).toEqual([]);
     },
     TEST_PATIENCE,
   );

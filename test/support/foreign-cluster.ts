@@ -72,15 +72,16 @@ export class ForeignCluster {
     ACME_GRAPH_PASSWORD: SECRETS.falkordb,
     ACME_NOVAMEM_TOKEN: SECRETS.novamem,
   };
-  readonly #places: ReturnType<typeof placesIn>;
+  readonly places: ReturnType<typeof placesIn>;
   readonly #keeper: ChildProcess;
+  #profiles = 0;
 
   private constructor(
     readonly folder: string,
     readonly ports: Ports,
     readonly binaries: Binaries,
   ) {
-    this.#places = placesIn(folder);
+    this.places = placesIn(folder);
     this.#keeper = watchOver(folder);
   }
 
@@ -102,12 +103,13 @@ export class ForeignCluster {
     }
   }
 
-  /** Writes a profile of this cluster with these backup roots; answers the file. */
-  profileWith(backups: string[]): string {
+  /** Writes a profile of this cluster with these backup roots, and more about its Postgres; answers the file. */
+  profileWith(backups: string[], postgres: { dataDir?: string; walArchive?: string } = {}): string {
     const { ports } = this;
-    const file = join(this.folder, `profile-${backups.length}.yaml`);
+    this.#profiles += 1;
+    const file = join(this.folder, `profile-${this.#profiles}.yaml`);
     const driver = (service: ForeignService) => {
-      const script = this.#places.script(service);
+      const script = this.places.script(service);
       return { driver: 'command', start: `${script} start`, stop: `${script} stop`, status: `${script} status` };
     };
     const profile = {
@@ -116,13 +118,14 @@ export class ForeignCluster {
       postgres: {
         url: `postgres://novamem@127.0.0.1:${ports.postgres}/novamem`,
         passwordFrom: 'env:ACME_POSTGRES_PASSWORD',
+        ...postgres,
       },
       qdrant: { url: `http://127.0.0.1:${ports.qdrant}`, apiKeyFrom: 'env:ACME_QDRANT_KEY' },
       falkordb: {
         url: `redis://127.0.0.1:${ports.falkordb}`,
         passwordFrom: 'env:ACME_GRAPH_PASSWORD',
         graph: GRAPH,
-        dataDir: this.#places.falkordbData,
+        dataDir: this.places.falkordbData,
       },
       novamem: { url: `http://127.0.0.1:${ports.novamem}`, tokenFrom: 'env:ACME_NOVAMEM_TOKEN' },
       services: Object.fromEntries(FOREIGN_SERVICES.map((service) => [service, driver(service)])),
@@ -134,9 +137,9 @@ export class ForeignCluster {
 
   async measure(): Promise<Measured> {
     const [postgres, qdrant, falkordb] = await Promise.all([
-      this.#postgres<MeasuredPostgres>(measurePostgres),
+      this.postgres<MeasuredPostgres>(measurePostgres),
       measureQdrant(this.askQdrant),
-      this.#redis<MeasuredFalkordb>((redis) => measureFalkordb(redis, GRAPH)),
+      this.redis<MeasuredFalkordb>((redis) => measureFalkordb(redis, GRAPH)),
     ]);
     return { ...postgres, ...qdrant, ...falkordb };
   }
@@ -156,12 +159,12 @@ export class ForeignCluster {
     await this.#dumpPostgres(join(folder, `novamem-${new Date().toISOString().slice(0, 10)}.dump`));
     for (const collection of Object.keys((await measureQdrant(this.askQdrant)).collections))
       await this.downloadSnapshot(collection, join(folder, `${collection}.tgz`));
-    const data = this.#places.falkordbData;
+    const data = this.places.falkordbData;
     if (copy === 'appendonlydir') {
       cpSync(join(data, 'appendonlydir'), join(folder, 'appendonlydir'), { recursive: true });
       return;
     }
-    await this.#redis(saveInBackground);
+    await this.redis(saveInBackground);
     cpSync(join(data, 'dump.rdb'), join(folder, 'dump.rdb'));
   }
 
@@ -173,16 +176,23 @@ export class ForeignCluster {
     await this.curl('-o', file, `${url}/${name}`);
   }
 
-  /** Really loses all three stores: the database is dropped, the other two are stopped and their folders removed. */
+  /** Ends a service as a machine that dies does. */
+  kill(service: ForeignService): void {
+    process.kill(Number(readFileSync(this.places.pidFile(service), 'utf8')), 'SIGKILL');
+    this.drive(service, 'stop');
+  }
+
+  /** Really loses all three stores: the database is dropped, the other two are ended and their folders removed. */
   async lose(): Promise<void> {
-    await this.#postgres((client) => client.query('DROP DATABASE novamem WITH (FORCE)'), 'postgres', 'postgres');
-    for (const service of ['qdrant', 'falkordb'] as const) this.#run(service, 'stop');
-    for (const data of [this.#places.qdrantData, this.#places.falkordbData]) rmSync(data, { recursive: true });
+    await this.postgres((client) => client.query('DROP DATABASE novamem WITH (FORCE)'), 'postgres', 'postgres');
+    this.kill('qdrant');
+    this.drive('falkordb', 'stop');
+    for (const data of [this.places.qdrantData, this.places.falkordbData]) rmSync(data, { recursive: true });
   }
 
   /** Changes, adds and deletes something in every store: what a restore has to undo where the stores still stand. */
   async writeOn(): Promise<void> {
-    await this.#postgres(async (client) => {
+    await this.postgres(async (client) => {
       await client.query(`UPDATE memory_entries SET content = 'overwritten' WHERE source = 'chat'`);
       await client.query(`DELETE FROM memory_entries WHERE namespace = 'notes'`);
       await client.query(
@@ -199,7 +209,7 @@ export class ForeignCluster {
       filter: {},
     });
     await this.askQdrant('DELETE', `/collections/${second}`);
-    await this.#redis(async (redis) => {
+    await this.redis(async (redis) => {
       await redis.call('GRAPH.QUERY', GRAPH, `MATCH (m:Memory {user: 'globex'}) DELETE m`);
       await redis.call('GRAPH.QUERY', GRAPH, `MATCH ()-[r:RELATES {kind: 'co_occurs'}]->() SET r.strength = 0`);
       await redis.call('GRAPH.QUERY', GRAPH, `CREATE (:Visitor {id: 'late'})`);
@@ -220,7 +230,7 @@ export class ForeignCluster {
 
   /** curl with the key of this cluster's Qdrant. */
   async curl(...args: string[]): Promise<Ended> {
-    const ended = await runFile('curl', ['-sS', '-H', `@${this.#places.qdrantHeader}`, ...args]);
+    const ended = await runFile('curl', ['-sS', '-H', `@${this.places.qdrantHeader}`, ...args]);
     if (ended.exitCode !== 0) throw new Error(`curl ${args.join(' ')}: ${ended.stderr}`);
     return ended;
   }
@@ -236,25 +246,29 @@ export class ForeignCluster {
   async #make(memories: number): Promise<void> {
     const user = unprivilegedUser();
     layServices(this.folder, this.ports, this.binaries, user);
-    initDatabase(this.#places.postgresData, this.folder, this.binaries, user);
-    for (const service of ['postgres', 'qdrant', 'falkordb'] as const) this.#run(service, 'start');
+    initDatabase(this.places.postgresData, this.folder, this.binaries, user);
+    for (const service of ['postgres', 'qdrant', 'falkordb'] as const) this.drive(service, 'start');
     await this.#untilAnswering();
     await this.#fill(memories);
-    this.#run('novamem', 'start');
+    this.drive('novamem', 'start');
     await until('novamem is healthy', async () => (await fetch(`http://127.0.0.1:${this.ports.novamem}/health`)).ok);
   }
 
-  async #untilAnswering(): Promise<void> {
+  async untilPostgresAnswers(): Promise<void> {
     await until('Postgres answers', () =>
-      this.#postgres((client) => client.query('SELECT 1'), 'postgres', 'postgres'),
+      this.postgres((client) => client.query('SELECT 1'), 'postgres', 'postgres'),
     );
+  }
+
+  async #untilAnswering(): Promise<void> {
+    await this.untilPostgresAnswers();
     await until('Qdrant answers', () => this.askQdrant('GET', '/collections'));
-    await until('FalkorDB answers', () => this.#redis((redis) => redis.call('GRAPH.LIST')));
+    await until('FalkorDB answers', () => this.redis((redis) => redis.call('GRAPH.LIST')));
   }
 
   async #fill(memories: number): Promise<void> {
     const data = makeSeedData(memories);
-    await this.#postgres(
+    await this.postgres(
       async (client) => {
         await client.query(`CREATE ROLE novamem LOGIN CREATEDB PASSWORD ${client.escapeLiteral(SECRETS.postgres)}`);
         await client.query('CREATE DATABASE novamem OWNER novamem');
@@ -262,7 +276,7 @@ export class ForeignCluster {
       'postgres',
       'postgres',
     );
-    await this.#postgres(async (client) => {
+    await this.postgres(async (client) => {
       await seedPostgres(client, data);
       await client.query(OTHER_SCHEMA);
     });
@@ -273,7 +287,7 @@ export class ForeignCluster {
       checkCompatibility: false,
     });
     await seedQdrant(qdrant, data);
-    await this.#redis((redis) => seedFalkordb(redis, GRAPH, data));
+    await this.redis((redis) => seedFalkordb(redis, GRAPH, data));
   }
 
   async #dumpPostgres(file: string): Promise<void> {
@@ -288,19 +302,21 @@ export class ForeignCluster {
     if (ended.exitCode !== 0) throw new Error(`pg_dump: ${ended.stderr}`);
   }
 
-  #run(service: ForeignService, verb: 'start' | 'stop'): void {
-    execFileSync(this.#places.script(service), [verb], { stdio: 'ignore', timeout: START_PATIENCE });
+  /** Calls the operators' own script of a service. */
+  drive(service: ForeignService, verb: 'start' | 'stop'): void {
+    execFileSync(this.places.script(service), [verb], { stdio: 'ignore', timeout: START_PATIENCE });
   }
 
   #lastWords(service: ForeignService): string {
     try {
-      return readFileSync(this.#places.log(service), 'utf8').trim().split('\n').slice(-3).join('\n  ');
+      return readFileSync(this.places.log(service), 'utf8').trim().split('\n').slice(-3).join('\n  ');
     } catch {
       return '(no log)';
     }
   }
 
-  async #postgres<T>(
+  /** Work in one connection of its own, as the role of the profile or as the administrator. */
+  async postgres<T>(
     work: (client: pg.Client) => Promise<T>,
     database = 'novamem',
     user: 'novamem' | 'postgres' = 'novamem',
@@ -316,7 +332,7 @@ export class ForeignCluster {
     }
   }
 
-  async #redis<T>(work: (redis: Redis) => Promise<T>): Promise<T> {
+  async redis<T>(work: (redis: Redis) => Promise<T>): Promise<T> {
     const redis = new Redis({
       host: '127.0.0.1',
       port: this.ports.falkordb,
@@ -369,7 +385,7 @@ function initDatabase(data: string, folder: string, binaries: Binaries, user: Us
     join(binaries.postgres, 'initdb'),
     [
       ...['--pgdata', data, '--username', 'postgres', '--auth', 'scram-sha-256', '--pwfile', passwordFile],
-      ...['--encoding', 'UTF8', '--locale', 'C.UTF-8', '--no-sync', '--no-instructions'],
+      ...['--encoding', 'UTF8', '--locale', 'C.UTF-8', '--data-checksums', '--no-sync', '--no-instructions'],
     ],
     { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'], ...user },
   );

@@ -176,6 +176,7 @@ function novamemCommand(folder: string, ports: Ports): string[] {
     },
     qdrant: { port: ports.qdrant, apiKey: SECRETS.qdrant },
     falkordb: { port: ports.falkordb, password: SECRETS.falkordb, graph: 'novamem' },
+    embeddingsPerMinute: 60_000,
   };
   keepFor(undefined, file, JSON.stringify(settings));
   return [process.execPath, join(ROOT, 'dist', 'sandbox', 'stand-in-main.js'), file];

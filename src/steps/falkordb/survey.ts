@@ -1,4 +1,3 @@
-import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { z } from 'zod';
 import { exists } from '../../hosts/files.js';
@@ -6,8 +5,8 @@ import { type Check, equal } from '../../stores/check.js';
 import { contentText, graphContent, isEmpty, moreIn, NOTHING } from '../../stores/falkordb/graph-content.js';
 import {
   diskLost,
-  type FalkordbFiles,
   filesFaults,
+  formOf,
   holdNothing,
   persistenceFilesIn,
   persistenceOf,
@@ -136,9 +135,4 @@ async function filesFindings({ cluster }: StepContext): Promise<Finding[]> {
       });
   }
   return findings;
-}
-
-async function formOf(path: string): Promise<FalkordbFiles> {
-  if ((await stat(path)).isDirectory()) return { form: 'appendonlydir', path };
-  return { form: path.endsWith('.aof') ? 'appendonly.aof' : 'dump.rdb', path };
 }

@@ -64,7 +64,7 @@ export const novamemSearch: StepKind<Params, Facts> = {
     return [
       {
         level: 'info',
-        message: 'this backup set has no golden searches: memories sampled from Postgres are searched for instead',
+        message: `${ctx.backup ? 'this backup set has' : 'without a backup set there are'} no golden searches: memories sampled from Postgres are searched for instead`,
       },
     ];
   },

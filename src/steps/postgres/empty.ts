@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { type Check, equal } from '../../stores/check.js';
 import { isDamage, type Postgres, quoteIdentifier } from '../../stores/postgres/connection.js';
-import { describeServer, estimatedRows, otherSessions } from '../../stores/postgres/server.js';
+import { describeServer, estimatedRows, strangersIn } from '../../stores/postgres/server.js';
 import { countOf, plural } from '../../words.js';
 import type { Finding, StepKind } from '../step.js';
 import { stepEvents } from '../step-events.js';
@@ -61,7 +61,7 @@ export const postgresEmpty: StepKind<Params, Facts> = {
         message: `role ${server.role.name} may not create databases`,
         next: `as a superuser: ALTER ROLE ${quoteIdentifier(server.role.name)} CREATEDB;`,
       });
-    const sessions = server.databaseExists ? await otherSessions(postgres) : [];
+    const sessions = server.databaseExists ? await strangersIn(postgres) : [];
     if (sessions.length > 0 && p.sessions === 'refuse')
       findings.push({
         level: ctx.phase === 'preflight' ? 'info' : 'blocking',

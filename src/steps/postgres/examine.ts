@@ -100,8 +100,14 @@ async function serverFindings({ cluster: { postgres } }: StepContext): Promise<F
       message:
         'without data checksums a page with altered content shows in no error: what is found here is the least that is damaged',
     });
-  for (const [name, count] of failures)
-    findings.push({ level: 'warning', message: `the server has counted ${count} checksum failures in ${name}` });
+  for (const [name, count] of failures) {
+    const message = `the server has counted ${count} checksum failures in ${name}`;
+    findings.push(
+      name.startsWith(`${postgres.database}_before_`)
+        ? { level: 'info', message: `${message}, which an earlier recovery has kept aside` }
+        : { level: 'warning', message },
+    );
+  }
   if (!server.databaseExists)
     return [
       ...findings,

@@ -94,7 +94,7 @@ export const postgresPointInTime: StepKind<RecoveryParams, RecoveryFacts> = {
           throw new Error(
             `the server did not recover as it should: ${astray.what}: expected ${astray.expected}, found ${astray.actual}. It is stopped again`,
           );
-        await putSettingsBack(facts, after.owner, ctx, emit, signal);
+        await putSettingsBack(facts, after, ctx, emit, signal);
         await archiveHistory(facts, after, ctx, emit, signal);
       } catch (error) {
         // A half-recovered server that answers would be taken for a whole one.

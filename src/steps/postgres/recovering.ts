@@ -93,7 +93,7 @@ export async function isServed(dataDir: string): Promise<boolean> {
 /** Takes the settings of the recovery out again and starts the server anew, as it is to run from now on. */
 export async function putSettingsBack(
   facts: RecoveryFacts,
-  owner: { uid: number; gid: number },
+  survey: Survey,
   ctx: StepContext,
   emit: Emit,
   signal: AbortSignal,
@@ -102,16 +102,29 @@ export async function putSettingsBack(
   const auto = join(dataDir, AUTO_CONF);
   await stopService('postgres', ctx, emit, SERVICE_PATIENCE, signal);
   await writeText(ctx.gateway, auto, withoutLines(await readFile(auto, 'utf8'), settings));
-  await giveTo(ctx.gateway, auto, owner);
+  await giveTo(ctx.gateway, auto, survey.owner);
   await remove(ctx.gateway, join(dataDir, LOG_FOLDER));
+  await markHistory(facts, survey, ctx);
   await startService('postgres', ctx, emit, SERVICE_PATIENCE, signal);
   emit.output('the settings of the recovery are taken out again');
 }
 
 /**
  * A timeline that began while nothing was archived has its history in no archive, and without it no later recovery could
- * follow that timeline. The server archives what is marked as ready, as it does itself.
+ * follow that timeline. The server archives what is marked as ready, as it does itself: at its start at once, later only when
+ * a segment ends, which not every role may bring about.
  */
+async function markHistory({ dataDir, said, archiveMode }: RecoveryFacts, survey: Survey, { gateway }: StepContext) {
+  if (said?.newTimeline === undefined || archiveMode === 'off') return;
+  const name = historyName(said.newTimeline);
+  const mark = join(dataDir, 'pg_wal', 'archive_status', name);
+  const known = [`${mark}.ready`, `${mark}.done`, await survey.archive!.pathOf(name)];
+  if ((await Promise.all(known.map(exists))).includes(true)) return;
+  await writeText(gateway, `${mark}.ready`, '');
+  await giveTo(gateway, `${mark}.ready`, survey.owner);
+}
+
+/** Waits until the history of the new timeline is archived, and says what follows where it is not. */
 export async function archiveHistory(
   facts: RecoveryFacts,
   survey: Survey,
@@ -125,15 +138,7 @@ export async function archiveHistory(
   const [row] = await postgres.read<{ mode: string }>("SELECT current_setting('archive_mode') AS mode", [], database);
   if (row!.mode === 'off' || timeline === undefined) return;
   const name = historyName(timeline);
-  const mark = join(facts.dataDir, 'pg_wal', 'archive_status', name);
   const file = await survey.archive!.pathOf(name);
-  if (!(await exists(`${mark}.ready`)) && !(await exists(`${mark}.done`)) && !(await exists(file))) {
-    await writeText(ctx.gateway, `${mark}.ready`, '');
-    await giveTo(ctx.gateway, `${mark}.ready`, survey.owner);
-  }
-  await postgres
-    .write(ctx.gateway, 'SELECT pg_switch_wal()', database)
-    .catch((error: Error) => emit.output(`pg_switch_wal: ${error.message}`));
   const unarchived = await whyNotArchived(file, database, ctx, signal);
   emit.output(
     unarchived === ''

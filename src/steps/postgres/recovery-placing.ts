@@ -11,7 +11,7 @@ import {
   setMode,
   writeText,
 } from '../../hosts/files.js';
-import { BACKUP_LABEL } from '../../stores/postgres/base-backup.js';
+import { BACKUP_LABEL, BACKUP_MANIFEST } from '../../stores/postgres/base-backup.js';
 import type { KnownWal } from '../../stores/postgres/known-wal.js';
 import type { Course } from '../../stores/postgres/recovery-course.js';
 import { settingLines, withLines } from '../../stores/postgres/recovery-settings.js';
@@ -25,8 +25,11 @@ import type { Survey } from './recovery-survey.js';
 
 // How a new data directory is made ready beside the old one, and swapped in.
 
-/** What is never taken from a base backup: it belongs to a running server, or would make a standby of the recovery. */
-const NOT_PLACED = ['postmaster.pid', 'postmaster.opts', 'recovery.signal', 'standby.signal'];
+/**
+ * What is never taken from a base backup: it belongs to a running server, would make a standby of the recovery, or would have
+ * the recovered directory, or a copy of it, taken for a base backup.
+ */
+const NOT_PLACED = ['postmaster.pid', 'postmaster.opts', 'recovery.signal', 'standby.signal', BACKUP_MANIFEST];
 const CONFIGURATION = ['postgresql.conf', 'postgresql.auto.conf', 'pg_hba.conf', 'pg_ident.conf'];
 export const AUTO_CONF = 'postgresql.auto.conf';
 export const RECOVERY_SIGNAL = 'recovery.signal';

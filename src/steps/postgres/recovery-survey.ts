@@ -2,7 +2,7 @@ import { readdir, realpath, stat, statfs } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { shellWord } from '../../hosts/command.js';
 import { exists, seemsReadableBy } from '../../hosts/files.js';
-import { type BaseBackup, findBaseBackups } from '../../stores/postgres/base-backup.js';
+import { type BaseBackup, findBaseBackups, placesOfBase } from '../../stores/postgres/base-backup.js';
 import { type ControlData, majorOf, readControlData } from '../../stores/postgres/control-data.js';
 import { gatherWal, type KnownWal } from '../../stores/postgres/known-wal.js';
 import { type Course, findCourse, type Known } from '../../stores/postgres/recovery-course.js';
@@ -150,19 +150,31 @@ async function isServersOwn(dataDir: string, ctx: StepContext, block: Block): Pr
   const said = await ctx.cluster.postgres
     .maintenanceDatabase()
     .then((database) =>
-      ctx.cluster.postgres.read<{ at: string | null }>(
-        "SELECT current_setting('data_directory', true) AS at",
+      ctx.cluster.postgres.read<{ at: string }>(
+        "SELECT setting AS at FROM pg_settings WHERE name = 'data_directory'",
         [],
         database,
       ),
     )
     .then(([row]) => row?.at ?? '')
     .catch(() => '');
-  if (said === '') return true;
+  if (said === '') return isServedThere(dataDir, ctx, block);
   const real = await realpath(said).catch(() => resolve(said));
   if (real === dataDir) return true;
   block(
     `the server says that its data directory is ${said}, and the profile says ${dataDir}`,
+    'mend postgres.dataDir in the profile, or run this program where the server is',
+  );
+  return false;
+}
+
+/** Not every role may see where the data directory is; but a server that answers has left its mark in the right one. */
+async function isServedThere(dataDir: string, { cluster }: StepContext, block: Block): Promise<boolean> {
+  const hasData = await exists(join(dataDir, 'PG_VERSION'));
+  if (!hasData || (await exists(join(dataDir, 'postmaster.pid')))) return true;
+  if (!(await cluster.answering('postgres')).answers) return true;
+  block(
+    `Postgres answers at ${cluster.postgres.address}, but no server works in ${dataDir}: it has no postmaster.pid`,
     'mend postgres.dataDir in the profile, or run this program where the server is',
   );
   return false;
@@ -207,7 +219,13 @@ async function findTools(survey: Survey, ctx: StepContext, block: Block): Promis
     });
     return undefined;
   });
-  return true;
+  const served = server?.systemIdentifier ?? '';
+  if (served === '' || !survey.control || survey.control.systemIdentifier === served) return true;
+  block(
+    `${oldDir} is of another cluster (system ${survey.control.systemIdentifier}) than the server that answers (system ${served})`,
+    'mend postgres.dataDir in the profile',
+  );
+  return false;
 }
 
 async function findWal(survey: Survey, ctx: StepContext, block: Block): Promise<boolean> {
@@ -251,11 +269,12 @@ async function findWal(survey: Survey, ctx: StepContext, block: Block): Promise<
 async function findBases(survey: Survey, p: RecoveryParams, ctx: StepContext, block: Block): Promise<boolean> {
   const { archive, wal, control, tools } = survey;
   const ends = await readBackupEnds(archive!, wal!.archived.backups);
-  const { usable, unusable } = await findBaseBackups(ctx.cluster.profile.backups, ends);
+  const { usable, unusable } = await findBaseBackups(ctx.cluster.profile.backups, ends, p.base);
+  const named = p.base === undefined ? [] : placesOfBase(resolve(p.base));
   const tell = (message: string) => survey.findings.push({ level: 'info', message });
   for (const { folder, why } of unusable) tell(`the base backup ${folder} cannot be used: ${why}`);
   for (const base of usable) {
-    if (p.base !== undefined && base.id !== p.base && base.folder !== resolve(p.base)) continue;
+    if (p.base !== undefined && base.id !== p.base && !named.includes(base.folder)) continue;
     if (base.major !== tools!.major) tell(`the base backup ${base.id} is of Postgres ${base.major}`);
     else if (control && base.systemIdentifier !== control.systemIdentifier)
       tell(`the base backup ${base.id} is of another cluster (system ${base.systemIdentifier})`);
@@ -270,7 +289,7 @@ async function findBases(survey: Survey, p: RecoveryParams, ctx: StepContext, bl
   else
     block(
       'there is no usable base backup of this cluster below the backup roots of the profile',
-      'restore a dump instead: novamem-runbook whole-cluster-lost. For the next time: novamem-runbook run backup --set backup-base.take=true',
+      'name one that lies elsewhere: --set <step>.base=/its/folder; or restore the dump of a backup instead: novamem-runbook postgres-corrupt. For the next time: novamem-runbook run backup --set backup-base.take=true',
     );
   return false;
 }

@@ -8,7 +8,7 @@ import {
   applicationOf,
   describeServer,
   estimatedRows,
-  otherSessions,
+  strangersIn,
   type TableEstimate,
 } from '../../stores/postgres/server.js';
 import { type Installation, newestTools, toolsFor } from '../../stores/postgres/tools.js';
@@ -149,7 +149,7 @@ export const postgresRestore: StepKind<RestoreParams, RestoreFacts> = {
       if (server.databaseExists && server.refusal === '' && p.strategy === 'clean')
         findings.push(...(await newerTableFindings(postgres, contents)));
     }
-    const sessions = server.databaseExists ? await otherSessions(postgres) : [];
+    const sessions = server.databaseExists ? await strangersIn(postgres) : [];
     if (sessions.length > 0) {
       const who = sessions.slice(0, 4).map((one) => `${one.pid} ${one.application || '(no name)'} as ${one.user}`);
       findings.push({

@@ -2,6 +2,8 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { homeFolder } from '../../config/home.js';
+import { profileWord } from '../../config/profiles.js';
+import { shellWord } from '../../hosts/command.js';
 import { exists } from '../../hosts/files.js';
 import { type Check, equal } from '../../stores/check.js';
 import { lookAtDataDirectories } from '../../stores/elsewhere/data-directories.js';
@@ -82,7 +84,7 @@ async function survey(ctx: StepContext): Promise<Place[]> {
   const { cluster } = ctx;
   const { profile, postgres } = cluster;
   const restore = (folder: string) =>
-    `novamem-runbook run postgres-corrupt --profile ${profile.name} --backup '${folder}'`;
+    `novamem-runbook run postgres-corrupt --profile ${shellWord(profileWord(profile))} --backup ${shellWord(folder)}`;
   const { dataDir, walArchive } = profile.postgres;
   const ofServer = async (place: Promise<Place>): Promise<Place> => ({ ...(await place), lost: true });
   return Promise.all([

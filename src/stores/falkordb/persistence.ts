@@ -112,6 +112,12 @@ export async function persistenceFilesIn(folder: string): Promise<string[]> {
   return found.sort();
 }
 
+/** In which form one of `persistenceFilesIn` is. */
+export async function formOf(path: string): Promise<FalkordbFiles> {
+  if ((await stat(path)).isDirectory()) return { form: 'appendonlydir', path };
+  return { form: path.endsWith('.aof') ? 'appendonly.aof' : 'dump.rdb', path };
+}
+
 /** How the folders begin into which earlier files were moved. */
 export const ASIDE = 'before-';
 

@@ -1,5 +1,5 @@
 import { readdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import type { Command } from '../../hosts/command.js';
 import { exists } from '../../hosts/files.js';
 import { readCommand } from '../../hosts/run-command.js';
@@ -31,7 +31,7 @@ export interface BaseBackup {
 
 /** The files that tell what a base backup is. */
 export const BACKUP_LABEL = 'backup_label';
-const BACKUP_MANIFEST = 'backup_manifest';
+export const BACKUP_MANIFEST = 'backup_manifest';
 
 interface BackupManifestFile {
   Files?: { Path?: string; Size: number }[];
@@ -90,25 +90,35 @@ export interface UnusableBase {
   why: string;
 }
 
+/** Where in a folder a base backup may lie: the folder itself, or a folder of a backup set. */
+export const placesOfBase = (folder: string): string[] => [
+  folder,
+  join(folder, 'base'),
+  join(folder, 'postgres', 'base'),
+];
+
 /**
- * Every base backup below the backup roots, newest end first: those in backup sets, and folders that pg_basebackup made by
- * hand (`<root>/<name>`, `<root>/<name>/base`). `ends` tells when those without a manifest of ours ended.
+ * Every base backup below the backup roots and in `named`, a folder of its own, newest end first: those in backup sets, and
+ * folders that pg_basebackup made by hand (`<root>/<name>`, `<root>/<name>/base`). `ends` tells when those without a manifest
+ * of ours ended.
  */
 export async function findBaseBackups(
   roots: readonly string[],
   ends: readonly { startLsn: string; endedAt: Date }[],
+  named?: string,
 ): Promise<{ usable: BaseBackup[]; unusable: UnusableBase[] }> {
   const usable: BaseBackup[] = [];
   const unusable: UnusableBase[] = [];
-  for (const root of roots.filter((one) => !/^[a-z0-9]+:\/\//.test(one))) {
-    for (const name of await namesIn(root)) {
-      for (const folder of [join(root, name), join(root, name, 'base'), join(root, name, 'postgres', 'base')]) {
-        if (!(await exists(join(folder, BACKUP_MANIFEST))) && !(await exists(join(folder, BACKUP_LABEL)))) continue;
-        try {
-          usable.push(await readInPlace(folder, join(root, name), name, ends));
-        } catch (error) {
-          unusable.push({ folder, why: messageOf(error) });
-        }
+  const sets = new Set(named === undefined ? [] : [resolve(named)]);
+  for (const root of roots.filter((one) => !/^[a-z0-9]+:\/\//.test(one)))
+    for (const name of await namesIn(root)) sets.add(resolve(root, name));
+  for (const set of sets) {
+    for (const folder of placesOfBase(set)) {
+      if (!(await exists(join(folder, BACKUP_MANIFEST))) && !(await exists(join(folder, BACKUP_LABEL)))) continue;
+      try {
+        usable.push(await readInPlace(folder, set, ends));
+      } catch (error) {
+        unusable.push({ folder, why: messageOf(error) });
       }
     }
   }
@@ -118,12 +128,11 @@ export async function findBaseBackups(
 async function readInPlace(
   folder: string,
   set: string,
-  name: string,
   ends: readonly { startLsn: string; endedAt: Date }[],
 ): Promise<BaseBackup> {
   if (await exists(join(set, UNFINISHED_FILE))) throw new Error('the backup set that it is in is unfinished');
   const part = (await exists(join(set, MANIFEST_FILE))) ? readManifest(set).parts.postgresBase : undefined;
-  const base = await readBaseBackup(folder, name, part ? new Date(part.at) : undefined);
+  const base = await readBaseBackup(folder, basename(set), part ? new Date(part.at) : undefined);
   const told = ends.find((end) => parseLsn(end.startLsn) === base.startLsn);
   return base.endedAt || !told ? base : { ...base, endedAt: told.endedAt };
 }

@@ -1,3 +1,4 @@
+import { hostname } from 'node:os';
 import pg from 'pg';
 import type { Profile } from '../../config/profile.js';
 import { resolveSecret, secretWord } from '../../config/secrets.js';
@@ -5,6 +6,9 @@ import type { Command } from '../../hosts/command.js';
 import type { Gateway } from '../../hosts/gateway.js';
 
 const CONNECT_PATIENCE = 10_000;
+
+/** What this process is called in the server's list of sessions, as far as the server keeps such a name. */
+export const OWN_SESSIONS = `novamem-runbook ${process.pid} on ${hostname()}`.slice(0, 63);
 
 export type Row = Record<string, unknown>;
 
@@ -135,7 +139,7 @@ export class Postgres {
       database,
       password: this.#password ?? '',
       connectionTimeoutMillis: CONNECT_PATIENCE,
-      application_name: 'novamem-runbook',
+      application_name: OWN_SESSIONS,
       options,
       ...tlsOf(this.#sslmode),
     });

@@ -92,10 +92,13 @@ const mustBeLookedFor = ({ kind }: RecoveryTarget) => kind === 'transaction' || 
 
 /** T4: recovering to a moment before the end of the base backup ends, without a word, at that end. */
 function endsBefore(base: BaseBackup, target: RecoveryTarget): boolean {
-  if (target.kind === 'time') return base.endedAt !== undefined && base.endedAt.getTime() * 1000 < target.at;
+  if (target.kind === 'time') return endedBy(base, target.at);
   if (target.kind === 'lsn') return base.endLsn <= target.lsn;
   return true;
 }
+
+/** Whether a base backup is known to have ended before an instant (microseconds). */
+const endedBy = ({ endedAt }: BaseBackup, at: number) => endedAt !== undefined && endedAt.getTime() * 1000 < at;
 
 function tooEarly(target: RecoveryTarget, bases: readonly BaseBackup[]): NoCourse {
   const oldest = bases.at(-1)!;
@@ -253,14 +256,14 @@ async function timelinesFor(target: RecoveryTarget, known: Known, look: Look): P
   return (await courseTo(known.current, known.wal)).map(({ timeline }) => timeline).reverse();
 }
 
-/** A moment from before the first transaction on the new end lies on the old one. */
+/** A moment from before all that is known of the new end, its first transaction and its base backups, lies on the old one. */
 async function timelineAt(at: number, known: Known, look: Look): Promise<number> {
   let timeline = known.current;
   for (;;) {
     const stretches = await courseTo(timeline, known.wal);
     const own = stretches.at(-1)!;
     const parent = stretches.at(-2);
-    if (!parent) return timeline;
+    if (!parent || known.bases.some((base) => base.timeline === timeline && endedBy(base, at))) return timeline;
     const begun = await firstEnd([own], known, { ...look, limit: 1 });
     if (begun && begun.at <= at) return timeline;
     // Only where the old end is longer than the way to the new one is there anything to be found on it.

@@ -1,5 +1,5 @@
 import { messageOf } from '../../words.js';
-import { DATABASE_MISSING, isDamage, type Postgres, sqlState } from './connection.js';
+import { DATABASE_MISSING, isDamage, OWN_SESSIONS, type Postgres, sqlState } from './connection.js';
 
 /** What a Postgres server says of itself, and of the profile's database in it. */
 export interface PostgresServer {
@@ -76,6 +76,11 @@ export async function otherSessions(postgres: Postgres, database = postgres.data
     [database],
     await postgres.maintenanceDatabase(),
   );
+}
+
+/** Of those, the ones that are not of this process: what a person has to think of. */
+export async function strangersIn(postgres: Postgres): Promise<Session[]> {
+  return (await otherSessions(postgres)).filter((session) => session.application !== OWN_SESSIONS);
 }
 
 /** Sessions that the sessions of `application` wait for (a lock), as `pid application state`. */

@@ -1,8 +1,11 @@
 import { existsSync } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { basename } from 'node:path';
 import type { Profile } from '../../config/profile.js';
 import { countOf, messageOf, plural } from '../../words.js';
 import type { FalkorDB } from '../falkordb/connection.js';
 import type { FalkordbInventory } from '../falkordb/inventory.js';
+import { filesFaults, formOf, loadedFiles, persistenceFilesIn } from '../falkordb/persistence.js';
 import { ailmentOf, isFarBelow, type Looking } from './looking.js';
 import { isHere } from './postgres-symptoms.js';
 
@@ -36,9 +39,27 @@ export async function lookAtFalkordb(
     else {
       looking.ail(ailmentOf(error), `FalkorDB: ${text}`);
       const { dataDir, url } = settings;
-      if (dataDir !== undefined && isHere(new URL(url).hostname) && !existsSync(dataDir))
-        looking.ail('missing', `FalkorDB: there is no data folder at ${dataDir}`);
+      if (dataDir === undefined || !isHere(new URL(url).hostname)) return;
+      if (!existsSync(dataDir)) looking.ail('missing', `FalkorDB: there is no data folder at ${dataDir}`);
+      else if (ailmentOf(error) === 'stopped') await lookAtFiles(looking, dataDir);
     }
+  }
+}
+
+/** Larger files are not read here: the plan of a recovery reads them. */
+const LARGEST_READ = 64 * 1024 * 1024;
+
+/** Of a server that is down: whether its files hold anything, and whether they are whole. */
+async function lookAtFiles(looking: Looking, dataDir: string): Promise<void> {
+  looking.now('its files');
+  const found = await persistenceFilesIn(dataDir);
+  if (found.length === 0) looking.ail('missing', `FalkorDB: ${dataDir} holds nothing of it`);
+  for (const path of found) {
+    const files = await formOf(path);
+    const sizes = await Promise.all((await loadedFiles(files)).map(async (file) => (await stat(file)).size));
+    if (sizes.reduce((sum, size) => sum + size, 0) > LARGEST_READ) continue;
+    const [fault] = (await filesFaults(files)).faults;
+    if (fault) looking.ail('unwell', `FalkorDB: its ${basename(path)} is damaged: ${fault}`);
   }
 }
 

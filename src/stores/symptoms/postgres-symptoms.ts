@@ -31,8 +31,8 @@ export async function lookAtPostgres(
           `Postgres: ${missing.length} of ${plural(wanted.length, 'table')} missing: ${missing.slice(0, 5).join(', ')}`,
         );
       for (const table of there) await lookAtTable(looking, reading, table, expected?.tables[table]?.rows);
-      if (looking.counts.memories !== undefined && expected)
-        looking.isWell(`Postgres holds ${countOf(looking.counts.memories)} memories`);
+      const { memories = 0 } = looking.counts;
+      if (memories > 0) looking.isWell(`Postgres holds ${plural(memories, 'memory', 'memories')}`);
       await countPending(looking, reading);
     });
   } catch (error) {

@@ -49,7 +49,7 @@ describe('examining a damaged Postgres', () => {
     const examining = perform(postgresExamine, {}, real.context());
     const waiting = await eventually('the examination waits for the lock', async () => {
       const [row] = await real.sql(
-        `SELECT pid FROM pg_stat_activity WHERE application_name = 'novamem-runbook' AND wait_event_type = 'Lock' AND query LIKE '%count(t::text)%memory_fts%'`,
+        `SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'novamem-runbook%' AND wait_event_type = 'Lock' AND query LIKE '%count(t::text)%memory_fts%'`,
         'postgres',
       );
       return row?.pid as number | undefined;

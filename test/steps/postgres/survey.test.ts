@@ -68,7 +68,7 @@ describe('looking for something better than a salvage', () => {
       level: 'blocking',
       message: expect.stringMatching(/something better than a salvage: dump .*, whole: 400 memories$/),
       next: expect.stringContaining(
-        `novamem-runbook run postgres-corrupt --profile ${real.cluster.name} --backup '${backup.folder}'`,
+        `novamem-runbook run postgres-corrupt --profile ${real.cluster.name} --backup ${backup.folder}`,
       ),
     });
     const [anyway] = await about('novamem.dump', clusterWith([real.places.backups]), { anyway: true });
@@ -83,7 +83,7 @@ describe('looking for something better than a salvage', () => {
     const [finding] = await about('novamem.dump');
     expect(finding).toMatchObject({
       level: 'blocking',
-      next: expect.stringContaining(`--backup '${join(set, 'postgres')}'`),
+      next: expect.stringContaining(`--backup ${join(set, 'postgres')}`),
     });
   });
 
@@ -137,7 +137,7 @@ describe('looking for something better than a salvage', () => {
     copyFileSync(backup.postgres!.file, join(safety, 'novamem-before.dump'));
     try {
       expect(await about('novamem-before.dump')).toMatchObject([
-        { level: 'blocking', next: expect.stringContaining(`--backup '${safety}'`) },
+        { level: 'blocking', next: expect.stringContaining(`--backup ${safety}`) },
       ]);
     } finally {
       truncateSync(join(safety, 'novamem-before.dump'), 0);
