@@ -18,6 +18,7 @@ import {
   applicationOf,
   createDatabase,
   endSessions,
+  placeChanges,
   type RestoreFacts,
   type RestoreParams,
   restoreCommand,
@@ -70,12 +71,7 @@ export const postgresRestore: StepKind<RestoreParams, RestoreFacts> = {
         commandText(
           restoreCommand(postgres, p, { tools, target, dump: dump.file, oneTransaction }, applicationOf(ctx.runId)),
         ),
-        ...(p.strategy === 'swap'
-          ? [
-              `ALTER DATABASE ${quoteIdentifier(postgres.database)} RENAME TO ${quoteIdentifier(`${postgres.database}_before_…`)}`,
-              `ALTER DATABASE ${quoteIdentifier(target)} RENAME TO ${quoteIdentifier(postgres.database)}`,
-            ]
-          : []),
+        ...(p.strategy === 'swap' ? placeChanges(postgres, `${target}_…`, `${postgres.database}_before_…`) : []),
         'ANALYZE',
       ],
       destroys: populated ? await atStake(postgres, tables, ctx.backup!) : [],
