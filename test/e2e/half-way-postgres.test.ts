@@ -16,6 +16,7 @@ import {
 import { nextSegment } from '../support/point-in-time.js';
 import { runFile } from '../support/program.js';
 import { type RealCluster, realCluster } from '../support/sandbox.js';
+import { smallDisk } from '../support/small-disk.js';
 
 // The central step of each scenario of Postgres really fails half-way: what its plan announced is what is there, and the same
 // scenario recovers everything afterwards.
@@ -106,18 +107,36 @@ describe('a damaged database that is replaced', () => {
     expect(await rowsIn(real)).toEqual(backedUp);
   });
 
-  test.each([
-    ['while the new one is filled', FROM_STDIN, /half filled; a retry replaces it/],
-    [
-      'between the two renamings',
-      SECOND_RENAMING,
-      /the renaming ended without an answer .*Both names have changed, or neither/,
-    ],
-  ])('beside, by a server that is killed %s, is untouched, with the new one beside it', async (_when, words, said) => {
-    const killed = cluster.ports.postgres.once(words, () => kill(real, 'postgres'));
+  test('beside, on a disk that is full in the middle, is untouched; the half-filled one is named', async ({
+    skip,
+  }) => {
+    const disk = await smallDisk(real);
+    if (!disk) return skip('only root may mount a small disk');
+    try {
+      const filled = cluster.ports.postgres.once(FROM_STDIN, disk.fill);
+      const tried = await corrupt('swap');
+      expect(filled.happened).toBe(true);
+      disk.empty();
+      const reason = await failedAsAnnounced(real, cluster, tried, 'restore-beside');
+      const beside = await kept('restoring');
+      expect(reason).toContain('No space left on device');
+      expect(reason).toContain(`novamem is untouched. ${beside} is half filled`);
+      expect([await rowsIn(real), ...(await ofOthers())]).toEqual([before, ...others]);
+
+      await isRecovered(await corrupt('swap'));
+      expect(await rowsIn(real)).toEqual(backedUp);
+    } finally {
+      await disk.leave();
+    }
+  });
+
+  test('beside, by a server that is killed between the two renamings, is untouched and has its name', async () => {
+    const killed = cluster.ports.postgres.once(SECOND_RENAMING, () => kill(real, 'postgres'));
     const tried = await corrupt('swap');
     expect(killed.happened).toBe(true);
-    expect(await failedAsAnnounced(real, cluster, tried, 'restore-beside')).toMatch(said);
+    expect(await failedAsAnnounced(real, cluster, tried, 'restore-beside')).toMatch(
+      /the renaming ended without an answer .*Both names have changed, or neither/,
+    );
     await start(real, 'postgres');
     expect([await rowsIn(real), ...(await ofOthers())]).toEqual([before, ...others]);
     expect(await databases()).toEqual(['novamem', await kept('restoring')]);

@@ -88,7 +88,7 @@ export const postgresRestore: StepKind<RestoreParams, RestoreFacts> = {
             : 'none: nothing is there to lose',
       onAbort:
         p.strategy === 'swap'
-          ? `the old database is untouched; a half-filled database ${target}… is left beside it`
+          ? `the old database is untouched; a half-filled database ${target}… is left beside it, to be dropped by hand`
           : oneTransaction
             ? 'the database is as it was (one transaction, rolled back)'
             : 'a half-filled database; a retry replaces it',

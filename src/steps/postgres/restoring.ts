@@ -209,7 +209,9 @@ export async function restoreDump(
   const errors: string[] = [];
   const state = what.oneTransaction
     ? 'The database is as it was (one transaction, rolled back)'
-    : `The database ${what.target} is half filled; a retry replaces it`;
+    : what.target === postgres.database
+      ? `The database ${what.target} is half filled; a retry replaces it`
+      : `${postgres.database} is untouched. ${what.target} is half filled, and in nobody's way but for its room: DROP DATABASE ${quoteIdentifier(what.target)}`;
   const onLine = (line: string) => {
     watch.onLine(line);
     if (/^pg_restore: (error|warning)/.test(line)) errors.push(line.replace(/^pg_restore: /, ''));
