@@ -23,7 +23,7 @@ import { type WatchedPort, watchedPort } from './watched-port.js';
 // when certain words are on their way to a server.
 
 export interface HalfWay {
-  ports: Record<'postgres' | 'qdrant' | 'falkordb', WatchedPort>;
+  ports: Record<ServiceName, WatchedPort>;
   /** The cluster's profile with the watched ports in it. */
   profile: string;
   /** Runs a scenario to whatever end it comes to. */
@@ -47,8 +47,9 @@ export async function halfWay({ cluster, record }: RealCluster): Promise<HalfWay
     postgres: await watchedPort(ports.postgres),
     qdrant: await watchedPort(ports.qdrant),
     falkordb: await watchedPort(ports.falkordb),
+    novamem: await watchedPort(ports.novamem),
   };
-  const { postgres, qdrant, falkordb } = cluster.profile;
+  const { postgres, qdrant, falkordb, novamem } = cluster.profile;
   const through = (url: string, { port }: WatchedPort) => Object.assign(new URL(url), { port }).href;
   const profile = join(tempFolder('profile'), 'watched.yaml');
   writeFileSync(
@@ -58,6 +59,7 @@ export async function halfWay({ cluster, record }: RealCluster): Promise<HalfWay
       postgres: { ...postgres, url: through(postgres.url, watched.postgres) },
       qdrant: { ...qdrant, url: through(qdrant.url, watched.qdrant) },
       falkordb: { ...falkordb, url: through(falkordb.url, watched.falkordb) },
+      novamem: { ...novamem, url: through(novamem!.url, watched.novamem) },
     }),
   );
   const run = async (scenario: string, ...more: string[]) => {
@@ -75,12 +77,16 @@ export async function halfWay({ cluster, record }: RealCluster): Promise<HalfWay
   return { ports: watched, profile, run };
 }
 
-/** What the failure of a step says and leaves, as every scenario has to. Answers the step's reason. */
+/**
+ * What the failure of a step says and leaves, as every scenario has to. `serving`: novamem is not stopped by this scenario, or
+ * has to run for its central step. Answers the step's reason.
+ */
 export async function failedAsAnnounced(
   { cluster }: RealCluster,
   { profile }: HalfWay,
   tried: Tried,
   step: string,
+  { serving = false } = {},
 ): Promise<string> {
   expect(tried.exitCode, tried.words).toBe(1);
   const of = tried.events.filter((event) => 'step' in event && event.step === step);
@@ -99,7 +105,7 @@ export async function failedAsAnnounced(
   const verified = await runProgram(['runs', 'verify', tried.id]);
   expect(verified, tried.words).toMatchObject({ exitCode: 0 });
   expect(leftRunning(profile, tried.id)).toEqual([]);
-  expect((await cluster.answering('novamem')).answers).toBe(false);
+  expect((await cluster.answering('novamem')).answers).toBe(serving);
   return ended.reason!;
 }
 
@@ -165,4 +171,17 @@ export async function graphIn(
   } finally {
     redis.disconnect();
   }
+}
+
+/** The safety copies that a run has told of. */
+export const copiesOf = ({ events }: Tried) => events.filter((event) => event.type === 'step.safety-copy');
+
+/** Restores a snapshot into a collection as the handbook of Qdrant says. */
+export async function uploadTo({ cluster, record }: RealCluster, collection: string, file: string): Promise<void> {
+  const form = new FormData();
+  form.set('snapshot', new Blob([readFileSync(file)]), 'copy.snapshot');
+  const url = `http://127.0.0.1:${record.ports.qdrant}/collections/${collection}/snapshots/upload?priority=snapshot&wait=true`;
+  const key = resolveSecret(cluster.profile.qdrant.apiKeyFrom!, 'the key of Qdrant');
+  const { status } = await fetch(url, { method: 'POST', headers: { 'api-key': key }, body: form });
+  expect(status).toBe(200);
 }
