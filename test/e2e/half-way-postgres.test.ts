@@ -3,14 +3,14 @@ import { beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { toolsFor } from '../../src/stores/postgres/tools.js';
 import { startPostgres, stopPostgres } from '../support/damage.js';
 import {
+  broken,
   failedAsAnnounced,
   graphIn,
   type HalfWay,
   halfWay,
-  kill,
+  isRecovered,
   rowsIn,
   start,
-  type Tried,
   vectorsIn,
 } from '../support/half-way.js';
 import { nextSegment } from '../support/point-in-time.js';
@@ -75,16 +75,9 @@ const corrupt = (way: string) =>
     ...['--set', 'examine.patienceSeconds=1'],
   );
 
-async function isRecovered(again: Tried, exitCode = 0): Promise<void> {
-  expect(again.exitCode, again.words).toBe(exitCode);
-  expect((await real.cluster.answering('novamem')).answers).toBe(true);
-}
-
 describe('a damaged database that is replaced', () => {
   test('in place, by a server that is killed meanwhile, is as it was, and its safety copy holds all of it', async () => {
-    const killed = cluster.ports.postgres.once(FROM_STDIN, () => kill(real, 'postgres'));
-    const tried = await corrupt('clean');
-    expect(killed.happened).toBe(true);
+    const tried = await broken(real, cluster, ['postgres', FROM_STDIN], () => corrupt('clean'));
     expect(await failedAsAnnounced(real, cluster, tried, 'restore-in-place')).toMatch(
       /pg_restore ended with 1: .*The database is as it was/s,
     );
@@ -103,7 +96,7 @@ describe('a damaged database that is replaced', () => {
     expect(restored).toMatchObject({ exitCode: 0 });
     expect(await rowsIn(real, 'novamem_copy')).toEqual(before);
 
-    await isRecovered(await corrupt('clean'));
+    await isRecovered(real, await corrupt('clean'));
     expect(await rowsIn(real)).toEqual(backedUp);
   });
 
@@ -123,7 +116,7 @@ describe('a damaged database that is replaced', () => {
       expect(reason).toContain(`novamem is untouched. ${beside} is half filled`);
       expect([await rowsIn(real), ...(await ofOthers())]).toEqual([before, ...others]);
 
-      await isRecovered(await corrupt('swap'));
+      await isRecovered(real, await corrupt('swap'));
       expect(await rowsIn(real)).toEqual(backedUp);
     } finally {
       await disk.leave();
@@ -131,9 +124,7 @@ describe('a damaged database that is replaced', () => {
   });
 
   test('beside, by a server that is killed between the two renamings, is untouched and has its name', async () => {
-    const killed = cluster.ports.postgres.once(SECOND_RENAMING, () => kill(real, 'postgres'));
-    const tried = await corrupt('swap');
-    expect(killed.happened).toBe(true);
+    const tried = await broken(real, cluster, ['postgres', SECOND_RENAMING], () => corrupt('swap'));
     expect(await failedAsAnnounced(real, cluster, tried, 'restore-beside')).toMatch(
       /the renaming ended without an answer .*Both names have changed, or neither/,
     );
@@ -141,7 +132,7 @@ describe('a damaged database that is replaced', () => {
     expect([await rowsIn(real), ...(await ofOthers())]).toEqual([before, ...others]);
     expect(await databases()).toEqual(['novamem', await kept('restoring')]);
 
-    await isRecovered(await corrupt('swap'));
+    await isRecovered(real, await corrupt('swap'));
     expect(await rowsIn(real)).toEqual(backedUp);
     expect(await rowsIn(real, await kept('before'))).toEqual(before);
   });
@@ -149,7 +140,7 @@ describe('a damaged database that is replaced', () => {
   test('beside, goes on when only the answer to the renaming is lost', async () => {
     const { postgres } = cluster.ports;
     postgres.once(SECOND_RENAMING, () => postgres.once('COMMIT', () => {}, { when: 'answered' }));
-    await isRecovered(await corrupt('swap'));
+    await isRecovered(real, await corrupt('swap'));
     expect(await rowsIn(real)).toEqual(backedUp);
     expect(await rowsIn(real, await kept('before'))).toEqual(before);
   });
@@ -169,16 +160,14 @@ describe('a database without a backup', () => {
       ['salvaged', 'restore-salvaged', FROM_STDIN],
       ['empty', 'start-empty', SECOND_RENAMING],
     ] as const) {
-      const killed = cluster.ports.postgres.once(words, () => kill(real, 'postgres'));
-      const tried = await going(way);
-      expect(killed.happened).toBe(true);
+      const tried = await broken(real, cluster, ['postgres', words], () => going(way));
       await failedAsAnnounced(real, cluster, tried, step);
       await start(real, 'postgres');
       expect([await rowsIn(real), ...(await ofOthers())]).toEqual([before, ...others]);
       expect(await databases()).toEqual(['novamem', await kept('restoring')]);
       await removeKept();
     }
-    await isRecovered(await going('salvaged'));
+    await isRecovered(real, await going('salvaged'));
     expect(await rowsIn(real)).toEqual(before);
     expect(await rowsIn(real, await kept('before'))).toEqual(before);
   });
@@ -195,16 +184,14 @@ test('a recovery to a point in time whose server is killed leaves the data direc
       'postgres-point-in-time',
       ...['--set', `point-in-time.target=before ${row!.id}`, '--set', 'reconcile-choice.answer=keep'],
     );
-  const killed = cluster.ports.postgres.once('pg_is_wal_replay_paused', () => kill(real, 'postgres'));
-  const tried = await back();
-  expect(killed.happened).toBe(true);
+  const tried = await broken(real, cluster, ['postgres', 'pg_is_wal_replay_paused'], () => back());
   const reason = await failedAsAnnounced(real, cluster, tried, 'point-in-time');
   expect(reason).toMatch(/Postgres has ended during the recovery/);
   expect((await real.cluster.answering('postgres')).answers).toBe(false);
   expect(await ofOthers()).toEqual(others);
 
   const again = await back();
-  await isRecovered(again);
+  await isRecovered(real, again);
   expect(await rowsIn(real)).toEqual(before);
 
   // The way back by hand, word for word, of the run that failed.

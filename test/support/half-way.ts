@@ -164,7 +164,8 @@ export async function graphIn(
   graph = cluster.falkordb.graph,
 ): Promise<Omit<MeasuredFalkordb, 'graphs'>> {
   const password = resolveSecret(cluster.profile.falkordb.passwordFrom!, 'the password of FalkorDB');
-  const redis = new Redis({ port: record.ports.falkordb, password });
+  const redis = new Redis({ port: record.ports.falkordb, password, retryStrategy: () => null });
+  redis.on('error', () => {});
   try {
     const { graphs: _, ...measured } = await measureFalkordb(redis, graph);
     return measured;
@@ -184,4 +185,23 @@ export async function uploadTo({ cluster, record }: RealCluster, collection: str
   const key = resolveSecret(cluster.profile.qdrant.apiKeyFrom!, 'the key of Qdrant');
   const { status } = await fetch(url, { method: 'POST', headers: { 'api-key': key }, body: form });
   expect(status).toBe(200);
+}
+
+/** A run in which a server is killed when these words are on their way to it. */
+export async function broken(
+  real: RealCluster,
+  { ports }: HalfWay,
+  [of, words, more]: [ServiceName, string, { time?: number; when?: 'answered' }?],
+  run: () => Promise<Tried>,
+): Promise<Tried> {
+  const killed = ports[of].once(words, () => kill(real, of), more);
+  const tried = await run();
+  expect(killed.happened, tried.words).toBe(true);
+  expect((await real.cluster.answering(of)).answers).toBe(false);
+  return tried;
+}
+
+export async function isRecovered({ cluster }: RealCluster, again: Tried): Promise<void> {
+  expect(again.exitCode, again.words).toBe(0);
+  expect((await cluster.answering('novamem')).answers).toBe(true);
 }
