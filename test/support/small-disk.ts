@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { closeSync, openSync, renameSync, rmSync, symlinkSync, writeSync } from 'node:fs';
+import { closeSync, openSync, rmSync, symlinkSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll } from 'vitest';
 import { sizeOfTree } from '../../src/hosts/copy-tree.js';
@@ -24,10 +24,10 @@ export async function smallDisk({ cluster, places }: Pick<RealCluster, 'cluster'
   if (spawnSync('mount', ['-t', 'tmpfs', '-o', options, 'tmpfs', disk]).status !== 0) return undefined;
   mounted.push(disk);
   execFileSync('chmod', ['755', disk]);
-  const [original, ballast] = [`${data}.on-a-large-disk`, join(disk, 'ballast')];
+  const ballast = join(disk, 'ballast');
   await stopPostgres(cluster);
   execFileSync('cp', ['-aT', data, join(disk, 'postgres')]);
-  renameSync(data, original);
+  rmSync(data, { recursive: true });
   symlinkSync(join(disk, 'postgres'), data);
   await startPostgres(cluster);
   return {
@@ -43,11 +43,11 @@ export async function smallDisk({ cluster, places }: Pick<RealCluster, 'cluster'
       }
     },
     empty: () => rmSync(ballast),
-    /** Puts the data directory back as it was before. */
+    /** Takes the data directory back to where it lay, as it is now: the archive has its log already. */
     async leave(): Promise<void> {
       await stopPostgres(cluster);
       rmSync(data);
-      renameSync(original, data);
+      execFileSync('cp', ['-aT', join(disk, 'postgres'), data]);
       await startPostgres(cluster);
     },
   };
