@@ -3,7 +3,7 @@ import type { Check } from '../stores/check.js';
 import { fingerprintText } from '../stores/fingerprint.js';
 import { durationOf, harmlessLines } from '../words.js';
 import { evidenceRows } from './evidence.js';
-import type { RunReport, StepReport } from './run-report.js';
+import { halfDone, isHalfDone, leftBy, nextAfter, type RunReport, type StepReport } from './run-report.js';
 
 /** What an outcome is called. */
 const OUTCOME_WORDS: Record<string, string> = {
@@ -80,6 +80,7 @@ export function markdownReport(report: RunReport, fault: string): string {
     ...(finished && finished.standing.length > 0
       ? ['## How things stand', '', ...finished.standing.map((one) => `- ${standingLine(one)}`), '']
       : []),
+    ...(halfDone(report).length > 0 ? ['## What next', '', nextAfter(report), ''] : []),
     '## Evidence',
     '',
     ...(checks.length === 0 ? ['There is none.'] : evidence(checks)),
@@ -116,6 +117,11 @@ function stepSection(step: StepReport): string[] {
       ? [`Counted before it began, to be replaced: ${step.plan.destroys.join('; ')}.`, '']
       : []),
     ...step.findings.map((finding) => `- ${finding.level}: ${finding.message}`),
+    ...(isHalfDone(step)
+      ? leftBy(step)
+          .filter(([label]) => label !== 'Kept')
+          .map(([label, text]) => `- ${label.toLowerCase()}: ${text}`)
+      : []),
     ...step.safetyCopies.map((copy) => `- safety copy of ${copy.of}: ${copy.at} (${copy.verified})`),
     ...(step.changes.length > 0
       ? ['', '```', ...step.changes.map((change) => `${change.at} ${change.channel}: ${change.text}`), '```']

@@ -3,7 +3,7 @@ import { standingLine } from '../engine/standing.js';
 import { countOf, durationOf, logTimeOf, sizeOf } from '../words.js';
 import { evidenceRows, evidenceTable } from './evidence.js';
 import { modeWords, outcomeWords } from './markdown.js';
-import type { RunReport } from './run-report.js';
+import { halfDone, leftBy, nextAfter, type RunReport } from './run-report.js';
 
 /** A quantity with its unit: `1.2 GiB`, `5,000 rows`, `12`. */
 export function quantityOf(value: number, unit: string): string {
@@ -102,6 +102,13 @@ export function plainSummary(
     ...(concluded.length > 0
       ? ['', 'What came of it', ...concluded.map((step) => `  ${step.id}: ${step.reason}`)]
       : []),
+    ...halfDone(report).flatMap((step) => [
+      '',
+      `${step.id} ${step.outcome}: ${step.summary}`,
+      `  ${step.reason}`,
+      ...leftBy(step).map(([label, text]) => `  ${label.padEnd(9)} ${text}`),
+    ]),
+    ...(halfDone(report).length > 0 ? [`  ${'Next'.padEnd(9)} ${nextAfter(report)}`] : []),
     ...(checks.length > 0
       ? [
           '',

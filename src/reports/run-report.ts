@@ -91,6 +91,32 @@ export function obstaclesIn({ started, steps }: RunReport): Finding[] {
   return [...blockingOf(sure), ...closed];
 }
 
+/** What a step that ended half-way has left, as its plan announced it: labels and what they are of. */
+export function leftBy({ plan, safetyCopies }: StepReport): [string, string][] {
+  return [
+    ...(plan
+      ? ([
+          ['Left', plan.onAbort],
+          ['Way back', plan.wayBack],
+        ] as [string, string][])
+      : []),
+    ...safetyCopies.map(({ of, at, verified }): [string, string] => ['Kept', `${of}: ${at} (${verified})`]),
+  ];
+}
+
+const HALF_DONE: ReadonlySet<StepReport['outcome']> = new Set(['failed', 'unknown', 'unfinished']);
+
+/** Whether a step began and did not come to its end. */
+export const isHalfDone = ({ startedAt, outcome }: StepReport) => startedAt !== undefined && HALF_DONE.has(outcome);
+
+export const halfDone = ({ steps }: RunReport): StepReport[] => steps.filter(isHalfDone);
+
+/** What to type after a run that did not go through. */
+export function nextAfter({ started }: RunReport): string {
+  const backup = started.backup ? ` --backup '${started.backup.folder}'` : '';
+  return `mend what it says, then run it again, with the answers and settings of before: novamem-runbook run ${started.scenario} --profile ${started.profile}${backup} …`;
+}
+
 function stepReport(id: string, uses: string, events: readonly JournalEvent[]): StepReport {
   const report: StepReport = {
     id,

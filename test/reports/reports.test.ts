@@ -133,6 +133,36 @@ describe('the reports', () => {
     expect(htmlReport(report, fault)).toContain('1 differ');
   });
 
+  test('say of a step that ended half-way what it left, the way back, and what to type', async () => {
+    const half = tinyKind('tiny.half', {
+      plan: async () =>
+        readingPlan('replace all', [], { onAbort: 'half of it is replaced', wayBack: 'the copy of before' }),
+      run: (_p, ctx) =>
+        stepEvents<TinyFacts>(async (emit) => {
+          emit.safetyCopy('the data', '/safe/copy', 'read to its end');
+          await ctx.gateway.change({ channel: 'file', text: 'rm' }, () =>
+            Promise.reject(new Error('the disk is full')),
+          );
+        }),
+    });
+    const { report, fault } = await recorded(
+      tinyRun([step('half', half), step('after', kinds.good, ['half'])], { onFailure: 'stop' }),
+    );
+    const [plain, markdown] = [plainSummary(report, paths, fault, 100), markdownReport(report, fault).split('\n')];
+    expect(plain.slice(plain.indexOf('half failed: replace all')).slice(0, 6)).toEqual([
+      'half failed: replace all',
+      '  the disk is full',
+      '  Left      half of it is replaced',
+      '  Way back  the copy of before',
+      '  Kept      the data: /safe/copy (read to its end)',
+      expect.stringMatching(/^ {2}Next {6}mend what it says, .*: novamem-runbook run tiny --profile acme-test/),
+    ]);
+    for (const line of ['- left: half of it is replaced', '- way back: the copy of before', '## What next'])
+      expect(markdown).toContain(line);
+    const { report: whole } = await recorded(tinyRun([step('a', kinds.good)]));
+    expect(plainSummary(whole, paths, fault, 100).join('\n')).not.toMatch(/Left|Way back|Next/);
+  });
+
   test('of a dry run cannot be taken for those of a recovery', async () => {
     const { report, fault } = await recorded(tinyRun([step('a', kinds.good)], { mode: 'dry-run' }));
     for (const text of [

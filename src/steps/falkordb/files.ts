@@ -186,7 +186,7 @@ export async function place(
   { copies, texts }: Placement,
   dir: string,
   owner: { uid: number; gid: number },
-  onFile: (file: string) => Promise<void> = async () => {},
+  onFile: (file: string, from: string) => Promise<void> = async () => {},
 ): Promise<void> {
   const tops = new Set<string>();
   const topOf = (path: string) => join(dir, path.slice(dir.length + 1).split('/')[0]!);
@@ -194,7 +194,7 @@ export async function place(
     tops.add(topOf(to));
     if (topOf(to) !== to) await makeFolder(ctx.gateway, topOf(to));
     await copyTo(ctx.gateway, from, to);
-    await onFile(to);
+    await onFile(to, from);
   }
   for (const { to, text } of texts) {
     tops.add(topOf(to));

@@ -162,7 +162,15 @@ export const falkordbRestore: StepKind<Params, Facts> = {
         files.files.reduce((sum, one) => sum + one.bytes, 0),
         `placing ${files.form}`,
       );
-      await place(ctx, placement, settings.dir, await stat(settings.dir), async (to) => onBytes(await bytesOf(to)));
+      const expected = new Map(files.files.map(({ file, sha256 }) => [file, sha256]));
+      await place(ctx, placement, settings.dir, await stat(settings.dir), async (to, from) => {
+        onBytes(await bytesOf(to));
+        const sha256 = expected.get(from) && (await sha256Of(to, { signal }));
+        if (sha256 !== expected.get(from))
+          throw new Error(
+            `${to} is not what was proven before: the SHA-256 of the copy is ${sha256}, of ${from} it was ${expected.get(from)}. FalkorDB is left stopped, with its files of before in ${join(settings.dir, asideName(ctx.runId))}. Choose another backup set with --backup`,
+          );
+      });
       await startService('falkordb', ctx, emit, patienceMs, signal);
       // A large graph is there before its indexes are.
       await untilBuilt(cluster.falkordb, patienceMs, signal);

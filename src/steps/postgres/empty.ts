@@ -3,10 +3,10 @@ import { type Check, equal } from '../../stores/check.js';
 import { isDamage, type Postgres, quoteIdentifier } from '../../stores/postgres/connection.js';
 import { describeServer, estimatedRows, strangersIn } from '../../stores/postgres/server.js';
 import { countOf, plural } from '../../words.js';
-import type { Finding, StepKind } from '../step.js';
+import type { Finding, StepContext, StepKind } from '../step.js';
 import { stepEvents } from '../step-events.js';
 import { unreachable } from '../store-readiness.js';
-import { datedName, endSessions, rename } from './restoring.js';
+import { changePlaces, databaseNamed, datedName, endSessions, placeChanges, rename } from './restoring.js';
 
 const params = z.strictObject({
   /** What to do with other sessions in the database: it cannot be renamed while there are any. */
@@ -29,23 +29,23 @@ export const postgresEmpty: StepKind<Params, Facts> = {
 
   async plan(_p, { cluster: { postgres } }) {
     const server = await describeServer(postgres).catch(() => undefined);
-    const name = quoteIdentifier(postgres.database);
+    const beside = `${postgres.database}_restoring_…`;
     return {
       summary: `Put an empty database ${postgres.database} in place of the old one`,
       commands: [
         ...(server?.databaseExists
-          ? [`ALTER DATABASE ${name} RENAME TO ${quoteIdentifier(`${postgres.database}_before_…`)}`]
-          : []),
-        server?.databaseExists
-          ? `CREATE DATABASE ${name} WITH the owner and locale of the old one`
-          : `CREATE DATABASE ${name}`,
+          ? [
+              `CREATE DATABASE ${quoteIdentifier(beside)} WITH the owner and locale of the old one`,
+              ...placeChanges(postgres, beside, `${postgres.database}_before_…`),
+            ]
+          : [`CREATE DATABASE ${quoteIdentifier(postgres.database)}`]),
       ],
       destroys: server?.databaseExists ? await standingIn(postgres) : [],
       wayBack: server?.databaseExists
         ? 'the old database is kept under a dated name'
         : 'not needed: there is no database',
       pointOfNoReturn: 'none: renaming it back undoes it',
-      onAbort: 'the old database may stand under its dated name already; undo, or a retry, goes on from there',
+      onAbort: `the old database is untouched, with an empty one (${beside}) beside it; or the renaming is done, all of it`,
     };
   },
 
@@ -77,23 +77,23 @@ export const postgresEmpty: StepKind<Params, Facts> = {
       const server = await describeServer(postgres);
       const earlier = ctx.earlier as Partial<Facts>;
       emit.facts({ existed: earlier.existed ?? server.databaseExists });
-      const old =
-        server.databaseExists && earlier.keptAs === undefined ? await likeOf(postgres, postgres.database) : undefined;
-      if (old !== undefined) {
+      const kept = earlier.keptAs !== undefined && (await databaseNamed(postgres, earlier.keptAs));
+      const like = server.databaseExists
+        ? await likeOf(postgres, postgres.database)
+        : kept
+          ? await likeOf(postgres, earlier.keptAs!)
+          : '';
+      if (!server.databaseExists) await create(postgres, ctx, postgres.database, like);
+      else if (!kept) {
+        // Beside and renamed: where this breaks off, there is the old database or the new one, never none.
+        const beside = datedName(postgres, 'restoring');
+        await create(postgres, ctx, beside, like);
         if (p.sessions === 'end') await endSessions(postgres, ctx, emit);
         const keptAs = datedName(postgres, 'before');
         emit.facts({ keptAs });
-        await rename(postgres, ctx, postgres.database, keptAs);
+        await changePlaces(postgres, ctx, emit, beside, keptAs);
         emit.safetyCopy(`database ${postgres.database}`, `database ${keptAs}`, 'renamed, nothing in it was changed');
       }
-      // Renamed by an earlier attempt that went no further, or gone before.
-      const like = old ?? (earlier.keptAs ? await likeOf(postgres, earlier.keptAs) : '');
-      if (old !== undefined || !(await describeServer(postgres)).databaseExists)
-        await postgres.write(
-          ctx.gateway,
-          `CREATE DATABASE ${quoteIdentifier(postgres.database)}${like}`,
-          await postgres.maintenanceDatabase(),
-        );
       emit.output(`${postgres.database} is there and empty; novamem makes its tables when it is started`);
     }),
 
@@ -121,14 +121,23 @@ export const postgresEmpty: StepKind<Params, Facts> = {
       const names = await databases(postgres);
       if (existed && (keptAs === undefined || !names.includes(keptAs)))
         return emit.output('the database had not been renamed yet: it is as it was');
-      if (names.includes(postgres.database)) {
-        const aside = datedName(postgres, 'undone');
-        await rename(postgres, ctx, postgres.database, aside);
-        emit.output(`what had been put there is kept as ${aside}`);
+      const aside = datedName(postgres, 'undone');
+      if (!names.includes(postgres.database)) {
+        if (keptAs) await rename(postgres, ctx, keptAs, postgres.database);
+        return;
       }
-      if (keptAs) await rename(postgres, ctx, keptAs, postgres.database);
+      if (keptAs) await changePlaces(postgres, ctx, emit, keptAs, aside);
+      else await rename(postgres, ctx, postgres.database, aside);
+      emit.output(`what had been put there is kept as ${aside}`);
     }),
 };
+
+const create = async (postgres: Postgres, ctx: StepContext, name: string, like: string) =>
+  postgres.write(
+    ctx.gateway,
+    `CREATE DATABASE ${quoteIdentifier(name)}${like}`,
+    await postgres.maintenanceDatabase(),
+  );
 
 async function databases(postgres: Postgres): Promise<string[]> {
   const rows = await postgres.read<{ name: string }>(

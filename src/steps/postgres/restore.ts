@@ -23,6 +23,7 @@ import { atStake, contentFindings, newerTableFindings } from './restore-findings
 import {
   createDatabase,
   endSessions,
+  placeChanges,
   type RestoreFacts,
   type RestoreParams,
   restoreCommand,
@@ -75,12 +76,7 @@ export const postgresRestore: StepKind<RestoreParams, RestoreFacts> = {
         commandText(
           restoreCommand(postgres, p, { tools, target, dump: dump.file, oneTransaction }, applicationOf(ctx.runId)),
         ),
-        ...(p.strategy === 'swap'
-          ? [
-              `ALTER DATABASE ${quoteIdentifier(postgres.database)} RENAME TO ${quoteIdentifier(`${postgres.database}_before_…`)}`,
-              `ALTER DATABASE ${quoteIdentifier(target)} RENAME TO ${quoteIdentifier(postgres.database)}`,
-            ]
-          : []),
+        ...(p.strategy === 'swap' ? placeChanges(postgres, `${target}_…`, `${postgres.database}_before_…`) : []),
         'ANALYZE',
       ],
       destroys: populated ? await atStake(postgres, tables, ctx.backup!) : [],
@@ -97,7 +93,7 @@ export const postgresRestore: StepKind<RestoreParams, RestoreFacts> = {
             : 'none: nothing is there to lose',
       onAbort:
         p.strategy === 'swap'
-          ? `the old database is untouched; a half-filled database ${target}… is left beside it`
+          ? `the old database is untouched; a half-filled database ${target}… is left beside it, to be dropped by hand`
           : oneTransaction
             ? 'the database is as it was (one transaction, rolled back)'
             : 'a half-filled database; a retry replaces it',

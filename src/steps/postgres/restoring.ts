@@ -10,7 +10,7 @@ import { countRows, type DumpContents, readContents } from '../../stores/postgre
 import { watchRestore } from '../../stores/postgres/restore-progress.js';
 import { applicationOf, blockersOf, describeServer, otherSessions } from '../../stores/postgres/server.js';
 import { type Installation, toolsFor } from '../../stores/postgres/tools.js';
-import { countOf, durationOf, fileInstantOf } from '../../words.js';
+import { countOf, durationOf, fileInstantOf, messageOf } from '../../words.js';
 import type { StepContext } from '../step.js';
 import { Emitter } from '../step-events.js';
 
@@ -206,7 +206,9 @@ export async function restoreDump(
   const errors: string[] = [];
   const state = what.oneTransaction
     ? 'The database is as it was (one transaction, rolled back)'
-    : `The database ${what.target} is half filled; a retry replaces it`;
+    : what.target === postgres.database
+      ? `The database ${what.target} is half filled; a retry replaces it`
+      : `${postgres.database} is untouched. ${what.target} is half filled, and in nobody's way but for its room: DROP DATABASE ${quoteIdentifier(what.target)}`;
   const onLine = (line: string) => {
     watch.onLine(line);
     if (/^pg_restore: (error|warning)/.test(line)) errors.push(line.replace(/^pg_restore: /, ''));
@@ -332,34 +334,52 @@ export async function swap(
   emit.output(`${beside} is now ${postgres.database}`);
 }
 
-/** Moves the database away and gives its name to another; where that one is refused, the first gets its name back. */
-async function changePlaces(
+/** The statements after which the database stands under another name and the other one under its own: all of it, or nothing. */
+export const placeChanges = ({ database }: Postgres, other: string, away: string): string[] => [
+  'BEGIN',
+  renaming(database, away),
+  renaming(other, database),
+  'COMMIT',
+];
+
+const renaming = (from: string, to: string) =>
+  `ALTER DATABASE ${quoteIdentifier(from)} RENAME TO ${quoteIdentifier(to)}`;
+
+/** Moves the database away and gives its name to another, in one transaction: there is no moment without a database. */
+export async function changePlaces(
   postgres: Postgres,
   ctx: StepContext,
-  emit: Emitter<RestoreFacts>,
+  emit: Emitter<unknown>,
   other: string,
   away: string,
 ): Promise<void> {
-  await rename(postgres, ctx, postgres.database, away);
+  const statements = placeChanges(postgres, other, away);
   try {
-    await rename(postgres, ctx, other, postgres.database);
-  } catch (error) {
-    await rename(postgres, ctx, away, postgres.database).catch((refusal: Error) =>
-      emit.output(`${away} could not be given its name back: ${refusal.message}`),
+    await postgres.writing(
+      ctx.gateway,
+      `${statements.join('; ')};`,
+      async ({ query }) => {
+        for (const statement of statements) await query(statement);
+      },
+      { database: await postgres.maintenanceDatabase() },
     );
-    throw error;
+  } catch (error) {
+    const isDone = await databaseNamed(postgres, away).catch(() => undefined);
+    if (isDone === false) throw error;
+    if (isDone === undefined)
+      throw new Error(
+        `the renaming ended without an answer (${messageOf(error)}). Both names have changed, or neither: if there is a database ${away}, it is the old one, and ${postgres.database} is what was ${other}`,
+        { cause: error },
+      );
+    emit.output(`the answer to the renaming was lost (${messageOf(error)}); it was done all the same`);
   }
 }
 
 export async function rename(postgres: Postgres, ctx: StepContext, from: string, to: string): Promise<void> {
-  await postgres.write(
-    ctx.gateway,
-    `ALTER DATABASE ${quoteIdentifier(from)} RENAME TO ${quoteIdentifier(to)}`,
-    await postgres.maintenanceDatabase(),
-  );
+  await postgres.write(ctx.gateway, renaming(from, to), await postgres.maintenanceDatabase());
 }
 
-async function databaseNamed(postgres: Postgres, name: string): Promise<boolean> {
+export async function databaseNamed(postgres: Postgres, name: string): Promise<boolean> {
   const found = await postgres.read(
     'SELECT 1 FROM pg_database WHERE datname = $1',
     [name],

@@ -99,7 +99,7 @@ export const qdrantRestore: StepKind<Params, Facts> = {
           : `a snapshot of each is taken before and kept in ${ctx.workFolder}`,
       pointOfNoReturn: 'each upload replaces its collection at once',
       onAbort:
-        'the collections done so far are restored, the others are as they were; Qdrant may finish the uploads under way by itself',
+        'the collections done so far are restored, the others are as they were; Qdrant may finish the uploads under way by itself, or leave them broken where it is ended',
       estimateMs: 1_000 + bytes / 60_000,
     };
   },

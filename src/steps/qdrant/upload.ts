@@ -45,7 +45,7 @@ async function uploadAndClean(
   } catch (error) {
     known = !(error instanceof AnswerLost) && !signal?.aborted;
     if (!(error instanceof AnswerLost)) throw error;
-    await followLost(qdrant, emit, snapshot, error, { isRestored, signal });
+    await followLost(ctx, emit, snapshot, error, { isRestored, signal });
     known = true;
   } finally {
     // While the server may still read it, its copy must stay. A refused upload into a missing collection leaves none to ask.
@@ -77,6 +77,8 @@ async function untilIdle(
 /** How long nothing may be seen of a recovery before it is taken to have ended: the server reads the whole file first. */
 const unseenFor = (bytes: number) => 5_000 + bytes / 50_000;
 const UNTOLD_PATIENCE = 600_000;
+/** How long a server may give no answer at all before it is taken to be gone, where nothing else tells. */
+const SILENT_PATIENCE = 60_000;
 
 /**
  * The answer to an upload was lost, and the server goes on. Nothing is sent again: it is asked until it has ended, and
@@ -84,26 +86,37 @@ const UNTOLD_PATIENCE = 600_000;
  * asked. Ends well only with that proof.
  */
 async function followLost(
-  qdrant: Qdrant,
+  ctx: StepContext,
   emit: Emitter<unknown>,
   { collection, bytes }: Snapshot,
   lost: AnswerLost,
   { isRestored, signal }: Upload,
 ): Promise<void> {
+  const { qdrant } = ctx.cluster;
   emit.output(`${lost.message}. Qdrant goes on by itself: nothing is sent again, it is asked until it has ended`);
   const isThere = async () => (await isRestored?.().catch(() => false)) ?? false;
   const started = Date.now();
   let unseenSince = started;
+  let answeredAt = started;
   let seen = false;
   for (;;) {
-    const running = await recoveriesRunning(qdrant, collection).catch(() => undefined);
+    const running = await recoveriesRunning(qdrant, collection).catch((error: unknown) => messageOf(error));
+    if (typeof running !== 'string') answeredAt = Date.now();
+    else {
+      const isGone = (await ctx.cluster.driver('qdrant')?.state()) === 'stopped';
+      if (isGone || Date.now() - answeredAt > SILENT_PATIENCE)
+        throw new StillUnknown(
+          `${lost.message}. Qdrant ${isGone ? 'has ended' : 'gives no answer any more'} (${running}), so ${collection} may be restored, as it was, or broken. Nothing was sent again. Start Qdrant, then retry`,
+        );
+    }
     if (running === undefined) {
       if (isRestored && (await waitFor(async () => (await isThere()) || undefined, untold(signal)))) return;
       throw new StillUnknown(
         `${lost.message}. This Qdrant does not tell whether it is still at it, and ${collection} is not proven to be restored. Nothing was sent again. Look at its log; retry once it has ended`,
       );
     }
-    if (running > 0) {
+    if (typeof running === 'string') unseenSince = Date.now();
+    else if (running > 0) {
       seen = true;
       unseenSince = Date.now();
     } else if (seen || Date.now() - unseenSince > unseenFor(bytes)) break;
@@ -145,7 +158,12 @@ export async function uploadWithWayBack(
   } catch (error) {
     if (!safety || upload.signal.aborted || error instanceof StillUnknown) throw error;
     emit.output(`${messageOf(error)}; putting ${snapshot.collection} back from ${safety.file}`);
-    await putBack(ctx, emit, snapshot.collection, safety, upload.signal);
+    await putBack(ctx, emit, snapshot.collection, safety, upload.signal).catch((refusal: unknown) => {
+      throw new Error(
+        `${messageOf(error)}. ${snapshot.collection} could not be put back either (${messageOf(refusal)}): what it held is in ${safety.file}`,
+        { cause: error },
+      );
+    });
     throw new Error(`${messageOf(error)}. ${snapshot.collection} was put back as it was before`);
   }
 }

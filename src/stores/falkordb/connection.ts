@@ -189,12 +189,19 @@ export class FalkorDB {
     redis.on('error', (error: unknown) => {
       refusal = error;
     });
+    let connected = false;
     try {
       await redis.connect();
+      connected = true;
       return await work(redis);
     } catch (error) {
       if (/^Command timed out/.test(messageOf(error)))
         throw new Error(`FalkorDB at ${this.address} did not answer within ${COMMAND_PATIENCE / 1000} s`);
+      if (connected && /closed|ECONNRESET|EPIPE/i.test(messageOf(error)))
+        throw new Error(
+          `FalkorDB at ${this.address} closed the connection before it had answered${refusal === undefined ? '' : ` (${messageOf(refusal)})`}: what it was asked may be done or not`,
+          { cause: error },
+        );
       // The client says "Connection is closed."; the socket said why.
       throw refusal !== undefined && /closed/i.test(messageOf(error)) ? refusal : error;
     } finally {
