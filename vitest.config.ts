@@ -8,7 +8,8 @@ export default defineConfig({
     // Bounds for a slow and busy machine: what a test waits for, it asks for again and again.
     testTimeout: 180_000,
     hookTimeout: 180_000,
-    maxWorkers: 2,
+    // Servers are waited for more than computed with.
+    maxWorkers: 3,
     // A test that reaches the developer's own settings would pass here and fail there.
     env: { NO_COLOR: '1' },
   },
