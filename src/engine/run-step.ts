@@ -8,6 +8,11 @@ import type { StepSnapshot, StepState } from './snapshot.js';
 import { StepLog } from './step-log.js';
 
 const PROGRESS_MS = 1_000;
+/** How long an aborted step may take to end by itself; then it is not waited for any longer. */
+const ABORT_PATIENCE_MS = 15_000;
+
+/** An aborted step that is not waited for any longer. */
+class Stuck extends Error {}
 
 /** What a run gives its steps to act with. */
 export interface Hands {
@@ -193,12 +198,11 @@ export class RunStep {
     delete this.snapshot.finishedAt;
     this.set('running');
     try {
-      await this.#follow(kind.run(params, this.#hands.contextOf(this, 'ready'), this.#hands.signal));
-      return await this.#prove();
+      const events = kind.run(params, this.#hands.contextOf(this, 'ready'), this.#hands.signal);
+      await this.#unlessStuck(this.#follow(events));
+      return await this.#unlessStuck(this.#prove());
     } catch (error) {
-      return this.#hands.signal.aborted
-        ? this.#ended(messageOf(error))
-        : { outcome: 'failed', reason: messageOf(error) };
+      return this.#hands.signal.aborted ? this.#ended(error) : { outcome: 'failed', reason: messageOf(error) };
     }
   }
 
@@ -258,7 +262,10 @@ export class RunStep {
   }
 
   /** A step that was ended half-way is unknown until reality was asked. */
-  async #ended(why: string): Promise<Verdict> {
+  async #ended(error: unknown): Promise<Verdict> {
+    const why = messageOf(error);
+    if (error instanceof Stuck)
+      return { outcome: 'unknown', reason: `aborted; ${why}. ${this.snapshot.plan?.onAbort ?? ''}` };
     const found = await this.#probe();
     this.tell(`ended by the abort (${why}); a look at it says: ${found}`);
     if (found === 'done')
@@ -271,7 +278,38 @@ export class RunStep {
 
   #probe() {
     const { kind, params } = this.of;
-    return kind.probe(params, this.#hands.contextOf(this, 'ready'), this.facts).catch(() => 'unknown' as const);
+    const asked = kind.probe(params, this.#hands.contextOf(this, 'ready'), this.facts);
+    return this.#unlessStuck(asked).catch(() => 'unknown' as const);
+  }
+
+  /** What a server that hangs never answers is not waited for once the run is aborted: what it was asked may still come. */
+  async #unlessStuck<T>(work: Promise<T>): Promise<T> {
+    const { signal } = this.#hands;
+    let timer: NodeJS.Timeout | undefined;
+    let wait = () => {};
+    const stuck = new Promise<never>((_resolve, reject) => {
+      wait = () => {
+        timer = setTimeout(
+          () =>
+            reject(
+              new Stuck(
+                `it did not end within ${ABORT_PATIENCE_MS / 1000} s: what it has asked of a server may still be done`,
+              ),
+            ),
+          ABORT_PATIENCE_MS,
+        );
+      };
+      if (signal.aborted) wait();
+      else signal.addEventListener('abort', wait, { once: true });
+    });
+    stuck.catch(() => {});
+    work.catch(() => {});
+    try {
+      return await Promise.race([work, stuck]);
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', wait);
+    }
   }
 
   /** A step without evidence has not succeeded. */

@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { endOf } from '../../src/engine/journal.js';
 import { findRun, listRuns } from '../../src/engine/runs.js';
@@ -5,7 +7,7 @@ import { processesWith } from '../../src/hosts/process-mark.js';
 import { RUN_VARIABLE } from '../../src/hosts/run-command.js';
 import { loseEverything } from '../../src/sandbox/lose-everything.js';
 import { eventually, isRunning } from '../support/eventually.js';
-import { runProgram } from '../support/program.js';
+import { PROGRAM, runProgram } from '../support/program.js';
 import { type RealCluster, realCluster } from '../support/sandbox.js';
 import { ProgramInTerminal } from '../support/terminal.js';
 
@@ -93,4 +95,38 @@ test('a rescue that was killed is offered when the program is opened again, and 
   expect(await program.exited).toBe(0);
   expect(findRun('latest').id).toBe(id);
   expect(endOf(findRun(id).events)?.outcome).toBe('recovered');
+});
+
+test('a rescue whose Qdrant hangs is ended all the same, says what may still be done, and is resumed once it answers', async () => {
+  const unattended = ['--headless', '--profile', real.places.profile, '--confirm', real.cluster.name];
+  const [last] = listRuns();
+  const child = spawn(process.execPath, [PROGRAM, 'run', 'whole-cluster-lost', ...unattended], {
+    env: { ...process.env, ...environment() },
+    stdio: 'ignore',
+  });
+  let pid: number | undefined;
+  const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
+  try {
+    await eventually('Qdrant is being restored', () => {
+      const { id, events } = findRun('latest');
+      const touched = events.some((event) => event.type === 'step.change' && event.step === 'restore-qdrant');
+      return id !== last && touched;
+    });
+    ({ pid } = JSON.parse(readFileSync(real.places.pidFile('qdrant'), 'utf8')) as { pid: number });
+    process.kill(pid, 'SIGSTOP');
+    child.kill('SIGTERM');
+    expect(await ended).toBe(130);
+  } finally {
+    if (pid !== undefined) process.kill(pid, 'SIGCONT');
+    child.kill('SIGKILL');
+  }
+  const { events, fault } = findRun('latest');
+  expect(fault).toBe('');
+  expect(events.findLast((event) => event.type === 'step.finished' && event.step === 'restore-qdrant')).toMatchObject(
+    {
+      outcome: expect.stringMatching(/unknown|failed/),
+    },
+  );
+  const resumed = await runProgram(['resume', ...unattended], { environment: environment(), timeoutMs: 120_000 });
+  expect(resumed.exitCode, resumed.stdout + resumed.stderr).toBe(0);
 });

@@ -102,6 +102,16 @@ test(`${KILLS} rescues that are killed come to their end, and nothing is lost`, 
     expect(readJournal(file).fault).toBe('');
     expect(endOf(readJournal(file).events)?.outcome).toBe('recovered');
     expect(processesWith(RUN_VARIABLE, id)).toEqual([]);
+    const restores = readJournal(file).events.flatMap((event) =>
+      event.type === 'step.finished' && event.outcome === 'succeeded' && event.step.startsWith('restore-')
+        ? [event.step]
+        : [],
+    );
+    expect(restores.sort(), 'each store is restored once').toEqual([
+      'restore-falkordb',
+      'restore-postgres',
+      'restore-qdrant',
+    ]);
   }
   console.log(
     `${tally.kills} kills in ${KILLS} rescues: ${tally.resumed} resumed, ${tally.anew} begun anew (killed before their first step), ${tally.before} had ended. Losses: 0`,

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { makeFolder, sha256Of } from '../../hosts/files.js';
 import type { BackupFile } from '../../stores/backup-set/backup-set.js';
@@ -147,9 +148,13 @@ async function tryToWrite(ctx: StepContext, names: string[]): Promise<void> {
     await removeSnapshot(qdrant, ctx, smallest.name, await makeSnapshot(qdrant, ctx, smallest.name));
     return;
   }
-  const name = `runbook_probe_${ctx.runId}`;
+  // A request of an attempt that was ended may still be carried out: each trial has a name of its own, and all are removed.
+  const own = `runbook_probe_${ctx.runId}_`;
+  const name = `${own}${randomBytes(3).toString('hex')}`;
   await qdrant.write(ctx.gateway, 'PUT', `/collections/${name}`, (client) =>
     client.createCollection(name, { vectors: { size: 1, distance: 'Dot' } }),
   );
-  await qdrant.write(ctx.gateway, 'DELETE', `/collections/${name}`, (client) => client.deleteCollection(name));
+  for (const one of await listCollections(qdrant))
+    if (one.startsWith(own))
+      await qdrant.write(ctx.gateway, 'DELETE', `/collections/${one}`, (client) => client.deleteCollection(one));
 }
