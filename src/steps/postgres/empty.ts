@@ -6,7 +6,7 @@ import { countOf, plural } from '../../words.js';
 import type { Finding, StepContext, StepKind } from '../step.js';
 import { stepEvents } from '../step-events.js';
 import { unreachable } from '../store-readiness.js';
-import { changePlaces, databaseNamed, datedName, endSessions, placeChanges, rename } from './restoring.js';
+import { changePlaces, databaseNamed, datedName, endSessions, placeChanges, rename } from './changing-places.js';
 
 const params = z.strictObject({
   /** What to do with other sessions in the database: it cannot be renamed while there are any. */

@@ -17,13 +17,12 @@ import { lacks } from '../backup/file.js';
 import type { Finding, Probe, StepKind } from '../step.js';
 import { type Emitter, stepEvents } from '../step-events.js';
 import { unreachable } from '../store-readiness.js';
+import { endSessions, placeChanges } from './changing-places.js';
 import { damageFindings } from './damage-findings.js';
 import { dumpFindings, pointToGoodDump } from './dump-findings.js';
 import { atStake, contentFindings, newerTableFindings } from './restore-findings.js';
 import {
   createDatabase,
-  endSessions,
-  placeChanges,
   type RestoreFacts,
   type RestoreParams,
   restoreCommand,
