@@ -15,7 +15,7 @@ import { type RealCluster, realCluster } from '../support/sandbox.js';
 
 // kill -9 at moments spread over a whole rescue, and over its resumptions. KILLS=200 npx vitest run test/faults/kill.test.ts
 
-const KILLS = Number(process.env.KILLS ?? 8);
+const KILLS = Number(process.env.KILLS ?? 5);
 const KILLED_AGAIN = 0.4;
 const PATIENCE = 120_000;
 
