@@ -19,13 +19,17 @@ interface Props {
 /** What happened? The stores' live state above, what a scenario is for below. */
 export function ScenarioPicker({ desk, onChoose, onResume, onHelp, onQuit }: Props) {
   const { columns, bodyRows } = useSpace();
-  const [highlighted, setHighlighted] = useState(desk.scenarios[0]);
+  // What fits best comes first, until somebody moves: nothing changes its place under their fingers.
+  const [moved, setMoved] = useState<{ to: string; order: string[] } | undefined>(undefined);
+  const order = moved?.order ?? rankedScenarios(desk);
+  const cards = order.flatMap((name) => desk.scenarios.filter((card) => card.scenario === name));
+  const highlighted = cards.find((card) => card.scenario === moved?.to) ?? cards[0];
   useInput((input) => {
     if (input === 'q') onQuit();
     if (input === '?') onHelp();
     if (input === 'r' && desk.unfinished) onResume();
   });
-  const items = desk.scenarios.map((card) => ({
+  const items = cards.map((card) => ({
     key: card.scenario,
     label: labelOf(card, desk, columns - 4),
     value: card,
@@ -78,16 +82,23 @@ export function ScenarioPicker({ desk, onChoose, onResume, onHelp, onQuit }: Pro
           limit={listed}
           initialIndex={Math.max(
             0,
-            desk.scenarios.findIndex((one) => one.scenario === highlighted?.scenario),
+            cards.findIndex((one) => one.scenario === highlighted?.scenario),
           )}
           onSelect={(item) => onChoose(item.value)}
-          onHighlight={(item) => setHighlighted(item.value)}
+          onHighlight={(item) => setMoved({ to: item.value.scenario, order })}
         />
       </Box>
       <Text> </Text>
       <Lines lines={about.slice(0, Math.max(0, room - listed))} />
     </Frame>
   );
+}
+
+/** Those that fit what is seen, the best first; then all others. */
+function rankedScenarios({ scenarios, diagnosis }: DeskSnapshot): string[] {
+  const names = scenarios.map((card) => card.scenario);
+  const fitting = (diagnosis?.scenarios ?? []).map((one) => one.scenario).filter((name) => names.includes(name));
+  return [...fitting, ...names.filter((name) => !fitting.includes(name))];
 }
 
 const brokenOffText = ({ title, at }: NonNullable<DeskSnapshot['unfinished']>) =>

@@ -154,7 +154,8 @@ async function tryToWrite(ctx: StepContext, names: string[]): Promise<void> {
   await qdrant.write(ctx.gateway, 'PUT', `/collections/${name}`, (client) =>
     client.createCollection(name, { vectors: { size: 1, distance: 'Dot' } }),
   );
-  for (const one of await listCollections(qdrant))
-    if (one.startsWith(own))
-      await qdrant.write(ctx.gateway, 'DELETE', `/collections/${one}`, (client) => client.deleteCollection(one));
+  const { collections } = await qdrant.client.getCollections();
+  for (const { name: trial } of collections)
+    if (trial.startsWith(own))
+      await qdrant.write(ctx.gateway, 'DELETE', `/collections/${trial}`, (client) => client.deleteCollection(trial));
 }

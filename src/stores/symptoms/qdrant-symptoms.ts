@@ -17,10 +17,7 @@ export async function lookAtQdrant(
 ): Promise<void> {
   const { dataDir, url } = settings;
   if (dataDir !== undefined && isHere(new URL(url).hostname) && !existsSync(dataDir))
-    looking.ail(
-      'missing',
-      `Qdrant: there is no data folder at ${dataDir}: what it still answers is in its memory only`,
-    );
+    looking.ail('missing', `Qdrant: there is no data folder at ${dataDir}`);
   looking.now('its collections');
   const names = await listCollections(qdrant).catch((error: unknown) => {
     throw new Error(qdrantMessage(error));
