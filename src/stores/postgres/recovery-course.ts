@@ -140,7 +140,7 @@ async function courseFrom(
   }
   const stop = await findStop(target, replayed, known, look);
   if (stop) return { ...course, stop };
-  return gap ?? (reach.names.length === 0 ? noWal(base, known) : notFound(course, timeline === known.current));
+  return gap ?? (reach.names.length === 0 ? noWal(base, known) : notFound(course, known.current));
 }
 
 function gapOf({ name, why, begins }: NonNullable<Reach['missing']>, base: BaseBackup, { wal }: Known): NoCourse {
@@ -162,15 +162,18 @@ function noWal(base: BaseBackup, { wal }: Known): NoCourse {
   };
 }
 
-function notFound({ target, base, last, timeline }: Course, isServersOwn: boolean): NoCourse {
+function notFound({ target, base, last, timeline }: Course, current: number): NoCourse {
+  const isServersOwn = timeline === current;
   const latest = `--set <step>.target=latest${isServersOwn ? '' : ` --set <step>.timeline=${timeline}`}`;
   const end = last ? `the last is transaction ${last.transaction} at ${microsText(last.at)}` : 'there is none at all';
   switch (target.kind) {
     // T5: the server would replay everything and then die of it: "recovery ended before configured recovery target".
     case 'time':
       return {
-        obstacle: `nothing was committed at or after ${microsText(target.at)} (${end}): the server would replay everything, and then end with an error`,
-        next: `that moment is the same as everything: ${latest}${isServersOwn ? ' (or type: latest)' : ''}`,
+        obstacle: `nothing was committed at or after ${microsText(target.at)}${isServersOwn ? '' : ` on timeline ${timeline}`} (${end}): the server would replay everything, and then end with an error`,
+        next: isServersOwn
+          ? `that moment is the same as everything: ${latest} (or type: latest)`
+          : `that was before the server's own timeline ${current} is known to have begun; on that one: --set <step>.timeline=${current}; everything of timeline ${timeline}: ${latest}`,
       };
     case 'lsn':
       return {
