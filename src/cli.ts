@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { told } from './commands/print.js';
-import { redact } from './config/redact.js';
 import { DIFFERENCES, type Difference } from './engine/guards.js';
 import { EXIT, Problem } from './problem.js';
 import { messageOf } from './words.js';
@@ -252,9 +251,8 @@ try {
     process.stderr.write(`${told(error.lines().join('\n'))}\n`);
     exitCode = error.exitCode;
   } else {
-    process.stderr.write(
-      `An error that should not be: ${redact(messageOf(error))}\n${redact((error as Error).stack?.split('\n').slice(1, 6).join('\n') ?? '')}\n`,
-    );
+    const stack = (error as Error).stack?.split('\n').slice(1, 6).join('\n') ?? '';
+    process.stderr.write(`${told(`An error that should not be: ${messageOf(error)}\n${stack}`)}\n`);
     exitCode = EXIT.stepFailed;
   }
 }

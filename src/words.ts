@@ -83,3 +83,8 @@ export function harmlessLines(text: string): string {
     .map((line) => line.split('\t').map(harmless).join('\t'))
     .join('\n');
 }
+
+/** JSON on one line with nothing in it that could steer a terminal: what JSON leaves as it is (C1, marks of direction) is escaped, too. */
+export function jsonLine(value: unknown): string {
+  return JSON.stringify(value).replace(CONTROLS, (sign) => `\\u${sign.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}

@@ -4,7 +4,7 @@ import { shellWord } from '../hosts/command.js';
 import { EXIT } from '../problem.js';
 import { loadRunbook } from '../runbook/library.js';
 import { Cluster } from '../stores/cluster.js';
-import { plural } from '../words.js';
+import { jsonLine, plural } from '../words.js';
 import { findCluster } from './find-cluster.js';
 import { print } from './print.js';
 
@@ -12,7 +12,7 @@ import { print } from './print.js';
 export async function diagnoseCommand({ profile, json }: { profile?: string; json?: boolean }): Promise<number> {
   const found = findCluster(profile);
   const diagnosis = await diagnose(new Cluster(found));
-  if (json) print(JSON.stringify(diagnosis));
+  if (json) print(jsonLine(diagnosis));
   else print(...diagnosisLines(diagnosis, shellWord(profileWord(found))));
   return diagnosis.healthy ? EXIT.recovered : EXIT.stepFailed;
 }

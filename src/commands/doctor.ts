@@ -1,7 +1,7 @@
 import { prerequisitesOf } from '../engine/prerequisites.js';
 import { EXIT } from '../problem.js';
 import { Cluster } from '../stores/cluster.js';
-import { plural } from '../words.js';
+import { jsonLine, plural } from '../words.js';
 import { findCluster } from './find-cluster.js';
 import { print } from './print.js';
 
@@ -10,7 +10,7 @@ export async function doctorCommand({ profile, json }: { profile?: string; json?
   const cluster = new Cluster(findCluster(profile));
   const { possible, obstacles } = await prerequisitesOf(cluster);
   const blocking = obstacles.filter((one) => one.level === 'blocking');
-  if (json) print(JSON.stringify({ cluster: cluster.name, possible, obstacles }));
+  if (json) print(jsonLine({ cluster: cluster.name, possible, obstacles }));
   else
     print(
       `${cluster.name}: ${plural(blocking.length, 'obstacle')}, ${plural(obstacles.length - blocking.length, 'warning')}. Nothing was touched.`,

@@ -9,6 +9,7 @@ import { EXIT, Problem } from '../problem.js';
 import { plainLines, plainSummary } from '../reports/plain.js';
 import { reportOf } from '../reports/run-report.js';
 import { writeReports } from '../reports/write-reports.js';
+import { jsonLine } from '../words.js';
 import { print, printWidth, say } from './print.js';
 
 /** The exit code of each way in which a run can end. */
@@ -42,7 +43,7 @@ export async function runHeadless(
   { json, confirm, takeOver = false, act = begin }: HeadlessOptions,
 ): Promise<number> {
   run.onEvent((event) => {
-    if (json) process.stdout.write(`${JSON.stringify(event)}\n`);
+    if (json) process.stdout.write(`${jsonLine(event)}\n`);
     else print(...plainLines(event));
   });
   run.subscribe(() => {

@@ -4,6 +4,7 @@ import { findRun } from '../engine/runs.js';
 import { EXIT } from '../problem.js';
 import { planLines } from '../reports/plan.js';
 import { obstaclesIn, reportOf } from '../reports/run-report.js';
+import { jsonLine } from '../words.js';
 import { findCluster } from './find-cluster.js';
 import { readOverrides } from './overrides.js';
 import { print } from './print.js';
@@ -20,7 +21,7 @@ export async function planCommand(scenario: string, options: RunOptions): Promis
     overrides: readOverrides(options.set),
     onFailure: 'stop',
   });
-  if (options.json) run.onEvent((event) => process.stdout.write(`${JSON.stringify(event)}\n`));
+  if (options.json) run.onEvent((event) => process.stdout.write(`${jsonLine(event)}\n`));
   await run.preflight();
   await run.finished;
   const report = reportOf(findRun(dirname(run.journalFile)).events);

@@ -14,6 +14,7 @@ import { redactDeep } from '../config/redact.js';
 import type { Finding, StepPlan } from '../steps/step.js';
 import type { Check } from '../stores/check.js';
 import type { Fingerprint } from '../stores/fingerprint.js';
+import { jsonLine } from '../words.js';
 import type { Difference } from './guards.js';
 import type { Standing } from './standing.js';
 import { writeWhole } from './write-whole.js';
@@ -146,7 +147,7 @@ export class Journal {
       ),
       prev: this.#prev,
     } as JournalEvent;
-    const line = JSON.stringify(event);
+    const line = jsonLine(event);
     writeWhole(this.#descriptor, `${line}\n`);
     if (!UNFLUSHED.has(happening.type)) fsyncSync(this.#descriptor);
     this.#seq += 1;

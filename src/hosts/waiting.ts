@@ -18,6 +18,19 @@ function abortReason(signal: AbortSignal): Error {
   return signal.reason instanceof Error ? signal.reason : new Error('aborted');
 }
 
+/** What the work answers, or an error once `ms` are over: the work itself goes on, and nobody hears of it. */
+export async function within<T>(ms: number, work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer within ${ms / 1000} s`)), ms);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /**
  * Asks until the answer is not undefined, at most for `timeoutMs`; answers undefined when the time is over.
  * The pause between two questions grows from 50 ms to `slowest`.

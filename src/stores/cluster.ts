@@ -1,11 +1,15 @@
 import type { Profile, ServiceName } from '../config/profile.js';
 import type { ServiceDriver } from '../hosts/services/driver.js';
 import { driverFor } from '../hosts/services/drivers.js';
+import { within } from '../hosts/waiting.js';
 import { messageOf } from '../words.js';
 import { FalkorDB } from './falkordb/connection.js';
 import { Novamem } from './novamem/connection.js';
 import { Postgres, sqlState } from './postgres/connection.js';
 import { Qdrant, qdrantMessage } from './qdrant/connection.js';
+
+/** A server that is well says so at once; one that hangs would never. */
+const ANSWER_PATIENCE = 10_000;
 
 /** Whether a service answers now, and what was seen. */
 export interface Answering {
@@ -44,7 +48,7 @@ export class Cluster {
    */
   async answering(service: ServiceName): Promise<Answering> {
     try {
-      return { answers: true, seen: await this.#ask(service) };
+      return { answers: true, seen: await within(ANSWER_PATIENCE, this.#ask(service)) };
     } catch (error) {
       return { answers: false, seen: service === 'qdrant' ? qdrantMessage(error) : messageOf(error) };
     }

@@ -1,3 +1,4 @@
+import { within } from '../hosts/waiting.js';
 import { plural } from '../words.js';
 import type { Cluster } from './cluster.js';
 import { describeServer } from './postgres/server.js';
@@ -33,13 +34,18 @@ export function differencesBetween(before: Fingerprint, now: Fingerprint): strin
   return said;
 }
 
+const PATIENCE = 10_000;
+
+const told = <T>(asked: Promise<T>): Promise<T | undefined> => within(PATIENCE, asked).catch(() => undefined);
+
+/** Asks every store, for at most ten seconds. */
 export async function fingerprintOf({ postgres, qdrant, falkordb }: Cluster): Promise<Fingerprint> {
   const [server, version, collections, graph, keyspace] = await Promise.all([
-    describeServer(postgres).catch(() => undefined),
-    qdrant.client.versionInfo().catch(() => undefined),
-    listCollections(qdrant).catch(() => undefined),
-    falkordb.info('server').catch(() => undefined),
-    falkordb.info('keyspace').catch(() => undefined),
+    told(describeServer(postgres)),
+    told(qdrant.client.versionInfo()),
+    told(listCollections(qdrant)),
+    told(falkordb.info('server')),
+    told(falkordb.info('keyspace')),
   ]);
   return {
     postgres: {

@@ -109,8 +109,36 @@ export async function serverStateFindings({ cluster }: StepContext): Promise<Fin
   return findings;
 }
 
-async function silentFindings({ profile }: Cluster, seen: string): Promise<Finding[]> {
-  const { dataDir } = profile.falkordb;
+/** A server that refuses a login or a command begins with the word of its error. One that loads its data answers later. */
+const REFUSAL = /^(?!LOADING )[A-Z]{3,} /;
+/** One that hangs, or still loads: to end it is what a rescue may have to do. */
+const SAYS_NOTHING = /no answer within|timed out|ETIMEDOUT|LOADING|still loading/;
+
+/** A server that is well, and that only this profile cannot reach: to replace its files would destroy what it holds. */
+async function unreachedFindings(cluster: Cluster, seen: string): Promise<Finding[]> {
+  const { address } = cluster.falkordb;
+  if (REFUSAL.test(seen))
+    return [
+      {
+        level: 'blocking',
+        message: `the server at ${address} is there, and does not let this program in (${seen})`,
+        next: 'mend falkordb.url and falkordb.passwordFrom in the profile, then retry',
+      },
+    ];
+  if (SAYS_NOTHING.test(seen) || (await cluster.driver('falkordb')?.state()) !== 'running') return [];
+  return [
+    {
+      level: 'blocking',
+      message: `FalkorDB runs, but does not answer at ${address} (${seen}): what it holds cannot be seen from here`,
+      next: 'mend falkordb.url in the profile; or, if it is that server and it hangs, stop it by hand; then retry',
+    },
+  ];
+}
+
+async function silentFindings(cluster: Cluster, seen: string): Promise<Finding[]> {
+  const unreached = await unreachedFindings(cluster, seen);
+  if (unreached.length > 0) return unreached;
+  const { dataDir } = cluster.profile.falkordb;
   const silent = `FalkorDB does not answer (${seen})`;
   if (dataDir === undefined)
     return [

@@ -6,6 +6,9 @@ import type { Command } from '../../hosts/command.js';
 import type { Gateway } from '../../hosts/gateway.js';
 
 const CONNECT_PATIENCE = 10_000;
+const WATCH_EVERY = 10_000;
+const WATCH_PATIENCE = 5_000;
+const MISSED_AT_MOST = 2;
 
 /** What this process is called in the server's list of sessions, as far as the server keeps such a name. */
 export const OWN_SESSIONS = `novamem-runbook ${process.pid} on ${hostname()}`.slice(0, 63);
@@ -132,24 +135,70 @@ export class Postgres {
   }
 
   async #connected<T>(database: string, options: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
+    const client = this.#client(database, { options, connectionTimeoutMillis: CONNECT_PATIENCE });
+    const watch = this.#watch(database);
+    try {
+      await client.connect();
+      return await Promise.race([work(client), watch.silence]);
+    } finally {
+      watch.end();
+      await client.end().catch(() => {});
+    }
+  }
+
+  #client(database: string, more: pg.ClientConfig): pg.Client {
     const client = new pg.Client({
       host: this.host,
       port: this.port,
       user: this.user,
       database,
       password: this.#password ?? '',
-      connectionTimeoutMillis: CONNECT_PATIENCE,
       application_name: OWN_SESSIONS,
-      options,
+      ...more,
       ...tlsOf(this.#sslmode),
     });
     // A connection that breaks between two queries reports it here; the next query reports it too.
     client.on('error', () => {});
+    return client;
+  }
+
+  /**
+   * `silence` rejects once the server says nothing to new sessions either: a query may take hours, so that no time is too long
+   * for it, but on a server that hangs it would never end.
+   */
+  #watch(database: string): { silence: Promise<never>; end(): void } {
+    let timer: NodeJS.Timeout | undefined;
+    let ended = false;
+    let missed = 0;
+    const silence = new Promise<never>((_, reject) => {
+      const ask = async () => {
+        missed = (await this.#answersAnybody(database)) ? 0 : missed + 1;
+        if (ended) return;
+        if (missed < MISSED_AT_MOST) timer = setTimeout(ask, WATCH_EVERY);
+        else reject(new Error(`Postgres at ${this.address} has fallen silent: no answer, to a new session either`));
+      };
+      timer = setTimeout(ask, WATCH_EVERY);
+    });
+    return {
+      silence,
+      end() {
+        ended = true;
+        clearTimeout(timer);
+      },
+    };
+  }
+
+  /** Whether a new session is answered in any way; a refusal is an answer. */
+  async #answersAnybody(database: string): Promise<boolean> {
+    const client = this.#client(database, { connectionTimeoutMillis: WATCH_PATIENCE, query_timeout: WATCH_PATIENCE });
     try {
       await client.connect();
-      return await work(client);
+      await client.query('SELECT 1');
+      return true;
+    } catch (error) {
+      return sqlState(error) !== '';
     } finally {
-      await client.end().catch(() => {});
+      void client.end().catch(() => {});
     }
   }
 }

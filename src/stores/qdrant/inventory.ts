@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { allThere, type Check, equal, sameSet, withinMoving } from '../check.js';
-import type { Qdrant } from './connection.js';
+import { type Qdrant, qdrantMessage } from './connection.js';
 
 const SAMPLES = 10;
 const NEAREST = 10;
@@ -32,7 +32,9 @@ export type QdrantInventory = z.infer<typeof qdrantInventorySchema>;
 
 /** The collections under the profile's prefix, sorted. */
 export async function listCollections(qdrant: Qdrant): Promise<string[]> {
-  const { collections } = await qdrant.client.getCollections();
+  const { collections } = await qdrant.client.getCollections().catch((error: unknown) => {
+    throw new Error(`Qdrant at ${qdrant.address} does not list its collections: ${qdrantMessage(error)}`);
+  });
   return collections
     .map((one) => one.name)
     .filter((name) => name.startsWith(qdrant.prefix))

@@ -70,7 +70,8 @@ export class Looking {
   }
 }
 
-const STOPPED = /ECONNREFUSED|ENOTFOUND|EHOSTUNREACH|ENETUNREACH|EAI_AGAIN|ECONNRESET|socket hang up|closed/i;
+const STOPPED =
+  /ECONNREFUSED|ENOTFOUND|EHOSTUNREACH|ENETUNREACH|EAI_AGAIN|ECONNRESET|socket hang up|closed|terminated unexpectedly/i;
 const DENIED =
   /password authentication failed|no pg_hba\.conf entry|WRONGPASS|NOAUTH|NOPERM|HTTP 40[13]|Unauthorized|Forbidden/i;
 const SILENT = /timeout|timed out|ETIMEDOUT/i;

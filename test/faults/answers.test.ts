@@ -1,0 +1,137 @@
+import { beforeAll, describe, expect, test } from 'vitest';
+import type { Profile } from '../../src/config/profile.js';
+import { attempt, expectHarmless, expectNoSecret, RESTORES } from '../support/attempt.js';
+import { type Fault, type FaultyProxy, faultyProxy, httpAnswer, qdrantError } from '../support/faulty-proxy.js';
+import type { Measured } from '../support/measure.js';
+import { measureCluster } from '../support/measure-cluster.js';
+import { idsFrom, Memories } from '../support/memories.js';
+import { type RealCluster, realCluster } from '../support/sandbox.js';
+
+// Qdrant and what stands before it answer with refusals, nonsense and half of an answer: before a restore, and in the middle of one.
+
+let real: RealCluster;
+let proxy: FaultyProxy;
+let profile: Profile;
+/** As the cluster is, which is more than the backup holds. */
+let before: Measured;
+
+beforeAll(async () => {
+  real = await realCluster(200);
+  await real.backup();
+  const memories = new Memories(real);
+  const [collection] = (await real.cluster.qdrant.client.getCollections()).collections.map((one) => one.name).sort();
+  const { config } = await real.cluster.qdrant.client.getCollection(collection!);
+  expect(config.params.vectors).toBeDefined();
+  await memories.rows(idsFrom(5));
+  const [point] = (await real.cluster.qdrant.client.scroll(collection!, { limit: 1, with_vector: true })).points;
+  await real.cluster.qdrant.client.upsert(collection!, {
+    wait: true,
+    points: [{ id: 4711, vector: point!.vector as number[], payload: { entryId: 'newer than the backup' } }],
+  });
+  before = await measureCluster(real);
+  proxy = await faultyProxy(real.cluster.profile.qdrant.url);
+  profile = { ...real.cluster.profile, qdrant: { ...real.cluster.profile.qdrant, url: proxy.url } };
+});
+
+const restore = async (fault: Fault) => {
+  await proxy.become(fault);
+  const ended = await attempt(profile, { scenario: RESTORES.qdrant });
+  expect(proxy.met, 'how often the fault was met').toBeGreaterThan(0);
+  await proxy.become();
+  expectNoSecret(real, ended.journal);
+  expectHarmless(ended.journal);
+  return ended;
+};
+
+const LIST = /^GET \/collections$/;
+const UPLOAD = /^POST \/collections\/[^/]+\/snapshots\/upload/;
+const SNAPSHOT = /^POST \/collections\/[^/]+\/snapshots(\?|$)/;
+const DOWNLOAD = /^GET \/collections\/[^/]+\/snapshots\/[^/]+$/;
+const COUNT = /^POST \/collections\/[^/]+\/points\/count/;
+const ESCAPES = '\u001b]0;owned\u0007\u001b[2J\u009b31mred\u202e';
+
+const REFUSALS: [number, string][] = [
+  [401, 'Must provide an API key or an Authorization bearer token'],
+  [403, 'Global access is required'],
+  [404, 'Not found'],
+  [429, 'Rate limiting exceeded'],
+  [500, 'Service internal error: 1 of 1 read operations failed'],
+  [503, 'Service unavailable'],
+];
+const NONSENSE: [string, Buffer, RegExp][] = [
+  ['no JSON', httpAnswer(200, '<html>Welcome to nginx!</html>', { type: 'text/html' }), /JSON|collections|undefined/],
+  ['JSON of another kind', httpAnswer(200, '{"hello":"world"}'), /collections|undefined/],
+  ['an empty body', httpAnswer(200, ''), /JSON|collections|undefined/],
+  ['half of an answer', httpAnswer(200, '{"result":{"coll', { length: 500 }), /closed|terminated|aborted|fetch/],
+  ['a page of a proxy', httpAnswer(502, '<h1>502 Bad Gateway</h1>', { type: 'text/html' }), /HTTP 502/],
+  ['escape sequences', qdrantError(500, ESCAPES), /HTTP 500: .*owned/],
+  ['30 MB of an error', qdrantError(500, 'x'.repeat(30_000_000)), /HTTP 500/],
+];
+
+describe('Qdrant answers, before anything is begun,', () => {
+  test.each(REFUSALS)('%i', async (status, words) => {
+    const ended = await restore({ kind: 'answers', to: LIST, answer: qdrantError(status, words) });
+    expect([ended.outcome, ended.exitCode, ended.changes]).toEqual(['failed', 1, []]);
+    expect(ended.said).toMatch(
+      new RegExp(`Qdrant at http://\\S+ does not list its collections: HTTP ${status}: ${words}`),
+    );
+    expect(await measureCluster(real)).toEqual(before);
+  });
+
+  test.each(NONSENSE)('%s', async (_what, answer, words) => {
+    const ended = await restore({ kind: 'answers', to: LIST, answer });
+    expect([ended.outcome, ended.exitCode, ended.changes]).toEqual(['failed', 1, []]);
+    expect(ended.said).toMatch(words);
+    expect(ended.journal.length).toBeLessThan(200_000);
+    expect(await measureCluster(real)).toEqual(before);
+  });
+});
+
+const MIDDLE: [string, Fault, RegExp][] = [
+  ...REFUSALS.map(([status, words]): [string, Fault, RegExp] => [
+    `refuses the upload with ${status}`,
+    { kind: 'answers', to: UPLOAD, answer: qdrantError(status, words) },
+    new RegExp(`HTTP ${status} ${words}`),
+  ]),
+  [
+    'refuses the second upload',
+    { kind: 'answers', to: UPLOAD, after: 1, answer: qdrantError(507, 'No space left') },
+    /No space left/,
+  ],
+  [
+    'is reset in the middle of the upload',
+    { kind: 'resets', of: 'request', after: 30_000 },
+    /ECONNRESET|EPIPE|hang up/,
+  ],
+  [
+    'makes no safety snapshot',
+    { kind: 'answers', to: SNAPSHOT, answer: qdrantError(500, 'No space left on device') },
+    /No space left on device/,
+  ],
+  [
+    'gives only half of the safety snapshot',
+    { kind: 'answers', to: DOWNLOAD, answer: httpAnswer(200, 'half', { length: 90_000 }) },
+    /aborted|bytes|hang up|closed/,
+  ],
+  [
+    'gives another safety snapshot than it made',
+    { kind: 'answers', to: DOWNLOAD, answer: httpAnswer(200, 'something else') },
+    /SHA-256|checksum/,
+  ],
+  [
+    'cannot count any more',
+    { kind: 'answers', to: COUNT, after: 4, answer: qdrantError(503, 'Service unavailable') },
+    /./,
+  ],
+];
+
+describe('Qdrant, in the middle of a restore,', () => {
+  test.each(MIDDLE)('%s: what was there is there', async (_what, fault, words) => {
+    const ended = await restore(fault);
+    expect([ended.outcome, ended.exitCode]).toEqual(['failed', 1]);
+    expect(ended.said).toMatch(words);
+    const copies = ended.events.flatMap((event) => (event.type === 'step.safety-copy' ? [event.at] : []));
+    console.log(_what, ended.said, copies.length);
+    expect(await measureCluster(real)).toEqual(before);
+  });
+});
