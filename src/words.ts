@@ -68,6 +68,15 @@ export function messageOf(error: unknown): string {
   return String(error);
 }
 
+const LONGEST_WORDS = 500;
+
+/** What a server or a file says, as it fits into a message: whatever is behind the URL may answer with megabytes. */
+export function shortened(text: string): string {
+  return text.length <= LONGEST_WORDS
+    ? text
+    : `${text.slice(0, LONGEST_WORDS)}… (${countOf(text.length)} characters)`;
+}
+
 // biome-ignore lint/complexity/useRegexLiterals: control characters are unreadable in a literal
 const CONTROLS = new RegExp('[\\u0000-\\u001f\\u007f-\\u009f\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069]', 'g');
 

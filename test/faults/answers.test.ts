@@ -1,11 +1,16 @@
+import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { stringify } from 'yaml';
 import type { Profile } from '../../src/config/profile.js';
 import { attempt, expectHarmless, expectNoSecret, RESTORES } from '../support/attempt.js';
 import { type Fault, type FaultyProxy, faultyProxy, httpAnswer, qdrantError } from '../support/faulty-proxy.js';
 import type { Measured } from '../support/measure.js';
 import { measureCluster } from '../support/measure-cluster.js';
 import { idsFrom, Memories } from '../support/memories.js';
+import { runProgram } from '../support/program.js';
 import { type RealCluster, realCluster } from '../support/sandbox.js';
+import { tempFolder } from '../support/temp.js';
 
 // Qdrant and what stands before it answer with refusals, nonsense and half of an answer: before a restore, and in the middle of one.
 
@@ -118,11 +123,6 @@ const MIDDLE: [string, Fault, RegExp][] = [
     { kind: 'answers', to: DOWNLOAD, answer: httpAnswer(200, 'something else') },
     /SHA-256|checksum/,
   ],
-  [
-    'cannot count any more',
-    { kind: 'answers', to: COUNT, after: 4, answer: qdrantError(503, 'Service unavailable') },
-    /./,
-  ],
 ];
 
 describe('Qdrant, in the middle of a restore,', () => {
@@ -130,8 +130,23 @@ describe('Qdrant, in the middle of a restore,', () => {
     const ended = await restore(fault);
     expect([ended.outcome, ended.exitCode]).toEqual(['failed', 1]);
     expect(ended.said).toMatch(words);
+    expect(await measureCluster(real)).toEqual(before);
+  });
+
+  test('cannot be asked any more once the backup is in: the safety copies are there, and undo puts them back', async () => {
+    const ended = await restore({ kind: 'answers', to: COUNT, since: UPLOAD, answer: qdrantError(503, 'Gone') });
+    expect([ended.outcome, ended.exitCode]).toEqual(['failed', 1]);
+    expect(ended.said).toMatch(/Gone|Service Unavailable/);
+    expect(await measureCluster(real)).not.toEqual(before);
     const copies = ended.events.flatMap((event) => (event.type === 'step.safety-copy' ? [event.at] : []));
-    console.log(_what, ended.said, copies.length);
+    expect(copies.filter(existsSync)).toEqual(copies);
+    expect(copies).not.toEqual([]);
+    const profileFile = join(tempFolder('profile'), 'proxied.yaml');
+    writeFileSync(profileFile, stringify(profile));
+    const undone = await runProgram(['undo', '--profile', profileFile, '--confirm', real.cluster.name], {
+      environment: { NOVAMEM_RUNBOOK_HOME: process.env.NOVAMEM_RUNBOOK_HOME! },
+    });
+    expect(undone.stdout + undone.stderr).toMatch(/as it was before this step/);
     expect(await measureCluster(real)).toEqual(before);
   });
 });

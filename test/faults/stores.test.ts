@@ -54,7 +54,7 @@ const FAULTS: [Store, string, Fault, Ailment, RegExp][] = [
   ['postgres', 'refuses connections', { kind: 'refuses' }, 'stopped', /ECONNREFUSED/],
   ['postgres', 'hangs up half-way through the login', { kind: 'half-closes', after: 20 }, 'stopped', /terminated/],
   ['postgres', 'resets the connection', { kind: 'resets', of: 'answer', after: 20 }, 'stopped', /ECONNRESET/],
-  ['postgres', 'is no Postgres at all', { kind: 'says', bytes: HTTP_400 }, 'unwell', /./],
+  ['postgres', 'is no Postgres at all', { kind: 'says', bytes: HTTP_400 }, 'stopped', /terminated/],
   [
     'postgres',
     'has no connection left',
@@ -100,7 +100,7 @@ describe('a store that answers badly', () => {
     const { symptoms, healthy } = await diagnose(new Cluster(profile));
     expect(healthy).toBe(false);
     const own = symptoms.filter((one) => one.service === store);
-    expect(own.map((one) => one.ailment)).toContain(ailment);
+    expect(own, JSON.stringify(symptoms)).toEqual(expect.arrayContaining([expect.objectContaining({ ailment })]));
     expect(own.map((one) => one.seen).join('\n')).toMatch(words);
 
     const ended = await attempt(profile, { scenario: RESTORES[store] });
@@ -135,7 +135,6 @@ const HANGS: [Store, string, Fault][] = [
   ['qdrant', 'falls silent in an answer', { kind: 'stalls', after: 40 }],
   ['falkordb', 'takes the connection and is silent', { kind: 'silent' }],
   ['falkordb', 'falls silent in an answer', { kind: 'stalls', after: 3 }],
-  ['falkordb', 'still loads', { kind: 'says', bytes: '-LOADING Redis is loading the dataset in memory\r\n' }],
 ];
 const DIAGNOSED_WITHIN = 10_000;
 const PLANNED_WITHIN = 90_000;
@@ -146,7 +145,7 @@ describe.concurrent('a store that hangs', () => {
     const begun = Date.now();
     const { symptoms } = await diagnose(new Cluster(profile));
     expect(Date.now() - begun).toBeLessThan(DIAGNOSED_WITHIN);
-    expect(symptoms.find((one) => one.service === store)?.ailment).toMatch(/silent|unwell/);
+    expect(symptoms.find((one) => one.service === store)?.ailment).toBe('silent');
 
     const planned = await attempt(profile, { scenario: RESTORES[store], mode: 'dry-run' });
     expect(planned.outcome).toBe('simulated');
@@ -166,6 +165,6 @@ describe.concurrent('a store that is slow, but answers', () => {
   ])('%s is waited for', async (store, bytesPerSecond) => {
     const profile = await behind(store, { kind: 'slow', bytesPerSecond });
     const planned = await attempt(profile, { scenario: RESTORES[store], mode: 'dry-run' });
-    expect(planned.findings.filter((finding) => finding.startsWith('blocking'))).toEqual([]);
+    expect(planned.findings.filter((finding) => /blocking|does not answer/.test(finding))).toEqual([]);
   });
 });

@@ -8,6 +8,8 @@ export interface Instead {
   answer: Buffer | string;
   /** How many requests of these go through before. */
   after?: number;
+  /** A request like this must have gone through before. */
+  since?: RegExp;
 }
 
 /** What goes wrong between the program and a store. Byte counts are of one connection. */
@@ -60,6 +62,7 @@ export async function faultyProxy(url: string): Promise<FaultyProxy> {
   let fault: Fault | undefined;
   let met = 0;
   let passed = 0;
+  let isSince = false;
   const server = net.createServer({ allowHalfOpen: true }, (client) => {
     sockets.add(client);
     client.on('error', () => {}).on('close', () => sockets.delete(client));
@@ -94,7 +97,8 @@ export async function faultyProxy(url: string): Promise<FaultyProxy> {
     client.on('data', (piece) => {
       if (isOver) return;
       const request = /^([A-Z]+ \S+) HTTP\/1\.1\r\n/.exec(piece.toString('latin1', 0, 2048))?.[1];
-      if (now?.kind === 'answers' && request && now.to.test(request)) {
+      if (now?.kind === 'answers' && request && now.since?.test(request)) isSince = true;
+      if (now?.kind === 'answers' && request && now.to.test(request) && (isSince || !now.since)) {
         if (passed >= (now.after ?? 0)) {
           met += 1;
           isOver = true;
@@ -129,10 +133,11 @@ export async function faultyProxy(url: string): Promise<FaultyProxy> {
     });
   };
 
+  /** The store is not read from meanwhile, so that its end comes after the last drop. */
   const drip = (store: net.Socket, client: net.Socket, piece: Buffer, bytesPerSecond: number) => {
-    met += 1;
     const TICK_MS = 20;
     const each = Math.max(1, Math.round((bytesPerSecond * TICK_MS) / 1000));
+    met += 1;
     store.pause();
     let at = 0;
     const timer = setInterval(() => {
@@ -167,6 +172,7 @@ export async function faultyProxy(url: string): Promise<FaultyProxy> {
       fault = next;
       met = 0;
       passed = 0;
+      isSince = false;
       for (const socket of sockets) socket.destroy();
       if (next?.kind === 'refuses' && server.listening) server.close();
       else if (next?.kind !== 'refuses' && !server.listening) await listen(port);

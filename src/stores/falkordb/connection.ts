@@ -189,6 +189,12 @@ export class FalkorDB {
     redis.on('error', (error: unknown) => {
       refusal = error;
     });
+    // A server without room for one more says so before it was asked anything: the client has no command that this answers.
+    redis.once('connect', () =>
+      redis.stream.once('data', (first: Buffer) => {
+        if (first.toString('latin1', 0, 1) === '-') refusal ??= new Error(first.toString('utf8', 1).split('\r\n')[0]);
+      }),
+    );
     let connected = false;
     try {
       await redis.connect();

@@ -3,7 +3,7 @@ import type { Profile } from '../../config/profile.js';
 import { redact } from '../../config/redact.js';
 import { resolveSecret, secretWord } from '../../config/secrets.js';
 import type { Gateway } from '../../hosts/gateway.js';
-import { messageOf } from '../../words.js';
+import { messageOf, shortened } from '../../words.js';
 
 const READ_PATIENCE = 30_000;
 /** A snapshot of a large collection is answered when it is made. */
@@ -95,6 +95,6 @@ export function qdrantMessage(error: unknown): string {
     cause?: unknown;
   };
   const words = data?.status?.error ?? (typeof data === 'string' ? data : undefined) ?? statusText;
-  if (status !== undefined) return redact(`HTTP ${status}${words ? `: ${words}` : ''}`);
+  if (status !== undefined) return redact(`HTTP ${status}${words ? `: ${shortened(words)}` : ''}`);
   return redact(cause ? `${messageOf(error)}: ${messageOf(cause)}` : messageOf(error));
 }

@@ -7,6 +7,7 @@ import { basename } from 'node:path';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Gateway } from '../../hosts/gateway.js';
+import { shortened } from '../../words.js';
 import type { Qdrant } from './connection.js';
 
 interface Transfer {
@@ -180,8 +181,8 @@ function isOfQdrant(body: string): boolean {
 
 function wordsOf(body: string): string {
   try {
-    return (JSON.parse(body) as { status?: { error?: string } }).status?.error ?? body;
+    return shortened((JSON.parse(body) as { status?: { error?: string } }).status?.error ?? body);
   } catch {
-    return body;
+    return shortened(body);
   }
 }
