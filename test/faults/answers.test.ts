@@ -65,7 +65,7 @@ const REFUSALS: [number, string][] = [
 ];
 const NONSENSE: [string, Buffer, RegExp][] = [
   ['no JSON', httpAnswer(200, '<html>Welcome to nginx!</html>', { type: 'text/html' }), /JSON|collections|undefined/],
-  ['JSON of another kind', httpAnswer(200, '{"hello":"world"}'), /collections|undefined/],
+  ['JSON of another kind', httpAnswer(200, '{"hello":"world"}'), /does not answer as Qdrant does/],
   ['an empty body', httpAnswer(200, ''), /JSON|collections|undefined/],
   ['half of an answer', httpAnswer(200, '{"result":{"coll', { length: 500 }), /closed|terminated|aborted|fetch/],
   ['a page of a proxy', httpAnswer(502, '<h1>502 Bad Gateway</h1>', { type: 'text/html' }), /HTTP 502/],
@@ -136,7 +136,7 @@ describe('Qdrant, in the middle of a restore,', () => {
   test('cannot be asked any more once the backup is in: the safety copies are there, and undo puts them back', async () => {
     const ended = await restore({ kind: 'answers', to: COUNT, since: UPLOAD, answer: qdrantError(503, 'Gone') });
     expect([ended.outcome, ended.exitCode]).toEqual(['failed', 1]);
-    expect(ended.said).toMatch(/Gone|Service Unavailable/);
+    expect(ended.said).toMatch(/Qdrant at http:\/\/\S+ \(count\): HTTP 503: Gone/);
     expect(await measureCluster(real)).not.toEqual(before);
     const copies = ended.events.flatMap((event) => (event.type === 'step.safety-copy' ? [event.at] : []));
     expect(copies.filter(existsSync)).toEqual(copies);

@@ -83,7 +83,12 @@ export const manifestSchema = z.object({
   parts: z.object({
     postgres: postgresPartSchema.optional(),
     postgresBase: postgresBasePartSchema.optional(),
-    qdrant: z.array(qdrantPartSchema),
+    /** One snapshot a collection: of two, the one that is uploaded last would replace the other. */
+    qdrant: z.array(qdrantPartSchema).superRefine((parts, context) => {
+      for (const [index, { collection }] of parts.entries())
+        if (parts.findIndex((one) => one.collection === collection) < index)
+          context.addIssue({ code: 'custom', path: [index, 'collection'], message: 'has a snapshot already' });
+    }),
     /** One entry a file: an append-only directory has several. */
     falkordb: z.array(falkordbPartSchema),
   }),

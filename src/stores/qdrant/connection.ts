@@ -68,7 +68,7 @@ export class Qdrant {
   #connect(timeout: number): QdrantClient {
     const port = this.url.port ? Number(this.url.port) : this.url.protocol === 'https:' ? 443 : 80;
     const path = this.url.pathname.replace(/^\/|\/$/g, '');
-    return new QdrantClient({
+    const client = new QdrantClient({
       host: this.url.hostname,
       port,
       https: this.url.protocol === 'https:',
@@ -83,7 +83,27 @@ export class Qdrant {
       // The server's version is asked and told by us; a warning on the console would tear the screen.
       checkCompatibility: false,
     });
+    return wordy(client, this.address);
   }
+}
+
+/** The same client, whose errors say more than "Service Unavailable": whom it asked for what, and the server's own words. */
+function wordy(client: QdrantClient, address: string): QdrantClient {
+  const explain = (method: string) => (error: unknown) => {
+    const isAnswer = (error as { status?: number }).status !== undefined || error instanceof SyntaxError;
+    if (isAnswer) (error as Error).message = `Qdrant at ${address} (${method}): ${qdrantMessage(error)}`;
+    throw error;
+  };
+  return new Proxy(client, {
+    get(target, name) {
+      const value: unknown = Reflect.get(target, name, target);
+      if (typeof value !== 'function') return value;
+      return (...args: unknown[]) => {
+        const answer: unknown = value.apply(target, args);
+        return answer instanceof Promise ? answer.catch(explain(String(name))) : answer;
+      };
+    },
+  });
 }
 
 /** What a Qdrant error says: the server's own words where it gave some. */
