@@ -5,7 +5,8 @@ import { messageOf } from '../words.js';
 
 /** Reads `--set step.param=value` arguments; a value is read as YAML, so `true`, `4` and `[a, b]` mean what they look like. */
 export function readOverrides(given: readonly string[]): Overrides {
-  const overrides: Overrides = {};
+  // Without a prototype: a step called __proto__ is none, and must be told so.
+  const overrides: Overrides = Object.create(null);
   for (const text of given) {
     const match = /^([^.=]+)\.([^.=]+)=(.*)$/s.exec(text);
     if (!match)

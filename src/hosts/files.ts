@@ -96,11 +96,17 @@ export function moveAside(gateway: Gateway, from: string, to: string): Promise<v
   });
 }
 
-/** Copies a file or a folder with its content. The target must not exist. */
+/** Copies a file or a folder with its content. The target must not exist, and has no links: who writes into it changes nothing else. */
 export function copyTo(gateway: Gateway, from: string, to: string): Promise<void> {
-  return gateway.change({ channel: 'file', text: shell('cp', '-rT', from, to) }, async () => {
+  return gateway.change({ channel: 'file', text: shell('cp', '-rLT', from, to) }, async () => {
     await mkdir(dirname(to), { recursive: true });
-    await cp(from, to, { recursive: true, errorOnExist: true, force: false, preserveTimestamps: true });
+    await cp(from, to, {
+      recursive: true,
+      dereference: true,
+      errorOnExist: true,
+      force: false,
+      preserveTimestamps: true,
+    });
   });
 }
 
