@@ -1,4 +1,5 @@
 import { redact, redactDeep } from '../config/redact.js';
+import { steadyNow } from '../hosts/waiting.js';
 import type { RunbookStep } from '../runbook/runbook.js';
 import type { Finding, StepContext, StepEvent } from '../steps/step.js';
 import { messageOf } from '../words.js';
@@ -191,7 +192,7 @@ export class RunStep {
     const lost = this.#hands.lost();
     if (lost) return { outcome: this.attempt > 0 ? 'failed' : 'skipped', reason: lost };
     this.attempt += 1;
-    this.snapshot.startedAt = Date.now();
+    this.snapshot.startedAt = steadyNow();
     this.snapshot.checks = [];
     this.snapshot.undone = false;
     delete this.snapshot.reason;
@@ -210,7 +211,7 @@ export class RunStep {
   async undo(): Promise<Verdict> {
     const { kind, params } = this.of;
     this.set('undoing');
-    const begunAt = Date.now();
+    const begunAt = steadyNow();
     try {
       await this.#follow(kind.undo!(params, this.#hands.contextOf(this, 'ready'), this.facts));
     } catch (error) {
@@ -219,7 +220,7 @@ export class RunStep {
         reason: `THE UNDO FAILED: ${messageOf(error)}. The safety copies are still there`,
       };
     }
-    this.#hands.record({ type: 'step.finished', step: this.id, outcome: 'undone', tookMs: Date.now() - begunAt });
+    this.#hands.record({ type: 'step.finished', step: this.id, outcome: 'undone', tookMs: steadyNow() - begunAt });
     this.tell('undone: as it was before this step');
     this.facts = {};
     this.snapshot.undone = true;
@@ -237,7 +238,7 @@ export class RunStep {
     const said = this.#named(reason);
     this.tell(`failed: ${said}`);
     this.snapshot.reason = redact(said);
-    this.snapshot.finishedAt = Date.now();
+    this.snapshot.finishedAt = steadyNow();
     return said;
   }
 
@@ -247,14 +248,14 @@ export class RunStep {
       type: 'step.finished',
       step: this.id,
       outcome,
-      tookMs: startedAt === undefined ? 0 : (finishedAt ?? Date.now()) - startedAt,
+      tookMs: startedAt === undefined ? 0 : (finishedAt ?? steadyNow()) - startedAt,
       ...(reason === undefined ? {} : { reason: this.#named(reason) }),
     });
   }
 
   /** It is over: nothing of it follows. */
   finish(outcome: StepOutcome, reason?: string): void {
-    this.snapshot.finishedAt = Date.now();
+    this.snapshot.finishedAt = steadyNow();
     if (reason !== undefined) this.snapshot.reason = redact(this.#named(reason));
     this.recordOutcome(outcome, reason);
     this.log.flush();
@@ -341,8 +342,8 @@ export class RunStep {
         case 'progress': {
           const { type: _, ...progress } = redactDeep(event);
           this.snapshot.progress = progress;
-          if (Date.now() - toldAt >= PROGRESS_MS) {
-            toldAt = Date.now();
+          if (steadyNow() - toldAt >= PROGRESS_MS) {
+            toldAt = steadyNow();
             this.#hands.record({ type: 'step.progress', step: this.id, ...progress });
           } else this.#hands.changed();
           break;

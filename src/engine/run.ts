@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { redact } from '../config/redact.js';
 import { closedGateway, type Gateway, openGateway } from '../hosts/gateway.js';
+import { steadyNow } from '../hosts/waiting.js';
 import { type Runbook, startsBefore } from '../runbook/runbook.js';
 import type { StepContext, StepKind } from '../steps/step.js';
 import { messageOf } from '../words.js';
@@ -54,7 +55,7 @@ export class Run {
   constructor(settings: RunSettings) {
     this.#settings = settings;
     const { id, folder, runbook, past } = settings;
-    this.#startedAt = past?.startedAt ?? Date.now();
+    this.#startedAt = past?.startedAt ?? steadyNow();
     this.#record = new RunRecord(id, folder, (why) => this.#stopUnrecorded(why), past?.journal);
     this.#admission = new Admission({
       run: id,
@@ -447,7 +448,7 @@ export class Run {
   #end(): void {
     if (this.#ending) return;
     this.#ending = true;
-    this.#finishedAt = Date.now();
+    this.#finishedAt = steadyNow();
     const { mode, cluster } = this.#settings;
     const asking = mode === 'dry-run' ? Promise.resolve([]) : standingOf(cluster);
     void asking
@@ -471,7 +472,7 @@ export class Run {
       type: 'run.finished',
       outcome,
       standing,
-      rtoMs: (this.#finishedAt ?? Date.now()) - this.#startedAt,
+      rtoMs: Math.max(0, (this.#finishedAt ?? steadyNow()) - this.#startedAt),
       rpoMs: this.#rpo(),
     });
     // A record without its last line tells of no end: such a run has failed, however it went.

@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { homeFolder } from '../config/home.js';
 import { Problem } from '../problem.js';
+import { messageOf } from '../words.js';
 import { JOURNAL_FILE, type JournalReading, readJournal } from './journal.js';
 
 /** One recorded run: its folder and its journal. */
@@ -16,8 +17,16 @@ function runsFolder(): string {
 
 /** Ids of all recorded runs, newest first. */
 export function listRuns(): string[] {
-  if (!existsSync(runsFolder())) return [];
-  return readdirSync(runsFolder())
+  let names: string[];
+  try {
+    names = readdirSync(runsFolder());
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw new Problem(`The recorded runs in ${runsFolder()} cannot be read: ${messageOf(error)}.`, {
+      next: 'make that folder readable, or set NOVAMEM_RUNBOOK_HOME to the one that is meant',
+    });
+  }
+  return names
     .filter((name) => existsSync(join(runsFolder(), name, JOURNAL_FILE)))
     .sort()
     .reverse();

@@ -1,3 +1,9 @@
+/**
+ * Milliseconds since 1970 by a clock that nobody sets while this process runs: for what lasts from one moment to another. The
+ * time of day may jump meanwhile.
+ */
+export const steadyNow = (): number => Math.round(performance.timeOrigin + performance.now());
+
 /** Resolves after `ms`, or rejects at once when the signal aborts. */
 export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
@@ -39,13 +45,13 @@ export async function waitFor<T>(
   ask: () => Promise<T | undefined>,
   { timeoutMs, slowest = 500, signal }: { timeoutMs: number; slowest?: number; signal?: AbortSignal },
 ): Promise<T | undefined> {
-  const until = Date.now() + timeoutMs;
+  const until = steadyNow() + timeoutMs;
   let pause = 50;
   for (;;) {
     const answer = await ask();
     if (answer !== undefined) return answer;
-    if (Date.now() >= until) return undefined;
-    await sleep(Math.min(pause, Math.max(1, until - Date.now())), signal);
+    if (steadyNow() >= until) return undefined;
+    await sleep(Math.min(pause, Math.max(1, until - steadyNow())), signal);
     pause = Math.min(slowest, pause * 1.5);
   }
 }

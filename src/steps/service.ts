@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { SERVICES, type ServiceName } from '../config/profile.js';
 import type { ServiceDriver } from '../hosts/services/driver.js';
-import { waitFor } from '../hosts/waiting.js';
+import { steadyNow, waitFor } from '../hosts/waiting.js';
 import { type Check, equal } from '../stores/check.js';
 import type { Cluster } from '../stores/cluster.js';
 import { durationOf } from '../words.js';
@@ -79,7 +79,7 @@ export async function startService(
   } catch (error) {
     throw await withLastLines(error as Error);
   }
-  const until = Date.now() + patienceMs;
+  const until = steadyNow() + patienceMs;
   let lastSeen = '';
   let died = false;
   const ready = await waitFor(
@@ -89,12 +89,12 @@ export async function startService(
       if (seen !== lastSeen) emit.output(`${title}: ${seen}`);
       lastSeen = seen;
       emit.progress({
-        done: Math.round((patienceMs - (until - Date.now())) / 1000),
+        done: Math.round((patienceMs - (until - steadyNow())) / 1000),
         total: patienceMs / 1000,
         unit: 'seconds',
         text: `waiting for ${title}: ${seen}`,
       });
-      died = (await driver.state()) === 'stopped' && Date.now() > until - patienceMs + 3_000;
+      died = (await driver.state()) === 'stopped' && steadyNow() > until - patienceMs + 3_000;
       return died ? false : undefined;
     },
     { timeoutMs: patienceMs, signal },

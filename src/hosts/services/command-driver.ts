@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { ServiceSettings } from '../../config/profile.js';
 import type { Gateway } from '../gateway.js';
 import { inspectCommand } from '../run-command.js';
-import { sleep } from '../waiting.js';
+import { sleep, steadyNow } from '../waiting.js';
 import type { DriverOptions, ServiceDriver } from './driver.js';
 
 type Settings = Extract<ServiceSettings, { driver: 'command' }>;
@@ -70,12 +70,12 @@ async function runShell(
       );
     });
     const staysInForeground = async (): Promise<string> => {
-      const until = Date.now() + COMMAND_PATIENCE;
+      const until = steadyNow() + COMMAND_PATIENCE;
       while (!done) {
         await sleep(250, signal);
         if (done) break;
         if (await isReady?.()) return '';
-        if (Date.now() > until) return `did not end within ${COMMAND_PATIENCE / 1000} s`;
+        if (steadyNow() > until) return `did not end within ${COMMAND_PATIENCE / 1000} s`;
       }
       return ended;
     };

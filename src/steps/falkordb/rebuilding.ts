@@ -1,3 +1,4 @@
+import { steadyNow } from '../../hosts/waiting.js';
 import { contentText, graphContent, isEmpty } from '../../stores/falkordb/graph-content.js';
 import { INDEXED, indexedProperties, makeIndexes, untilBuilt } from '../../stores/falkordb/indexes.js';
 import { compareGraph, type GraphInventory, inventoryGraph } from '../../stores/falkordb/inventory.js';
@@ -116,11 +117,11 @@ export async function build({ ctx, emit, patienceMs, signal }: RebuildWork, batc
 }
 
 function counter(emit: Emitter<RebuildFacts>, total: number): (items: number, what: string) => void {
-  const started = Date.now();
+  const started = steadyNow();
   let done = 0;
   return (items, what) => {
     done += items;
-    const rate = Math.round(done / Math.max(0.001, (Date.now() - started) / 1000));
+    const rate = Math.round(done / Math.max(0.001, (steadyNow() - started) / 1000));
     emit.progress({ done, total, unit: 'items', text: `${what}, ${countOf(rate)} a second` });
   };
 }

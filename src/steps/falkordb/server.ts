@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { exists, giveTo, makeFolder } from '../../hosts/files.js';
-import { waitFor } from '../../hosts/waiting.js';
+import { steadyNow, waitFor } from '../../hosts/waiting.js';
 import { type Check, equal } from '../../stores/check.js';
 import type { Cluster } from '../../stores/cluster.js';
 import type { FalkorDB } from '../../stores/falkordb/connection.js';
@@ -46,8 +46,8 @@ export async function shutDown(
     async () => {
       const running = (await driver?.state()) === 'running' || (await cluster.answering('falkordb')).answers;
       if (running) goneSince = 0;
-      else goneSince ||= Date.now();
-      return !running && Date.now() - goneSince >= STEADY_MS ? true : undefined;
+      else goneSince ||= steadyNow();
+      return !running && steadyNow() - goneSince >= STEADY_MS ? true : undefined;
     },
     { timeoutMs: patienceMs, slowest: 250, signal },
   );

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { waitFor } from '../../hosts/waiting.js';
+import { steadyNow, waitFor } from '../../hosts/waiting.js';
 import { type Check, equal } from '../../stores/check.js';
 import { type Answer, answerText, type Novamem } from '../../stores/novamem/connection.js';
 import { durationOf, messageOf } from '../../words.js';
@@ -58,7 +58,7 @@ export const novamemHealth: StepKind<Params, Facts> = {
   },
   run: (p, { cluster }, signal) =>
     stepEvents<Facts>(async (emit) => {
-      const started = Date.now();
+      const started = steadyNow();
       let seen = '';
       const healthy = await waitFor(
         async () => {
@@ -70,7 +70,7 @@ export const novamemHealth: StepKind<Params, Facts> = {
         },
         { timeoutMs: p.patienceSeconds * 1000, signal },
       );
-      emit.facts({ waitedMs: Date.now() - started });
+      emit.facts({ waitedMs: steadyNow() - started });
       if (!healthy)
         throw new Error(`novamem was not healthy within ${durationOf(p.patienceSeconds * 1000)}; last seen: ${seen}`);
     }),

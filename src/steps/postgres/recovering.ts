@@ -1,7 +1,7 @@
 import { readFile, readlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { exists, giveTo, moveAside, remove, writeText } from '../../hosts/files.js';
-import { waitFor } from '../../hosts/waiting.js';
+import { steadyNow, waitFor } from '../../hosts/waiting.js';
 import { faultOfBase } from '../../stores/postgres/base-backup.js';
 import type { Course } from '../../stores/postgres/recovery-course.js';
 import { withoutLines } from '../../stores/postgres/recovery-settings.js';
@@ -60,12 +60,12 @@ export async function sendRest(survey: Survey, ctx: StepContext, emit: Emit, sig
 /** Stops the server and makes sure that it stays stopped: its files are about to be moved. */
 export async function stopForGood(dataDir: string, ctx: StepContext, emit: Emit, signal: AbortSignal): Promise<void> {
   await stopService('postgres', ctx, emit, SERVICE_PATIENCE, signal);
-  let since = Date.now();
+  let since = steadyNow();
   const steady = await waitFor(
     async () => {
       const { answers } = await ctx.cluster.answering('postgres');
-      if (answers || (await isServed(dataDir))) since = Date.now();
-      return Date.now() - since >= STEADY_MS ? true : undefined;
+      if (answers || (await isServed(dataDir))) since = steadyNow();
+      return steadyNow() - since >= STEADY_MS ? true : undefined;
     },
     { timeoutMs: 30_000, slowest: 250, signal },
   );

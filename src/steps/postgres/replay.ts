@@ -1,4 +1,4 @@
-import { waitFor } from '../../hosts/waiting.js';
+import { steadyNow, waitFor } from '../../hosts/waiting.js';
 import { sqlState } from '../../stores/postgres/connection.js';
 import type { Course } from '../../stores/postgres/recovery-course.js';
 import { explainFatal, type RecoveryWords } from '../../stores/postgres/recovery-log.js';
@@ -43,7 +43,7 @@ export async function replay(
       await log.read();
       throw await dead(`Postgres did not start (${error.message})`);
     });
-  const startedAt = Date.now();
+  const startedAt = steadyNow();
   let seen = '';
   const outcome = await waitFor(
     async () => {
@@ -57,7 +57,7 @@ export async function replay(
       if (words.fatal !== undefined) throw await dead('the recovery failed');
       const service = await driver.state();
       const isSilent = state.kind === 'silent' && service === 'unknown' && !(await isServed(facts.dataDir));
-      if ((service === 'stopped' || isSilent) && Date.now() - startedAt > BIRTH_MS)
+      if ((service === 'stopped' || isSilent) && steadyNow() - startedAt > BIRTH_MS)
         throw await dead('Postgres has ended during the recovery');
       tellProgress(survey, course, words, state.kind === 'replaying' ? state.at : undefined, emit);
       if (state.said !== seen) emit.output(`Postgres: ${state.said}`);
@@ -67,7 +67,7 @@ export async function replay(
     { timeoutMs: patienceMs, signal },
   );
   if (outcome) {
-    emit.output(`Postgres has left recovery after ${durationOf(Date.now() - startedAt)}`);
+    emit.output(`Postgres has left recovery after ${durationOf(steadyNow() - startedAt)}`);
     // A server that logs elsewhere all the same has said it there.
     return outcome.words.redoDone === undefined ? log.readService() : outcome.words;
   }

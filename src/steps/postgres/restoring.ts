@@ -4,6 +4,7 @@ import { z } from 'zod';
 import type { Command } from '../../hosts/command.js';
 import { closeToOthers, makeFolder, remove } from '../../hosts/files.js';
 import { type Ended, runCommand } from '../../hosts/run-command.js';
+import { steadyNow } from '../../hosts/waiting.js';
 import { allThere, type Check, equal } from '../../stores/check.js';
 import { type Postgres, quoteIdentifier } from '../../stores/postgres/connection.js';
 import { countRows, type DumpContents, readContents } from '../../stores/postgres/dump.js';
@@ -270,8 +271,8 @@ function watchBlockers(
     const [who] = await blockersOf(postgres, application).catch(() => []);
     if (!who) since = 0;
     else {
-      since ||= Date.now();
-      onBlocked(who, Date.now() - since);
+      since ||= steadyNow();
+      onBlocked(who, steadyNow() - since);
     }
   }, 2_000);
   return { stop: () => clearInterval(timer) };

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { basename } from 'node:path';
-import { sleep, waitFor } from '../../hosts/waiting.js';
+import { sleep, steadyNow, waitFor } from '../../hosts/waiting.js';
 import { bytesOf } from '../../stores/backup-set/backup-set.js';
 import type { Qdrant } from '../../stores/qdrant/connection.js';
 import { compareCollection, inventoryCollection } from '../../stores/qdrant/inventory.js';
@@ -63,10 +63,10 @@ async function untilIdle(
   collection: string,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const started = Date.now();
+  const started = steadyNow();
   while (((await recoveriesRunning(qdrant, collection).catch(() => undefined)) ?? 0) > 0) {
     emit.progress({
-      done: Math.round((Date.now() - started) / 1000),
+      done: Math.round((steadyNow() - started) / 1000),
       unit: 'seconds',
       text: `Qdrant is still at an earlier upload into ${collection}: waiting until it has ended`,
     });
@@ -95,7 +95,7 @@ async function followLost(
   const { qdrant } = ctx.cluster;
   emit.output(`${lost.message}. Qdrant goes on by itself: nothing is sent again, it is asked until it has ended`);
   const isThere = async () => (await isRestored?.().catch(() => false)) ?? false;
-  const started = Date.now();
+  const started = steadyNow();
   let unseenSince = started;
   let answeredAt = started;
   let seen = false;
@@ -118,10 +118,10 @@ async function followLost(
     if (typeof running === 'string') unseenSince = Date.now();
     else if (running > 0) {
       seen = true;
-      unseenSince = Date.now();
-    } else if (seen || Date.now() - unseenSince > unseenFor(bytes)) break;
+      unseenSince = steadyNow();
+    } else if (seen || steadyNow() - unseenSince > unseenFor(bytes)) break;
     emit.progress({
-      done: Math.round((Date.now() - started) / 1000),
+      done: Math.round((steadyNow() - started) / 1000),
       unit: 'seconds',
       text: `Qdrant restores ${collection} by itself`,
     });
@@ -129,7 +129,7 @@ async function followLost(
   }
   if (await isThere()) {
     emit.output(
-      `${collection}: Qdrant has ended it after ${durationOf(Date.now() - started)}, and it is what the backup holds`,
+      `${collection}: Qdrant has ended it after ${durationOf(steadyNow() - started)}, and it is what the backup holds`,
     );
     return;
   }

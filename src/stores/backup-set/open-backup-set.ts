@@ -1,5 +1,5 @@
 import { readFileSync, statSync } from 'node:fs';
-import { stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import type { z } from 'zod';
 import { type Fault, faultLine, faultsOf, readYamlFile } from '../../config/yaml-file.js';
@@ -18,6 +18,11 @@ export async function openBackupSet(folder: string): Promise<BackupSet> {
       next: 'novamem-runbook backups list',
     });
   }
+  await readdir(path).catch((error: unknown) => {
+    throw new Problem(`The backup set ${path} cannot be read: ${messageOf(error)}.`, {
+      next: 'make it readable for this user, or choose another: novamem-runbook backups list',
+    });
+  });
   if (await exists(join(path, MANIFEST_FILE))) return openWithManifest(path);
   if (await exists(join(path, UNFINISHED_FILE))) {
     throw new Problem(
