@@ -10,6 +10,8 @@ export default defineConfig({
     hookTimeout: 180_000,
     // Servers are waited for more than computed with.
     maxWorkers: 3,
+    // Tests that only wait for a server that hangs wait side by side.
+    maxConcurrency: 12,
     // A test that reaches the developer's own settings would pass here and fail there.
     env: { NO_COLOR: '1' },
   },

@@ -50,6 +50,29 @@ afterAll(() => {
   }
 });
 
+const TICK_MS = 20;
+
+/** Writes what is added so many bytes a second, and ends the connection behind the last of them. */
+function dripping(client: net.Socket, bytesPerSecond: number): { add(piece: Buffer): void; end(): void } {
+  const each = Math.max(1, Math.round((bytesPerSecond * TICK_MS) / 1000));
+  let waiting = Buffer.alloc(0);
+  let isEnding = false;
+  const timer = setInterval(() => {
+    if (waiting.length > 0) client.write(waiting.subarray(0, each));
+    waiting = waiting.subarray(each);
+    if (isEnding && waiting.length === 0) client.end();
+  }, TICK_MS);
+  client.on('close', () => clearInterval(timer));
+  return {
+    add(piece) {
+      waiting = Buffer.concat([waiting, piece]);
+    },
+    end() {
+      isEnding = true;
+    },
+  };
+}
+
 /** How many bytes of a store's answer come through. */
 function roomIn(fault: Fault | undefined): number {
   if (fault?.kind === 'stalls' || fault?.kind === 'half-closes') return fault.after;
@@ -81,9 +104,10 @@ export async function faultyProxy(url: string): Promise<FaultyProxy> {
       client.resume().end(now.bytes);
       return;
     }
+    const drops = now?.kind === 'slow' ? dripping(client, now.bytesPerSecond) : undefined;
     const store = net.connect({ host: target.hostname, port: Number(target.port), allowHalfOpen: true });
     sockets.add(store);
-    store.on('error', () => client.destroy()).on('close', () => sockets.delete(store));
+    store.on('error', () => (drops ? drops.end() : client.destroy())).on('close', () => sockets.delete(store));
     client.on('close', () => store.destroy());
     let asked = 0;
     let answered = 0;
@@ -118,7 +142,10 @@ export async function faultyProxy(url: string): Promise<FaultyProxy> {
     client.on('end', () => store.end());
     store.on('data', (piece) => {
       if (isOver) return;
-      if (now?.kind === 'slow') return drip(store, client, piece, now.bytesPerSecond);
+      if (drops) {
+        met += 1;
+        return drops.add(piece);
+      }
       const room = roomIn(now) - answered;
       answered += piece.length;
       if (piece.length <= room) return void client.write(piece);
@@ -129,25 +156,9 @@ export async function faultyProxy(url: string): Promise<FaultyProxy> {
       if (now?.kind === 'half-closes') client.end();
     });
     store.on('end', () => {
-      if (!isOver) client.end();
+      if (drops) drops.end();
+      else if (!isOver) client.end();
     });
-  };
-
-  /** The store is not read from meanwhile, so that its end comes after the last drop. */
-  const drip = (store: net.Socket, client: net.Socket, piece: Buffer, bytesPerSecond: number) => {
-    const TICK_MS = 20;
-    const each = Math.max(1, Math.round((bytesPerSecond * TICK_MS) / 1000));
-    met += 1;
-    store.pause();
-    let at = 0;
-    const timer = setInterval(() => {
-      client.write(piece.subarray(at, at + each));
-      at += each;
-      if (at < piece.length) return;
-      clearInterval(timer);
-      store.resume();
-    }, TICK_MS);
-    client.on('close', () => clearInterval(timer));
   };
 
   const listen = (port: number) =>

@@ -78,7 +78,9 @@ export const qdrantRestore: StepKind<Params, Facts> = {
     const snapshots = snapshotsOf(p, ctx.backup);
     const bytes = snapshots.reduce((sum, one) => sum + one.bytes, 0);
     const names = snapshots.map((one) => one.collection);
-    const now = await pointsNow(qdrant, names).catch(() => new Map<string, number | undefined>());
+    const { answers } = await ctx.cluster.answering('qdrant');
+    const nothing = new Map<string, number | undefined>();
+    const now = answers ? await pointsNow(qdrant, names).catch(() => nothing) : nothing;
     const points = [...now.values()].reduce<number>((sum, count) => sum + (count ?? 0), 0);
     const age = ctx.backup?.takenAt ? `, ${durationOf(Date.now() - ctx.backup.takenAt.getTime())} old` : '';
     const unreadable = [...now].filter(([, count]) => count === undefined).map(([name]) => name);
