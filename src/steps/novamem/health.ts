@@ -14,7 +14,9 @@ const isHealthy = ({ status, body }: Answer) => status === 200 && (body as { ok?
 
 /** `/health` covers Postgres and Qdrant only; the deep health, where this token may ask for it, the graph too. */
 async function deepChecks(novamem: Novamem): Promise<Check[]> {
-  const { status, body } = await novamem.get('/v1/admin/health/deep');
+  const answer = await novamem.get('/v1/admin/health/deep');
+  const { status, body } = answer;
+  if (status >= 500) return [equal('novamem', 'deep health', 'HTTP 200', answerText(answer))];
   const deps = (body as { deps?: Record<string, string> })?.deps;
   if (status !== 200 || !deps) return [];
   // A server may be configured without a graph: that is no loss.

@@ -1,6 +1,6 @@
 import type { Profile } from '../../config/profile.js';
 import { resolveSecret, secretWord } from '../../config/secrets.js';
-import { messageOf } from '../../words.js';
+import { messageOf, shortened } from '../../words.js';
 
 const PATIENCE = 10_000;
 
@@ -70,5 +70,5 @@ export class Novamem {
 
 /** An answer as it is shown: `HTTP 503 {"ok":false}`. */
 export function answerText({ status, body }: Answer): string {
-  return `HTTP ${status} ${typeof body === 'string' ? body : JSON.stringify(body)}`;
+  return `HTTP ${status} ${shortened(typeof body === 'string' ? body : JSON.stringify(body))}`;
 }
