@@ -1,8 +1,10 @@
-import { existsSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
 import type { Profile } from '../../src/config/profile.js';
+import { findRun } from '../../src/engine/runs.js';
 import { attempt, expectHarmless, expectNoSecret, RESTORES } from '../support/attempt.js';
 import { type Fault, type FaultyProxy, faultyProxy, httpAnswer, qdrantError } from '../support/faulty-proxy.js';
 import type { Measured } from '../support/measure.js';
@@ -65,7 +67,11 @@ const REFUSALS: [number, string][] = [
 ];
 const NONSENSE: [string, Buffer, RegExp][] = [
   ['no JSON', httpAnswer(200, '<html>Welcome to nginx!</html>', { type: 'text/html' }), /JSON|collections|undefined/],
-  ['JSON of another kind', httpAnswer(200, '{"hello":"world"}'), /does not answer as Qdrant does/],
+  [
+    'JSON of another kind',
+    httpAnswer(200, '{"hello":"world"}'),
+    /does not list its collections: Result came uninitialized/,
+  ],
   ['an empty body', httpAnswer(200, ''), /JSON|collections|undefined/],
   ['half of an answer', httpAnswer(200, '{"result":{"coll', { length: 500 }), /closed|terminated|aborted|fetch/],
   ['a page of a proxy', httpAnswer(502, '<h1>502 Bad Gateway</h1>', { type: 'text/html' }), /HTTP 502/],
@@ -99,11 +105,6 @@ const MIDDLE: [string, Fault, RegExp][] = [
     new RegExp(`HTTP ${status} ${words}`),
   ]),
   [
-    'refuses the second upload',
-    { kind: 'answers', to: UPLOAD, after: 1, answer: qdrantError(507, 'No space left') },
-    /No space left/,
-  ],
-  [
     'is reset in the middle of the upload',
     { kind: 'resets', of: 'request', after: 30_000 },
     /ECONNRESET|EPIPE|hang up/,
@@ -125,6 +126,33 @@ const MIDDLE: [string, Fault, RegExp][] = [
   ],
 ];
 
+describe('what Qdrant says in escape sequences', () => {
+  test.each([
+    [],
+    ['--json'],
+  ])('steers no terminal: neither the output nor a file of the run (%s)', async (...more) => {
+    await proxy.become({ kind: 'answers', to: LIST, answer: qdrantError(500, ESCAPES) });
+    const profileFile = join(tempFolder('profile'), 'proxied.yaml');
+    writeFileSync(profileFile, stringify(profile));
+    const ended = await runProgram(
+      ['run', RESTORES.qdrant, '--headless', '--confirm', real.cluster.name, '--profile', profileFile, ...more],
+      { environment: { NOVAMEM_RUNBOOK_HOME: process.env.NOVAMEM_RUNBOOK_HOME! } },
+    );
+    await proxy.become();
+    expect(ended.exitCode).toBe(1);
+    expect(ended.stdout).toContain('owned');
+    const { folder, fault } = findRun('latest');
+    expect(fault).toBe('');
+    const files = execFileSync('find', [folder, '-type', 'f'], { encoding: 'utf8' }).trim().split('\n');
+    expect(files.map((file) => basename(file))).toEqual(
+      expect.arrayContaining(['report.md', 'report.html', 'journal.jsonl']),
+    );
+    for (const text of [ended.stdout, ended.stderr, ...files.map((file) => readFileSync(file, 'utf8'))])
+      expectHarmless(text);
+    expect(await measureCluster(real)).toEqual(before);
+  });
+});
+
 describe('Qdrant, in the middle of a restore,', () => {
   test.each(MIDDLE)('%s: what was there is there', async (_what, fault, words) => {
     const ended = await restore(fault);
@@ -133,11 +161,21 @@ describe('Qdrant, in the middle of a restore,', () => {
     expect(await measureCluster(real)).toEqual(before);
   });
 
-  test('cannot be asked any more once the backup is in: the safety copies are there, and undo puts them back', async () => {
-    const ended = await restore({ kind: 'answers', to: COUNT, since: UPLOAD, answer: qdrantError(503, 'Gone') });
+  test.each<[string, Fault, RegExp]>([
+    [
+      'refuses the second upload',
+      { kind: 'answers', to: UPLOAD, after: 1, answer: qdrantError(507, 'No space left') },
+      /No space left/,
+    ],
+    [
+      'cannot be asked any more once the backup is in',
+      { kind: 'answers', to: COUNT, since: UPLOAD, answer: qdrantError(503, 'Gone') },
+      /Qdrant at http:\/\/\S+ \(count\): HTTP 503: Gone/,
+    ],
+  ])('%s: the safety copies are there, and undo puts them back', async (_what, fault, words) => {
+    const ended = await restore(fault);
     expect([ended.outcome, ended.exitCode]).toEqual(['failed', 1]);
-    expect(ended.said).toMatch(/Qdrant at http:\/\/\S+ \(count\): HTTP 503: Gone/);
-    expect(await measureCluster(real)).not.toEqual(before);
+    expect(ended.said).toMatch(words);
     const copies = ended.events.flatMap((event) => (event.type === 'step.safety-copy' ? [event.at] : []));
     expect(copies.filter(existsSync)).toEqual(copies);
     expect(copies).not.toEqual([]);
@@ -146,7 +184,7 @@ describe('Qdrant, in the middle of a restore,', () => {
     const undone = await runProgram(['undo', '--profile', profileFile, '--confirm', real.cluster.name], {
       environment: { NOVAMEM_RUNBOOK_HOME: process.env.NOVAMEM_RUNBOOK_HOME! },
     });
-    expect(undone.stdout + undone.stderr).toMatch(/as it was before this step/);
+    expect(undone.stdout + undone.stderr).toMatch(/undone: what it had replaced was put back/);
     expect(await measureCluster(real)).toEqual(before);
   });
 });

@@ -35,8 +35,6 @@ export async function listCollections(qdrant: Qdrant): Promise<string[]> {
   const { collections } = await qdrant.client.getCollections().catch((error: unknown) => {
     throw new Error(`Qdrant at ${qdrant.address} does not list its collections: ${qdrantMessage(error)}`);
   });
-  if (!Array.isArray(collections))
-    throw new Error(`what answers at ${qdrant.address} does not answer as Qdrant does`);
   return collections
     .map((one) => one.name)
     .filter((name) => name.startsWith(qdrant.prefix))
