@@ -220,7 +220,13 @@ export class RunStep {
         reason: `THE UNDO FAILED: ${messageOf(error)}. The safety copies are still there`,
       };
     }
-    this.#hands.record({ type: 'step.finished', step: this.id, outcome: 'undone', tookMs: steadyNow() - begunAt });
+    this.#hands.record({
+      type: 'step.finished',
+      step: this.id,
+      outcome: 'undone',
+      tookMs: steadyNow() - begunAt,
+      reason: 'as it was before this step',
+    });
     this.tell('undone: as it was before this step');
     this.facts = {};
     this.snapshot.undone = true;
