@@ -5,11 +5,13 @@ export default defineConfig({
   test: {
     globalSetup: ['test/build-once.ts'],
     include: ['test/**/*.test.ts', 'test/**/*.test.tsx'],
+    // Whole scenarios over and over, and loops of faults: npm run test:all
+    exclude: process.env.LONG ? [] : ['test/**/*.long.test.ts'],
     // Bounds for a slow and busy machine: what a test waits for, it asks for again and again.
     testTimeout: 180_000,
     hookTimeout: 180_000,
     // Servers are waited for more than computed with.
-    maxWorkers: 3,
+    maxWorkers: 4,
     // Tests that only wait for a server that hangs wait side by side.
     maxConcurrency: 12,
     // A test that reaches the developer's own settings would pass here and fail there.

@@ -76,6 +76,8 @@ export function profileOf(
           ...['-D', places.postgresData, '-h', '127.0.0.1', '-p', String(ports.postgres)],
           // A throw-away cluster: it need not survive a power cut. No socket file: its path may be too long for one.
           ...['-c', 'unix_socket_directories=', '-c', 'fsync=off', '-c', 'max_wal_size=2GB'],
+          // In the data directory, so that nothing of it is left where it is killed.
+          ...['-c', 'dynamic_shared_memory_type=mmap'],
         ],
         { stopSignal: 'SIGINT', ...(postgresUser ? { user: postgresUser } : {}) },
       ),

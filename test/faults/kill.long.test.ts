@@ -13,7 +13,7 @@ import { measureCluster } from '../support/measure-cluster.js';
 import { PROGRAM, ROOT, runProgram } from '../support/program.js';
 import { type RealCluster, realCluster } from '../support/sandbox.js';
 
-// kill -9 at moments spread over a whole rescue, and over its resumptions. KILLS=200 npx vitest run test/faults/kill.test.ts
+// kill -9 at moments spread over a whole rescue, and over its resumptions. LONG=1 KILLS=200 npx vitest run test/faults/kill.long.test.ts
 
 const KILLS = Number(process.env.KILLS ?? 5);
 const KILLED_AGAIN = 0.4;
