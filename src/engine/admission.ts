@@ -33,6 +33,7 @@ export class Admission {
   #systemIdentifier = '';
   #guards: Guard[] = [];
   #lock: ClusterLock | undefined;
+  #released = false;
 
   constructor(request: AdmissionRequest) {
     this.#request = request;
@@ -71,7 +72,10 @@ export class Admission {
     if (this.#lock || lockFolders.length === 0) return true;
     try {
       const operator = operatorHere();
-      this.hold(await ClusterLock.take({ cluster: cluster.name, run, operator, folders: lockFolders, takeOver }));
+      const lock = await ClusterLock.take({ cluster: cluster.name, run, operator, folders: lockFolders, takeOver });
+      // The run may have been put away while it waited for its lock.
+      if (this.#released) await lock.release();
+      else this.hold(lock);
       this.held = undefined;
       return true;
     } catch (error) {
@@ -111,6 +115,7 @@ export class Admission {
   }
 
   async release(): Promise<void> {
+    this.#released = true;
     await this.#lock?.release();
   }
 }

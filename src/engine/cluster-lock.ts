@@ -225,6 +225,10 @@ async function create(file: string, holder: Holder): Promise<boolean> {
     try {
       await handle.writeFile(textOf(holder));
       await handle.sync();
+    } catch (cause) {
+      // Half a lock would keep everybody out.
+      await unlink(file).catch(() => {});
+      throw cause;
     } finally {
       await handle.close();
     }

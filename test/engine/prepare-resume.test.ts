@@ -1,4 +1,4 @@
-import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { Difference } from '../../src/engine/guards.js';
@@ -217,6 +217,30 @@ describe('a run that is still at work', () => {
     expect(second.getSnapshot().held).toBeUndefined();
     second.intend({ type: 'abort' });
     await second.finished;
+  });
+
+  test('and is put away while it is being locked leaves no lock behind', async () => {
+    const { profile } = cluster;
+    const run = await prepareRun({
+      scenario: file,
+      profile,
+      mode: 'live',
+      backup: 'none',
+      overrides: {},
+      onFailure: 'ask',
+    });
+    await run.preflight();
+    run.intend({ type: 'begin' });
+    run.intend({ type: 'abort' });
+    expect(await run.finished).toBe('aborted');
+    const next = await begun();
+    await asking(next, 'first');
+    next.intend({ type: 'abort' });
+    await next.finished;
+    await eventually(
+      'no lock is left',
+      () => readdirSync(join(process.env.NOVAMEM_RUNBOOK_HOME!, 'locks')).length === 0,
+    );
   });
 
   test('is stopped when somebody else takes the cluster over', async () => {
