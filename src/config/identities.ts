@@ -1,6 +1,8 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import Conf from 'conf';
+import { Problem } from '../problem.js';
+import { messageOf } from '../words.js';
 import { homeFolder } from './home.js';
 
 interface Kept {
@@ -18,14 +20,19 @@ const kept = () =>
     defaults: { identities: {} },
     accessPropertiesByDotNotation: false,
     configFileMode: 0o600,
-    clearInvalidConfig: true,
   });
 
 /** The system identifiers of the Postgres to which the profile of this cluster has led before, the newest last. */
 export function knownIdentities(cluster: string): string[] {
   // Looking makes no file.
   if (!existsSync(join(homeFolder(), 'identities.json'))) return [];
-  return kept().get('identities')[cluster] ?? [];
+  try {
+    return kept().get('identities')[cluster] ?? [];
+  } catch (error) {
+    throw new Problem(`Which clusters the profiles have led to cannot be read: ${messageOf(error)}.`, {
+      next: `look whether this is the right cluster, then remove ${join(homeFolder(), 'identities.json')}`,
+    });
+  }
 }
 
 /** Remembers to which Postgres the profile of this cluster leads. */
