@@ -1,5 +1,4 @@
 import { dirname } from 'node:path';
-import { ClusterHeld } from '../engine/cluster-lock.js';
 import type { RunOutcome } from '../engine/journal.js';
 import { heldProblem } from '../engine/prepare-resume.js';
 import type { Run } from '../engine/run.js';
@@ -68,7 +67,7 @@ export async function runHeadless(
         exitCode: EXIT.refused,
         next: `look twice; if it is meant so, add --accept ${guard.difference}`,
       });
-    if (held) throw heldProblem(new ClusterHeld(held));
+    if (held) throw heldProblem(held);
     if (lost) {
       say(`STOPPED: ${lost}.`, ...run.getSnapshot().standing.map(standingLine));
       return EXIT_OF[outcome];

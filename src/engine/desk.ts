@@ -135,11 +135,12 @@ export class Desk {
   }
 
   /** Goes on with the run that was broken off. */
-  resume(): Promise<void> {
+  async resume(): Promise<void> {
     const { unfinished } = this.#snapshot;
-    return this.show(() =>
+    if (!unfinished) return;
+    await this.show(() =>
       prepareResume({
-        recorded: findRun(unfinished?.id ?? 'latest'),
+        recorded: findRun(unfinished.id),
         profile: this.profile,
         onFailure: 'ask',
         accept: this.accept,

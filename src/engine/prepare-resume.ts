@@ -6,7 +6,7 @@ import type { Overrides, Runbook } from '../runbook/runbook.js';
 import { openBackupSet } from '../stores/backup-set/open-backup-set.js';
 import { Cluster } from '../stores/cluster.js';
 import { differencesBetween, fingerprintOf } from '../stores/fingerprint.js';
-import { ClusterHeld, ClusterLock } from './cluster-lock.js';
+import { ClusterHeld, ClusterLock, type HeldLock, heldText } from './cluster-lock.js';
 import type { Difference } from './guards.js';
 import { operatorHere } from './operator.js';
 import { pastOf, type RunPast } from './past.js';
@@ -103,7 +103,7 @@ export async function prepareResume({
     folders: lockFolders,
     takeOver,
   }).catch((error: unknown) => {
-    throw error instanceof ClusterHeld ? heldProblem(error) : error;
+    throw error instanceof ClusterHeld ? heldProblem(error.held) : error;
   });
   try {
     // The journal is read again under the lock: until now its own process may have written it.
@@ -140,8 +140,8 @@ function whyNot({ started, outcome, steps }: RunPast, id: string): string {
 }
 
 /** What to say to somebody who may not begin, because somebody else works on the cluster. */
-export function heldProblem({ held, message }: ClusterHeld): Problem {
-  return new Problem(`The cluster is not free: ${message}.`, {
+export function heldProblem(held: HeldLock): Problem {
+  return new Problem(`The cluster is not free: ${heldText(held)}.`, {
     exitCode: EXIT.refused,
     next:
       held.state === 'silent'
