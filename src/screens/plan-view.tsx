@@ -139,5 +139,7 @@ function headline(looking: boolean, blocked: number, run: RunSnapshot): string {
   if (run.guards.length > 0) return 'Is this the right one? Nothing begins before that is accepted.';
   if (run.held) return 'Not begun: somebody else works on this cluster. Nothing has been touched.';
   if (blocked > 0) return `${plural(blocked, 'step')} would be blocked (✗). Nothing has been touched yet.`;
+  const done = run.steps.filter((step) => step.state === 'succeeded').length;
+  if (done > 0) return `${done} of ${plural(run.steps.length, 'step')} done before. Nothing further is touched yet.`;
   return `${plural(run.steps.length, 'step')}, roughly ${durationOf(run.estimateMs)}. Nothing has been touched yet.`;
 }

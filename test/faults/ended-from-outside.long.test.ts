@@ -81,7 +81,9 @@ test('a rescue that was killed is offered when the program is opened again, and 
   open.push(program);
   expect(await program.shows(/Broken off .* ago: Whole cluster lost\. r goes on with it/)).toMatch(/r resume/);
   program.type('r');
-  expect(await program.shows(/enter begin/)).toMatch(/ 1 +Stop novamem +done/);
+  const plan = await program.shows(/enter begin/);
+  expect(plan).toMatch(/ 1 +Stop novamem +done/);
+  expect(plan).toMatch(/[1-9] of 11 steps done before\. Nothing further is touched yet\./);
   program.type(ENTER);
   for (;;) {
     const screen = await program.shows(/Type the cluster's name \(\S+\) to go on: *$|q quit/m);
