@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { beforeAll, describe, expect, test } from 'vitest';
 import {
   comparePostgres,
@@ -97,10 +98,15 @@ describe('the inventory of Postgres', () => {
 
   test('is of one moment, though the database is written to meanwhile', async () => {
     let wrote = false;
-    const seen = await inventoryPostgres(real.cluster.postgres, async () => {
+    const { toolArguments, toolEnvironment } = real.cluster.postgres;
+    const { environment, secretEnvironment } = toolEnvironment;
+    const insert = ['--command', `INSERT INTO verification VALUES ('x', 'y', 'z', now())`];
+    const seen = await inventoryPostgres(real.cluster.postgres, () => {
       if (wrote) return;
+      execFileSync('psql', [...toolArguments, '--dbname', real.cluster.postgres.database, ...insert], {
+        env: { ...process.env, ...environment, ...secretEnvironment },
+      });
       wrote = true;
-      await real.sql(`INSERT INTO verification VALUES ('x', 'y', 'z', now())`);
     });
     await real.sql('DELETE FROM verification');
     expect(wrote).toBe(true);
