@@ -1,16 +1,27 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import Conf from 'conf';
+import { z } from 'zod';
 import { Problem } from '../problem.js';
 import { messageOf } from '../words.js';
 import { homeFolder } from './home.js';
 
+const identitySchema = z.object({
+  /** Where each store was, when it was last led to. */
+  addresses: z.object({ postgres: z.string(), qdrant: z.string(), falkordb: z.string() }),
+  /** System identifiers of every Postgres that it has led to, the newest last. */
+  systemIdentifiers: z.array(z.string()),
+});
+/** To which cluster a profile has led. */
+export type Identity = z.infer<typeof identitySchema>;
+
 interface Kept {
-  /** Cluster name → system identifiers of the Postgres that its profile has led to, the newest last. */
-  identities: Record<string, string[]>;
+  identities: Record<string, Identity>;
 }
 
 const MOST = 10;
+
+const file = () => join(homeFolder(), 'identities.json');
 
 const kept = () =>
   new Conf<Kept>({
@@ -22,34 +33,41 @@ const kept = () =>
     configFileMode: 0o600,
   });
 
-/** The system identifiers of the Postgres to which the profile of this cluster has led before, the newest last. */
-export function knownIdentities(cluster: string): string[] {
+/** To which cluster the profile of that name has led before; undefined where nothing is known. */
+export function knownIdentity(cluster: string): Identity | undefined {
   // Looking makes no file.
-  if (!existsSync(join(homeFolder(), 'identities.json'))) return [];
+  if (!existsSync(file())) return undefined;
   try {
-    return kept().get('identities')[cluster] ?? [];
+    return z.record(z.string(), identitySchema).parse(kept().get('identities'))[cluster];
   } catch (error) {
-    throw new Problem(`Which clusters the profiles have led to cannot be read: ${messageOf(error)}.`, {
-      next: `look whether this is the right cluster, then remove ${join(homeFolder(), 'identities.json')}`,
-    });
+    throw new Problem(
+      `Which clusters the profiles have led to cannot be read: ${error instanceof z.ZodError ? 'not written by this program' : messageOf(error)}.`,
+      { next: `look whether this is the right cluster, then remove ${file()}` },
+    );
   }
 }
 
-/** Remembers to which Postgres the profile of this cluster leads. */
-export function rememberIdentity(cluster: string, systemIdentifier: string): void {
-  const known = knownIdentities(cluster);
-  if (systemIdentifier === '' || known.at(-1) === systemIdentifier) return;
-  const store = kept();
+/** Remembers to which cluster the profile of that name leads now. `systemIdentifier`: empty where Postgres does not tell. */
+export function rememberIdentity(
+  cluster: string,
+  { addresses, systemIdentifier }: { addresses: Identity['addresses']; systemIdentifier: string },
+): void {
+  const known = knownIdentity(cluster)?.systemIdentifiers ?? [];
   const others = known.filter((one) => one !== systemIdentifier);
+  const store = kept();
   store.set('identities', {
     ...store.get('identities'),
-    [cluster]: [...others, systemIdentifier].slice(-MOST),
+    [cluster]: {
+      addresses,
+      systemIdentifiers: (systemIdentifier === '' ? known : [...others, systemIdentifier]).slice(-MOST),
+    },
   });
 }
 
 /** Forgets a cluster that is no more. */
-export function forgetIdentities(cluster: string): void {
-  if (knownIdentities(cluster).length === 0) return;
-  const { [cluster]: _, ...others } = kept().get('identities');
-  kept().set('identities', others);
+export function forgetIdentity(cluster: string): void {
+  if (knownIdentity(cluster) === undefined) return;
+  const store = kept();
+  const { [cluster]: _, ...others } = store.get('identities');
+  store.set('identities', others);
 }

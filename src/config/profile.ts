@@ -112,3 +112,14 @@ export type ServiceSettings = z.infer<typeof serviceDriver>;
 /** The parts of a cluster that are stopped and started. */
 export const SERVICES = ['novamem', 'postgres', 'qdrant', 'falkordb'] as const;
 export type ServiceName = (typeof SERVICES)[number];
+
+/** Those that hold data. */
+export const STORES = ['postgres', 'qdrant', 'falkordb'] as const;
+export type StoreName = (typeof STORES)[number];
+
+export const SERVICE_TITLES: Record<ServiceName, string> = {
+  novamem: 'novamem',
+  postgres: 'Postgres',
+  qdrant: 'Qdrant',
+  falkordb: 'FalkorDB',
+};

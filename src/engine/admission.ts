@@ -1,8 +1,8 @@
-import { knownIdentities, rememberIdentity } from '../config/identities.js';
+import { knownIdentity, rememberIdentity } from '../config/identities.js';
 import { openGateway } from '../hosts/gateway.js';
 import type { BackupSet } from '../stores/backup-set/backup-set.js';
 import type { Cluster } from '../stores/cluster.js';
-import { type Fingerprint, fingerprintOf, fingerprintText } from '../stores/fingerprint.js';
+import { addressesIn, type Fingerprint, fingerprintOf, fingerprintText } from '../stores/fingerprint.js';
 import { endLeftovers } from '../stores/leftovers.js';
 import { ClusterHeld, ClusterLock, type HeldLock, heldText } from './cluster-lock.js';
 import { type Difference, type Guard, guardsOf } from './guards.js';
@@ -26,11 +26,11 @@ interface AdmissionRequest {
 export class Admission {
   /** Which cluster it is, in words; empty until it was asked. */
   identity = '';
+  #fingerprint: Fingerprint | undefined;
   /** Who kept it from being locked. */
   held: HeldLock | undefined;
   readonly #request: AdmissionRequest;
   readonly #accepted = new Set<Difference>();
-  #systemIdentifier = '';
   #guards: Guard[] = [];
   #lock: ClusterLock | undefined;
   #released = false;
@@ -44,8 +44,8 @@ export class Admission {
     const { cluster, backup } = this.#request;
     const fingerprint = await fingerprintOf(cluster);
     this.identity = fingerprintText(fingerprint);
-    this.#systemIdentifier = fingerprint.postgres.systemIdentifier;
-    this.#guards = guardsOf(cluster.name, fingerprint, knownIdentities(cluster.name), backup);
+    this.#fingerprint = fingerprint;
+    this.#guards = guardsOf(cluster.name, fingerprint, knownIdentity(cluster.name), backup);
     return fingerprint;
   }
 
@@ -111,7 +111,11 @@ export class Admission {
 
   /** From now on this is the cluster to which the profile leads. */
   remember(): void {
-    rememberIdentity(this.#request.cluster.name, this.#systemIdentifier);
+    const { postgres } = this.#fingerprint!;
+    rememberIdentity(this.#request.cluster.name, {
+      addresses: addressesIn(this.#fingerprint!),
+      systemIdentifier: postgres.systemIdentifier,
+    });
   }
 
   async release(): Promise<void> {

@@ -1,4 +1,4 @@
-import { SERVICES, type ServiceName } from '../config/profile.js';
+import { SERVICES, type ServiceName, STORES } from '../config/profile.js';
 import { profileWord } from '../config/profiles.js';
 import { shellWord } from '../hosts/command.js';
 import { scenarios } from '../runbook/library.js';
@@ -31,7 +31,6 @@ export interface Diagnosis {
 const LOSS: ReadonlySet<Ailment> = new Set(['missing', 'unreadable', 'fewer']);
 const AWAY: ReadonlySet<Ailment> = new Set(['stopped', 'silent']);
 const RANK: readonly Confidence[] = ['certain', 'likely', 'possible'];
-const STORES = ['postgres', 'qdrant', 'falkordb'] as const;
 
 /** Looks at a cluster (reads only, at most ten seconds) and says which scenarios fit, and why. */
 export async function diagnose(cluster: Cluster): Promise<Diagnosis> {

@@ -1,5 +1,7 @@
+import type { Identity } from '../config/identities.js';
+import { SERVICE_TITLES } from '../config/profile.js';
 import type { BackupSet } from '../stores/backup-set/backup-set.js';
-import type { Fingerprint } from '../stores/fingerprint.js';
+import { addressesIn, type Fingerprint, movesBetween } from '../stores/fingerprint.js';
 
 /** What may be another one than was expected, and be accepted all the same. */
 export const DIFFERENCES = ['cluster', 'backup', 'runbook'] as const;
@@ -11,35 +13,56 @@ export interface Guard {
   said: string;
 }
 
+/** So many memories that a store names must all be strangers before it is held to be of another cluster. */
+const ENOUGH = 5;
+
 /**
- * Whether this may be the wrong cluster, or the backup set of another one. `known`: system identifiers of the Postgres to
- * which the profile has led before. What a store does not tell speaks for nothing.
+ * Whether this may be the wrong cluster, or the backup set of another one. `known`: to which the profile has led before. What a
+ * store does not tell speaks for nothing.
  */
 export function guardsOf(
   cluster: string,
-  { postgres }: Fingerprint,
-  known: readonly string[],
+  now: Fingerprint,
+  known: Identity | undefined,
   backup: BackupSet | undefined,
 ): Guard[] {
-  const guards: Guard[] = [];
-  const now = postgres.systemIdentifier;
-  if (now && known.length > 0 && !known.includes(now))
-    guards.push({
-      difference: 'cluster',
-      said: `the profile ${cluster} has led to the Postgres with the system identifier ${known.at(-1)} before, and now leads to ${now} at ${postgres.address}: another server, or one that was made anew`,
-    });
-  if (!backup) return guards;
+  return [
+    ...targetFaults(now, known).map((fault) => ({
+      difference: 'cluster' as const,
+      said: `the profile ${cluster} may lead to another cluster: ${fault}`,
+    })),
+    ...(backup ? backupFaults(cluster, now, known, backup) : []).map((fault) => ({
+      difference: 'backup' as const,
+      said: `the backup set ${backup!.id} was taken from ${fault}`,
+    })),
+  ];
+}
+
+function targetFaults(now: Fingerprint, known: Identity | undefined): string[] {
+  const { address, systemIdentifier } = now.postgres;
+  const faults = known ? movesBetween(known.addresses, addressesIn(now)) : [];
+  const before = known?.systemIdentifiers ?? [];
+  if (systemIdentifier && before.length > 0 && !before.includes(systemIdentifier))
+    faults.push(
+      `Postgres had the system identifier ${before.at(-1)}, and the one at ${address} has ${systemIdentifier}: another server, or one that was made anew`,
+    );
+  for (const store of ['qdrant', 'falkordb'] as const) {
+    const { kinship, address: theirs } = now[store];
+    if (kinship && kinship.known === 0 && kinship.asked >= ENOUGH)
+      faults.push(
+        `of ${kinship.asked} memories that ${SERVICE_TITLES[store]} at ${theirs} names, the Postgres at ${address} knows none: the two do not belong together`,
+      );
+  }
+  return faults;
+}
+
+function backupFaults(cluster: string, now: Fingerprint, known: Identity | undefined, backup: BackupSet): string[] {
+  const faults: string[] = [];
   if (backup.cluster !== undefined && backup.cluster !== cluster)
-    guards.push({
-      difference: 'backup',
-      said: `the backup set ${backup.id} was taken from the cluster "${backup.cluster}", and this is "${cluster}"`,
-    });
+    faults.push(`the cluster "${backup.cluster}", and this is "${cluster}"`);
   const taken = backup.inventory?.postgres?.systemIdentifier ?? '';
-  const ours = [...known, now].filter((one) => one !== '');
+  const ours = [...(known?.systemIdentifiers ?? []), now.postgres.systemIdentifier].filter((one) => one !== '');
   if (taken && ours.length > 0 && !ours.includes(taken))
-    guards.push({
-      difference: 'backup',
-      said: `the backup set ${backup.id} was taken from the Postgres with the system identifier ${taken}; the profile ${cluster} leads to ${ours.at(-1)}`,
-    });
-  return guards;
+    faults.push(`the Postgres with the system identifier ${taken}; the profile ${cluster} leads to ${ours.at(-1)}`);
+  return faults;
 }

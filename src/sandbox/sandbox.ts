@@ -20,7 +20,7 @@ import { Redis } from 'ioredis';
 import pg from 'pg';
 import { stringify } from 'yaml';
 import { homeFolder } from '../config/home.js';
-import { forgetIdentities } from '../config/identities.js';
+import { forgetIdentity } from '../config/identities.js';
 import { type Profile, SERVICES, type ServiceName } from '../config/profile.js';
 import { readProfile } from '../config/profiles.js';
 import { shellWord } from '../hosts/command.js';
@@ -384,7 +384,7 @@ async function withClient(settings: pg.ClientConfig, work: (client: pg.Client) =
 
 /** Ends every process of a sandbox at once, then removes its folder and, last, its record. */
 async function takeDown(record: SandboxRecord): Promise<void> {
-  forgetIdentities(record.name);
+  forgetIdentity(record.name);
   const { pidFile } = placesIn(record.folder);
   const marks = SERVICES.flatMap((service): { mark: ProcessMark; signal: NodeJS.Signals }[] => {
     const file = pidFile(service);

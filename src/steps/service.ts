@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { SERVICES, type ServiceName } from '../config/profile.js';
+import { SERVICE_TITLES, SERVICES, type ServiceName } from '../config/profile.js';
 import type { ServiceDriver } from '../hosts/services/driver.js';
 import { steadyNow, waitFor } from '../hosts/waiting.js';
 import { type Check, equal } from '../stores/check.js';
@@ -7,7 +7,6 @@ import type { Cluster } from '../stores/cluster.js';
 import { durationOf } from '../words.js';
 import { type Finding, readingPlan, type StepContext, type StepKind, type StepPlan } from './step.js';
 import { type Emitter, stepEvents } from './step-events.js';
-import { SERVICE_TITLES } from './store-readiness.js';
 
 const params = z.strictObject({
   service: z.enum(SERVICES),

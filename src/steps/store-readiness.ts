@@ -1,12 +1,5 @@
-import type { ServiceName } from '../config/profile.js';
+import { SERVICE_TITLES, type ServiceName } from '../config/profile.js';
 import type { Finding, StepContext } from './step.js';
-
-export const SERVICE_TITLES: Record<ServiceName, string> = {
-  novamem: 'novamem',
-  postgres: 'Postgres',
-  qdrant: 'Qdrant',
-  falkordb: 'FalkorDB',
-};
 
 /** The finding for a store that does not answer: blocking, unless an earlier step of this run is going to start it. */
 export async function unreachable(service: ServiceName, ctx: StepContext): Promise<Finding | undefined> {

@@ -1,9 +1,10 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { parse, stringify } from 'yaml';
 import { findRun } from '../../src/engine/runs.js';
 import type { BackupSet } from '../../src/stores/backup-set/backup-set.js';
+import { kinshipOf } from '../../src/stores/kinship.js';
 import type { Measured } from '../support/measure.js';
 import { measureCluster } from '../support/measure-cluster.js';
 import { runProgram } from '../support/program.js';
@@ -95,21 +96,43 @@ describe('a backup set of another cluster', () => {
   });
 });
 
-test('a profile that leads to another Postgres than before is refused until that is accepted', async () => {
-  const file = join(tempFolder('profile'), 'moved.yaml');
-  const { postgres } = parse(readFileSync(theirs.places.profile, 'utf8'));
-  writeFileSync(file, stringify({ ...parse(readFileSync(ours.places.profile, 'utf8')), postgres }));
-  const ended = await program(
-    'run',
-    'cross-check',
-    '--headless',
-    '--profile',
-    file,
-    '--set',
-    'reconcile-choice.answer=keep',
-  );
-  expect(ended.exitCode, ended.stdout).toBe(3);
-  expect(ended.stderr).toMatch(
-    /^Not begun: the profile test-\w+ has led to the Postgres with the system identifier \d+ before, and now leads to \d+ at postgres:\/\/127\.0\.0\.1:\d+\/novamem: another server/,
-  );
+describe('a profile', () => {
+  const crossCheck = (profile: string) =>
+    program('run', 'cross-check', '--headless', '--profile', profile, '--set', 'reconcile-choice.answer=keep');
+  const otherwise = (change: object) => {
+    const file = join(tempFolder('profile'), 'moved.yaml');
+    writeFileSync(file, stringify({ ...parse(readFileSync(ours.places.profile, 'utf8')), ...change }));
+    return file;
+  };
+
+  test.each([
+    'postgres',
+    'qdrant',
+    'falkordb',
+  ] as const)('that leads to another %s than before is refused until that is accepted', async (store) => {
+    const there = parse(readFileSync(theirs.places.profile, 'utf8'))[store];
+    const ended = await crossCheck(otherwise({ [store]: there }));
+    expect(ended.exitCode, ended.stdout).toBe(3);
+    expect(ended.stderr).toMatch(
+      /^Not begun: the profile test-\w+ may lead to another cluster: (Postgres|Qdrant|FalkorDB) was at \S+, and is at \S+\.\nNothing was changed/,
+    );
+  });
+
+  test('whose stores do not belong together is refused, and the sample is on record', async () => {
+    await ours.sql(
+      'ALTER TABLE memory_entries RENAME TO hidden; CREATE TABLE memory_entries AS SELECT * FROM hidden',
+    );
+    onTestFinished(async () => {
+      await ours.sql('DROP TABLE memory_entries; ALTER TABLE hidden RENAME TO memory_entries');
+    });
+    await ours.sql('UPDATE memory_entries SET id = reverse(id)');
+    const ended = await crossCheck(ours.places.profile);
+    expect(ended.exitCode, ended.stdout).toBe(3);
+    expect(ended.stderr).toMatch(
+      /of \d+ memories that Qdrant at http:\/\/127\.0\.0\.1:\d+ names, the Postgres at \S+ knows none: the two do not belong together/,
+    );
+    const [started] = findRun('latest').events;
+    expect(started).toMatchObject({ fingerprint: { falkordb: { kinship: { known: 0 } } } });
+    expect(await kinshipOf('qdrant', ours.cluster)).toMatchObject({ known: 0 });
+  });
 });

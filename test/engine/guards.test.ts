@@ -1,12 +1,19 @@
 import { describe, expect, test } from 'vitest';
+import type { Identity } from '../../src/config/identities.js';
 import { guardsOf } from '../../src/engine/guards.js';
 import type { BackupSet } from '../../src/stores/backup-set/backup-set.js';
 import type { Fingerprint } from '../../src/stores/fingerprint.js';
+import type { Kinship } from '../../src/stores/kinship.js';
 
-const fingerprint = (systemIdentifier: string): Fingerprint => ({
-  postgres: { address: 'db:5432', version: '15.1', systemIdentifier },
-  qdrant: { address: 'http://qdrant:6333', version: '1.16.3', collections: 3 },
-  falkordb: { address: 'graph:6379', version: '8.0.1', keys: 2 },
+const ADDRESSES = { postgres: 'db:5432', qdrant: 'http://qdrant:6333', falkordb: 'graph:6379' };
+const fingerprint = (systemIdentifier: string, kinship: Kinship | null = null): Fingerprint => ({
+  postgres: { address: ADDRESSES.postgres, version: '15.1', systemIdentifier },
+  qdrant: { address: ADDRESSES.qdrant, version: '1.16.3', collections: 3, kinship },
+  falkordb: { address: ADDRESSES.falkordb, version: '8.0.1', keys: 2, kinship: null },
+});
+const knownAs = (systemIdentifiers: string[], moved: Partial<Identity['addresses']> = {}): Identity => ({
+  addresses: { ...ADDRESSES, ...moved },
+  systemIdentifiers,
 });
 const setOf = (cluster: string | undefined, systemIdentifier: string | undefined): BackupSet =>
   ({
@@ -16,7 +23,9 @@ const setOf = (cluster: string | undefined, systemIdentifier: string | undefined
   }) as unknown as BackupSet;
 
 const differences = (now: string, known: string[], backup?: BackupSet) =>
-  guardsOf('acme', fingerprint(now), known, backup).map((guard) => guard.difference);
+  guardsOf('acme', fingerprint(now), known.length > 0 ? knownAs(known) : undefined, backup).map(
+    (guard) => guard.difference,
+  );
 
 describe('a run is let in', () => {
   test.each<[string, string, string[], BackupSet | undefined]>([
@@ -44,8 +53,31 @@ describe('a run is held up', () => {
   });
 
   test('with words that name both', () => {
-    const [cluster, backup] = guardsOf('acme', fingerprint('2'), ['1'], setOf('other', '2'));
-    expect(cluster!.said).toMatch(/system identifier 1 before, and now leads to 2 at db:5432/);
+    const [cluster, backup] = guardsOf('acme', fingerprint('2'), knownAs(['1']), setOf('other', '2'));
+    expect(cluster!.said).toMatch(
+      /Postgres had the system identifier 1, and the one at db:5432 has 2: another server/,
+    );
     expect(backup!.said).toBe('the backup set set was taken from the cluster "other", and this is "acme"');
+  });
+
+  test.each([
+    ['postgres', 'localhost:1', /Postgres was at localhost:1, and is at db:5432/],
+    ['qdrant', 'http://localhost:2', /Qdrant was at http:\/\/localhost:2, and is at http:\/\/qdrant:6333/],
+    ['falkordb', 'localhost:3', /FalkorDB was at localhost:3, and is at graph:6379/],
+  ])('when %s is somewhere else', (store, address, words) => {
+    const guards = guardsOf('acme', fingerprint('1'), knownAs(['1'], { [store]: address }), undefined);
+    expect(guards).toEqual([{ difference: 'cluster', said: expect.stringMatching(words) }]);
+  });
+
+  test('when a store names only memories that Postgres does not know', () => {
+    const held = (asked: number, known: number) =>
+      guardsOf('acme', fingerprint('1', { asked, known }), undefined, undefined);
+    expect(held(200, 0)).toEqual([
+      {
+        difference: 'cluster',
+        said: expect.stringMatching(/of 200 memories that Qdrant at \S+ names, .* knows none/),
+      },
+    ]);
+    expect([...held(200, 1), ...held(4, 0)]).toEqual([]);
   });
 });

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { SERVICE_TITLES, STORES } from '../../config/profile.js';
 import type { Inventory } from '../../stores/backup-set/manifest.js';
 import { type Check, equal } from '../../stores/check.js';
 import { sampledStrangers } from '../../stores/cluster-agreement.js';
@@ -12,9 +13,7 @@ import { rowChecks } from '../postgres/restoring.js';
 import { qdrantRestore } from '../qdrant/restore.js';
 import { type Finding, readingPlan, type StepContext, type StepKind } from '../step.js';
 import { type Emitter, stepEvents } from '../step-events.js';
-import { SERVICE_TITLES, unreachable } from '../store-readiness.js';
-
-const STORES = ['postgres', 'qdrant', 'falkordb'] as const;
+import { unreachable } from '../store-readiness.js';
 
 const params = z.strictObject({
   /** Which stores are compared: where the others were not restored they have moved on since the backup. */
