@@ -163,7 +163,7 @@ describe('a run that was stopped half-way', () => {
     const folder = await stoppedHalfWay();
     const profile = { ...cluster.profile, qdrant: { ...cluster.profile.qdrant, url: 'http://127.0.0.1:2' } };
     const { message, exitCode } = await refusal(folder, { profile });
-    expect(message).toMatch(/qdrant was at http:\/\/127\.0\.0\.1:1, and is at http:\/\/127\.0\.0\.1:2/);
+    expect(message).toMatch(/Qdrant was at http:\/\/127\.0\.0\.1:1, and is at http:\/\/127\.0\.0\.1:2/);
     expect(exitCode).toBe(EXIT.refused);
     const run = await resume(folder, { profile, accept: ['cluster'] });
     await run.leave();

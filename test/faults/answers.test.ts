@@ -135,7 +135,10 @@ describe('what Qdrant says in escape sequences', () => {
     const profileFile = join(tempFolder('profile'), 'proxied.yaml');
     writeFileSync(profileFile, stringify(profile));
     const ended = await runProgram(
-      ['run', RESTORES.qdrant, '--headless', '--confirm', real.cluster.name, '--profile', profileFile, ...more],
+      [
+        ...['run', RESTORES.qdrant, '--headless', '--confirm', real.cluster.name],
+        ...['--profile', profileFile, '--accept', 'cluster', ...more],
+      ],
       { environment: { NOVAMEM_RUNBOOK_HOME: process.env.NOVAMEM_RUNBOOK_HOME! } },
     );
     await proxy.become();

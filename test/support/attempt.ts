@@ -40,7 +40,8 @@ export async function attempt(profile: Profile, asked: Attempting = {}): Promise
   const { scenario = 'whole-cluster-lost', backup = 'latest', overrides = {}, mode = 'live' } = asked;
   let run: Awaited<ReturnType<typeof prepareRun>>;
   try {
-    run = await prepareRun({ scenario, profile, mode, backup, overrides, onFailure: 'stop' });
+    // Behind a proxy a store is elsewhere than it was.
+    run = await prepareRun({ scenario, profile, mode, backup, overrides, onFailure: 'stop', accept: ['cluster'] });
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
     const said = error.lines().join('\n');
