@@ -70,6 +70,16 @@ const files = new WeakMap<Profile, string>();
 /** What to give to `--profile` to mean this profile again: the file that was named, else its name. */
 export const profileWord = (profile: Profile): string => files.get(profile) ?? profile.name;
 
+const throwAway = new WeakSet<Profile>();
+
+/** Says of a profile that this program made its cluster, to be broken at will. */
+export function markThrowAway(profile: Profile): Profile {
+  throwAway.add(profile);
+  return profile;
+}
+
+export const isThrowAway = (profile: Profile): boolean => throwAway.has(profile);
+
 /** The profile behind what was given to `--profile`: a YAML file, or a remembered name. */
 export function findProfile(nameOrFile: string): Profile {
   if (existsSync(nameOrFile) && statSync(nameOrFile).isFile()) {

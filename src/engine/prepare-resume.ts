@@ -13,6 +13,7 @@ import { pastOf, type RunPast } from './past.js';
 import { lockFoldersOf, versions } from './prepare-run.js';
 import { Run } from './run.js';
 import { findRun, listRuns, type RecordedRun } from './runs.js';
+import { requireThrowAway } from './throw-away.js';
 
 export interface ResumeRequest {
   recorded: RecordedRun;
@@ -88,6 +89,7 @@ export async function prepareResume({
     throw new Problem(`Run ${id} is of the cluster "${started.profile}", and this is "${profile.name}".`, refused);
   const runbook = runbookOf(past, id, accept.includes('runbook'));
   const cluster = new Cluster(profile);
+  await requireThrowAway(started.mode, cluster);
   const backup = started.backup ? await openBackupSet(started.backup.folder) : undefined;
   const differences = differencesBetween(past.fingerprint, await fingerprintOf(cluster));
   if (differences.length > 0 && !accept.includes('cluster'))

@@ -17,6 +17,7 @@ import type { Difference } from './guards.js';
 import type { Mode } from './journal.js';
 import { Run } from './run.js';
 import { makeRunFolder } from './runs.js';
+import { requireThrowAway } from './throw-away.js';
 
 export interface RunRequest {
   /** A scenario, or a runbook file. */
@@ -64,6 +65,7 @@ function givenAgainst({ only }: RunbookStep, runbook: Runbook): string {
 export async function prepareRun(request: RunRequest): Promise<Run> {
   const runbook = loadRunbook(request.scenario, request.overrides);
   const cluster = new Cluster(request.profile);
+  await requireThrowAway(request.mode, cluster);
   const backup = await chosenBackup(runbook, request);
   const startedAt = new Date();
   const id = runIdOf(startedAt);
