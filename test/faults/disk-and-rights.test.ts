@@ -73,10 +73,27 @@ describe.skipIf(!mayMount)('on a disk that is full', () => {
   ])('the safety copy of %s does not fit, and nothing is replaced', async (store, leaving) => {
     process.env.NOVAMEM_RUNBOOK_HOME = disk;
     fill(leaving);
-    const ended = await attempt(real.cluster.profile, { scenario: RESTORES[store], backup: good });
+    // One after the other: what the failed copy had written is gone before the journal needs the room.
+    const overrides = store === 'qdrant' ? { restore: { atOnce: 1 } } : {};
+    const ended = await attempt(real.cluster.profile, { scenario: RESTORES[store], backup: good, overrides });
     expect([ended.outcome, ended.exitCode]).toEqual(['failed', 1]);
     expect(ended.said).toMatch(/ENOSPC|No space left|are free|cannot be kept/);
+    expect(ended.findings.join('\n')).toMatch(
+      /warning: the safety copy of (novamem|\d+ collections) may take [\d.]+ [KM]iB, and [\d.]+ KiB are free in \S+: if it does not fit, nothing is replaced/,
+    );
     expect(await measureCluster(real)).toEqual(before);
+  });
+
+  test('Postgres has less room than what is replaced takes: a warning says so', async () => {
+    fill(4096);
+    const { profile } = real.cluster;
+    const planned = await attempt(
+      { ...profile, postgres: { ...profile.postgres, dataDir: disk } },
+      { scenario: RESTORES.postgres, backup: good, mode: 'dry-run' },
+    );
+    expect(planned.findings.join('\n')).toMatch(
+      /warning: novamem takes [\d.]+ MiB, and stays on the disk until the restore is over; 4.0 KiB are free in/,
+    );
   });
 
   test('Qdrant has no room for what would be restored', async () => {

@@ -17,6 +17,7 @@ import {
 } from '../../stores/falkordb/persistence.js';
 import { rdbHead } from '../../stores/falkordb/rdb-head.js';
 import { sizeOf } from '../../words.js';
+import { safetyRoomFindings } from '../room.js';
 import type { Finding, StepContext } from '../step.js';
 
 /** What stands in the way of a running server keeping a graph; `here`: its files are to be changed from this machine. */
@@ -84,7 +85,8 @@ async function unwritable(falkordb: FalkorDB, dir: string): Promise<Finding[]> {
 }
 
 /** What is seen of the server whose files a step is going to replace. */
-export async function serverStateFindings({ cluster }: StepContext): Promise<Finding[]> {
+export async function serverStateFindings(ctx: StepContext): Promise<Finding[]> {
+  const { cluster } = ctx;
   const findings: Finding[] = [];
   if (!cluster.driver('falkordb')) {
     findings.push({
@@ -105,7 +107,7 @@ export async function serverStateFindings({ cluster }: StepContext): Promise<Fin
     ...(await serverFindings(cluster, settings, { here: true })),
   );
   // Without its module the server does not even know the commands that would tell what it holds.
-  if (!findings.includes(WITHOUT_MODULE)) findings.push(...(await memoryOnlyFindings(cluster.falkordb, settings)));
+  if (!findings.includes(WITHOUT_MODULE)) findings.push(...(await memoryOnlyFindings(ctx, settings)));
   return findings;
 }
 
@@ -165,7 +167,8 @@ async function silentFindings(cluster: Cluster, seen: string): Promise<Finding[]
 }
 
 /** The finding for a server whose memory holds what its files do not. */
-async function memoryOnlyFindings(falkordb: FalkorDB, settings: PersistenceSettings): Promise<Finding[]> {
+async function memoryOnlyFindings(ctx: StepContext, settings: PersistenceSettings): Promise<Finding[]> {
+  const { falkordb } = ctx.cluster;
   const why = await notOnDisk(falkordb, settings);
   if (why === '') return [];
   return [
@@ -173,6 +176,7 @@ async function memoryOnlyFindings(falkordb: FalkorDB, settings: PersistenceSetti
       level: 'warning',
       message: `FalkorDB holds in memory what its files do not: ${why}. Do not stop it by hand; its memory is copied before this step stops it`,
     },
+    ...(await safetyRoomFindings(ctx, 'what FalkorDB holds in memory', (await memoryOf(falkordb)).used)),
   ];
 }
 

@@ -1,9 +1,11 @@
+import { freeBytes } from '../../hosts/files.js';
 import type { BackupSet } from '../../stores/backup-set/backup-set.js';
 import { isDamage, type Postgres, quoteIdentifier } from '../../stores/postgres/connection.js';
 import type { DumpContents } from '../../stores/postgres/dump.js';
-import { countMemories, estimatedRows, type TableEstimate } from '../../stores/postgres/server.js';
-import { countOf, instantOf, plural } from '../../words.js';
-import type { Finding } from '../step.js';
+import { countMemories, databaseBytes, estimatedRows, type TableEstimate } from '../../stores/postgres/server.js';
+import { countOf, instantOf, plural, sizeOf } from '../../words.js';
+import { safetyRoomFindings } from '../room.js';
+import type { Finding, StepContext } from '../step.js';
 import type { RestoreParams } from './restoring.js';
 
 export async function atStake(
@@ -29,6 +31,28 @@ export async function atStake(
 function uncounted(tables: TableEstimate[]): string {
   const rows = tables.find(({ table }) => table.endsWith('.memory_entries'))?.rows;
   return `${rows === undefined ? 'an unknown number of' : `about ${countOf(rows)}`} memories: they are damaged and cannot be counted`;
+}
+
+/** Until it is over a restore takes as much room as what it replaces. A Postgres whose disk is full ends itself. */
+export async function roomFindings(p: RestoreParams, ctx: StepContext): Promise<Finding[]> {
+  const { postgres, profile } = ctx.cluster;
+  const bytes = await databaseBytes(postgres).catch(() => 0);
+  const { dataDir } = profile.postgres;
+  const free = dataDir === undefined ? undefined : await freeBytes(dataDir);
+  return [
+    ...(p.strategy === 'clean' && p.safetyCopy === 'required'
+      ? await safetyRoomFindings(ctx, postgres.database, bytes)
+      : []),
+    ...(free === undefined || free > bytes
+      ? []
+      : [
+          {
+            level: 'warning' as const,
+            message: `${postgres.database} takes ${sizeOf(bytes)}, and stays on the disk until the restore is over; ${sizeOf(free)} are free in ${dataDir}. If they do not suffice, the restore fails and the server may end itself`,
+            next: `free ${sizeOf(bytes - free)} there`,
+          },
+        ]),
+  ];
 }
 
 export function contentFindings(contents: DumpContents, roles: string[], p: RestoreParams): Finding[] {

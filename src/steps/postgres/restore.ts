@@ -20,7 +20,7 @@ import { unreachable } from '../store-readiness.js';
 import { endSessions, placeChanges } from './changing-places.js';
 import { damageFindings } from './damage-findings.js';
 import { dumpFindings, pointToGoodDump } from './dump-findings.js';
-import { atStake, contentFindings, newerTableFindings } from './restore-findings.js';
+import { atStake, contentFindings, newerTableFindings, roomFindings } from './restore-findings.js';
 import {
   createDatabase,
   type RestoreFacts,
@@ -116,6 +116,7 @@ export const postgresRestore: StepKind<RestoreParams, RestoreFacts> = {
       message: `Postgres ${server.version} at ${postgres.address}; pg_restore ${tools.version} (${tools.bin})`,
     });
     findings.push(...(await damageFindings(p, ctx)));
+    if (server.databaseExists && server.refusal === '') findings.push(...(await roomFindings(p, ctx)));
     if (tools.major >= 17 && server.major < 17) {
       findings.push({
         level: 'blocking',

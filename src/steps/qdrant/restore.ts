@@ -11,6 +11,7 @@ import {
 import { uploadText } from '../../stores/qdrant/transfer.js';
 import { durationOf, plural, sizeOf } from '../../words.js';
 import { fileFindings, lacks } from '../backup/file.js';
+import { safetyRoomFindings } from '../room.js';
 import type { Finding, Probe, StepContext, StepKind } from '../step.js';
 import { stepEvents } from '../step-events.js';
 import { unreachable } from '../store-readiness.js';
@@ -144,6 +145,9 @@ export const qdrantRestore: StepKind<Params, Facts> = {
       ...(await nameFindings(snapshots, ctx, p.collection)),
     );
     const names = await listCollections(qdrant);
+    const replaced = snapshots.filter((one) => names.includes(one.collection));
+    const bytes = replaced.reduce((sum, one) => sum + one.bytes, 0);
+    findings.push(...(await safetyRoomFindings(ctx, plural(replaced.length, 'collection'), bytes)));
     const extra = names.filter((name) => !snapshots.some((one) => one.collection === name));
     findings.push({
       level: 'info',

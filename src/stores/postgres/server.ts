@@ -112,6 +112,12 @@ export async function estimatedRows(postgres: Postgres): Promise<TableEstimate[]
   );
 }
 
+/** Bytes on disk of the profile's database. */
+export async function databaseBytes(postgres: Postgres): Promise<number> {
+  const [row] = await postgres.read<{ bytes: string }>('SELECT pg_database_size(current_database())::text AS bytes');
+  return Number(row!.bytes);
+}
+
 /** Memories in the database, and how many of them are newer than an instant; undefined where there is no such table. */
 export async function countMemories(
   postgres: Postgres,
