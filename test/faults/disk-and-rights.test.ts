@@ -4,6 +4,7 @@ import { basename, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Profile } from '../../src/config/profile.js';
 import { endOf } from '../../src/engine/journal.js';
+import type { Overrides } from '../../src/runbook/runbook.js';
 import { attempt, RESTORES } from '../support/attempt.js';
 import type { Measured } from '../support/measure.js';
 import { measureCluster } from '../support/measure-cluster.js';
@@ -74,7 +75,7 @@ describe.skipIf(!mayMount)('on a disk that is full', () => {
     process.env.NOVAMEM_RUNBOOK_HOME = disk;
     fill(leaving);
     // One after the other: what the failed copy had written is gone before the journal needs the room.
-    const overrides = store === 'qdrant' ? { restore: { atOnce: 1 } } : {};
+    const overrides: Overrides = store === 'qdrant' ? { restore: { atOnce: 1 } } : {};
     const ended = await attempt(real.cluster.profile, { scenario: RESTORES[store], backup: good, overrides });
     expect([ended.outcome, ended.exitCode]).toEqual(['failed', 1]);
     expect(ended.said).toMatch(/ENOSPC|No space left|are free|cannot be kept/);

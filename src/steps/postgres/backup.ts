@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { type Command, commandText } from '../../hosts/command.js';
 import { closeToOthers, sha256Of } from '../../hosts/files.js';
-import { runCommand } from '../../hosts/run-command.js';
+import type { Ended } from '../../hosts/run-command.js';
 import { bytesOf } from '../../stores/backup-set/backup-set.js';
 import type { PostgresPart } from '../../stores/backup-set/manifest.js';
 import { type Check, equal, sameSet } from '../../stores/check.js';
@@ -15,8 +15,9 @@ import { newBackupOf, newBackupPlace, noBackupRoot } from '../backup/new-backup.
 import { readingPlan, type StepContext, type StepKind } from '../step.js';
 import { stepEvents } from '../step-events.js';
 import { unreachable } from '../store-readiness.js';
+import { patienceSeconds, runTool } from './tool.js';
 
-const params = z.strictObject({ compress: z.number().int().min(0).max(9).default(6) });
+const params = z.strictObject({ compress: z.number().int().min(0).max(9).default(6), patienceSeconds });
 type Params = z.infer<typeof params>;
 
 interface Facts {
@@ -101,24 +102,33 @@ export const postgresBackup: StepKind<Params, Facts> = {
       const tools = await toolsFor(server.major);
       const file = await newBackupPlace(ctx, FILE);
       const at = new Date();
-      const inventory = await postgres.reading(
-        async (reading) => {
-          const [exported] = await reading.query<{ id: string }>('SELECT pg_export_snapshot() AS id');
-          const dumping = runCommand(ctx.gateway, dumpCommand(p, ctx, tools.bin, exported!.id), {
-            signal,
-            onLine: (line) => emit.output(line),
-          });
-          const [ended, taken] = await Promise.all([
-            dumping,
-            readPostgresInventory(reading, postgres.database, (table, done, total) =>
-              emit.progress({ done, total, unit: 'items', text: `tables, now ${table}` }),
-            ),
-          ]);
-          if (ended.exitCode !== 0) throw new Error(`pg_dump ended with ${ended.exitCode ?? ended.failure}`);
-          return taken;
-        },
-        { snapshot: true },
-      );
+      const failed = new AbortController();
+      let dumping: Promise<Ended> | undefined;
+      const inventory = await postgres
+        .reading(
+          async (reading) => {
+            const [exported] = await reading.query<{ id: string }>('SELECT pg_export_snapshot() AS id');
+            dumping = runTool(ctx, dumpCommand(p, ctx, tools.bin, exported!.id), {
+              signal: AbortSignal.any([signal, failed.signal]),
+              patienceSeconds: p.patienceSeconds,
+              onLine: (line) => emit.output(line),
+            });
+            const [ended, taken] = await Promise.all([
+              dumping,
+              readPostgresInventory(reading, postgres.database, (table, done, total) =>
+                emit.progress({ done, total, unit: 'items', text: `tables, now ${table}` }),
+              ),
+            ]);
+            if (ended.exitCode !== 0) throw new Error(`pg_dump ended with ${ended.exitCode ?? ended.failure}`);
+            return taken;
+          },
+          { snapshot: true },
+        )
+        .catch(async (error: unknown) => {
+          failed.abort(error);
+          await dumping?.catch(() => {});
+          throw error;
+        });
       await closeToOthers(file);
       const bytes = await bytesOf(file);
       const sha256 = await sha256Of(file, { onBytes: emit.bytes(bytes, 'checksum of the dump'), signal });

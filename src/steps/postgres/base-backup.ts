@@ -2,7 +2,6 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { type Command, commandText } from '../../hosts/command.js';
 import { sha256Of } from '../../hosts/files.js';
-import { runCommand } from '../../hosts/run-command.js';
 import type { PostgresBasePart } from '../../stores/backup-set/manifest.js';
 import { type Check, equal } from '../../stores/check.js';
 import { faultOfBase, readBaseBackup, verifyCommand } from '../../stores/postgres/base-backup.js';
@@ -16,12 +15,14 @@ import { newBackupFolder, newBackupOf, noBackupRoot } from '../backup/new-backup
 import { type Finding, readingPlan, type StepContext, type StepKind } from '../step.js';
 import { stepEvents } from '../step-events.js';
 import { unreachable } from '../store-readiness.js';
+import { patienceSeconds, runTool } from './tool.js';
 
 const params = z.strictObject({
   /** A base backup is as large as the whole server, so it is taken only when asked for. */
   take: z.boolean().default(false),
   /** `fast`: the server writes all its changed pages out at once; `spread`: over minutes, with less load. */
   checkpoint: z.enum(['fast', 'spread']).default('fast'),
+  patienceSeconds,
 });
 type Params = z.infer<typeof params>;
 
@@ -108,8 +109,9 @@ export const postgresBaseBackup: StepKind<Params, Facts> = {
       // pg_basebackup wants an empty folder, and what an earlier attempt left there is none.
       const folder = await newBackupFolder(ctx, FOLDER);
       const errors: string[] = [];
-      const ended = await runCommand(ctx.gateway, baseBackupCommand(p, ctx, tools), {
+      const ended = await runTool(ctx, baseBackupCommand(p, ctx, tools), {
         signal,
+        patienceSeconds: p.patienceSeconds,
         onLine: (line) => {
           const counted = /^\s*(\d+)\/(\d+) kB \(\d+%\)/.exec(line);
           if (!counted) {
@@ -120,7 +122,6 @@ export const postgresBaseBackup: StepKind<Params, Facts> = {
           emit.progress({ done, total: Math.max(done, total), unit: 'bytes', text: 'data directory of Postgres' });
         },
       });
-      signal.throwIfAborted();
       if (ended.exitCode !== 0)
         throw new Error(
           `pg_basebackup ended with ${ended.exitCode ?? ended.failure}: ${errors[0] ?? 'it printed no error'}. The server is as it was`,

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import type { Command } from '../../hosts/command.js';
 import { closeToOthers, makeFolder, remove } from '../../hosts/files.js';
-import { type Ended, runCommand } from '../../hosts/run-command.js';
+import type { Ended } from '../../hosts/run-command.js';
 import { steadyNow } from '../../hosts/waiting.js';
 import { allThere, type Check, equal } from '../../stores/check.js';
 import { type Postgres, quoteIdentifier } from '../../stores/postgres/connection.js';
@@ -15,6 +15,7 @@ import { countOf, durationOf, fileInstantOf } from '../../words.js';
 import type { StepContext } from '../step.js';
 import { Emitter } from '../step-events.js';
 import { changePlaces, databaseNamed, datedName, endSessions, rename } from './changing-places.js';
+import { patienceSeconds, runTool } from './tool.js';
 
 // How a dump gets into a server: the doing of `postgres.restore`, by `clean` and by `swap`.
 
@@ -28,6 +29,7 @@ export const restoreParams = z.strictObject({
   /** `waived`: a populated database is replaced also where no safety copy of it can be made. */
   safetyCopy: z.enum(['required', 'waived']).default('required'),
   jobs: z.number().int().positive().max(64).default(Math.max(2, cpus().length)),
+  patienceSeconds,
 });
 export type RestoreParams = z.infer<typeof restoreParams>;
 
@@ -146,7 +148,10 @@ export async function takeSafetyDump(
   await makeFolder(ctx.gateway, ctx.workFolder);
   const file = join(ctx.workFolder, `${encodeURIComponent(database)}-before-${fileInstantOf(new Date())}.dump`);
   emit.output(`taking a safety copy of ${database} first`);
-  const why = await dumpInto(file, tools, ctx, emit, signal);
+  const why = await dumpInto(p, file, tools, ctx, emit, signal).catch(async (error: unknown) => {
+    await remove(ctx.gateway, file);
+    throw error;
+  });
   if (why !== '') {
     // What it did write is cut off: nobody must take it for a way back.
     await remove(ctx.gateway, file);
@@ -170,6 +175,7 @@ export async function takeSafetyDump(
 
 /** Why the database cannot be dumped into the file; empty when it was. */
 async function dumpInto(
+  p: RestoreParams,
   file: string,
   tools: Installation,
   ctx: StepContext,
@@ -186,7 +192,7 @@ async function dumpInto(
     ...named(postgres, applicationOf(ctx.runId)),
   };
   const errors: string[] = [];
-  const ended = await runUnlessBlocked(command, ctx, emit, signal, 'Nothing was dropped', (line) => {
+  const ended = await runUnlessBlocked(p, command, ctx, emit, signal, 'Nothing was dropped', (line) => {
     if (/^pg_dump: (error|detail)/.test(line))
       errors.push(line.replace(/^pg_dump: \w+: (Error message from server: )?/, ''));
   });
@@ -215,7 +221,7 @@ export async function restoreDump(
     watch.onLine(line);
     if (/^pg_restore: (error|warning)/.test(line)) errors.push(line.replace(/^pg_restore: /, ''));
   };
-  const ended = await runUnlessBlocked(command, ctx, emit, signal, state, onLine, watch.say).finally(() =>
+  const ended = await runUnlessBlocked(p, command, ctx, emit, signal, state, onLine, watch.say).finally(() =>
     watch.stop(),
   );
   if (ended.exitCode !== 0)
@@ -229,6 +235,7 @@ export async function restoreDump(
  * wait for ever (a dump's script sets lock_timeout to 0). `state`: what is true of the database then.
  */
 async function runUnlessBlocked(
+  p: RestoreParams,
   command: Command,
   ctx: StepContext,
   emit: Emitter<RestoreFacts>,
@@ -246,15 +253,21 @@ async function runUnlessBlocked(
     onBlocked(said);
     if (sinceMs >= BLOCKED_PATIENCE) blocked.abort();
   });
-  const ended = await runCommand(ctx.gateway, command, {
+  const ended = await runTool(ctx, command, {
     signal: AbortSignal.any([signal, blocked.signal]),
+    patienceSeconds: p.patienceSeconds,
     onLine: (line) => {
       emit.output(line);
       onLine(line);
     },
-  }).finally(() => guard.stop());
-  signal.throwIfAborted();
-  if (!blocked.signal.aborted) return ended;
+  })
+    .catch((error: Error) => {
+      if (blocked.signal.aborted) return undefined;
+      if (signal.aborted) throw error;
+      throw new Error(`${error.message}. ${state}`, { cause: error });
+    })
+    .finally(() => guard.stop());
+  if (ended) return ended;
   throw new Error(
     `it waited ${durationOf(BLOCKED_PATIENCE)} for session ${blocker}, which holds a lock. ${state}. End that session, or let this step do it (--set <step>.sessions=end), then retry`,
   );

@@ -4,11 +4,14 @@ import type { Profile } from '../../config/profile.js';
 import { resolveSecret, secretWord } from '../../config/secrets.js';
 import type { Command } from '../../hosts/command.js';
 import type { Gateway } from '../../hosts/gateway.js';
+import { steadyNow, within } from '../../hosts/waiting.js';
 
 const CONNECT_PATIENCE = 10_000;
 const WATCH_EVERY = 10_000;
 const WATCH_PATIENCE = 5_000;
-const MISSED_AT_MOST = 2;
+/** So long a server may let nobody in before a query is given up. */
+const SILENCE_PATIENCE = 20_000;
+const CLOSE_PATIENCE = 5_000;
 
 /** What this process is called in the server's list of sessions, as far as the server keeps such a name. */
 export const OWN_SESSIONS = `novamem-runbook ${process.pid} on ${hostname()}`.slice(0, 63);
@@ -134,15 +137,27 @@ export class Postgres {
     throw refusal;
   }
 
+  /**
+   * Work that goes on in other sessions than ours, such as a program's. `silence` aborts once the server has let nobody in for
+   * `patienceMs`; its reason says so.
+   */
+  async watched<T>(patienceMs: number, work: (silence: AbortSignal) => Promise<T>): Promise<T> {
+    const silent = new AbortController();
+    const watch = this.#watch(this.database, patienceMs);
+    watch.silence.catch((error: Error) => silent.abort(error));
+    return work(silent.signal).finally(watch.end);
+  }
+
   async #connected<T>(database: string, options: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
     const client = this.#client(database, { options, connectionTimeoutMillis: CONNECT_PATIENCE });
-    const watch = this.#watch(database);
+    const watch = this.#watch(database, SILENCE_PATIENCE);
     try {
       await client.connect();
       return await Promise.race([work(client), watch.silence]);
     } finally {
       watch.end();
-      await client.end().catch(() => {});
+      // A server that hangs does not take its leave.
+      await within(CLOSE_PATIENCE, client.end()).catch(() => {});
     }
   }
 
@@ -166,15 +181,17 @@ export class Postgres {
    * `silence` rejects once the server says nothing to new sessions either: a query may take hours, so that no time is too long
    * for it, but on a server that hangs it would never end.
    */
-  #watch(database: string): { silence: Promise<never>; end(): void } {
+  #watch(database: string, patienceMs: number): { silence: Promise<never>; end(): void } {
     let timer: NodeJS.Timeout | undefined;
     let ended = false;
-    let missed = 0;
+    let since: number | undefined;
     const silence = new Promise<never>((_, reject) => {
       const ask = async () => {
-        missed = (await this.#answersAnybody(database)) ? 0 : missed + 1;
+        const asked = steadyNow();
+        if (await this.#answersAnybody(database)) since = undefined;
+        else since ??= asked;
         if (ended) return;
-        if (missed < MISSED_AT_MOST) timer = setTimeout(ask, WATCH_EVERY);
+        if (since === undefined || steadyNow() - since < patienceMs) timer = setTimeout(ask, WATCH_EVERY);
         else reject(new Error(`Postgres at ${this.address} has fallen silent: no answer, to a new session either`));
       };
       timer = setTimeout(ask, WATCH_EVERY);
