@@ -1,16 +1,8 @@
 import { createHash } from 'node:crypto';
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  ftruncateSync,
-  openSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { closeSync, existsSync, fsyncSync, ftruncateSync, openSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { redactDeep } from '../config/redact.js';
+import { keepPlaceNow } from '../hosts/durable.js';
 import type { Finding, StepPlan } from '../steps/step.js';
 import type { Check } from '../stores/check.js';
 import type { Fingerprint } from '../stores/fingerprint.js';
@@ -121,7 +113,9 @@ export class Journal {
   /** Begins a journal in the run's folder; an existing one is never written over. */
   static begin(run: string, folder: string): Journal {
     const file = join(folder, JOURNAL_FILE);
-    return new Journal(run, file, openSync(file, 'ax', 0o600), { seq: 0, hash: FIRST });
+    const descriptor = openSync(file, 'ax', 0o600);
+    keepPlaceNow(file);
+    return new Journal(run, file, descriptor, { seq: 0, hash: FIRST });
   }
 
   /**
@@ -132,7 +126,9 @@ export class Journal {
     const descriptor = openSync(file, 'r+');
     ftruncateSync(descriptor, wholeBytes);
     closeSync(descriptor);
+    // Gone for good before a further line is written: an old seal would say that the journal was changed.
     rmSync(join(folder, SEAL_FILE), { force: true });
+    keepPlaceNow(file);
     return new Journal(run, file, openSync(file, 'a', 0o600), { seq: events.length, hash: lastHash });
   }
 
@@ -155,14 +151,23 @@ export class Journal {
     return event;
   }
 
-  /** Ends the journal and seals it. Half a seal would say that the journal was changed: then there is none. */
+  /** Ends the journal and seals it. Half a seal would say that the journal was changed: it is whole, or there is none. */
   close(): void {
     closeSync(this.#descriptor);
     const seal = join(dirname(this.file), SEAL_FILE);
+    const fresh = `${seal}.new`;
     try {
-      writeFileSync(seal, `${this.#prev}\n`, { mode: 0o600 });
+      const descriptor = openSync(fresh, 'w', 0o600);
+      try {
+        writeWhole(descriptor, `${this.#prev}\n`);
+        fsyncSync(descriptor);
+      } finally {
+        closeSync(descriptor);
+      }
+      renameSync(fresh, seal);
+      keepPlaceNow(seal);
     } catch (error) {
-      rmSync(seal, { force: true });
+      rmSync(fresh, { force: true });
       throw error;
     }
   }

@@ -2,6 +2,7 @@ import { constants } from 'node:fs';
 import { chmod, copyFile, lstat, mkdir, readdir, realpath, stat, statfs, utimes } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { commandText } from './command.js';
+import { keepOnDisk } from './durable.js';
 import { exists } from './files.js';
 import type { Gateway } from './gateway.js';
 
@@ -86,7 +87,7 @@ export async function freeBytesAt(path: string): Promise<number> {
 
 /**
  * Copies a folder with all that is in it, links followed, rights and times kept. The target must not exist. Where the file
- * system can share the blocks of two files it does. `onBytes` is told the bytes of each file that was copied.
+ * system can share the blocks of two files it does. The copy is on disk then. `onBytes` is told the bytes of each file that was copied.
  */
 export function copyTree(
   gateway: Gateway,
@@ -118,5 +119,6 @@ export function copyTree(
       await chmod(join(to, path), mode & 0o7777);
       await utimes(join(to, path), atime, mtime);
     }
+    await keepOnDisk(to);
   });
 }

@@ -14,10 +14,10 @@ import {
   rm,
   stat,
   statfs,
-  writeFile,
 } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { commandText } from './command.js';
+import { keepNames, keepOnDisk, keepPlace, writeDurably } from './durable.js';
 import type { Gateway } from './gateway.js';
 
 const shell = (file: string, ...args: string[]) => commandText({ file, args });
@@ -87,16 +87,21 @@ export async function filesBelow(folder: string, deepest = 8): Promise<string[]>
   return nested.flat().sort();
 }
 
-/** Renames a file or folder within its file system: nothing is copied and nothing is deleted. */
+/** Renames a file or folder within its file system: nothing is copied and nothing is deleted. It is on disk then. */
 export function moveAside(gateway: Gateway, from: string, to: string): Promise<void> {
   return gateway.change({ channel: 'file', text: shell('mv', '-T', from, to) }, async () => {
     await mkdir(dirname(to), { recursive: true });
     if (await exists(to)) throw new Error(`${to} exists already`);
     await rename(from, to);
+    await keepPlace(to);
+    await keepNames(dirname(from));
   });
 }
 
-/** Copies a file or a folder with its content. The target must not exist, and has no links: who writes into it changes nothing else. */
+/**
+ * Copies a file or a folder with its content; the copy is on disk then. The target must not exist, and has no links: who writes
+ * into it changes nothing else.
+ */
 export function copyTo(gateway: Gateway, from: string, to: string): Promise<void> {
   return gateway.change({ channel: 'file', text: shell('cp', '-rLT', from, to) }, async () => {
     await mkdir(dirname(to), { recursive: true });
@@ -107,12 +112,13 @@ export function copyTo(gateway: Gateway, from: string, to: string): Promise<void
       force: false,
       preserveTimestamps: true,
     });
+    await keepOnDisk(to);
   });
 }
 
 /**
  * Copies what is in a folder into another that is there, except for the names in `without` (of its top level). Files are
- * copied one by one, so that it can be told how far it is, and ended between two of them. Links are refused: what they name
+ * copied one by one, so that it can be told how far it is, and ended between two of them; they are on disk then. Links are refused: what they name
  * may be shared with whatever they were copied from.
  */
 export function copyContent(
@@ -139,7 +145,10 @@ export function copyContent(
       } else throw new Error(`${one} is neither a file nor a folder`);
     }
   };
-  return gateway.change({ channel: 'file', text: shell('cp', '-r', `${from}/.`, to) }, () => copy(from, to, without));
+  return gateway.change({ channel: 'file', text: shell('cp', '-r', `${from}/.`, to) }, async () => {
+    await copy(from, to, without);
+    await keepOnDisk(to);
+  });
 }
 
 /** Sets the rights of a file or folder, whatever the umask was when it was made. */
@@ -155,14 +164,16 @@ export function makeFolder(gateway: Gateway, path: string, mode = 0o700): Promis
 
 /** Removes a file or folder with all that is in it; one that is absent is no error. */
 export function remove(gateway: Gateway, path: string): Promise<void> {
-  return gateway.change({ channel: 'file', text: shell('rm', '-rf', path) }, () =>
-    rm(path, { recursive: true, force: true }),
-  );
+  return gateway.change({ channel: 'file', text: shell('rm', '-rf', path) }, async () => {
+    await rm(path, { recursive: true, force: true });
+    await keepNames(dirname(path));
+  });
 }
 
+/** Writes a file as a whole: it is there and on disk afterwards, or as it was before. */
 export function writeText(gateway: Gateway, path: string, text: string): Promise<void> {
   return gateway.change({ channel: 'file', text: `write ${path} (${Buffer.byteLength(text)} bytes)` }, () =>
-    writeFile(path, text, { mode: 0o600 }),
+    writeDurably(path, text),
   );
 }
 

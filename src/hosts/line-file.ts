@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { type FileHandle, mkdir, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { keepPlace } from './durable.js';
 import type { Gateway } from './gateway.js';
 
 const BATCH_BYTES = 256 * 1024;
@@ -59,6 +60,7 @@ export class LineFile {
     } finally {
       await this.#handle.close();
     }
+    await keepPlace(this.file);
     return { file: this.file, lines: this.#lines, sha256: this.#hash.digest('hex') };
   }
 

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { z } from 'zod';
+import { keepOnDisk } from '../../hosts/durable.js';
 import { remove, writeText } from '../../hosts/files.js';
 import { MANIFEST_FILE, type Manifest, UNFINISHED_FILE } from '../../stores/backup-set/manifest.js';
 import { openBackupSet, readManifest } from '../../stores/backup-set/open-backup-set.js';
@@ -77,6 +78,8 @@ export const backupManifest: StepKind<Params, Facts> = {
       for (const one of notes) emit.output(`warning: ${one}`);
       const manifest = manifestOf(id, ctx.cluster.name, saved, { searches, agreement, notes });
       const file = join(folder, MANIFEST_FILE);
+      // What a manifest vouches for must not be taken by a power cut that spares the manifest.
+      await keepOnDisk(folder);
       await writeText(ctx.gateway, file, `${JSON.stringify(manifest, null, 1)}\n`);
       await remove(ctx.gateway, join(folder, UNFINISHED_FILE));
       emit.facts({ manifest: file, searches: searches.length });

@@ -2,6 +2,7 @@ import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { Command } from '../../hosts/command.js';
+import { keepOnDisk } from '../../hosts/durable.js';
 import { closeToOthers, makeFolder, remove } from '../../hosts/files.js';
 import type { Ended } from '../../hosts/run-command.js';
 import { steadyNow } from '../../hosts/waiting.js';
@@ -164,6 +165,7 @@ export async function takeSafetyDump(
     return emit.output(`WITHOUT A SAFETY COPY, as was asked for (safetyCopy=waived): ${said}`);
   }
   await closeToOthers(file);
+  await keepOnDisk(file);
   const rows = await countRows(tools, file, { signal });
   emit.facts({ safetyDump: file });
   emit.safetyCopy(

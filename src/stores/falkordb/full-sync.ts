@@ -3,6 +3,7 @@ import net from 'node:net';
 import { dirname } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import tls from 'node:tls';
+import { keepOnDisk } from '../../hosts/durable.js';
 
 export interface FullSyncFrom {
   host: string;
@@ -66,6 +67,7 @@ async function writeTo(file: string, body: AsyncIterable<Buffer>, onBytes: (byte
   const handle = await open(file, 'wx', 0o600);
   try {
     await pipeline(counted, handle.createWriteStream());
+    await keepOnDisk(file);
     return written;
   } catch (error) {
     await rm(file, { force: true });

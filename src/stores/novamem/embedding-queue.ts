@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
+import { keepPlace } from '../../hosts/durable.js';
 import type { Gateway } from '../../hosts/gateway.js';
 import type { Postgres } from '../postgres/connection.js';
 
@@ -139,6 +140,7 @@ async function writeInstants(
   } finally {
     await handle.close();
   }
+  await keepPlace(file);
   return { rows: count, sha256: hash.digest('hex') };
 }
 

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
+import { keepOnDisk } from '../../hosts/durable.js';
 import type { Gateway } from '../../hosts/gateway.js';
 import { messageOf } from '../../words.js';
 import type { Cluster } from '../cluster.js';
@@ -91,6 +92,7 @@ export function writeLost(gateway: Gateway, { query }: Reading, table: string, f
     }
     stream.end();
     await once(stream, 'finish');
+    await keepOnDisk(file);
     return lines;
   });
 }

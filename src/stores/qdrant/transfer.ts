@@ -6,6 +6,7 @@ import https from 'node:https';
 import { basename } from 'node:path';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { keepOnDisk } from '../../hosts/durable.js';
 import type { Gateway } from '../../hosts/gateway.js';
 import { shortened } from '../../words.js';
 import type { Qdrant } from './connection.js';
@@ -84,7 +85,7 @@ export function uploadText(
   return `curl -fsS ${qdrant.keyArgument}-X POST '${url}?priority=snapshot&wait=true&checksum=${sha256}' -F 'snapshot=@${file}'`;
 }
 
-/** Downloads a snapshot into a new file; answers its bytes and SHA-256, computed on the way. */
+/** Downloads a snapshot into a new file, which is on disk then; answers its bytes and SHA-256, computed on the way. */
 export async function downloadSnapshot(
   gateway: Gateway,
   qdrant: Qdrant,
@@ -113,6 +114,7 @@ export async function downloadSnapshot(
         const announced = Number(response.headers['content-length'] ?? bytes);
         if (announced !== bytes)
           throw new Error(`downloading ${snapshot}: ${announced} bytes were announced, ${bytes} came`);
+        await keepOnDisk(file);
       } catch (error) {
         await rm(file, { force: true });
         throw error;
