@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { redact } from '../config/redact.js';
 import { closedGateway, type Gateway, openGateway } from '../hosts/gateway.js';
 import { steadyNow } from '../hosts/waiting.js';
@@ -494,7 +495,9 @@ export class Run {
     const gateway: Gateway =
       mode === 'dry-run' || phase === 'preflight'
         ? closedGateway()
-        : openGateway(({ channel, text }) => {
+        : openGateway(async ({ channel, text }) => {
+            // Until then all that the step has told is followed: it is on record before what is built on it.
+            await setImmediate();
             this.#write({ type: 'step.change', step: step.id, channel, text });
             if (this.#record.lost) throw new Error(this.#record.lost);
             step.tell(`${channel}: ${text}`);

@@ -19,12 +19,12 @@ export class GatewayRefusal extends Error {
   }
 }
 
-/** Lets changes through; tells `onChange` of each before it is made. */
-export function openGateway(onChange: (change: Change) => void, run?: string): Gateway {
+/** Lets changes through; tells `onChange` of each, and waits for it, before it is made. */
+export function openGateway(onChange: (change: Change) => unknown, run?: string): Gateway {
   return {
     ...(run === undefined ? {} : { run }),
     async change(change, act) {
-      onChange(change);
+      await onChange(change);
       return await act();
     },
   };
