@@ -33,6 +33,7 @@ export class Admission {
   readonly #accepted = new Set<Difference>();
   #guards: Guard[] = [];
   #lock: ClusterLock | undefined;
+  #locking: Promise<boolean> | undefined;
   #released = false;
 
   constructor(request: AdmissionRequest) {
@@ -68,8 +69,13 @@ export class Admission {
 
   /** Locks the cluster, where that is not done already. Answers false when somebody else is at work there: `held` says who. */
   async lock(takeOver: boolean): Promise<boolean> {
+    if (this.#lock || this.#request.lockFolders.length === 0) return true;
+    this.#locking = this.#take(takeOver);
+    return await this.#locking;
+  }
+
+  async #take(takeOver: boolean): Promise<boolean> {
     const { run, cluster, lockFolders } = this.#request;
-    if (this.#lock || lockFolders.length === 0) return true;
     try {
       const operator = operatorHere();
       const lock = await ClusterLock.take({ cluster: cluster.name, run, operator, folders: lockFolders, takeOver });
@@ -88,13 +94,13 @@ export class Admission {
   /** Works under a lock that was taken already. */
   hold(lock: ClusterLock): void {
     this.#lock = lock;
-    lock.onLost = this.#request.onLost;
     this.#request.record({
       type: 'run.locked',
       files: lock.files,
       without: lock.without.map(({ folder, why }) => `${folder}: ${why}`),
       tookOver: lock.tookOver.map(heldText),
     });
+    lock.onLost = this.#request.onLost;
   }
 
   /**
@@ -120,6 +126,7 @@ export class Admission {
 
   async release(): Promise<void> {
     this.#released = true;
+    await this.#locking?.catch(() => {});
     await this.#lock?.release();
   }
 }

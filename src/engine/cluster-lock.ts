@@ -2,9 +2,10 @@ import { randomBytes } from 'node:crypto';
 import { readlinkSync } from 'node:fs';
 import { open, readFile, rename, stat, unlink } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { join } from 'node:path';
-import { isAlive, markOf, type ProcessMark } from '../hosts/process-mark.js';
-import { sleep } from '../hosts/waiting.js';
+import { dirname, join } from 'node:path';
+import { keepNames } from '../hosts/durable.js';
+import { isAlive, isOfThisBoot, markOf, type ProcessMark } from '../hosts/process-mark.js';
+import { sleep, within } from '../hosts/waiting.js';
 import { durationOf, messageOf } from '../words.js';
 
 /** Who works on a cluster. */
@@ -25,7 +26,7 @@ export interface HeldLock {
   file: string;
   /** Undefined when the file cannot be read as a lock: whoever made it died while writing, or it is none. */
   holder: Holder | undefined;
-  /** Milliseconds since its last sign of life, by the clock of the file system it lies on. */
+  /** Milliseconds since its last sign of life, by the clock of the file system it lies on; below 0 where that was set back since. */
   quietMs: number;
   /** `gone`: its process ran on this machine and does not any more. `silent`: it has not been heard of for a while. */
   state: 'alive' | 'silent' | 'gone';
@@ -51,14 +52,18 @@ interface LockRequest {
   /** Milliseconds between two signs of life, and after how many without one a holder is silent. */
   beatMs?: number;
   silentMs?: number;
+  /** Milliseconds that a folder may take to answer. */
+  patienceMs?: number;
 }
 
 const BEAT_MS = 5_000;
 const SILENT_MS = 30_000;
 /** How long to wait for somebody who is just taking a dead lock's place. */
 const TURN_MS = 20;
-/** A folder on a network that does not answer must not keep anybody from a recovery. */
+/** A folder on a network that does not answer must keep nobody from a recovery, nor from its end. */
 const FOLDER_PATIENCE_MS = 5_000;
+/** By how much the times of one file system may seem to run backwards without a clock having been set. */
+const CLOCK_GRAIN_MS = 1_000;
 
 /** One run at a time on a cluster: a file in each folder, which its holder touches again and again. */
 export class ClusterLock {
@@ -68,11 +73,15 @@ export class ClusterLock {
   readonly without: { folder: string; why: string }[] = [];
   /** Whose locks were put aside. */
   readonly tookOver: HeldLock[] = [];
-  /** Told once when somebody else has taken the lock over. */
-  onLost: (why: string) => void = () => {};
   readonly #holder: Holder;
   readonly #request: LockRequest;
   #timer: NodeJS.Timeout | undefined;
+  #released = false;
+  /** Folders that have not answered yet, and files to which a sign of life is on its way. */
+  readonly #late = new Set<Promise<unknown>>();
+  readonly #beating = new Map<string, Promise<void>>();
+  #lost = '';
+  #onLost: (why: string) => void = () => {};
 
   private constructor(request: LockRequest) {
     this.#request = request;
@@ -96,28 +105,64 @@ export class ClusterLock {
       await lock.release();
       throw error;
     }
-    lock.#timer = setInterval(() => void lock.#beat(), request.beatMs ?? BEAT_MS);
+    lock.#timer = setInterval(() => lock.#beat(), request.beatMs ?? BEAT_MS);
     lock.#timer.unref();
     return lock;
+  }
+
+  /** Told once when somebody else is found to have the cluster: the lock was taken over, or a folder has answered too late. */
+  set onLost(tell: (why: string) => void) {
+    this.#onLost = tell;
+    if (this.#lost) tell(this.#lost);
+  }
+
+  #lose(why: string): void {
+    clearInterval(this.#timer);
+    if (this.#lost || this.#released) return;
+    this.#lost = why;
+    this.#onLost(why);
   }
 
   /** Gives the cluster free. What somebody else has taken over is left to them. */
   async release(): Promise<void> {
     clearInterval(this.#timer);
-    for (const file of this.files.splice(0))
-      if ((await readHolder(file).catch(() => undefined))?.token === this.#holder.token)
-        await unlink(file).catch(() => {});
+    this.#released = true;
+    const giving = this.files.splice(0).map((file) => this.#giveBack(file));
+    await within(this.#patienceMs, Promise.all([...giving, ...this.#late])).catch(() => {});
+  }
+
+  async #giveBack(file: string): Promise<void> {
+    await this.#beating.get(file);
+    if ((await readHolder(file).catch(() => undefined))?.token !== this.#holder.token) return;
+    await unlink(file).catch(() => {});
+  }
+
+  get #patienceMs(): number {
+    return this.#request.patienceMs ?? FOLDER_PATIENCE_MS;
   }
 
   async #takeIn(folder: string): Promise<void> {
     const file = join(folder, lockName(this.#request.cluster));
+    let waited = false;
+    const taking = this.#takeFile(file).then(() => this.#hold(file));
+    // What comes after the time is no less true: a lock that is ours is held and given back, one of somebody else stops us.
+    const late = taking.catch((error: unknown) => {
+      if (waited && error instanceof ClusterHeld) this.#lose(`${folder} has answered late: ${error.message}`);
+    });
+    this.#late.add(late);
+    void late.finally(() => this.#late.delete(late));
     try {
-      await within(FOLDER_PATIENCE_MS, this.#takeFile(file));
-      this.files.push(file);
+      await within(this.#patienceMs + (this.#request.takeOver ? this.#watchMs : 0), taking);
     } catch (error) {
+      waited = true;
       if (error instanceof ClusterHeld) throw error;
       this.without.push({ folder, why: messageOf(error) });
     }
+  }
+
+  async #hold(file: string): Promise<void> {
+    if (this.#released) await this.#giveBack(file);
+    else this.files.push(file);
   }
 
   async #takeFile(file: string): Promise<void> {
@@ -125,8 +170,9 @@ export class ClusterLock {
       if (await create(file, this.#holder)) return;
       const held = await lockAt(file, this.#request.silentMs);
       if (!held) continue;
-      const dead = held.state === 'gone' || (held.state === 'silent' && this.#request.takeOver);
-      if (!dead) throw new ClusterHeld(held);
+      const isDead = held.state === 'gone' || (held.state === 'silent' && this.#request.takeOver);
+      if (!isDead) throw new ClusterHeld(held);
+      if (held.state === 'silent' && (await this.#givesSign(file))) continue;
       if (!(await this.#replace(file, held))) continue;
       this.tookOver.push(held);
       return;
@@ -151,37 +197,64 @@ export class ClusterLock {
       const own = `${file}.${this.#holder.token}`;
       await create(own, this.#holder);
       await rename(own, file);
+      await keepNames(dirname(file));
       return true;
     } finally {
       await unlink(turn).catch(() => {});
     }
   }
 
-  async #beat(): Promise<void> {
-    for (const file of this.files) {
-      const now = await readHolder(file).catch((error: NodeJS.ErrnoException) =>
-        error.code === 'ENOENT' ? ('absent' as const) : ('unreadable' as const),
+  /** How long a silent holder is watched before it is put aside: two signs of life would fall into it. */
+  get #watchMs(): number {
+    return 2 * (this.#request.beatMs ?? BEAT_MS);
+  }
+
+  /** Whether a holder that seems silent is alive after all: a clock that was set makes a sign of life look old. */
+  async #givesSign(file: string): Promise<boolean> {
+    const lastSign = () =>
+      stat(file).then(
+        ({ mtimeMs }) => mtimeMs,
+        () => undefined,
       );
-      if (now === 'unreadable') continue;
-      if (now === 'absent') await create(file, this.#holder).catch(() => {});
-      else if (now?.token === this.#holder.token) await touch(file, this.#holder).catch(() => {});
-      else {
-        clearInterval(this.#timer);
-        const by = now ? `${now.operator} with run ${now.run}` : 'somebody else';
-        return this.onLost(`${by} has taken over the lock ${file}`);
-      }
+    const before = await lastSign();
+    await sleep(this.#watchMs);
+    return (await lastSign()) !== before;
+  }
+
+  /** One folder that hangs keeps no sign of life from another, and is asked again only once it has answered. */
+  #beat(): void {
+    for (const file of this.files) {
+      if (this.#beating.has(file)) continue;
+      const beating = this.#beatIn(file).finally(() => this.#beating.delete(file));
+      this.#beating.set(file, beating);
     }
+  }
+
+  async #beatIn(file: string): Promise<void> {
+    const now = await readHolder(file).catch((error: NodeJS.ErrnoException) =>
+      error.code === 'ENOENT' ? ('absent' as const) : ('unreadable' as const),
+    );
+    if (now === 'unreadable' || this.#released) return;
+    if (now === 'absent') await create(file, this.#holder).catch(() => {});
+    else if (now?.token === this.#holder.token) await touch(file, this.#holder).catch(() => {});
+    else this.#lose(`${now ? `${now.operator} with run ${now.run}` : 'somebody else'} has taken over the lock ${file}`);
   }
 }
 
 /** Who holds a cluster, since when, and when that was last heard of: one sentence. */
 export function heldText({ holder, file, quietMs, state }: HeldLock): string {
   if (!holder)
-    return `the lock ${file} is on this cluster, and cannot be read; it was written ${durationOf(quietMs)} ago`;
+    return `the lock ${file} is on this cluster, and cannot be read; it was written ${agoText(quietMs)}`;
   const who = `run ${holder.run} of ${holder.operator} (process ${holder.process.pid} on ${holder.host}, since ${holder.since})`;
-  const alive = state === 'gone' ? 'that process is gone' : `its last sign of life was ${durationOf(quietMs)} ago`;
+  const alive = state === 'gone' ? 'that process is gone' : `its last sign of life was ${agoText(quietMs)}`;
   return `${who} works on this cluster; ${alive}; the lock is ${file}`;
 }
+
+const agoText = (quietMs: number) =>
+  quietMs < -CLOCK_GRAIN_MS
+    ? `${durationOf(-quietMs)} ahead of the clock, which was set back meanwhile`
+    : `${durationOf(Math.max(0, quietMs))} ago`;
+
 
 /** The lock that is on a cluster in a folder; undefined where there is none. */
 export async function lockIn(folder: string, cluster: string): Promise<HeldLock | undefined> {
@@ -202,9 +275,12 @@ async function lockAt(file: string, silentMs = SILENT_MS): Promise<HeldLock | un
 }
 
 function stateOf(holder: Holder | undefined, quietMs: number, silentMs: number): HeldLock['state'] {
+  const isSilent = quietMs > silentMs || quietMs < -CLOCK_GRAIN_MS;
   const isOurs = holder && holder.host === hostname() && holder.processes === processNamespace();
-  if (isOurs && holder.process.started !== '') return isAlive(holder.process) ? 'alive' : 'gone';
-  return quietMs > silentMs ? 'silent' : 'alive';
+  if (!isOurs || holder.process.started === '') return isSilent ? 'silent' : 'alive';
+  if (isAlive(holder.process)) return 'alive';
+  // Of another boot: this machine was restarted since, unless another one has the same name, which then gives signs of life.
+  return isOfThisBoot(holder.process) || isSilent ? 'gone' : 'alive';
 }
 
 /** What time it is for the file system of a file: machines that share it may have other clocks. */
@@ -232,6 +308,7 @@ async function create(file: string, holder: Holder): Promise<boolean> {
     } finally {
       await handle.close();
     }
+    await keepNames(dirname(file));
     return true;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
@@ -239,11 +316,13 @@ async function create(file: string, holder: Holder): Promise<boolean> {
   }
 }
 
-/** Writes what stands there anyway: it is the server of the files that sets the time. */
+/** Writes what stands there anyway: it is the server of the files that sets the time. What another has put there meanwhile stays. */
 async function touch(file: string, holder: Holder): Promise<void> {
   const handle = await open(file, 'r+');
   try {
-    await handle.write(textOf(holder), 0);
+    const text = textOf(holder);
+    const { buffer } = await handle.read({ buffer: Buffer.alloc(Buffer.byteLength(text)), position: 0 });
+    if (buffer.toString('utf8') === text) await handle.write(text, 0);
   } finally {
     await handle.close();
   }
@@ -269,12 +348,4 @@ function processNamespace(): string {
   } catch {
     return '';
   }
-}
-
-function within<T>(ms: number, work: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`it did not answer within ${ms / 1000} s`)), ms);
-  });
-  return Promise.race([work, late]).finally(() => clearTimeout(timer));
 }

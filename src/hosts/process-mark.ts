@@ -22,11 +22,18 @@ export function isAlive(mark: ProcessMark): boolean {
   return startOf(mark.pid) === mark.started;
 }
 
+/** Whether a process was started since this machine was; on another machine that can never be. */
+export function isOfThisBoot({ started }: ProcessMark): boolean {
+  return started.startsWith(`${bootId()}/`);
+}
+
+const bootId = () => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+
 function startOf(pid: number): string {
   try {
     const { state, started } = statOf(pid);
     if (state === 'Z') return 'zombie';
-    return `${readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()}/${started}`;
+    return `${bootId()}/${started}`;
   } catch {
     return '';
   }

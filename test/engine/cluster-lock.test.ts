@@ -93,7 +93,7 @@ describe('a cluster', () => {
 
   test('of one that is dead is taken by one of twenty that ask at once', async () => {
     const folder = tempFolder('race');
-    await leftBy(folder, { process: { ...markOf(process.pid), started: 'another boot/1' } });
+    await leftBy(folder, { process: { ...markOf(process.pid), started: 'another boot/1' } }, 40);
     const asked = await Promise.allSettled(
       Array.from({ length: 20 }, (_, index) => take({ run: `run-${index}`, folders: [folder] })),
     );
