@@ -81,15 +81,15 @@ export function shortened(text: string): string {
 const CONTROLS = new RegExp('[\\u0000-\\u001f\\u007f-\\u009f\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069]', 'g');
 
 /** The text with control characters (a server's words may hold escape sequences) shown as `·`. */
-export function harmless(text: string): string {
+export function withoutControls(text: string): string {
   return text.replace(CONTROLS, '·');
 }
 
 /** The same for a text of several lines: their ends and tabs stay. */
-export function harmlessLines(text: string): string {
+export function linesWithoutControls(text: string): string {
   return text
     .split('\n')
-    .map((line) => line.split('\t').map(harmless).join('\t'))
+    .map((line) => line.split('\t').map(withoutControls).join('\t'))
     .join('\n');
 }
 

@@ -1,10 +1,12 @@
 import { redact } from '../config/redact.js';
-import { harmlessLines } from '../words.js';
+import { linesWithoutControls } from '../words.js';
 
 /** Text without secrets and without control characters (a server's words may hold escape sequences), in which this program is called as it was called: `npm start -- backup` in a clone of the project. */
 export function told(text: string): string {
   const fromClone = ['start', 'demo'].includes(process.env.npm_lifecycle_event ?? '');
-  return harmlessLines(redact(fromClone ? text.replace(/\bnovamem-runbook (?=[a-z-])/g, 'npm start -- ') : text));
+  return linesWithoutControls(
+    redact(fromClone ? text.replace(/\bnovamem-runbook (?=[a-z-])/g, 'npm start -- ') : text),
+  );
 }
 
 /** Writes lines to standard output, without secrets. */

@@ -29,12 +29,12 @@ export class Publisher<T> {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     this.#snapshot = this.#take();
-    for (const subscriber of this.#subscribers) harmless(subscriber);
+    for (const subscriber of this.#subscribers) ignoringErrors(subscriber);
   }
 }
 
 /** A broken screen or printer must not stop a recovery; the journal has everything. */
-export function harmless(work: () => void): void {
+export function ignoringErrors(work: () => void): void {
   try {
     work();
   } catch {}

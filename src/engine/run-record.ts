@@ -1,6 +1,6 @@
 import { messageOf } from '../words.js';
 import { type Happening, Journal, type JournalEvent, type JournalReading } from './journal.js';
-import { harmless } from './publisher.js';
+import { ignoringErrors } from './publisher.js';
 
 /** The record of a run: its journal, and those who are told of every event once it is on disk. */
 export class RunRecord {
@@ -30,7 +30,7 @@ export class RunRecord {
     if (this.lost) return;
     try {
       const event = this.#journal.append(happening);
-      for (const listener of this.#listeners) harmless(() => listener(event));
+      for (const listener of this.#listeners) ignoringErrors(() => listener(event));
     } catch (error) {
       this.lose(error);
     }

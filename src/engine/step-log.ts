@@ -1,7 +1,7 @@
 import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { redact } from '../config/redact.js';
-import { harmlessLines } from '../words.js';
+import { linesWithoutControls } from '../words.js';
 import { writeWhole } from './write-whole.js';
 
 const LARGEST_BATCH = 64 * 1024;
@@ -26,7 +26,7 @@ export class StepLog {
 
   /** Keeps one line (of a text with line ends, each); answers it as it is kept, without secrets and control characters. */
   write(line: string, at = new Date()): string {
-    const kept = harmlessLines(redact(line));
+    const kept = linesWithoutControls(redact(line));
     for (const one of kept.split('\n')) this.#batch.push(`${at.toISOString()} ${one}\n`);
     this.#bytes += kept.length + 26;
     if (this.#bytes >= LARGEST_BATCH) this.flush();

@@ -1,7 +1,7 @@
 import { standingLine } from '../engine/standing.js';
 import type { Check } from '../stores/check.js';
 import { fingerprintText } from '../stores/fingerprint.js';
-import { durationOf, harmlessLines } from '../words.js';
+import { durationOf, linesWithoutControls } from '../words.js';
 import { evidenceRows } from './evidence.js';
 import { halfDone, isHalfDone, leftBy, nextAfter, type RunReport, type StepReport } from './run-report.js';
 
@@ -90,7 +90,7 @@ export function markdownReport(report: RunReport, fault: string): string {
       ? ['## Notes', '', ...report.notes.map((note) => `- ${note.at} ${note.who}: ${note.text}`), '']
       : []),
   ];
-  return harmlessLines(lines.join('\n'));
+  return linesWithoutControls(lines.join('\n'));
 }
 
 function evidence(checks: Check[]): string[] {

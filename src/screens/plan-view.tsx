@@ -46,9 +46,9 @@ export function PlanView({ run, onBegin, onAccept, onLook, onBack, onHelp }: Pro
   });
   const step = run.steps[selected]!;
   const said = guard?.said ?? (run.held && heldText(run.held));
-  const held = said ? wrap(`! ${said}`, columns - 2, 2).map((line) => ` ${line}`) : [];
+  const warning = said ? wrap(`! ${said}`, columns - 2, 2).map((line) => ` ${line}`) : [];
   const identity = bodyRows >= ROOMY_ROWS ? [run.identity] : [];
-  const above = held.length + identity.length;
+  const above = warning.length + identity.length;
   const listRows = Math.min(run.steps.length, Math.max(3, bodyRows - above - 3 - 7));
   const { from, to } = windowAround(selected, run.steps.length, listRows);
   const detail = planLines(step, columns - 3);
@@ -72,7 +72,7 @@ export function PlanView({ run, onBegin, onAccept, onLook, onBack, onHelp }: Pro
           {cut(line, columns - 2)}
         </Text>
       ))}
-      {held.map((line) => (
+      {warning.map((line) => (
         <Text key={line} color="yellow" wrap="truncate">
           {line}
         </Text>

@@ -1,17 +1,17 @@
-import { harmless } from '../words.js';
+import { withoutControls } from '../words.js';
 
 // Text for a grid of cells: cut and wrapped before it is drawn, so that no screen is ever taller or wider than its window.
 
 /** The text cut to a width, with `…` where something is missing. */
 export function cut(text: string, width: number): string {
-  const plain = harmless(text);
+  const plain = withoutControls(text);
   return plain.length <= width ? plain : `${plain.slice(0, Math.max(0, width - 1))}…`;
 }
 
 /** The text in lines of at most `width`, broken between words where possible; further lines begin with `indent` spaces. */
 export function wrap(text: string, width: number, indent = 0): string[] {
   const lines: string[] = [];
-  let rest = harmless(text);
+  let rest = withoutControls(text);
   let room = width;
   while (rest.length > room) {
     const space = rest.lastIndexOf(' ', room);
