@@ -11,7 +11,7 @@ import { plainSummary } from '../reports/plain.js';
 import { reportOf } from '../reports/run-report.js';
 import { writeReports } from '../reports/write-reports.js';
 import type { Overrides } from '../runbook/runbook.js';
-import { EXIT_OF } from './headless.js';
+import { exitCodeOf } from './headless.js';
 import { print, printWidth } from './print.js';
 
 export interface AppRequest {
@@ -46,23 +46,23 @@ export async function openApp({
   const desk = new Desk(profile, overrides, mode, backup, scenario, accept);
   if (prepared) void desk.show(async () => prepared);
   await openScreens(desk, scenario);
-  const { run } = desk.getSnapshot();
+  const run = desk.lastShown;
   if (!run) return EXIT.recovered;
   // Leaving while something runs ends it by the steps' own rules before this program ends, whatever signal comes meanwhile.
   const hold = () => {};
   for (const signal of SIGNALS) process.on(signal, hold);
   run.intend({ type: 'abort' });
-  const outcome = await run.finished;
+  await run.finished;
   for (const signal of SIGNALS) process.off(signal, hold);
   const { lost } = run.getSnapshot();
   if (lost) {
     print(`STOPPED: ${lost}.`, ...run.getSnapshot().standing.map(standingLine));
-    return EXIT_OF[outcome];
+    return exitCodeOf(run.getSnapshot());
   }
   const recorded = findRun(dirname(run.journalFile));
   const paths = writeReports(recorded);
   print(
     ...plainSummary(reportOf(recorded.events), { journal: run.journalFile, ...paths }, recorded.fault, printWidth()),
   );
-  return EXIT_OF[outcome];
+  return exitCodeOf(run.getSnapshot());
 }

@@ -3,6 +3,7 @@ import type { RunOutcome } from '../engine/journal.js';
 import { heldProblem } from '../engine/prepare-resume.js';
 import type { Run } from '../engine/run.js';
 import { findRun } from '../engine/runs.js';
+import type { RunSnapshot } from '../engine/snapshot.js';
 import { standingLine } from '../engine/standing.js';
 import { EXIT, Problem } from '../problem.js';
 import { plainLines, plainSummary } from '../reports/plain.js';
@@ -19,6 +20,13 @@ export const EXIT_OF: Record<RunOutcome, number> = {
   aborted: EXIT.aborted,
   simulated: EXIT.recovered,
 };
+
+/** The exit code of a run that is over. An undo has ended well once all that was to be put back is as it was. */
+export function exitCodeOf({ outcome = 'failed', purpose, undoing, steps }: RunSnapshot): number {
+  const isBack = (id: string) => steps.find((step) => step.id === id)?.undone;
+  const undone = purpose === 'undo' && outcome === 'aborted' && undoing?.steps.every(isBack);
+  return undone ? EXIT.recovered : EXIT_OF[outcome];
+}
 
 export interface HeadlessOptions {
   json: boolean;
@@ -59,7 +67,7 @@ export async function runHeadless(
   for (const signal of signals) process.on(signal, abort);
   try {
     await act(run, takeOver);
-    const outcome = await run.finished;
+    await run.finished;
     const { lost, held, guards } = run.getSnapshot();
     const [guard] = guards;
     if (guard)
@@ -70,7 +78,7 @@ export async function runHeadless(
     if (held) throw heldProblem(held);
     if (lost) {
       say(`STOPPED: ${lost}.`, ...run.getSnapshot().standing.map(standingLine));
-      return EXIT_OF[outcome];
+      return exitCodeOf(run.getSnapshot());
     }
     const recorded = findRun(dirname(run.journalFile));
     const paths = writeReports(recorded);
@@ -83,7 +91,7 @@ export async function runHeadless(
           printWidth(),
         ),
       );
-    return EXIT_OF[outcome];
+    return exitCodeOf(run.getSnapshot());
   } finally {
     for (const signal of signals) process.off(signal, abort);
   }

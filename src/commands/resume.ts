@@ -1,7 +1,7 @@
 import { profileWord } from '../config/profiles.js';
+import { requireConfirmation } from '../engine/confirmation.js';
 import type { Difference } from '../engine/guards.js';
 import { newestResumable, prepareResume } from '../engine/prepare-resume.js';
-import { requireConfirmation } from '../engine/prepare-run.js';
 import { findRun } from '../engine/runs.js';
 import { reportOf } from '../reports/run-report.js';
 import { findCluster } from './find-cluster.js';

@@ -1,8 +1,8 @@
+import { profileWord } from '../config/profiles.js';
+import { requireUndoConfirmation } from '../engine/confirmation.js';
 import type { Difference } from '../engine/guards.js';
 import { prepareResume } from '../engine/prepare-resume.js';
 import { findRun } from '../engine/runs.js';
-import type { StepSnapshot } from '../engine/snapshot.js';
-import { EXIT, Problem } from '../problem.js';
 import { reportOf } from '../reports/run-report.js';
 import { findCluster } from './find-cluster.js';
 import { runHeadless } from './headless.js';
@@ -19,51 +19,21 @@ export interface UndoOptions {
 /** `undo [RUN]`: puts back what a run of this or an earlier process has replaced. Exit 0 once it is as it was before. */
 export async function undoCommand(wanted: string | undefined, options: UndoOptions): Promise<number> {
   const recorded = findRun(wanted ?? 'latest');
-  const { profile: name } = reportOf(recorded.events).started;
-  const run = await prepareResume({
-    recorded,
-    profile: findCluster(options.profile ?? name),
-    onFailure: 'stop',
-    accept: options.accept,
-    takeOver: options.takeOver ?? false,
-    purpose: 'undo',
-  });
-  let chosen: string[];
+  const { step, confirm, accept, takeOver = false, json = false } = options;
+  const profile = findCluster(options.profile ?? reportOf(recorded.events).started.profile);
+  const run = await prepareResume({ recorded, profile, onFailure: 'stop', accept, takeOver, purpose: 'undo' });
+  let steps: string[];
   try {
-    chosen = chosenSteps(run.undoable, recorded.id, name, options);
+    await run.preflight();
+    steps = requireUndoConfirmation(run.getSnapshot(), {
+      confirm,
+      profile: profileWord(profile),
+      ...(step === undefined ? {} : { step }),
+    });
   } catch (error) {
     await run.leave();
     throw error;
   }
-  const exitCode = await runHeadless(run, {
-    json: options.json ?? false,
-    confirm: options.confirm,
-    act: (one) => one.undo(chosen),
-  });
-  return exitCode === EXIT.aborted ? EXIT.recovered : exitCode;
-}
-
-function chosenSteps(
-  undoable: readonly StepSnapshot[],
-  run: string,
-  cluster: string,
-  { step, confirm }: UndoOptions,
-): string[] {
-  const chosen = undoable.filter((one) => step === undefined || one.id === step);
-  if (chosen.length === 0)
-    throw new Problem(
-      step === undefined
-        ? `Run ${run} has nothing that can be put back.`
-        : `The step "${step}" of run ${run} has nothing that can be put back.`,
-      { next: `novamem-runbook runs show ${run}` },
-    );
-  if (confirm === cluster) return chosen.map((one) => one.id);
-  const copies = chosen.flatMap((one) => [
-    `  ${one.id} (${one.uses})`,
-    ...one.safetyCopies.map((copy) => `    from the safety copy of ${copy.of}: ${copy.at}`),
-  ]);
-  throw new Problem(
-    `${confirm === undefined ? 'Nobody has confirmed it' : `--confirm says "${confirm}", but this cluster is called "${cluster}"`}. This would be put back, in this order:\n${copies.join('\n')}`,
-    { next: `novamem-runbook undo ${run} --confirm ${cluster}`, exitCode: EXIT.refused },
-  );
+  const undo = async () => run.intend({ type: 'undo', steps, typed: confirm!, by: 'with --confirm' });
+  return runHeadless(run, { json, confirm, act: undo });
 }

@@ -13,6 +13,8 @@ interface AdmissionRequest {
   run: string;
   cluster: Cluster;
   backup: BackupSet | undefined;
+  /** What keeps the run from beginning, besides what is found out here. */
+  guards: readonly Guard[];
   /** What is meant to be another one than was expected. */
   accept: readonly Difference[];
   /** Where the cluster is locked; nowhere: it is not. */
@@ -34,6 +36,7 @@ export class Admission {
   #guards: Guard[] = [];
   #lock: ClusterLock | undefined;
   #locking: Promise<boolean> | undefined;
+  #raised = false;
   #released = false;
 
   constructor(request: AdmissionRequest) {
@@ -46,13 +49,18 @@ export class Admission {
     const fingerprint = await fingerprintOf(cluster);
     this.identity = fingerprintText(fingerprint);
     this.#fingerprint = fingerprint;
-    this.#guards = guardsOf(cluster.name, fingerprint, knownIdentity(cluster.name), backup);
+    this.#guards = [
+      ...guardsOf(cluster.name, fingerprint, knownIdentity(cluster.name), backup),
+      ...this.#request.guards,
+    ];
     return fingerprint;
   }
 
-  /** Records what was found, and what of it was accepted beforehand. */
+  /** Records what was found, and what of it was accepted so far. */
   raise(): void {
+    this.#raised = true;
     for (const guard of this.#guards) this.#request.record({ type: 'guard.raised', ...guard });
+    for (const difference of this.#accepted) this.#recordAccepted(difference);
     for (const difference of this.#request.accept) this.accept(difference);
   }
 
@@ -64,6 +72,11 @@ export class Admission {
   accept(difference: Difference): void {
     if (!this.guards.some((guard) => guard.difference === difference)) return;
     this.#accepted.add(difference);
+    // A run that is only looked at is not written to: what was accepted meanwhile is recorded when it is raised.
+    if (this.#raised) this.#recordAccepted(difference);
+  }
+
+  #recordAccepted(difference: Difference): void {
     this.#request.record({ type: 'guard.accepted', difference, who: operatorHere() });
   }
 

@@ -237,14 +237,14 @@ export class ClusterLock {
     if (now === 'unreadable' || this.#released) return;
     if (now === 'absent') await create(file, this.#holder).catch(() => {});
     else if (now?.token === this.#holder.token) await touch(file, this.#holder).catch(() => {});
-    else this.#lose(`${now ? `${now.operator} with run ${now.run}` : 'somebody else'} has taken over the lock ${file}`);
+    else
+      this.#lose(`${now ? `${now.operator} with run ${now.run}` : 'somebody else'} has taken over the lock ${file}`);
   }
 }
 
 /** Who holds a cluster, since when, and when that was last heard of: one sentence. */
 export function heldText({ holder, file, quietMs, state }: HeldLock): string {
-  if (!holder)
-    return `the lock ${file} is on this cluster, and cannot be read; it was written ${agoText(quietMs)}`;
+  if (!holder) return `the lock ${file} is on this cluster, and cannot be read; it was written ${agoText(quietMs)}`;
   const who = `run ${holder.run} of ${holder.operator} (process ${holder.process.pid} on ${holder.host}, since ${holder.since})`;
   const alive = state === 'gone' ? 'that process is gone' : `its last sign of life was ${agoText(quietMs)}`;
   return `${who} works on this cluster; ${alive}; the lock is ${file}`;
@@ -254,7 +254,6 @@ const agoText = (quietMs: number) =>
   quietMs < -CLOCK_GRAIN_MS
     ? `${durationOf(-quietMs)} ahead of the clock, which was set back meanwhile`
     : `${durationOf(Math.max(0, quietMs))} ago`;
-
 
 /** The lock that is on a cluster in a folder; undefined where there is none. */
 export async function lockIn(folder: string, cluster: string): Promise<HeldLock | undefined> {

@@ -9,10 +9,11 @@ import { messageOf } from '../words.js';
 import { type Diagnosis, diagnose } from './diagnosis.js';
 import type { Difference } from './guards.js';
 import { endOf, type Mode } from './journal.js';
+import { newestUndoable } from './newer-runs.js';
 import { findResumable, prepareResume } from './prepare-resume.js';
 import { prepareRun, restores } from './prepare-run.js';
 import type { Run } from './run.js';
-import { findRun, listRuns } from './runs.js';
+import { findRun, listRuns, type RecordedRun } from './runs.js';
 
 /** A scenario as it is offered. */
 export interface ScenarioCard {
@@ -25,6 +26,13 @@ export interface ScenarioCard {
   last?: { at: Date; tookMs: number };
 }
 
+/** A run that has ended. `at`: when. */
+export interface PastRun {
+  id: string;
+  title: string;
+  at: Date;
+}
+
 /** What lies on the desk before a run begins. Never changed once published. */
 export interface DeskSnapshot {
   cluster: string;
@@ -34,7 +42,9 @@ export interface DeskSnapshot {
   services: Partial<Record<ServiceName, Answering>>;
   scenarios: ScenarioCard[];
   /** A run on this cluster that was broken off, to go on with. */
-  unfinished: { id: string; title: string; at: Date } | undefined;
+  unfinished: PastRun | undefined;
+  /** The newest run on this cluster of which something can be put back. */
+  undoable: PastRun | undefined;
   /** Undefined while the cluster is being looked at. */
   diagnosis: Diagnosis | undefined;
   /** Undefined while they are being looked for. */
@@ -56,6 +66,7 @@ export class Desk {
   #looking: NodeJS.Timeout | undefined;
   #diagnosing: NodeJS.Timeout | undefined;
   #closed = false;
+  #behind: Run | undefined;
 
   constructor(
     readonly profile: Profile,
@@ -76,7 +87,7 @@ export class Desk {
       scenarios: [...new Set([...scenarios(), ...(scenario === undefined ? [] : [scenario])])].map((name) =>
         cardOf(name, profile.name),
       ),
-      unfinished: unfinishedOn(profile.name),
+      ...pastRunsOn(profile.name),
       diagnosis: undefined,
       backups: undefined,
       opening: false,
@@ -149,9 +160,30 @@ export class Desk {
     );
   }
 
+  /** Shows what can be put back of a run that has ended, in the place of the run that is shown. */
+  async undo(id: string): Promise<void> {
+    this.#behind = this.#snapshot.run;
+    this.#change({ run: undefined });
+    await this.show(() =>
+      prepareResume({
+        recorded: findRun(id),
+        profile: this.profile,
+        onFailure: 'ask',
+        accept: this.accept,
+        takeOver: false,
+        purpose: 'undo',
+      }),
+    );
+  }
+
+  /** The run that is shown, or the one in whose place another is being opened. */
+  get lastShown(): Run | undefined {
+    return this.#snapshot.run ?? this.#behind;
+  }
+
   /** What kept a run from being opened was read. */
   dismiss(): void {
-    this.#change({ problem: [] });
+    this.#change({ problem: [], run: this.#behind });
   }
 
   /** Shows a run, and has it look at every step. */
@@ -170,10 +202,13 @@ export class Desk {
     }
   }
 
-  /** Puts a run away: it is aborted when it has not begun. */
+  /** Puts a run away: it is aborted when it has not begun. The one in whose place it was shown is shown again. */
   close(): void {
     this.#snapshot.run?.intend({ type: 'abort' });
-    this.#change({ run: undefined, problem: [], unfinished: unfinishedOn(this.profile.name) });
+    const behind = this.#behind;
+    this.#behind = undefined;
+    this.#change({ run: behind, problem: [], ...pastRunsOn(this.profile.name) });
+    if (behind) return;
     this.look();
     void this.diagnose();
   }
@@ -191,8 +226,11 @@ export class Desk {
   }
 }
 
-function unfinishedOn(cluster: string): DeskSnapshot['unfinished'] {
-  const recorded = findResumable(cluster);
+function pastRunsOn(cluster: string): Pick<DeskSnapshot, 'unfinished' | 'undoable'> {
+  return { unfinished: pastRunOf(findResumable(cluster)), undoable: pastRunOf(newestUndoable(cluster)) };
+}
+
+function pastRunOf(recorded: RecordedRun | undefined): PastRun | undefined {
   const [first] = recorded?.events ?? [];
   return recorded && first?.type === 'run.started'
     ? { id: recorded.id, title: first.title, at: new Date(recorded.events.at(-1)!.ts) }

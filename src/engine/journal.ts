@@ -65,12 +65,15 @@ export type Happening =
   | { type: 'step.planned'; step: string; plan: StepPlan }
   | { type: 'step.finding'; step: string; finding: Finding }
   | { type: 'confirm.asked'; step: string; destroys: string[]; question?: string }
-  | { type: 'confirm.given'; step: string; who: string; typed: string }
+  /** `undo`: it was typed for the step's undo. */
+  | { type: 'confirm.given'; step: string; who: string; typed: string; undo?: true }
   | { type: 'step.started'; step: string; attempt: number }
   | { type: 'step.progress'; step: string; done: number; total?: number; unit: string; text: string }
   | { type: 'step.facts'; step: string; facts: unknown }
   | { type: 'step.change'; step: string; channel: string; text: string }
   | { type: 'step.safety-copy'; step: string; of: string; at: string; verified: string }
+  /** What it has replaced is put back from here on: checks that follow are of that. */
+  | { type: 'step.undoing'; step: string }
   | { type: 'step.check'; step: string; check: Check }
   | { type: 'step.finished'; step: string; outcome: StepOutcome; tookMs: number; reason?: string }
   | { type: 'note'; text: string; who: string }

@@ -4,6 +4,7 @@ import type { Check } from '../stores/check.js';
 import type { Fingerprint } from '../stores/fingerprint.js';
 import type { Difference } from './guards.js';
 import type { Happening, JournalEvent } from './journal.js';
+import type { SafetyCopy } from './snapshot.js';
 
 /** What the journal of an earlier process knows of a step. */
 export interface StepPast {
@@ -16,7 +17,7 @@ export interface StepPast {
   attempts: number;
   answer: string | undefined;
   checks: Check[];
-  safetyCopies: { of: string; at: string; verified: string }[];
+  safetyCopies: SafetyCopy[];
   /** Milliseconds since 1970. */
   startedAt: number | undefined;
   finishedAt: number | undefined;
@@ -35,6 +36,8 @@ export interface RunPast {
   /** What was accepted, as far as it was asked. */
   accepted: Set<Difference>;
   steps: Map<string, StepPast>;
+  /** The last that was done was to put something back. */
+  undone: boolean;
 }
 
 /** Reads out of a journal where a run stands. Throws when it does not begin with the start of a run. */
@@ -48,16 +51,19 @@ export function pastOf(events: readonly JournalEvent[]): RunPast {
   let outcome: RunPast['outcome'];
   const accepted = new Set<Difference>();
   let { fingerprint } = first;
+  let undone = false;
   for (const event of events) {
     if (event.type === 'run.finished') outcome = event.outcome;
     else if (event.type === 'run.resumed') {
       outcome = undefined;
       fingerprint = withKnown(event.fingerprint, fingerprint);
     } else if (event.type === 'guard.accepted') accepted.add(event.difference);
+    else if (event.type === 'step.started') undone = false;
+    else if (event.type === 'step.finished' && event.outcome === 'undone') undone = true;
     const step = 'step' in event ? steps.get(event.step) : undefined;
     if (step) follow(step, event);
   }
-  return { started: first, startedAt: Date.parse(first.ts), fingerprint, outcome, accepted, steps };
+  return { started: first, startedAt: Date.parse(first.ts), fingerprint, outcome, accepted, steps, undone };
 }
 
 /** A fingerprint in which what a store did not tell is taken from an earlier one. */
@@ -88,7 +94,7 @@ function follow(step: StepPast, event: JournalEvent): void {
       step.plan = event.plan;
       break;
     case 'confirm.given':
-      step.answer = event.typed;
+      if (!event.undo) step.answer = event.typed;
       break;
     case 'step.started':
       step.state = 'begun';
@@ -102,7 +108,17 @@ function follow(step: StepPast, event: JournalEvent): void {
       Object.assign(step.facts, event.facts);
       break;
     case 'step.safety-copy':
-      step.safetyCopies.push({ of: event.of, at: event.at, verified: event.verified });
+      step.safetyCopies.push({
+        of: event.of,
+        at: event.at,
+        verified: event.verified,
+        takenAt: Date.parse(event.ts),
+      });
+      break;
+    case 'step.undoing':
+      // How far an undo came that was broken off, only reality tells.
+      if (step.state === 'succeeded') step.state = 'begun';
+      step.checks = [];
       break;
     case 'step.check':
       step.checks.push(event.check);

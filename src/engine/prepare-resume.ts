@@ -8,6 +8,7 @@ import { Cluster } from '../stores/cluster.js';
 import { differencesBetween, fingerprintOf } from '../stores/fingerprint.js';
 import { ClusterHeld, ClusterLock, type HeldLock, heldText } from './cluster-lock.js';
 import type { Difference } from './guards.js';
+import { changedBy, newerRunGuards } from './newer-runs.js';
 import { operatorHere } from './operator.js';
 import { pastOf, type RunPast } from './past.js';
 import { lockFoldersOf, versions } from './prepare-run.js';
@@ -53,6 +54,8 @@ export function findResumable(cluster?: string): RecordedRun | undefined {
     const { profile, scenario, backup } = past.started;
     const same = `${profile} ${scenario}`;
     if (over.has(profile) || over.has(same) || (cluster !== undefined && profile !== cluster)) continue;
+    // Of one that was undone nothing is left to go on with, unless that is asked for.
+    if (past.undone && changedBy(past).length === 0) continue;
     if (isResumable(past)) return recorded;
     // A recovery from a backup ends whatever was tried before it; anything else only what it tried itself.
     if (past.outcome?.startsWith('recovered')) over.add(backup ? profile : same);
@@ -114,6 +117,7 @@ export async function prepareResume({
       id,
       folder,
       mode: started.mode,
+      purpose,
       runbook,
       ...(started.runbookFile ? { runbookFile: started.runbookFile } : {}),
       cluster,
@@ -125,6 +129,7 @@ export async function prepareResume({
         lock,
         differs: [...(runbook.hash === started.runbook ? [] : ['another runbook']), ...differences],
       },
+      guards: purpose === 'undo' ? newerRunGuards(id, profile.name) : [],
       accept: [...new Set([...past.accepted, ...accept])],
       onFailure,
       versions: versions(),

@@ -6,7 +6,7 @@ import { homeSubfolder } from '../config/home.js';
 import type { Profile } from '../config/profile.js';
 import { profileWord } from '../config/profiles.js';
 import { shellWord } from '../hosts/command.js';
-import { EXIT, Problem } from '../problem.js';
+import { Problem } from '../problem.js';
 import { loadRunbook } from '../runbook/library.js';
 import type { Overrides, Runbook, RunbookStep } from '../runbook/runbook.js';
 import type { BackupSet } from '../stores/backup-set/backup-set.js';
@@ -56,7 +56,7 @@ function givenTo(asking: string, { steps }: Runbook): string | undefined {
 }
 
 /** The answer given beforehand that leaves this step out; empty where none does. */
-function givenAgainst({ only }: RunbookStep, runbook: Runbook): string {
+export function givenAgainst({ only }: RunbookStep, runbook: Runbook): string {
   const given = only ? givenTo(only.step, runbook) : undefined;
   return given === undefined || only!.choices.includes(given) ? '' : given;
 }
@@ -130,44 +130,4 @@ async function chosenBackup(runbook: Runbook, { backup, profile }: RunRequest): 
 export function programVersion(): string {
   const file = join(dirname(fileURLToPath(import.meta.url)), '..', '..', 'package.json');
   return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
-}
-
-/**
- * Refuses a headless run whose questions nobody has answered, or whose destructive steps nobody has confirmed with the cluster's
- * own name. `profile`: what was given to `--profile`.
- */
-export function requireConfirmation(
-  runbook: Runbook,
-  cluster: string,
-  confirmed: string | undefined,
-  profile = cluster,
-): void {
-  const look = `look first: novamem-runbook plan ${shellWord(runbook.scenario)} --profile ${shellWord(profile)}`;
-  const chosen = runbook.steps.filter((step) => givenAgainst(step, runbook) === '');
-  for (const step of chosen) {
-    const answers = step.kind.answers?.(step.params);
-    if (!answers || answers.given !== undefined) continue;
-    throw new Problem(`${runbook.scenario} asks at ${step.id}, and nobody is there to answer.`, {
-      next: `${look}; then add ${givings(answers)
-        .map((giving) => `--set ${step.id}.${giving}`)
-        .join(', or ')}`,
-      exitCode: EXIT.refused,
-    });
-  }
-  const destructive = chosen.filter((step) => step.kind.effect === 'destroy').map((step) => step.id);
-  if (destructive.length === 0 || confirmed === cluster) return;
-  throw new Problem(
-    confirmed === undefined
-      ? `${runbook.scenario} replaces what is in the stores of ${cluster} (${destructive.join(', ')}), and nobody has confirmed it.`
-      : `--confirm says "${confirmed}", but this cluster is called "${cluster}".`,
-    {
-      next: `${look}; then add --confirm ${cluster}`,
-      exitCode: EXIT.refused,
-    },
-  );
-}
-
-/** How what a step asks is answered beforehand, as `--set <step>.` goes on. */
-function givings({ choices, give }: { choices: string[]; give?: string }): string[] {
-  return give === undefined ? choices.map((choice) => `answer=${shellWord(choice)}`) : [give];
 }

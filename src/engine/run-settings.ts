@@ -3,7 +3,7 @@ import type { BackupSet } from '../stores/backup-set/backup-set.js';
 import type { Cluster } from '../stores/cluster.js';
 import type { Fingerprint } from '../stores/fingerprint.js';
 import type { ClusterLock } from './cluster-lock.js';
-import type { Difference } from './guards.js';
+import type { Difference, Guard } from './guards.js';
 import type { Happening, JournalReading, Mode } from './journal.js';
 import type { RunPast } from './past.js';
 
@@ -12,6 +12,8 @@ export interface RunSettings {
   /** The run's own folder; it exists and is empty. */
   folder: string;
   mode: Mode;
+  /** `undo`: to put back what an earlier process has replaced, and nothing else. */
+  purpose?: 'go on' | 'undo';
   runbook: Runbook;
   /** The runbook's file, where it is none of the program's own. */
   runbookFile?: string;
@@ -20,6 +22,8 @@ export interface RunSettings {
   newBackup?: { id: string; folder: string };
   /** What an earlier process left of this run, and its journal, to go on with. */
   past?: RunPast & { journal: JournalReading; differs: string[]; lock: ClusterLock };
+  /** What else keeps it from beginning before it is accepted. */
+  guards?: readonly Guard[];
   /** What is meant to be another one than was expected. */
   accept?: readonly Difference[];
   /** The folders in which the cluster is locked while the run works on it; none: it is not. */

@@ -1,19 +1,17 @@
 import { redact, redactDeep } from '../config/redact.js';
 import { steadyNow } from '../hosts/waiting.js';
 import type { RunbookStep } from '../runbook/runbook.js';
-import type { Finding, StepContext, StepEvent } from '../steps/step.js';
+import type { Finding, StepContext, StepEvent, UndoPlan } from '../steps/step.js';
+import type { Check } from '../stores/check.js';
 import { messageOf } from '../words.js';
 import type { Happening, StepOutcome } from './journal.js';
 import type { StepPast } from './past.js';
+import { copiesNow, copiesText } from './safety-copies.js';
 import type { StepSnapshot, StepState } from './snapshot.js';
 import { StepLog } from './step-log.js';
+import { Stuck, unlessStuck } from './unless-stuck.js';
 
 const PROGRESS_MS = 1_000;
-/** How long an aborted step may take to end by itself; then it is not waited for any longer. */
-const ABORT_PATIENCE_MS = 15_000;
-
-/** An aborted step that is not waited for any longer. */
-class Stuck extends Error {}
 
 /** What a run gives its steps to act with. */
 export interface Hands {
@@ -67,6 +65,7 @@ export class RunStep {
       safetyCopies: [],
       canUndo: false,
       undone: false,
+      undoFailed: false,
       notChosen: false,
       logFile: this.log.file,
     };
@@ -117,6 +116,12 @@ export class RunStep {
   /** The answer that steps may depend on: a person's, or the one given beforehand. */
   get answered(): string | undefined {
     return this.answer ?? this.of.kind.answers?.(this.of.params).given;
+  }
+
+  /** It is no part of this run: those that need it go on without. */
+  leaveOut(): void {
+    this.satisfied = true;
+    this.snapshot.notChosen = true;
   }
 
   /** What came of it, where its kind has something to say. */
@@ -200,24 +205,55 @@ export class RunStep {
     this.set('running');
     try {
       const events = kind.run(params, this.#hands.contextOf(this, 'ready'), this.#hands.signal);
-      await this.#unlessStuck(this.#follow(events));
-      return await this.#unlessStuck(this.#prove());
+      await unlessStuck(this.#hands.signal, this.#follow(events));
+      return await unlessStuck(this.#hands.signal, this.#prove());
     } catch (error) {
       return this.#hands.signal.aborted ? this.#ended(error) : { outcome: 'failed', reason: messageOf(error) };
     }
   }
 
-  /** Puts back what was there before it. */
+  /** Finds out what an undo would do; nothing is touched. That it cannot be told is told, and no obstacle. */
+  async planUndo(): Promise<void> {
+    const { kind, params } = this.of;
+    const { safetyCopies, finishedAt, startedAt } = this.snapshot;
+    const since = new Date(finishedAt ?? startedAt ?? Date.now());
+    const unknown: UndoPlan = { putsBack: 'what was there before this step', replaces: [] };
+    const context = this.#hands.contextOf(this, 'preflight');
+    const plan = await Promise.resolve(kind.planUndo?.(params, context, this.facts, since)).catch(
+      (error: unknown): UndoPlan => ({
+        ...unknown,
+        replaces: [`what stands there now, which cannot be counted: ${messageOf(error)}`],
+      }),
+    );
+    this.snapshot.undoPlan = redactDeep({ ...(plan ?? unknown), copies: await copiesNow(safetyCopies) });
+    this.#hands.changed();
+  }
+
+  /** Puts back what was there before it, and proves it. */
   async undo(): Promise<Verdict> {
     const { kind, params } = this.of;
-    this.set('undoing');
+    const { startedAt, finishedAt } = this.snapshot;
+    const hadFailed = this.satisfied ? '' : ` It had failed: ${this.snapshot.reason ?? ''}`;
     const begunAt = steadyNow();
+    this.#hands.record({ type: 'step.undoing', step: this.id });
+    this.snapshot.checks = [];
+    delete this.snapshot.progress;
+    this.satisfied = false;
+    this.snapshot.startedAt = begunAt;
+    delete this.snapshot.finishedAt;
+    this.set('undoing');
     try {
       await this.#follow(kind.undo!(params, this.#hands.contextOf(this, 'ready'), this.facts));
+      const checks = (await kind.verifyUndo?.(params, this.#hands.contextOf(this, 'ready'), this.facts)) ?? [];
+      const differing = differenceIn(this.#keepChecks(checks));
+      if (differing !== '') throw new Error(differing);
     } catch (error) {
+      // The order of undoing goes by when each began.
+      Object.assign(this.snapshot, { undoFailed: true, startedAt, finishedAt });
+      const kept = copiesText(this.snapshot.safetyCopies);
       return {
         outcome: 'failed',
-        reason: `THE UNDO FAILED: ${messageOf(error)}. The safety copies are still there`,
+        reason: `THE UNDO FAILED: ${messageOf(error)}. ${kept === '' ? 'There was no safety copy: this step had found nothing to keep' : `The safety copies are still there: ${kept}`}`,
       };
     }
     this.#hands.record({
@@ -225,18 +261,19 @@ export class RunStep {
       step: this.id,
       outcome: 'undone',
       tookMs: steadyNow() - begunAt,
-      reason: 'as it was before this step',
+      reason: UNDONE,
     });
-    this.tell('undone: as it was before this step');
+    this.tell(`undone: ${UNDONE}`);
     this.facts = {};
-    this.snapshot.undone = true;
-    this.snapshot.canUndo = false;
-    this.snapshot.safetyCopies = [];
-    this.snapshot.checks = [];
-    return {
-      outcome: 'undone',
-      reason: `undone: as it was before this step. It had failed: ${this.snapshot.reason ?? ''}`,
-    };
+    Object.assign(this.snapshot, {
+      undone: true,
+      undoFailed: false,
+      canUndo: false,
+      safetyCopies: [],
+      finishedAt: steadyNow(),
+      reason: this.snapshot.undoPlan?.putsBack ?? UNDONE,
+    });
+    return { outcome: 'undone', reason: `undone: ${UNDONE}.${hadFailed}` };
   }
 
   /** Writes down that an attempt has failed, and leaves the step to a person. */
@@ -286,56 +323,26 @@ export class RunStep {
   #probe() {
     const { kind, params } = this.of;
     const asked = kind.probe(params, this.#hands.contextOf(this, 'ready'), this.facts);
-    return this.#unlessStuck(asked).catch(() => 'unknown' as const);
-  }
-
-  /** What a server that hangs never answers is not waited for once the run is aborted: what it was asked may still come. */
-  async #unlessStuck<T>(work: Promise<T>): Promise<T> {
-    const { signal } = this.#hands;
-    let timer: NodeJS.Timeout | undefined;
-    let wait = () => {};
-    const stuck = new Promise<never>((_resolve, reject) => {
-      wait = () => {
-        timer = setTimeout(
-          () =>
-            reject(
-              new Stuck(
-                `it did not end within ${ABORT_PATIENCE_MS / 1000} s: what it has asked of a server may still be done`,
-              ),
-            ),
-          ABORT_PATIENCE_MS,
-        );
-      };
-      if (signal.aborted) wait();
-      else signal.addEventListener('abort', wait, { once: true });
-    });
-    stuck.catch(() => {});
-    work.catch(() => {});
-    try {
-      return await Promise.race([work, stuck]);
-    } finally {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', wait);
-    }
+    return unlessStuck(this.#hands.signal, asked).catch(() => 'unknown' as const);
   }
 
   /** A step without evidence has not succeeded. */
   async #prove(): Promise<Verdict> {
     const { kind, params } = this.of;
     this.set('verifying');
-    const checks = redactDeep(await kind.verify(params, this.#hands.contextOf(this, 'ready'), this.facts));
-    this.snapshot.checks = checks;
-    for (const check of checks) this.#hands.record({ type: 'step.check', step: this.id, check });
-    const failed = checks.filter((check) => !check.ok);
-    const [first] = failed;
-    if (first)
-      return {
-        outcome: 'failed',
-        reason: `${failed.length} of ${checks.length} checks failed; the first: ${first.subject}, ${first.what}: expected ${brief(first.expected)}, found ${brief(first.actual)}`,
-      };
+    const checks = this.#keepChecks(await kind.verify(params, this.#hands.contextOf(this, 'ready'), this.facts));
+    const differing = differenceIn(checks);
+    if (differing !== '') return { outcome: 'failed', reason: differing };
     return checks.length > 0
       ? { outcome: 'succeeded' }
       : { outcome: 'failed', reason: 'it ended without an error, but there is nothing that proves it' };
+  }
+
+  #keepChecks(found: Check[]): Check[] {
+    const checks = redactDeep(found);
+    this.snapshot.checks = checks;
+    for (const check of checks) this.#hands.record({ type: 'step.check', step: this.id, check });
+    return checks;
   }
 
   async #follow(events: AsyncIterable<StepEvent>): Promise<void> {
@@ -361,7 +368,7 @@ export class RunStep {
           break;
         case 'safety-copy': {
           const { type: _, ...copy } = redactDeep(event);
-          this.snapshot.safetyCopies = [...this.snapshot.safetyCopies, copy];
+          this.snapshot.safetyCopies = [...this.snapshot.safetyCopies, { ...copy, takenAt: Date.now() }];
           this.#hands.record({ type: 'step.safety-copy', step: this.id, ...copy });
           break;
         }
@@ -378,6 +385,17 @@ export class RunStep {
   #named(text: string): string {
     return text.replaceAll('<step>', this.id);
   }
+}
+
+const UNDONE = 'as it was before this step';
+
+/** Which checks have failed, in a sentence; empty when none has. */
+function differenceIn(checks: readonly Check[]): string {
+  const failed = checks.filter((check) => !check.ok);
+  const [first] = failed;
+  return first
+    ? `${failed.length} of ${checks.length} checks failed; the first: ${first.subject}, ${first.what}: expected ${brief(first.expected)}, found ${brief(first.actual)}`
+    : '';
 }
 
 /** Long values are whole in the journal; a sentence has no room for them. */

@@ -1,28 +1,26 @@
-import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { redact } from '../config/redact.js';
-import { closedGateway, type Gateway, openGateway } from '../hosts/gateway.js';
 import { steadyNow } from '../hosts/waiting.js';
-import { type Runbook, startsBefore } from '../runbook/runbook.js';
-import type { StepContext, StepKind } from '../steps/step.js';
+import type { Runbook } from '../runbook/runbook.js';
+import type { StepContext } from '../steps/step.js';
 import { messageOf } from '../words.js';
 import { Admission } from './admission.js';
+import { Asking } from './asking.js';
 import { heldText } from './cluster-lock.js';
 import type { Happening, JournalEvent, RunOutcome } from './journal.js';
-import { longestPath } from './longest-path.js';
+import { NewestLines } from './newest-lines.js';
 import { operatorHere } from './operator.js';
 import { Publisher } from './publisher.js';
 import { outcomeOf } from './run-outcome.js';
 import { RunRecord } from './run-record.js';
 import { type RunSettings, resumedEvent, startedEvent } from './run-settings.js';
 import { type Hands, RunStep, type Verdict } from './run-step.js';
-import type { Intent, LogLine, RunSnapshot, StepSnapshot, StepState } from './snapshot.js';
+import type { Intent, RunSnapshot } from './snapshot.js';
 import { type Standing, standingOf } from './standing.js';
-
-const LOG_LINES = 500;
-const OVER: ReadonlySet<StepState> = new Set(['succeeded', 'failed', 'skipped', 'simulated', 'unknown', 'undone']);
-const BUSY: ReadonlySet<StepState> = new Set(['checking', 'running', 'verifying', 'undoing']);
-const OPEN: ReadonlySet<StepState> = new Set([...BUSY, 'asking', 'deciding']);
+import { contextOf } from './step-context.js';
+import { takeSnapshot } from './take-snapshot.js';
+import { BUSY, isChosen, OPEN, turnOf } from './turn.js';
+import { Undoing } from './undoing.js';
 
 /**
  * A run of a runbook: a state machine that takes intents and the verdicts of steps, writes the journal before it acts, and
@@ -35,22 +33,23 @@ export class Run {
   readonly #settings: RunSettings;
   readonly #record: RunRecord;
   readonly #admission: Admission;
+  readonly #asking: Asking;
+  readonly #lines = new NewestLines();
   readonly #steps: RunStep[];
+  readonly #undoing: Undoing;
   readonly #publisher: Publisher<RunSnapshot>;
   readonly #startedAt: number;
   readonly #abort = new AbortController();
   #phase: RunSnapshot['phase'] = 'preflight';
-  #attention: string[] = [];
-  #log: LogLine[] = [];
   #finishedAt: number | undefined;
   #outcome: RunOutcome | undefined;
   #stopped = false;
   #begun = false;
   #ending = false;
   #standing: Standing[] = [];
-  #undoFailed = false;
-  #undoneLater = false;
-  #lostLock = '';
+  /** An undo failed, or the cluster was taken from under the run: it has failed, whatever its steps say. */
+  #failed = false;
+  #halted = '';
   #resolve: (outcome: RunOutcome) => void = () => {};
 
   constructor(settings: RunSettings) {
@@ -62,21 +61,31 @@ export class Run {
       run: id,
       cluster: settings.cluster,
       backup: settings.backup,
+      guards: settings.guards ?? [],
       accept: settings.accept ?? [],
       lockFolders: settings.lockFolders ?? [],
       record: (happening) => this.#write(happening),
       onLost: (why) => this.#stopLocked(why),
     });
+    this.#asking = new Asking({
+      cluster: settings.cluster.name,
+      operator: this.operator,
+      record: (happening) => this.#write(happening),
+    });
     const hands: Hands = {
       signal: this.#abort.signal,
       record: (happening) => this.#write(happening),
-      show: (step, text, at) => this.#show(step, text, at),
+      show: (step, text, at) => {
+        this.#lines.add(step, text, at);
+        this.#publisher.changed();
+      },
       changed: (now) => this.#publisher.changed(now),
       contextOf: (step, phase) => this.#contextOf(step, phase),
       loseRecord: (error) => this.#record.lose(error),
       lost: () => this.#record.lost,
     };
     this.#steps = runbook.steps.map((step) => new RunStep(step, folder, hands, past?.steps.get(step.id)));
+    this.#undoing = new Undoing(this.#steps);
     this.finished = new Promise((resolve) => {
       this.#resolve = resolve;
     });
@@ -105,41 +114,6 @@ export class Run {
     await this.#settings.past?.lock.release();
   }
 
-  /** The steps that can be undone, the last that began first. */
-  get undoable(): StepSnapshot[] {
-    return this.#steps
-      .map((step) => step.snapshot)
-      .filter((step) => step.canUndo)
-      .sort((a, b) => (b.startedAt ?? 0) - (a.startedAt ?? 0));
-  }
-
-  /**
-   * Puts back what these steps of an earlier process have replaced, one after the other, and ends the run: as aborted, or as
-   * failed at the first that cannot be put back. Nothing else is done.
-   */
-  async undo(ids: readonly string[]): Promise<void> {
-    await this.#writeResumed();
-    this.#admission.raise();
-    const [guard] = this.#admission.guards;
-    if (guard) return this.#stayPlanned(guard.said);
-    this.#phase = 'running';
-    this.#stopped = true;
-    await this.#admission.endLeftovers(true);
-    for (const id of ids) {
-      if (this.#abort.signal.aborted) break;
-      const step = this.#steps.find((one) => one.id === id)!;
-      const verdict = await step.undo();
-      if (verdict.outcome === 'undone') step.set('undone');
-      else {
-        this.#undoFailed = true;
-        step.finish('failed', step.noteFailure(verdict.outcome === 'failed' ? verdict.reason : ''));
-        break;
-      }
-    }
-    this.#undoneLater = true;
-    this.#end();
-  }
-
   /** Told of every event after it is in the journal. */
   onEvent(listener: (event: JournalEvent) => void): void {
     this.#record.onEvent(listener);
@@ -147,10 +121,12 @@ export class Run {
 
   /**
    * Plans and checks every step without touching anything. A dry run is over after it; any other run then waits for
-   * `begin`, or ends when a step is blocked and nobody is there to decide.
+   * `begin`, or ends when a step is blocked and nobody is there to decide. One whose purpose is to undo looks only at what can
+   * be put back, records nothing, and waits for `undo`.
    */
   async preflight(): Promise<void> {
-    const { past, mode } = this.#settings;
+    const { past, mode, purpose } = this.#settings;
+    if (purpose === 'undo') return this.#lookBack();
     if (past) await this.#writeResumed();
     else this.#write(startedEvent(this.#settings, await this.#admission.identify(), this.operator));
     this.#admission.raise();
@@ -163,7 +139,7 @@ export class Run {
       return this.#end();
     }
     const blocked = this.#steps.filter(
-      (step) => step.state === 'waiting' && step.obstacle && this.#isChosen(step) === 'yes',
+      (step) => step.state === 'waiting' && step.obstacle && isChosen(step, this.#steps) === 'yes',
     );
     if (blocked.length > 0 && this.#settings.onFailure === 'stop') {
       for (const step of blocked) step.finish('failed', step.obstacle!.message);
@@ -186,6 +162,7 @@ export class Run {
     if (intent.type === 'abort') {
       // What was not begun cannot be ended: the journal says first which run this is.
       if (this.#begun) this.#abortAll();
+      else if (this.#settings.purpose === 'undo') void this.#leaveAsItWas();
       else this.#abort.abort(new Error('aborted by the operator'));
       return;
     }
@@ -194,8 +171,16 @@ export class Run {
       this.#publisher.changed(true);
       return;
     }
+    if (intent.type === 'plan-undo') {
+      void this.#planUndo();
+      return;
+    }
+    if (intent.type === 'undo') {
+      this.#takeUndo(intent);
+      return;
+    }
     if (intent.type === 'begin' || intent.type === 'look') {
-      if (this.#phase !== 'planned') return;
+      if (this.#phase !== 'planned' || this.#settings.purpose === 'undo') return;
       if (intent.type === 'begin') {
         this.#phase = 'beginning';
         void this.#begin(intent.takeOver ?? false);
@@ -213,10 +198,8 @@ export class Run {
       // What was answered may be what it failed for: it is asked again.
       step.answer = undefined;
       this.#go(step, () => this.#perform(step, true));
-    } else if (intent.type === 'undo' && step.state === 'deciding' && step.snapshot.canUndo)
-      this.#go(step, () => this.#undo(step));
-    else if (intent.type === 'skip' && (step.state === 'deciding' || step.state === 'asking')) {
-      this.#settle(step);
+    } else if (intent.type === 'skip' && (step.state === 'deciding' || step.state === 'asking')) {
+      this.#asking.settle(step);
       step.finish('skipped', 'skipped by the operator');
       this.#pump();
     }
@@ -265,55 +248,33 @@ export class Run {
   async #lookAtAll(): Promise<void> {
     this.#publisher.changed(true);
     // What a way that was decided against beforehand would find can only alarm.
-    const looked = this.#steps.filter((step) => step.state === 'waiting' && this.#isChosen(step) !== 'no');
+    const looked = this.#steps.filter((step) => step.state === 'waiting' && isChosen(step, this.#steps) !== 'no');
     await Promise.all(looked.map((step) => step.look('preflight')));
     if (this.#ending) return;
     this.#phase = 'planned';
     this.#publisher.changed(true);
   }
 
-  /** Whether what was typed is the cluster's name, which is what lets a destructive step go on. */
   #confirm(step: RunStep, typed: string, by?: string): void {
-    if (typed !== this.#settings.cluster.name || step.snapshot.plan?.asks) return;
-    this.#write({
-      type: 'confirm.given',
-      step: step.id,
-      who: by ? `${this.operator} (${by})` : this.operator,
-      typed,
-    });
-    this.#go(step, async () => this.#heed(step, await step.execute()));
+    if (this.#asking.confirms(step, typed, by)) this.#go(step, async () => this.#heed(step, await step.execute()));
   }
 
-  /** Takes an answer that fits the question. A step that does more than ask is then looked at again, with its answer. */
+  /** A step that does more than ask is looked at again, with its answer. */
   #answer(step: RunStep, answer: string): void {
-    if (!step.accepts(answer)) {
+    if (!this.#asking.answers(step, answer)) {
       this.#publisher.changed(true);
       return;
     }
-    step.answer = answer;
-    this.#write({ type: 'confirm.given', step: step.id, who: this.operator, typed: answer });
     const asksOnly = step.of.kind.effect === 'ask';
     this.#go(step, asksOnly ? async () => this.#heed(step, await step.execute()) : () => this.#perform(step, false));
   }
 
-  /** Whether the answer that a step depends on was given for it; `open` while it was not given at all. */
-  #isChosen({ of: { only } }: RunStep): 'yes' | 'no' | 'open' {
-    if (!only) return 'yes';
-    const answered = this.#steps.find((one) => one.id === only.step)?.answered;
-    if (answered === undefined) return 'open';
-    return only.choices.includes(answered) ? 'yes' : 'no';
-  }
-
   /** Takes the step off the list of those that wait for a person, and goes on with it. */
   #go(step: RunStep, work: () => Promise<void>): void {
-    this.#settle(step);
+    this.#asking.settle(step);
     void work()
       .catch((error: unknown) => this.#fail(step, messageOf(error)))
       .finally(() => this.#pump());
-  }
-
-  #settle(step: RunStep): void {
-    this.#attention = this.#attention.filter((id) => id !== step.id);
   }
 
   /** Starts every step whose needs are met, and ends the run when nothing is left that could go on. */
@@ -321,22 +282,14 @@ export class Run {
     if (this.#phase !== 'running' || this.#ending) return;
     for (const step of this.#steps) {
       if (step.state !== 'waiting' || this.#stopped) continue;
-      const needs = step.of.needs.map((id) => this.#steps.find((one) => one.id === id)!);
-      const unmet = needs.find((need) => OVER.has(need.state) && !need.satisfied);
-      if (unmet) {
-        step.finish('skipped', `it needs ${unmet.id}, which is ${unmet.state}`);
+      const turn = turnOf(step, this.#steps);
+      if (turn.now === 'begin') this.#go(step, () => this.#perform(step, step.attempt > 0));
+      else if (turn.now !== 'wait') {
+        if (turn.now === 'left out') step.leaveOut();
+        step.finish('skipped', turn.why);
         this.#pump();
         return;
       }
-      if (!needs.every((need) => need.satisfied)) continue;
-      if (this.#isChosen(step) === 'no') {
-        step.satisfied = true;
-        step.snapshot.notChosen = true;
-        step.finish('skipped', `not chosen at ${step.of.only!.step}`);
-        this.#pump();
-        return;
-      }
-      this.#go(step, () => this.#perform(step, step.attempt > 0));
     }
     if (this.#steps.some((step) => OPEN.has(step.state))) this.#publisher.changed();
     else this.#end();
@@ -350,8 +303,8 @@ export class Run {
     if (this.#stopped) return step.finish('skipped', 'the run stopped before it');
     const { notApplicable, notAskedFor } = step.snapshot.plan ?? {};
     if (notApplicable ?? notAskedFor) {
+      if (notApplicable === undefined) step.leaveOut();
       step.satisfied = true;
-      step.snapshot.notChosen = notAskedFor !== undefined;
       return step.finish('skipped', notApplicable ?? notAskedFor);
     }
     if (step.obstacle) return this.#fail(step, step.obstacle.message);
@@ -361,14 +314,7 @@ export class Run {
     if (asks) await this.#lookAtChoices(step);
     else if (step.of.kind.effect !== 'destroy') return this.#heed(step, await step.execute());
     if (this.#stopped) return step.finish('skipped', 'the run stopped before it');
-    this.#write({
-      type: 'confirm.asked',
-      step: step.id,
-      destroys: step.snapshot.plan?.destroys ?? [],
-      ...(asks ? { question: asks.question } : {}),
-    });
-    this.#attention = [...this.#attention, step.id];
-    step.set('asking');
+    this.#asking.ask(step);
   }
 
   /** What each choice would do is looked at anew, so that the one who chooses has the facts of now. */
@@ -384,15 +330,9 @@ export class Run {
       step.finish('succeeded', step.conclusion?.text);
     } else if (verdict.outcome === 'undone') {
       if (this.#abort.signal.aborted) step.set('undone');
-      else this.#ask(step, verdict.reason);
+      else this.#asking.decide(step, verdict.reason);
     } else if (verdict.outcome === 'failed' && !this.#abort.signal.aborted) this.#fail(step, verdict.reason);
     else step.finish(verdict.outcome, verdict.reason);
-  }
-
-  async #undo(step: RunStep): Promise<void> {
-    const verdict = await step.undo();
-    if (verdict.outcome === 'failed') this.#undoFailed = true;
-    this.#heed(step, verdict);
   }
 
   #fail(step: RunStep, reason: string): void {
@@ -401,32 +341,32 @@ export class Run {
       this.#stopped = true;
       for (const other of this.#steps)
         if (other.state === 'asking') other.finish('skipped', 'the run stopped before it');
-      this.#attention = [];
+      this.#asking.settleAll();
       step.finish('failed', said);
       return;
     }
     step.recordOutcome('failed', said);
-    this.#ask(step, said);
-  }
-
-  /** Waits for a person to say what now. */
-  #ask(step: RunStep, reason: string): void {
-    step.snapshot.reason = redact(reason);
-    this.#attention = [...this.#attention, step.id];
-    step.set('deciding');
+    this.#asking.decide(step, said);
   }
 
   #abortAll(): void {
     this.#stopped = true;
     if (!this.#abort.signal.aborted) this.#abort.abort(new Error('aborted by the operator'));
-    for (const step of this.#steps) {
-      if (step.state === 'asking' && step.attempt > 0) step.finish('failed', step.snapshot.reason);
-      else if (step.state === 'asking' || step.state === 'waiting') step.finish('skipped', 'aborted before it began');
-      else if (step.state === 'deciding') step.set(step.snapshot.undone ? 'undone' : 'failed');
-    }
-    this.#attention = [];
+    this.#endQuestions('aborted before it began');
+    if (!this.#undoing.now)
+      for (const step of this.#steps) if (step.state === 'waiting') step.finish('skipped', 'aborted before it began');
     if (this.#steps.some((step) => BUSY.has(step.state))) this.#publisher.changed(true);
     else this.#end();
+  }
+
+  /** Nobody is asked any further: what was waiting for a person is over. */
+  #endQuestions(why: string): void {
+    for (const step of this.#steps) {
+      if (step.state === 'asking' && step.attempt > 0) step.finish('failed', step.snapshot.reason);
+      else if (step.state === 'asking') step.finish('skipped', why);
+      else if (step.state === 'deciding') step.set(step.snapshot.undone ? 'undone' : 'failed');
+    }
+    this.#asking.settleAll();
   }
 
   /** The disk took a line no more: the run is stopped as by an abort, and has failed. */
@@ -439,10 +379,99 @@ export class Run {
 
   /** Somebody else works on the cluster from now on: the run is stopped as by an abort, and has failed. */
   #stopLocked(why: string): void {
-    this.#lostLock = why;
-    this.#write({ type: 'note', text: `stopped: ${why}`, who: 'novamem-runbook' });
+    this.#halt(why);
     this.#abort.abort(new Error(why));
     this.#abortAll();
+  }
+
+  /** It has failed, whatever its steps say, and says why. */
+  #halt(why: string): void {
+    this.#failed = true;
+    this.#halted = redact(why);
+    this.#write({ type: 'note', text: `stopped: ${why}`, who: 'novamem-runbook' });
+  }
+
+  /** Finds out what can be put back. Nothing is recorded: who only looks leaves the run as it was. */
+  async #lookBack(): Promise<void> {
+    await this.#admission.identify();
+    await this.#planUndo();
+    if (this.#ending) return;
+    this.#phase = 'planned';
+    this.#publisher.changed(true);
+  }
+
+  async #planUndo(): Promise<void> {
+    await this.#undoing.plan();
+    if (!this.#ending) this.#publisher.changed(true);
+  }
+
+  /** Ends a run that nobody has begun to undo, with the outcome that it had. */
+  async #leaveAsItWas(): Promise<void> {
+    this.#ending = true;
+    await this.leave();
+    this.#phase = 'finished';
+    this.#outcome = this.#settings.past!.outcome ?? 'aborted';
+    this.#publisher.changed(true);
+    this.#resolve(this.#outcome);
+  }
+
+  /**
+   * Undoes steps and what builds on them, once the cluster's name was typed. A failed step alone is asked about again then;
+   * otherwise nothing may be at work meanwhile, and the run ends with it.
+   */
+  #takeUndo({ steps: wanted, typed, by }: Extract<Intent, { type: 'undo' }>): void {
+    const order = this.#undoing.orderOf(wanted);
+    const [first] = order;
+    const later = this.#settings.purpose === 'undo';
+    if (!first || !this.#asking.isName(typed) || this.#undoing.now) return;
+    if (this.#phase !== (later ? 'planned' : 'running')) return;
+    if (later) {
+      this.#phase = 'beginning';
+      void this.#undoLater(order, typed, by);
+    } else if (order.length === 1 && first.state === 'deciding') {
+      this.#asking.confirmsUndo(order, typed, by);
+      this.#go(first, () => this.#undoAlone(first));
+    } else if (!this.#steps.some((step) => BUSY.has(step.state))) {
+      this.#asking.confirmsUndo(order, typed, by);
+      this.#undoing.begin(order);
+      this.#endQuestions('the run was undone before it');
+      void this.#putBack(order);
+    }
+  }
+
+  async #undoAlone(step: RunStep): Promise<void> {
+    const verdict = await step.undo();
+    if (verdict.outcome === 'failed') this.#failed = true;
+    this.#heed(step, verdict);
+  }
+
+  /** Puts back what an earlier process has replaced. */
+  async #undoLater(order: readonly RunStep[], typed: string, by: string | undefined): Promise<void> {
+    if (this.#admission.guards.length > 0) {
+      if (this.#settings.onFailure === 'stop') return this.#leaveAsItWas();
+      this.#phase = 'planned';
+      return this.#publisher.changed(true);
+    }
+    this.#begun = true;
+    this.#undoing.begin(order);
+    try {
+      await this.#writeResumed();
+      this.#admission.raise();
+      this.#asking.confirmsUndo(order, typed, by);
+      await this.#admission.endLeftovers(true);
+    } catch (error) {
+      this.#halt(`nothing was put back: ${messageOf(error)}`);
+      return this.#end();
+    }
+    await this.#putBack(order);
+  }
+
+  /** Undoes one step after the other, and ends the run. */
+  async #putBack(order: readonly RunStep[]): Promise<void> {
+    this.#phase = 'running';
+    this.#stopped = true;
+    if (!(await this.#undoing.putBack(order, this.#abort.signal))) this.#failed = true;
+    this.#end();
   }
 
   /** Ends the run once: asks how things stand now, then writes the last line. */
@@ -461,19 +490,21 @@ export class Run {
   }
 
   #close(standing: Standing[]): void {
-    for (const step of this.#steps) if (step.state === 'waiting') step.finish('skipped', 'the run stopped before it');
+    // Steps of an earlier process that are not undone keep the last word that was said of them.
+    if (this.#settings.purpose !== 'undo')
+      for (const step of this.#steps)
+        if (step.state === 'waiting') step.finish('skipped', 'the run stopped before it');
     for (const step of this.#steps) step.log.close();
     this.#phase = 'finished';
     this.#standing = standing;
     const { mode } = this.#settings;
-    const aborted = this.#abort.signal.aborted || this.#undoneLater;
-    const failed = this.#undoFailed || this.#lostLock !== '';
-    const outcome = outcomeOf(this.#steps, { mode, aborted, failed });
+    const aborted = this.#abort.signal.aborted || this.#undoing.now !== undefined;
+    const outcome = outcomeOf(this.#steps, { mode, aborted, failed: this.#failed });
     this.#record.append({
       type: 'run.finished',
       outcome,
       standing,
-      rtoMs: Math.max(0, (this.#finishedAt ?? steadyNow()) - this.#startedAt),
+      rtoMs: Math.max(0, (this.#finishedAt ?? steadyNow()) - (this.#undoing.now?.since ?? this.#startedAt)),
       rpoMs: this.#rpo(),
     });
     // A record without its last line tells of no end: such a run has failed, however it went.
@@ -483,47 +514,22 @@ export class Run {
     this.#resolve(this.#outcome);
   }
 
-  /** The age of the data that comes back; a set that was only compared with brings none. */
+  /** The age of the data that comes back; a set that was only compared with brings none, and one that was undone neither. */
   #rpo(): number | null {
+    if (this.#undoing.now) return null;
     const takenAt = this.#settings.backup?.takenAt;
     const restoring = this.#steps.some((step) => step.of.kind.backupSet === 'reads' && !step.snapshot.notChosen);
     return takenAt && restoring ? this.#startedAt - takenAt.getTime() : null;
   }
 
   #contextOf(step: RunStep, phase: StepContext['phase']): StepContext {
-    const { mode, cluster, backup, newBackup, folder, id } = this.#settings;
-    const gateway: Gateway =
-      mode === 'dry-run' || phase === 'preflight'
-        ? closedGateway()
-        : openGateway(async ({ channel, text }) => {
-            // Until then all that the step has told is followed: it is on record before what is built on it.
-            await setImmediate();
-            this.#write({ type: 'step.change', step: step.id, channel, text });
-            if (this.#record.lost) throw new Error(this.#record.lost);
-            step.tell(`${channel}: ${text}`);
-          }, id);
-    return {
-      runId: id,
-      cluster,
-      gateway,
-      ...(backup ? { backup } : {}),
-      ...(newBackup ? { newBackup } : {}),
-      workFolder: join(folder, 'safety', step.id),
-      phase,
-      ...(step.answer === undefined ? {} : { answer: step.answer }),
-      earlier: { ...step.facts },
-      startsEarlier: (service) => startsBefore(this.#settings.runbook.steps, step.id, service),
-      factsOf: <P, F>(kind: StepKind<P, F>) =>
-        this.#steps
-          .filter((one) => one.of.kind.kind === kind.kind && one.state === 'succeeded')
-          .map((one) => one.facts as F),
-    };
-  }
-
-  #show(step: string, text: string, at: Date): void {
-    this.#log.push({ at: at.getTime(), step, text });
-    if (this.#log.length > LOG_LINES * 2) this.#log = this.#log.slice(-LOG_LINES);
-    this.#publisher.changed();
+    return contextOf(step, this.#steps, phase, this.#settings, async ({ channel, text }) => {
+      // Until then all that the step has told is followed: it is on record before what is built on it.
+      await setImmediate();
+      this.#write({ type: 'step.change', step: step.id, channel, text });
+      if (this.#record.lost) throw new Error(this.#record.lost);
+      step.tell(`${channel}: ${text}`);
+    });
   }
 
   #write(happening: Happening): void {
@@ -533,40 +539,23 @@ export class Run {
   }
 
   #take(): RunSnapshot {
-    const { id, folder, mode, runbook, cluster, backup } = this.#settings;
-    return {
-      run: id,
-      folder,
-      mode,
-      scenario: runbook.scenario,
-      title: runbook.title,
-      outcomeText: runbook.outcome,
-      cluster: cluster.name,
-      production: cluster.profile.production,
-      backup: backup
-        ? { id: backup.id, takenAt: backup.takenAt, kind: backup.kind, unproven: backup.unproven }
-        : null,
+    const { identity, guards, held } = this.#admission;
+    return takeSnapshot(this.#settings, this.#steps, {
       phase: this.#phase,
-      steps: this.#steps.map((step) => ({ ...step.snapshot })),
-      attention: this.#attention,
-      log: this.#log.slice(-LOG_LINES),
+      attention: this.#asking.waiting,
+      log: this.#lines.take(),
       startedAt: this.#startedAt,
       ...(this.#finishedAt === undefined ? {} : { finishedAt: this.#finishedAt }),
-      estimateMs: longestPath(
-        this.#steps.map(({ id, of, snapshot }) => ({
-          id,
-          needs: of.needs,
-          length: snapshot.plan?.estimateMs ?? 0,
-        })),
-      ),
       ...(this.#outcome ? { outcome: this.#outcome } : {}),
       rpoMs: this.#rpo(),
+      ...(this.#undoing.now ? { undoing: this.#undoing.now } : {}),
+      halted: this.#halted,
       standing: this.#standing,
       lost: this.#record.lost,
-      identity: this.#admission.identity,
-      guards: this.#admission.guards,
-      ...(this.#admission.held ? { held: this.#admission.held } : {}),
+      identity,
+      guards,
+      ...(held ? { held } : {}),
       aborting: this.#abort.signal.aborted && this.#phase !== 'finished',
-    };
+    });
   }
 }

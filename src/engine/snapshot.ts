@@ -1,4 +1,4 @@
-import type { Effect, Finding, ProgressUnit, StepPlan } from '../steps/step.js';
+import type { Effect, Finding, ProgressUnit, StepPlan, UndoPlan } from '../steps/step.js';
 import type { Check } from '../stores/check.js';
 import type { HeldLock } from './cluster-lock.js';
 import type { Difference, Guard } from './guards.js';
@@ -19,6 +19,23 @@ export type StepState =
   | 'deciding'
   | StepOutcome;
 
+/** A safety copy. `at`: a path, or in words where it is. */
+export interface SafetyCopy {
+  of: string;
+  at: string;
+  verified: string;
+  /** Milliseconds since 1970. */
+  takenAt: number;
+}
+
+/** A safety copy as it is now. */
+export interface CopyNow extends SafetyCopy {
+  /** What it takes on this machine's disk; absent where it is no file here. */
+  bytes?: number;
+  /** It was a file here, and is not there any more. */
+  gone: boolean;
+}
+
 export interface StepSnapshot {
   id: string;
   uses: string;
@@ -31,7 +48,7 @@ export interface StepSnapshot {
   plan?: StepPlan;
   findings: Finding[];
   checks: Check[];
-  safetyCopies: { of: string; at: string; verified: string }[];
+  safetyCopies: SafetyCopy[];
   progress?: { done: number; total?: number; unit: ProgressUnit; text: string };
   /** Milliseconds since 1970. */
   startedAt?: number;
@@ -41,8 +58,12 @@ export interface StepSnapshot {
   /** What a person has answered that was no answer, and why. */
   refused?: { answer: string; why: string };
   canUndo: boolean;
+  /** What an undo would do, as it was last looked at. */
+  undoPlan?: UndoPlan & { copies: CopyNow[] };
   /** Its last attempt was undone: what was there before is back. */
   undone: boolean;
+  /** An undo has failed: it may be half done. */
+  undoFailed: boolean;
   /** The asking step was answered otherwise: it is no part of this run. */
   notChosen: boolean;
   logFile: string;
@@ -59,13 +80,15 @@ export interface RunSnapshot {
   run: string;
   folder: string;
   mode: Mode;
+  /** `undo`: nothing is done but to put back what an earlier process has replaced. */
+  purpose: 'go on' | 'undo';
   scenario: string;
   title: string;
   outcomeText: string;
   cluster: string;
   production: boolean;
   backup: { id: string; takenAt: Date | null; kind: 'manifest' | 'loose'; unproven: string[] } | null;
-  /** `preflight`: looking; `planned`: waiting for `begin`; `beginning`: locking the cluster; `running`; `finished`. */
+  /** `preflight`: looking; `planned`: waiting for `begin` or `undo`; `beginning`: locking the cluster; `running`; `finished`. */
   phase: 'preflight' | 'planned' | 'beginning' | 'running' | 'finished';
   steps: StepSnapshot[];
   /** Steps that wait for a person, first come first. */
@@ -78,6 +101,10 @@ export interface RunSnapshot {
   estimateMs: number;
   outcome?: RunOutcome;
   rpoMs: number | null;
+  /** Ids of the steps that are undone, or were to be, in their order, after which the run ends; and since when. */
+  undoing?: { steps: string[]; since: number };
+  /** What kept an undo from being begun; empty when nothing did. */
+  halted: string;
   /** Empty until the run is over. */
   standing: Standing[];
   /** Why the record of this run could not be kept any further; empty while it can. */
@@ -103,7 +130,10 @@ export type Intent =
   | { type: 'answer'; step: string; answer: string }
   | { type: 'retry'; step: string }
   | { type: 'skip'; step: string }
-  | { type: 'undo'; step: string }
+  /** Find out what an undo of each step would do. */
+  | { type: 'plan-undo' }
+  /** Put back what these steps have replaced, and what builds on them before. `typed`: the cluster's name. */
+  | { type: 'undo'; steps: string[]; typed: string; by?: string }
   /** It is meant so. */
   | { type: 'accept'; difference: Difference }
   | { type: 'abort' }

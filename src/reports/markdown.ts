@@ -3,7 +3,15 @@ import type { Check } from '../stores/check.js';
 import { fingerprintText } from '../stores/fingerprint.js';
 import { durationOf, linesWithoutControls } from '../words.js';
 import { evidenceRows } from './evidence.js';
-import { halfDone, isHalfDone, leftBy, nextAfter, type RunReport, type StepReport } from './run-report.js';
+import {
+  halfDone,
+  isHalfDone,
+  isHalfUndone,
+  leftBy,
+  nextAfter,
+  type RunReport,
+  type StepReport,
+} from './run-report.js';
 
 /** What an outcome is called. */
 const OUTCOME_WORDS: Record<string, string> = {
@@ -22,8 +30,14 @@ export function outcomeWords({
   steps,
 }: Pick<RunReport, 'started' | 'finished' | 'steps'>): string {
   const outcome = finished?.outcome ?? 'unfinished';
-  if (outcome === 'aborted' && steps.some((step) => step.outcome === 'undone'))
-    return 'undone: what it had replaced was put back';
+  const halfUndone = steps.filter(isHalfUndone).map((step) => step.id);
+  if (halfUndone.length > 0) return `FAILED: THE UNDO OF ${halfUndone.join(', ')} DID NOT COME TO ITS END`;
+  if (outcome === 'aborted' && steps.some((step) => step.outcome === 'undone')) {
+    const stays = steps.filter(({ outcome, safetyCopies }) => outcome === 'succeeded' && safetyCopies.length > 0);
+    return stays.length === 0
+      ? 'undone: what it had replaced was put back'
+      : `undone in part: what ${stays.map((step) => step.id).join(', ')} replaced stays replaced`;
+  }
   return outcome === 'recovered' && started.backup === null ? 'complete' : OUTCOME_WORDS[outcome]!;
 }
 

@@ -45,9 +45,11 @@ export function plainLines(event: JournalEvent): string[] {
             `${event.finding.level}: ${event.finding.message}${event.finding.next ? `; next: ${event.finding.next}` : ''}`,
           );
     case 'confirm.given':
-      return line(event.step, `confirmed by ${event.who}`);
+      return line(event.step, `${event.undo ? 'its undo ' : ''}confirmed by ${event.who}`);
     case 'step.started':
       return line(event.step, event.attempt === 1 ? 'started' : `started, attempt ${event.attempt}`);
+    case 'step.undoing':
+      return line(event.step, 'undo: putting back what was there before');
     case 'step.progress': {
       const share = event.total ? ` (${Math.floor((event.done / event.total) * 100)} %)` : '';
       const of = event.total === undefined ? '' : ` of ${quantityOf(event.total, event.unit)}`;

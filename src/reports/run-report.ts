@@ -20,6 +20,8 @@ export interface StepReport {
   safetyCopies: { of: string; at: string; verified: string }[];
   checks: Check[];
   confirmedBy: string;
+  /** The last that was begun with it was its undo: outcome and checks are of that. */
+  undoing: boolean;
 }
 
 /** A run as its journal tells it: every report is made from this, and can be made again. */
@@ -44,7 +46,7 @@ export function reportOf(events: readonly JournalEvent[]): RunReport {
     started,
     finished,
     steps: started.steps.map(({ id, uses, only }) => ({
-      ...stepReport(id, uses, events),
+      ...stepReport(id, uses, events, basesOf(started.steps, id)),
       ...(only ? { only } : {}),
     })),
     notes: events.flatMap(noteOf),
@@ -92,9 +94,12 @@ export function obstaclesIn({ started, steps }: RunReport): Finding[] {
 }
 
 /** What a step that ended half-way has left, as its plan announced it: labels and what they are of. */
-export function leftBy({ plan, safetyCopies }: StepReport): [string, string][] {
+export function leftBy({ plan, safetyCopies, undoing }: StepReport): [string, string][] {
   return [
-    ...(plan
+    ...(undoing
+      ? ([['Left', 'put back in part, or not at all: its undo did not come to its end']] as [string, string][])
+      : []),
+    ...(plan && !undoing
       ? ([
           ['Left', plan.onAbort],
           ['Way back', plan.wayBack],
@@ -111,13 +116,37 @@ export const isHalfDone = ({ startedAt, outcome }: StepReport) => startedAt !== 
 
 export const halfDone = ({ steps }: RunReport): StepReport[] => steps.filter(isHalfDone);
 
+/** A step whose undo did not come to its end. */
+export const isHalfUndone = (step: StepReport) => step.undoing && isHalfDone(step);
+
 /** What to type after a run that did not go through. */
-export function nextAfter({ started }: RunReport): string {
+export function nextAfter({ started, id, steps }: RunReport): string {
+  if (steps.some(isHalfUndone))
+    return `mend what it says, then put the rest back: novamem-runbook undo ${id} --confirm ${started.profile}`;
   const backup = started.backup ? ` --backup '${started.backup.folder}'` : '';
   return `mend what it says, then run it again, with the answers and settings of before: novamem-runbook run ${started.scenario} --profile ${started.profile}${backup} …`;
 }
 
-function stepReport(id: string, uses: string, events: readonly JournalEvent[]): StepReport {
+/** All steps that a step builds on, whatever lies between. */
+function basesOf(steps: readonly { id: string; needs: string[] }[], id: string): ReadonlySet<string> {
+  const bases = new Set<string>();
+  const add = (of: string) => {
+    for (const need of steps.find((step) => step.id === of)?.needs ?? [])
+      if (!bases.has(need)) {
+        bases.add(need);
+        add(need);
+      }
+  };
+  add(id);
+  return bases;
+}
+
+function stepReport(
+  id: string,
+  uses: string,
+  events: readonly JournalEvent[],
+  bases: ReadonlySet<string>,
+): StepReport {
   const report: StepReport = {
     id,
     uses,
@@ -132,8 +161,11 @@ function stepReport(id: string, uses: string, events: readonly JournalEvent[]): 
     safetyCopies: [],
     checks: [],
     confirmedBy: '',
+    undoing: false,
   };
   for (const event of events) {
+    // What was proved of something that is put back since proves what is no more.
+    if (event.type === 'step.undoing' && bases.has(event.step)) report.checks = [];
     if (!('step' in event) || event.step !== id) continue;
     switch (event.type) {
       case 'step.planned':
@@ -151,6 +183,12 @@ function stepReport(id: string, uses: string, events: readonly JournalEvent[]): 
       case 'step.started':
         report.startedAt = event.ts;
         report.checks = [];
+        report.undoing = false;
+        break;
+      case 'step.undoing':
+        report.checks = [];
+        report.undoing = true;
+        report.outcome = 'unfinished';
         break;
       case 'step.change':
         report.changes.push({ at: event.ts, channel: event.channel, text: event.text });
@@ -165,8 +203,8 @@ function stepReport(id: string, uses: string, events: readonly JournalEvent[]): 
         report.outcome = event.outcome;
         report.tookMs = event.tookMs;
         report.reason = event.reason ?? '';
-        // It proves what is no more.
-        if (event.outcome === 'undone') report.checks = [];
+        // Without an undo of its own on record they prove what is no more.
+        if (event.outcome === 'undone' && !report.undoing) report.checks = [];
         break;
     }
   }

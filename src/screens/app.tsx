@@ -14,19 +14,26 @@ export function App({ desk, first }: { desk: Desk; first?: ScenarioCard }) {
   const snapshot = useSyncExternalStore(desk.subscribe, desk.getSnapshot);
   const [card, setCard] = useState(first);
   const [help, setHelp] = useState(false);
-  const [resuming, setResuming] = useState(false);
+  /** A run of before was asked for: there is no list behind it. */
+  const [direct, setDirect] = useState(false);
   const quit = () => exit();
   useInput((input, key) => {
     if (key.ctrl && input === 'c' && !snapshot.run) quit();
   });
 
+  const undo = (id: string) => {
+    setDirect(true);
+    void desk.undo(id);
+  };
   if (snapshot.run) {
+    const { run } = snapshot;
+    const { purpose, run: id } = run.getSnapshot();
     const back = () => {
       desk.close();
-      setResuming(false);
+      setDirect(false);
       setCard(undefined);
     };
-    return <RunScreen run={snapshot.run} onBack={back} onQuit={quit} />;
+    return <RunScreen key={purpose} run={run} onBack={back} onUndo={() => undo(id)} onQuit={quit} />;
   }
   if (help) {
     return (
@@ -41,11 +48,11 @@ export function App({ desk, first }: { desk: Desk; first?: ScenarioCard }) {
       </Frame>
     );
   }
-  if (snapshot.opening || ((resuming || card?.restores === 'no') && snapshot.problem.length > 0)) {
+  if (snapshot.opening || ((direct || card?.restores === 'no') && snapshot.problem.length > 0)) {
     const back = () => {
       desk.dismiss();
       setCard(undefined);
-      setResuming(false);
+      setDirect(false);
     };
     return <Opening desk={desk} onBack={back} />;
   }
@@ -64,11 +71,18 @@ export function App({ desk, first }: { desk: Desk; first?: ScenarioCard }) {
     if (chosen.restores === 'no') void desk.open(chosen.scenario, 'latest');
   };
   const resume = () => {
-    setResuming(true);
+    setDirect(true);
     void desk.resume();
   };
   return (
-    <ScenarioPicker desk={snapshot} onChoose={choose} onResume={resume} onHelp={() => setHelp(true)} onQuit={quit} />
+    <ScenarioPicker
+      desk={snapshot}
+      onChoose={choose}
+      onResume={resume}
+      onUndo={() => snapshot.undoable && undo(snapshot.undoable.id)}
+      onHelp={() => setHelp(true)}
+      onQuit={quit}
+    />
   );
 }
 
@@ -80,7 +94,7 @@ function Opening({ desk, onBack }: { desk: Desk; onBack: () => void }) {
   });
   return (
     <Frame cluster={cluster} production={production} title="opening" right="" keys={['esc back']}>
-      {opening && <Text> Reading the backup set and the runbook…</Text>}
+      {opening && <Text> Reading the runbook and what belongs to it…</Text>}
       <Lines lines={problem.flatMap((line) => wrap(` ✗ ${line}`, columns - 2, 3))} />
     </Frame>
   );

@@ -1,5 +1,6 @@
 import { Box, Text, useInput } from 'ink';
 import type { RunSnapshot, StepSnapshot } from '../engine/snapshot.js';
+import { dependentsOf, undoOrder } from '../engine/undo-choice.js';
 import { durationOf } from '../words.js';
 import { Lines, useSpace } from './frame.js';
 import { findingLines } from './step-lines.js';
@@ -18,9 +19,10 @@ interface Props {
 /** A step that failed or was blocked: what happened, what is safe now, and what can be done. */
 export function DecideView({ run, step, onRetry, onUndo, onSkip, onAbort, onLater }: Props) {
   const { columns, bodyRows } = useSpace();
+  const others = undoOrder(run.steps).filter((one) => one.id !== step.id);
   useInput((input, key) => {
     if (input === 'r') onRetry();
-    else if (input === 'u' && step.canUndo) onUndo();
+    else if (input === 'u' && others.length + Number(step.canUndo) > 0) onUndo();
     else if (input === 's') onSkip();
     else if (input === 'a') onAbort();
     else if (key.escape || key.tab) onLater();
@@ -30,14 +32,7 @@ export function DecideView({ run, step, onRetry, onUndo, onSkip, onAbort, onLate
   const took = started ? ` after ${durationOf((step.finishedAt ?? step.startedAt!) - step.startedAt!)}` : '';
   const next = [
     ['r', 'retry: look again, ask again, do it again'],
-    step.canUndo
-      ? [
-          'u',
-          step.safetyCopies.length > 0
-            ? 'undo: put the safety copies back'
-            : 'undo: take away what this step has made',
-        ]
-      : ['u', 'not possible: this step kept nothing to put back'],
+    ['u', undoText(step, others)],
     ['s', `skip it: ${dependents(run, step)}`],
     ['a', 'abort the run: nothing further is started'],
     ['esc', 'look at the run first'],
@@ -58,7 +53,13 @@ export function DecideView({ run, step, onRetry, onUndo, onSkip, onAbort, onLate
     <>
       <Text bold wrap="truncate">
         {' '}
-        <Text color="red">✗</Text> {cut(`${step.id} ${started ? `stopped${took}` : 'cannot begin'}`, columns - 4)}
+        <Text color="red">✗</Text>{' '}
+        {cut(
+          step.undoFailed
+            ? `THE UNDO OF ${step.id} FAILED`
+            : `${step.id} ${started ? `stopped${took}` : 'cannot begin'}`,
+          columns - 4,
+        )}
       </Text>
       <Box flexDirection="column" marginLeft={1} height={Math.max(1, bodyRows - next.length - 3)} overflow="hidden">
         <Lines lines={lines} />
@@ -69,15 +70,29 @@ export function DecideView({ run, step, onRetry, onUndo, onSkip, onAbort, onLate
   );
 }
 
-/** Everything that will not run without this step, whatever lies between. */
+/** What `u` offers: this step, what was done before it, or both. */
+function undoText(step: StepSnapshot, others: readonly StepSnapshot[]): string {
+  const replacing = others.filter((one) => one.effect === 'destroy').map((one) => one.id);
+  const own = step.canUndo
+    ? step.safetyCopies.length > 0
+      ? 'put the safety copies of this step back'
+      : 'take away what this step has made'
+    : '';
+  if (own === '' && others.length === 0) return 'not possible: nothing was kept to put back';
+  if (own === '' && replacing.length === 0) return `undo…: ${others.map((one) => one.id).join(', ')}`;
+  return ['undo…:', own, own !== '' && replacing.length > 0 ? 'or also' : '', replacing.join(', ')]
+    .filter((part) => part !== '')
+    .join(' ');
+}
+
 function dependents(run: RunSnapshot, step: StepSnapshot): string {
-  const lost = new Set([step.id]);
-  for (const one of run.steps) if (one.needs.some((need) => lost.has(need))) lost.add(one.id);
-  const after = [...lost].slice(1);
+  const after = dependentsOf(run.steps, step.id).map((one) => one.id);
   return after.length > 0 ? `then ${after.join(', ')} will not run` : 'nothing else needs it';
 }
 
 function stateNow(step: StepSnapshot): string {
+  if (step.undoFailed)
+    return 'put back in part, or not at all: the safety copies named above hold what was there before';
   if (step.undone) return 'as it was before this step';
   return step.startedAt === undefined
     ? 'nothing was changed by this step: it did not begin'

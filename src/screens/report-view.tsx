@@ -2,11 +2,12 @@ import { Text, useInput } from 'ink';
 import { useState } from 'react';
 import type { RunSnapshot } from '../engine/snapshot.js';
 import { standingLine } from '../engine/standing.js';
+import { isIdle, undoOrder } from '../engine/undo-choice.js';
 import { evidenceRows, evidenceTable } from '../reports/evidence.js';
-import { countOf, durationOf } from '../words.js';
+import { countOf, durationOf, plural } from '../words.js';
 import { Lines, useSpace } from './frame.js';
 import { MARKS } from './marks.js';
-import { cut, wrap } from './text.js';
+import { cut, labelled, wrap } from './text.js';
 
 const OUTCOMES = {
   recovered: { symbol: '✔', color: 'green' },
@@ -16,8 +17,13 @@ const OUTCOMES = {
   simulated: { symbol: '~', color: 'cyan' },
 } as const;
 
+const UNDONE = { symbol: '✔', color: 'green' } as const;
+
+const isUndone = ({ undoing, outcome, steps }: RunSnapshot) =>
+  outcome === 'aborted' && undoing?.steps.every((id) => steps.find((step) => step.id === id)?.undone);
+
 /** How it ended, the evidence, and where the record is. */
-export function ReportView({ run, onQuit }: { run: RunSnapshot; onQuit: () => void }) {
+export function ReportView({ run, onQuit, onUndo }: { run: RunSnapshot; onQuit: () => void; onUndo: () => void }) {
   const { columns, bodyRows } = useSpace();
   const [scrolled, setScrolled] = useState(0);
   const lines = reportLines(run, columns - 2);
@@ -25,12 +31,13 @@ export function ReportView({ run, onQuit }: { run: RunSnapshot; onQuit: () => vo
   const last = Math.max(0, lines.length - room);
   useInput((input, key) => {
     if (input === 'q' || key.return) onQuit();
+    else if (input === 'u') onUndo();
     else if (key.downArrow) setScrolled((at) => Math.min(last, at + 1));
     else if (key.pageDown || input === ' ') setScrolled((at) => Math.min(last, at + room));
     else if (key.upArrow) setScrolled((at) => Math.max(0, at - 1));
     else if (key.pageUp) setScrolled((at) => Math.max(0, at - room));
   });
-  const { symbol, color } = OUTCOMES[run.outcome ?? 'failed'];
+  const { symbol, color } = isUndone(run) ? UNDONE : OUTCOMES[run.outcome ?? 'failed'];
   const at = Math.min(scrolled, last);
   return (
     <>
@@ -44,7 +51,21 @@ export function ReportView({ run, onQuit }: { run: RunSnapshot; onQuit: () => vo
   );
 }
 
+/** How an undo ended, in a sentence. */
+function undoHeadline({ steps, undoing, halted }: RunSnapshot, took: string): string {
+  const failed = steps.find((step) => step.undoFailed);
+  if (failed) return `THE UNDO OF ${failed.id} FAILED after ${took}`;
+  if (halted !== '') return 'FAILED';
+  const isBack = (id: string) => steps.find((step) => step.id === id)?.undone;
+  const back = undoing!.steps.filter(isBack).length;
+  if (back < undoing!.steps.length)
+    return `Stopped after ${took}: ${back} of ${plural(undoing!.steps.length, 'step')} undone`;
+  const stay = undoOrder(steps).filter((step) => !isIdle(step));
+  return `Undone in ${took}: ${stay.length === 0 ? 'as it was before this run' : `${stay.map((step) => step.id).join(', ')} stays done`}`;
+}
+
 function headlineOf(run: RunSnapshot): string {
+  if (run.undoing) return undoHeadline(run, durationOf((run.finishedAt ?? Date.now()) - run.undoing.since));
   const words = {
     recovered: run.backup ? 'Recovered' : 'Complete',
     'recovered-with-exceptions': 'Recovered with exceptions',
@@ -62,15 +83,37 @@ function headlineOf(run: RunSnapshot): string {
     .join(' · ');
 }
 
+/** Where what was there before is kept, and what to type next: read before anything else. */
+function failedUndoLines(run: RunSnapshot, width: number): string[] {
+  const failed = run.steps.filter((step) => step.undoFailed);
+  const left = run.undoing?.steps.filter((id) => !run.steps.find((step) => step.id === id)?.undone) ?? [];
+  if (failed.length === 0 && run.halted === '') return [];
+  return [
+    ...wrap(run.halted, width).filter((line) => line !== ''),
+    ...failed.flatMap((step) => wrap(step.reason ?? '', width)),
+    ...(left.length > 0 ? labelled('Not yet', `put back: ${left.join(', ')}`, width) : []),
+    ...labelled(
+      'Next',
+      `mend what it says, then u, or: novamem-runbook undo ${run.run} --confirm ${run.cluster}`,
+      width,
+    ),
+    '',
+  ];
+}
+
 function reportLines(run: RunSnapshot, width: number): string[] {
   if (run.lost) return wrap(`STOPPED: ${run.lost}.`, width);
-  const checks = run.steps.flatMap((step) => step.checks);
+  const undone = run.steps.filter((step) => run.undoing?.steps.includes(step.id));
+  // Of what is put back, other steps prove what is no more.
+  const checks = (run.undoing ? undone : run.steps).flatMap((step) => step.checks);
   const failed = checks.filter((check) => !check.ok).length;
   // What is too long for the step's own line is told below, whole.
-  const concluded = run.steps.filter((step) => step.state === 'succeeded' && step.reason);
+  const concluded = run.steps.filter((step) => step.state === 'succeeded' && step.reason && !run.undoing);
+  const shown = run.purpose === 'undo' ? undone : run.steps;
   return [
-    ...run.steps
-      .filter((step) => !step.notChosen)
+    ...failedUndoLines(run, width),
+    ...shown
+      .filter((step) => !step.notChosen && !(run.undoing && isIdle(step)))
       .map((step) => {
         const took =
           step.startedAt === undefined ? '' : durationOf((step.finishedAt ?? step.startedAt) - step.startedAt);

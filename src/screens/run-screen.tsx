@@ -1,7 +1,7 @@
 import { useInput } from 'ink';
 import { useEffect, useState, useSyncExternalStore } from 'react';
 import type { Run } from '../engine/run.js';
-import type { Intent, RunSnapshot } from '../engine/snapshot.js';
+import type { Intent, RunSnapshot, StepSnapshot } from '../engine/snapshot.js';
 import { clockOf } from '../words.js';
 import { AcknowledgeView } from './acknowledge-view.js';
 import { AskView } from './ask-view.js';
@@ -15,18 +15,21 @@ import { PlanView } from './plan-view.js';
 import { ReportView } from './report-view.js';
 import { RunView } from './run-view.js';
 import { TextField } from './text-field.js';
+import { UndoView } from './undo-view.js';
 
 interface Props {
   run: Run;
   onBack: () => void;
+  /** Shows what can be put back of this run, which is over. */
+  onUndo: () => void;
   onQuit: () => void;
 }
 
 /** One run from its plan to its report. It reads snapshots and sends intents; what runs, runs elsewhere. */
-export function RunScreen({ run, onBack, onQuit }: Props) {
+export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
   const snapshot = useSyncExternalStore(run.subscribe, run.getSnapshot);
   const now = useNow(snapshot.phase === 'running');
-  const [overlay, setOverlay] = useState<'none' | 'stop' | 'help' | 'note'>('none');
+  const [overlay, setOverlay] = useState<'none' | 'stop' | 'help' | 'note' | 'undo'>('none');
   const [showLog, setShowLog] = useState(false);
   const [looking, setLooking] = useState(false);
   const [chosen, setChosen] = useState<string | undefined>(undefined);
@@ -40,6 +43,7 @@ export function RunScreen({ run, onBack, onQuit }: Props) {
   useInput((input, key) => {
     if (key.ctrl && input === 'c') {
       if (snapshot.phase === 'finished') onQuit();
+      else if (snapshot.purpose === 'undo' && !snapshot.undoing) onBack();
       else setOverlay('stop');
     }
   });
@@ -59,7 +63,36 @@ export function RunScreen({ run, onBack, onQuit }: Props) {
     { isActive: atRun },
   );
 
-  if (overlay === 'none' && ['preflight', 'planned', 'beginning'].includes(snapshot.phase)) {
+  const frame = {
+    cluster: snapshot.cluster,
+    production: snapshot.production,
+    title: titleOf(snapshot),
+    right: rightOf(snapshot, now),
+  };
+  const isBefore = overlay === 'none' && ['preflight', 'planned', 'beginning'].includes(snapshot.phase);
+  const [guard] = snapshot.guards;
+  const isUndo = isBefore && snapshot.purpose === 'undo';
+  if (overlay === 'undo' || isUndo) {
+    const undo = (steps: string[], typed: string) => {
+      intend({ type: 'undo', steps, typed });
+      close();
+    };
+    return (
+      <Frame {...frame} keys={undoKeys(snapshot)}>
+        <UndoView
+          // What can be put back is known only once it was looked at.
+          key={String(isUndo && snapshot.phase === 'preflight')}
+          run={snapshot}
+          {...(question ? { first: question.id } : {})}
+          obstacle={(steps) => obstacleTo(steps, snapshot)}
+          onUndo={undo}
+          onAccept={() => guard && intend({ type: 'accept', difference: guard.difference })}
+          onBack={isUndo ? onBack : close}
+        />
+      </Frame>
+    );
+  }
+  if (isBefore) {
     return (
       <PlanView
         run={snapshot}
@@ -71,12 +104,6 @@ export function RunScreen({ run, onBack, onQuit }: Props) {
       />
     );
   }
-  const frame = {
-    cluster: snapshot.cluster,
-    production: snapshot.production,
-    title: `${snapshot.title.toLowerCase()}${snapshot.mode === 'live' ? '' : ` · ${snapshot.mode.toUpperCase()}`}${snapshot.aborting ? ' · STOPPING' : ''}`,
-    right: rightOf(snapshot, now),
-  };
   if (overlay === 'help') {
     return (
       <Frame {...frame} keys={['any key: back']}>
@@ -114,10 +141,11 @@ export function RunScreen({ run, onBack, onQuit }: Props) {
       </Frame>
     );
   }
+  const canUndo = snapshot.steps.some((step) => step.canUndo) && snapshot.mode !== 'dry-run' && snapshot.lost === '';
   if (snapshot.phase === 'finished') {
     return (
-      <Frame {...frame} keys={['↑↓ scroll', 'q quit']}>
-        <ReportView run={snapshot} onQuit={onQuit} />
+      <Frame {...frame} keys={['↑↓ scroll', ...(canUndo ? ['u undo…'] : []), 'q quit']}>
+        <ReportView run={snapshot} onQuit={onQuit} onUndo={() => canUndo && onUndo()} />
       </Frame>
     );
   }
@@ -154,12 +182,18 @@ export function RunScreen({ run, onBack, onQuit }: Props) {
   if (question?.state === 'deciding') {
     const { id: step } = question;
     return (
-      <Frame {...frame} keys={['r retry', 'u undo', 's skip', 'a abort', 'esc look at the run', '^C stop…']}>
+      <Frame
+        {...frame}
+        keys={['r retry', ...(canUndo ? ['u undo…'] : []), 's skip', 'a abort', 'esc look at the run', '^C stop…']}
+      >
         <DecideView
           run={snapshot}
           step={question}
           onRetry={() => intend({ type: 'retry', step })}
-          onUndo={() => intend({ type: 'undo', step })}
+          onUndo={() => {
+            intend({ type: 'plan-undo' });
+            setOverlay('undo');
+          }}
           onSkip={() => intend({ type: 'skip', step })}
           onAbort={() => setOverlay('stop')}
           onLater={() => setLooking(true)}
@@ -179,25 +213,62 @@ export function RunScreen({ run, onBack, onQuit }: Props) {
 function selectedStep({ steps }: RunSnapshot, chosen: string | undefined): number {
   const at = steps.findIndex((step) => step.id === chosen);
   if (at !== -1) return at;
-  const busy = steps.findIndex((step) => step.state === 'running' || step.state === 'verifying');
+  const busy = steps.findIndex((step) => ['running', 'verifying', 'undoing'].includes(step.state));
   if (busy !== -1) return busy;
   const waiting = steps.findIndex((step) => step.state === 'waiting');
   return waiting === -1 ? steps.length - 1 : Math.max(0, waiting - 1);
 }
 
+const titleOf = ({ title, mode, purpose, undoing, aborting }: RunSnapshot) =>
+  [
+    title.toLowerCase(),
+    ...(mode === 'live' ? [] : [mode.toUpperCase()]),
+    ...(purpose === 'undo' || undoing ? ['UNDO'] : []),
+    ...(aborting ? ['STOPPING'] : []),
+  ].join(' · ');
+
 function rightOf(snapshot: RunSnapshot, now: number): string {
+  if (snapshot.undoing) return `undo ${clockOf((snapshot.finishedAt ?? now) - snapshot.undoing.since)}`;
+  if (snapshot.purpose === 'undo') return '';
   const elapsed = (snapshot.finishedAt ?? now) - snapshot.startedAt;
   return snapshot.phase === 'finished'
     ? `RTO ${clockOf(elapsed)}`
     : `RTO ${clockOf(elapsed)} of ~${clockOf(snapshot.estimateMs)}`;
 }
 
+function undoKeys({ phase, purpose, guards }: RunSnapshot): string[] {
+  if (phase === 'preflight' || phase === 'beginning') return ['looking…', 'esc back'];
+  if (purpose === 'undo' && guards.length > 0)
+    return [`a it is meant so: accept this ${guards[0]!.difference}`, 'esc back'];
+  return ['↑↓ what', 'page down more', 'enter put back', 'esc back'];
+}
+
+/** Why these steps may not be undone now; empty when they may. */
+function obstacleTo(
+  chosen: readonly StepSnapshot[],
+  { phase, purpose, guards, steps, cluster }: RunSnapshot,
+): string {
+  if (phase === 'preflight') return 'looking at what can be put back; nothing is touched…';
+  if (purpose === 'undo') return guards[0]?.said ?? '';
+  if (chosen.length === 1 && chosen[0]!.state === 'deciding') return '';
+  const busy = steps.filter((step) => isBusy(step)).map((step) => step.id);
+  return busy.length === 0
+    ? ''
+    : `${busy.join(', ')} still runs on ${cluster}: wait for it, or stop the run with ctrl-c, then undo`;
+}
+
+const isBusy = ({ state }: StepSnapshot) => ['checking', 'running', 'verifying', 'undoing'].includes(state);
+
 function stopLines({ steps }: RunSnapshot): string[] {
   const busy = steps.filter((step) => ['running', 'verifying', 'undoing'].includes(step.state));
   if (busy.length === 0) return ['Nothing runs just now. What is done stays done.'];
   return [
     'These run now; ended half-way they leave:',
-    ...busy.map((step) => `  ${step.id}: ${step.plan?.onAbort ?? 'unknown'}`),
+    ...busy.map((step) =>
+      step.state === 'undoing'
+        ? `  ${step.id}: it is put back to its end, and nothing after it`
+        : `  ${step.id}: ${step.plan?.onAbort ?? 'unknown'}`,
+    ),
   ];
 }
 

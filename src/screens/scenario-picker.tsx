@@ -12,12 +12,14 @@ interface Props {
   onChoose: (card: ScenarioCard) => void;
   /** Goes on with the run that was broken off. */
   onResume: () => void;
+  /** Shows what the newest run has replaced and can be put back. */
+  onUndo: () => void;
   onHelp: () => void;
   onQuit: () => void;
 }
 
 /** What happened? The stores' live state above, what a scenario is for below. */
-export function ScenarioPicker({ desk, onChoose, onResume, onHelp, onQuit }: Props) {
+export function ScenarioPicker({ desk, onChoose, onResume, onUndo, onHelp, onQuit }: Props) {
   const { columns, bodyRows } = useSpace();
   // What fits best comes first, until somebody moves: nothing changes its place under their fingers.
   const [moved, setMoved] = useState<{ to: string; order: string[] } | undefined>(undefined);
@@ -28,6 +30,7 @@ export function ScenarioPicker({ desk, onChoose, onResume, onHelp, onQuit }: Pro
     if (input === 'q') onQuit();
     if (input === '?') onHelp();
     if (input === 'r' && desk.unfinished) onResume();
+    if (input === 'u' && desk.undoable) onUndo();
   });
   const items = cards.map((card) => ({
     key: card.scenario,
@@ -45,7 +48,14 @@ export function ScenarioPicker({ desk, onChoose, onResume, onHelp, onQuit }: Pro
       production={desk.production}
       title={desk.mode === 'live' ? 'outage' : 'training: a throw-away cluster'}
       right={`${new Date().toISOString().slice(11, 19)} UTC`}
-      keys={['↑↓ choose', 'enter open', ...(desk.unfinished ? ['r resume'] : []), '? help', 'q quit']}
+      keys={[
+        '↑↓ choose',
+        'enter open',
+        ...(desk.unfinished ? ['r resume'] : []),
+        ...(desk.undoable ? ['u undo…'] : []),
+        '? help',
+        'q quit',
+      ]}
     >
       {SERVICES.map((service) => {
         const state = desk.services[service];

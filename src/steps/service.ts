@@ -174,7 +174,17 @@ export const serviceStop: StepKind<Params, Facts> = {
       if (facts.wasRunning)
         await startService(p.service, ctx, emit, p.patienceSeconds * 1000, new AbortController().signal);
     }),
+  planUndo: async (p, _ctx, { wasRunning }) => ({
+    putsBack: wasRunning ? `${SERVICE_TITLES[p.service]} runs again` : '',
+    replaces: [],
+  }),
+  verifyUndo: async (p, ctx, { wasRunning }) => (wasRunning ? [await answerCheck(p, ctx)] : []),
 };
+
+async function answerCheck({ service }: Params, { cluster }: StepContext): Promise<Check> {
+  const { answers } = await cluster.answering(service);
+  return equal(`service ${service}`, 'answers', 'yes', answers ? 'yes' : 'no');
+}
 
 async function stoppedChecks(service: ServiceName, { cluster }: StepContext): Promise<Check[]> {
   const state = (await cluster.driver(service)?.state()) ?? 'unknown';
@@ -209,10 +219,7 @@ export const serviceStart: StepKind<Params, Facts> = {
       emit.facts({ wasRunning: (await ctx.cluster.answering(p.service)).answers });
       await startService(p.service, ctx, emit, p.patienceSeconds * 1000, signal);
     }),
-  async verify(p, ctx) {
-    const { answers } = await ctx.cluster.answering(p.service);
-    return [equal(`service ${p.service}`, 'answers', 'yes', answers ? 'yes' : 'no')];
-  },
+  verify: async (p, ctx) => [await answerCheck(p, ctx)],
   async probe(p, ctx) {
     return (await ctx.cluster.answering(p.service)).answers ? 'done' : 'not-started';
   },
@@ -221,6 +228,11 @@ export const serviceStart: StepKind<Params, Facts> = {
       if (!facts.wasRunning)
         await stopService(p.service, ctx, emit, p.patienceSeconds * 1000, new AbortController().signal);
     }),
+  planUndo: async (p, _ctx, { wasRunning }) => ({
+    putsBack: wasRunning ? '' : `${SERVICE_TITLES[p.service]} stopped, as before`,
+    replaces: [],
+  }),
+  verifyUndo: async (p, ctx, { wasRunning }) => (wasRunning ? [] : stoppedChecks(p.service, ctx)),
 };
 
 export const serviceRestart: StepKind<Params, Facts> = {

@@ -31,6 +31,16 @@ export interface StepPlan {
   notAskedFor?: string;
 }
 
+/** What an undo of a step would do, found out without touching anything. */
+export interface UndoPlan {
+  /** What is there then, in a sentence: `the database novamem of before, from its safety copy`. Empty: nothing had been changed. */
+  putsBack: string;
+  /** What stands in its place now, counted live, and would go. Empty when nothing does. */
+  replaces: string[];
+  /** Where that is kept; absent where it is gone for good. */
+  keeps?: string;
+}
+
 /** What an asking step wants of a person before it goes on. */
 export type Question =
   | { type: 'choose'; question: string; options: { choice: string; title: string; because: string }[] }
@@ -106,8 +116,12 @@ export interface StepKind<P, F> {
   probe(p: P, ctx: StepContext, facts: Partial<F>): Promise<Probe>;
   /** What came of it when it succeeded, in a sentence. With `exception` the run has recovered with exceptions only. */
   conclusion?(facts: Partial<F>): { text: string; exception: boolean } | undefined;
-  /** Puts the safety copy back. */
+  /** Puts back what was there before the first attempt. Done half-way already, it goes on from there. */
   undo?(p: P, ctx: StepContext, facts: Partial<F>): AsyncIterable<StepEvent<F>>;
+  /** What an undo would do; never reaches the gateway. `since`: when the step ended. */
+  planUndo?(p: P, ctx: StepContext, facts: Partial<F>, since: Date): Promise<UndoPlan>;
+  /** After an undo: what was before against what is there. None where the step had changed nothing that could be compared. */
+  verifyUndo?(p: P, ctx: StepContext, facts: Partial<F>): Promise<Check[]>;
 }
 
 export type AnyStepKind = StepKind<unknown, unknown>;

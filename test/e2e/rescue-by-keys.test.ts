@@ -5,6 +5,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { prepareRun } from '../../src/engine/prepare-run.js';
 import { loseEverything } from '../../src/sandbox/lose-everything.js';
 import { sandboxDown, sandboxProfile, sandboxUp } from '../../src/sandbox/sandbox.js';
+import { measureCluster } from '../support/measure-cluster.js';
+import { openSandbox } from '../support/sandbox.js';
 import { ProgramInTerminal } from '../support/terminal.js';
 
 const name = `keys-${process.pid}`;
@@ -164,7 +166,12 @@ describe('what a person may do wrong', () => {
 });
 
 describe('a damaged backup', () => {
-  it('is refused before anything is dropped, and the step goes on after the file is mended', async () => {
+  it('is refused before anything is dropped, the step goes on after the file is mended, and all of it can be undone', async () => {
+    const sandbox = openSandbox(name);
+    const session = await sandbox.session();
+    await session.query(`UPDATE memory_entries SET content = content || ' younger'`);
+    await session.end();
+    const younger = await measureCluster(sandbox);
     const { backups } = sandboxProfile(name);
     const [id] = readdirSync(backups[0]!);
     const dump = join(backups[0]!, id!, 'postgres', 'novamem.dump');
@@ -181,10 +188,27 @@ describe('a damaged backup', () => {
     truncateSync(dump, whole);
     program.type('r');
     const end = await confirmUntil(program, /q quit/);
-    expect(end).toMatch(/✔ Recovered in/);
+    expect(end).toMatch(/✔ Recovered in[\s\S]*u undo…/);
+    const recovered = await measureCluster(sandbox);
+    expect(recovered.tables['public.memory_entries']).not.toEqual(younger.tables['public.memory_entries']);
+
+    program.type('u');
+    const offered = await program.shows(/Type the cluster's name \(\S+\) to put it back: *$/m);
+    expect(offered).toMatch(/LOSES +restore-qdrant: 600 points/);
+    expect(offered).toMatch(/Replaces +restore-postgres: 600 memories/);
+    program.type(`not-${name}${ENTER}`);
+    await program.shows(/nothing was put back/);
+    expect(journalText()).not.toContain('step.undoing');
+    expect(await measureCluster(sandbox)).toEqual(recovered);
+
+    program.type(`${name}${ENTER}`);
+    const undone = await program.shows(/Undone in .*: as it was before this run/);
+    expect(undone).toMatch(/↶ restore-postgres/);
+    expect(await measureCluster(sandbox)).toEqual(younger);
     program.type('q');
     expect(await program.exited).toBe(0);
-  });
+    expect(program.scrollback()).toMatch(/undone: what it had replaced was put back/);
+  }, 60_000);
 });
 
 it('draws no colours with NO_COLOR', async () => {

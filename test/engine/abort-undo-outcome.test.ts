@@ -118,7 +118,7 @@ describe('a step that was undone', () => {
     await tiny.begin();
     await tiny.until('careful', 'deciding');
     const failedFirst = onDisk(tiny).length;
-    tiny.run.intend({ type: 'undo', step: 'careful' });
+    tiny.run.intend({ type: 'undo', steps: ['careful'], typed: 'acme-test' });
     await eventually('it is undone', () => finishedIn(tiny.events, 'careful').includes('undone'));
     await tiny.until('careful', 'deciding');
     tiny.run.intend({ type: 'abort' });
@@ -134,7 +134,7 @@ describe('a step that was undone', () => {
     const tiny = tinyRun([step('careful', slow), step('after', tinyKind('tiny'), ['careful'])]);
     await tiny.begin();
     await tiny.until('careful', 'deciding');
-    tiny.run.intend({ type: 'undo', step: 'careful' });
+    tiny.run.intend({ type: 'undo', steps: ['careful'], typed: 'acme-test' });
     await tiny.until('careful', 'undoing');
     tiny.run.intend({ type: 'abort' });
     held.open();
@@ -147,7 +147,7 @@ describe('a step that was undone', () => {
     const tiny = tinyRun([step('careful', undoable)]);
     await tiny.begin();
     await tiny.until('careful', 'deciding');
-    tiny.run.intend({ type: 'undo', step: 'careful' });
+    tiny.run.intend({ type: 'undo', steps: ['careful'], typed: 'acme-test' });
     await eventually('it is undone', () => finishedIn(tiny.events, 'careful').includes('undone'));
     await tiny.until('careful', 'deciding');
     tiny.run.intend({ type: 'retry', step: 'careful' });

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { requireConfirmation, restores } from '../../src/engine/prepare-run.js';
+import { requireConfirmation } from '../../src/engine/confirmation.js';
+import { restores } from '../../src/engine/prepare-run.js';
 import type { Runbook, RunbookStep } from '../../src/runbook/runbook.js';
 import { operatorChoose } from '../../src/steps/operator/choose.js';
 import { operatorConfirm } from '../../src/steps/operator/confirm.js';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { requireConfirmation } from '../../src/engine/prepare-run.js';
+import { requireConfirmation } from '../../src/engine/confirmation.js';
 import { type AnyStepKind, readingPlan } from '../../src/steps/step.js';
 import { stepEvents } from '../../src/steps/step-events.js';
 import { equal } from '../../src/stores/check.js';

@@ -196,7 +196,7 @@ describe.skipIf(!mayMount)('a run whose disk is full', () => {
     await tiny.begin();
     await tiny.until('broken', 'deciding');
     fillDiskUnder(tiny);
-    tiny.run.intend({ type: 'undo', step: 'broken' });
+    tiny.run.intend({ type: 'undo', steps: ['broken'], typed: 'acme-test' });
     expect(await tiny.run.finished).toBe('failed');
     expectStopped(tiny);
     expect(undone).toEqual([]);

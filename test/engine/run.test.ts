@@ -260,7 +260,7 @@ describe('undo', () => {
     await begin();
     await until('careful', 'deciding');
     expect(stepOf('careful').canUndo).toBe(true);
-    run.intend({ type: 'undo', step: 'careful' });
+    run.intend({ type: 'undo', steps: ['careful'], typed: 'acme-test' });
     await eventually('undone', () =>
       events.some((event) => event.type === 'step.finished' && event.outcome === 'undone'),
     );
@@ -298,7 +298,7 @@ describe('undo', () => {
     ]);
     await begin();
     await until('careful', 'deciding');
-    run.intend({ type: 'undo', step: 'careful' });
+    run.intend({ type: 'undo', steps: ['careful'], typed: 'acme-test' });
     await eventually('the undo failed', () => stepOf('careful').reason?.startsWith('THE UNDO FAILED'));
     run.intend({ type: 'skip', step: 'careful' });
     expect(await run.finished).toBe('failed');

@@ -4,7 +4,7 @@ import { type AskQdrant, type Measured, measureFalkordb, measurePostgres, measur
 import type { RealCluster } from './sandbox.js';
 
 /** What is in the three stores of a sandbox, found out with the plain clients. */
-export async function measureCluster(real: RealCluster): Promise<Measured> {
+export async function measureCluster(real: Pick<RealCluster, 'cluster' | 'session'>): Promise<Measured> {
   const { qdrant, falkordb } = real.cluster.profile;
   const askQdrant: AskQdrant = async (method, path, body) => {
     const answer = await fetch(new URL(path, qdrant.url), {

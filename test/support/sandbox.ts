@@ -41,21 +41,28 @@ export interface RealCluster {
   context(more?: Partial<StepContext>): StepContext;
 }
 
+/** A sandbox that is up, and a way to open a session of another program in it. */
+export function openSandbox(name: string): Pick<RealCluster, 'cluster' | 'session'> {
+  const cluster = new Cluster(sandboxProfile(name));
+  const { host, port, user, database: own } = cluster.postgres;
+  const password = resolveSecret(cluster.profile.postgres.passwordFrom!, 'the Postgres password');
+  return {
+    cluster,
+    async session(database = own) {
+      const client = new pg.Client({ host, port, user, password, database, application_name: 'somebody else' });
+      client.on('error', () => {});
+      await client.connect();
+      return client;
+    },
+  };
+}
+
 /** A real cluster for the tests of one file: taken down after them, and by its keeper should this process be killed. */
 export async function realCluster(memories = 600): Promise<RealCluster> {
   const name = `test-${randomBytes(4).toString('hex')}`;
   made.push(name);
   const record = await sandboxUp({ name, memories, lives: 'process' });
-  const cluster = new Cluster(sandboxProfile(name));
-  const { postgres } = cluster;
-  const password = resolveSecret(cluster.profile.postgres.passwordFrom!, 'the Postgres password');
-  const session = async (database = postgres.database) => {
-    const { host, port, user } = postgres;
-    const client = new pg.Client({ host, port, user, password, database, application_name: 'somebody else' });
-    client.on('error', () => {});
-    await client.connect();
-    return client;
-  };
+  const { cluster, session } = openSandbox(name);
   return {
     record,
     cluster,

@@ -142,7 +142,7 @@ export async function retry(run: Run, id: string): Promise<void> {
 }
 
 export async function undo(run: Run, id: string): Promise<void> {
-  run.intend({ type: 'undo', step: id });
+  run.intend({ type: 'undo', steps: [id], typed: run.getSnapshot().cluster });
   await waitsFor(run, id, 'deciding');
 }
 

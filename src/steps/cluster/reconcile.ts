@@ -145,6 +145,13 @@ export const clusterReconcile: StepKind<Params, ReconcileFacts> = {
     return checks.every((check) => check.ok) ? 'done' : 'partial';
   },
 
+  planUndo: async (_p, _ctx, { deleted }) => ({
+    putsBack: deleted
+      ? `${plural(sumOf(Object.entries(deleted.points)), 'vector')} and ${plural(deleted.nodes, 'node')} that had no memory`
+      : '',
+    replaces: [],
+  }),
+
   undo: (_p, ctx, facts) =>
     stepEvents<ReconcileFacts>(async (emit) => {
       if (!facts.copies) return emit.output('nothing had been deleted yet');

@@ -35,6 +35,7 @@ import { evictionFindings, refuseBlocked, serverFindings, serverStateFindings, W
 import { build, makeRoom, type RebuildFacts, type RebuildWork, safetyName, undoRebuild } from './rebuilding.js';
 import { proveWritable, savingCheck } from './server.js';
 import { lossFinding, nameOfBackup, postgresGraph } from './sources.js';
+import { planRebuildUndo, rebuildUndoChecks } from './undo-plan.js';
 
 const params = z.strictObject({
   /** Memories, or relations, that are put into the graph at a time. */
@@ -159,6 +160,8 @@ export const falkordbRebuild: StepKind<Params, RebuildFacts> = {
       : 'partial';
   },
 
+  planUndo: (_p, ctx, facts, since) => planRebuildUndo(ctx, facts, since),
+  verifyUndo: (_p, ctx, facts) => rebuildUndoChecks(ctx, facts),
   undo: (p, ctx, facts) =>
     stepEvents<RebuildFacts>((emit) =>
       undoRebuild({ ctx, emit, patienceMs: p.patienceSeconds * 1000, signal: new AbortController().signal }, facts),

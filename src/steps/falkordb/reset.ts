@@ -14,6 +14,7 @@ import { asideName, type FilesFacts, putFilesBack, startEmpty } from './files.js
 import { refuseBlocked, serverFindings, serverStateFindings } from './findings.js';
 import { proveWritable, savingCheck } from './server.js';
 import { graphSources, nameOfBackup } from './sources.js';
+import { filesUndoChecks, planFilesUndo } from './undo-plan.js';
 
 const params = z.strictObject({ patienceSeconds: z.number().int().positive().max(86_400).default(600) });
 type Params = z.infer<typeof params>;
@@ -99,6 +100,8 @@ export const falkordbReset: StepKind<Params, Facts> = {
   },
 
   undo: (p, ctx, facts) => stepEvents<Facts>((emit) => putFilesBack(ctx, emit, facts, p.patienceSeconds * 1000)),
+  planUndo: (_p, ctx, facts, since) => planFilesUndo(ctx, facts, since),
+  verifyUndo: (_p, ctx, facts) => filesUndoChecks(ctx, facts),
 };
 
 async function settingsNow(cluster: Cluster): Promise<PersistenceSettings | undefined> {

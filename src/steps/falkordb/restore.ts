@@ -29,6 +29,7 @@ import { asideName, clearFolder, type FilesFacts, place, putFilesBack } from './
 import { loadingFindings, refuseBlocked, serverFindings, serverStateFindings } from './findings.js';
 import { proveWritable, savingCheck } from './server.js';
 import { lossFinding, postgresGraph } from './sources.js';
+import { filesUndoChecks, planFilesUndo } from './undo-plan.js';
 
 const params = z.strictObject({
   /** Which form of the data to restore; `auto` takes the best that this server can load. */
@@ -215,6 +216,8 @@ export const falkordbRestore: StepKind<Params, Facts> = {
   },
 
   undo: (p, ctx, facts) => stepEvents<Facts>((emit) => putFilesBack(ctx, emit, facts, p.patienceSeconds * 1000)),
+  planUndo: (_p, ctx, facts, since) => planFilesUndo(ctx, facts, since),
+  verifyUndo: (_p, ctx, facts) => filesUndoChecks(ctx, facts),
 };
 
 /** Files that lie where the server looks for its own would be moved aside before they are placed. */

@@ -7,6 +7,7 @@ import type { Finding, StepContext, StepKind } from '../step.js';
 import { stepEvents } from '../step-events.js';
 import { unreachable } from '../store-readiness.js';
 import { changePlaces, databaseNamed, datedName, endSessions, placeChanges, rename } from './changing-places.js';
+import { emptyUndoChecks, planEmptyUndo } from './undo-plan.js';
 
 const params = z.strictObject({
   /** What to do with other sessions in the database: it cannot be renamed while there are any. */
@@ -130,6 +131,8 @@ export const postgresEmpty: StepKind<Params, Facts> = {
       else await rename(postgres, ctx, postgres.database, aside);
       emit.output(`what had been put there is kept as ${aside}`);
     }),
+  planUndo: (_p, ctx, facts, since) => planEmptyUndo(ctx, facts, since),
+  verifyUndo: (_p, ctx, facts) => emptyUndoChecks(ctx, facts),
 };
 
 const create = async (postgres: Postgres, ctx: StepContext, name: string, like: string) =>

@@ -12,6 +12,7 @@ import { placeBase, swapIn } from './recovery-placing.js';
 import { atStake, commandsOf, courseFindings, estimateOf, serverFindings } from './recovery-plan.js';
 import { type Survey, surveyNow, surveyOnce } from './recovery-survey.js';
 import { replay } from './replay.js';
+import { planRecoveryUndo, recoveryUndoChecks } from './undo-plan.js';
 
 /** Recovers Postgres to a moment: a base backup and the archived log, replayed up to just before what went wrong. */
 export const postgresPointInTime: StepKind<RecoveryParams, RecoveryFacts> = {
@@ -117,6 +118,8 @@ export const postgresPointInTime: StepKind<RecoveryParams, RecoveryFacts> = {
   },
 
   undo: (_p, ctx, facts) => stepEvents<RecoveryFacts>((emit) => undoRecovery(facts, ctx, emit)),
+  planUndo: (_p, ctx, facts, since) => planRecoveryUndo(ctx, facts, since),
+  verifyUndo: (_p, ctx, facts) => recoveryUndoChecks(ctx, facts),
 };
 
 /** Where the data directory of before is, or will be, kept: the first attempt has decided it. */

@@ -55,5 +55,7 @@ export const postgresRestoreSalvaged: StepKind<RestoreParams, RestoreFacts> = {
   verify: (p, ctx, facts) => postgresRestore.verify(p, ctx, facts),
   probe: (p, ctx, facts) => postgresRestore.probe(p, ctx, facts),
   undo: (p, ctx, facts) => postgresRestore.undo!(p, ctx, facts),
+  planUndo: (p, ctx, facts, since) => postgresRestore.planUndo!(p, ctx, facts, since),
+  verifyUndo: (p, ctx, facts) => postgresRestore.verifyUndo!(p, ctx, facts),
   conclusion: (facts) => postgresRestore.conclusion!(facts),
 };

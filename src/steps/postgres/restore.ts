@@ -34,6 +34,7 @@ import {
   takeSafetyDump,
   undoRestore,
 } from './restoring.js';
+import { planRestoreUndo, restoreUndoChecks } from './undo-plan.js';
 
 /** Rough, and said to be: pg_restore of compressed rows with their indexes, on two cores. */
 const ROUGH_BYTES_PER_MS = 10_000;
@@ -222,6 +223,8 @@ export const postgresRestore: StepKind<RestoreParams, RestoreFacts> = {
   },
 
   undo: (p, ctx, facts) => stepEvents<RestoreFacts>((emit) => undoRestore(p, ctx, emit, facts)),
+  planUndo: (_p, ctx, facts, since) => planRestoreUndo(ctx, facts, since),
+  verifyUndo: (_p, ctx, facts) => restoreUndoChecks(ctx, facts),
 
   conclusion: ({ waived }) =>
     waived ? { text: `the database was replaced without a safety copy: ${waived}`, exception: true } : undefined,

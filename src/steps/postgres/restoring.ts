@@ -50,6 +50,8 @@ export interface RestoreFacts {
   waived?: string;
   /** The name under which the old database is kept (swap). */
   keptAs?: string;
+  /** What an undo has put back from the safety dump, as counted in it. */
+  putBack?: { rows: Record<string, number>; tables: string[] };
 }
 
 const BLOCKED_PATIENCE = 20_000;
@@ -401,6 +403,7 @@ export async function undoRestore(
       databaseExists: server.databaseExists,
     });
     await restoreProperties(p, ctx, contents, emit);
+    emit.facts({ putBack: { rows, tables: contents.tables } });
     return emit.output(`the database is as it was before this step (from ${facts.safetyDump})`);
   }
   if (facts.waived !== undefined)

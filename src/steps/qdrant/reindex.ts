@@ -173,6 +173,11 @@ export const qdrantReindex: StepKind<Params, Facts> = {
     return (await qdrantReindex.verify(p, ctx, facts as Facts)).every((check) => check.ok) ? 'done' : 'partial';
   },
 
+  planUndo: async (_p, _ctx, { kept }) => ({
+    putsBack: kept ? `when ${plural(kept.rows, 'row was', 'rows were')} embedded; the vectors stay` : '',
+    replaces: [],
+  }),
+
   undo: (_p, ctx, { kept }) =>
     stepEvents<Facts>(async (emit) => {
       if (!kept) return emit.output('nothing was queued');

@@ -9,7 +9,7 @@ import {
   listCollections,
 } from '../../stores/qdrant/inventory.js';
 import { uploadText } from '../../stores/qdrant/transfer.js';
-import { durationOf, plural, sizeOf } from '../../words.js';
+import { countOf, durationOf, plural, sizeOf } from '../../words.js';
 import { fileFindings, lacks } from '../backup/file.js';
 import { safetyRoomFindings } from '../room.js';
 import type { Finding, Probe, StepContext, StepKind } from '../step.js';
@@ -254,4 +254,35 @@ export const qdrantRestore: StepKind<Params, Facts> = {
         emit.output(`${collection} did not exist before this step: removed`);
       }
     }),
+
+  async planUndo(_p, { cluster: { qdrant } }, { safety = {}, created = [], restored = {} }) {
+    const back = Object.keys(safety);
+    const now = await pointsNow(qdrant, [...back, ...created]);
+    const points = [...now].reduce((sum, [, count]) => sum + (count ?? 0), 0);
+    const brought = Object.values(restored).reduce((sum, one) => sum + one.points, 0);
+    const parts = [
+      ...(back.length > 0 ? [`${plural(back.length, 'collection')} of before`] : []),
+      ...(created.length > 0 ? [`${plural(created.length, 'collection')} less, which did not exist before`] : []),
+    ];
+    return {
+      putsBack: parts.join('; ') || '',
+      replaces:
+        now.size === 0
+          ? []
+          : [
+              `${plural(points, 'point')} in ${plural(now.size, 'collection')}, ${countOf(Math.max(0, points - brought))} of them come since this step`,
+            ],
+    };
+  },
+
+  async verifyUndo(_p, { cluster: { qdrant } }, { safety = {}, created = [] }) {
+    const there = await listCollections(qdrant);
+    const checks = created.map((name) =>
+      equal(`qdrant collection ${name}`, 'exists', 'no', there.includes(name) ? 'yes' : 'no'),
+    );
+    await inParallel(Object.entries(safety), 4, async ([name, { inventory }]) => {
+      checks.push(...compareCollection(name, inventory, await inventoryCollection(qdrant, name)));
+    });
+    return checks.sort((a, b) => (a.subject < b.subject ? -1 : a.subject > b.subject ? 1 : 0));
+  },
 };

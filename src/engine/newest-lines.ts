@@ -1,0 +1,17 @@
+import type { LogLine } from './snapshot.js';
+
+const KEPT = 500;
+
+/** The newest lines of all steps, for those who look; every line is in the steps' log files. */
+export class NewestLines {
+  #lines: LogLine[] = [];
+
+  add(step: string, text: string, at: Date): void {
+    this.#lines.push({ at: at.getTime(), step, text });
+    if (this.#lines.length > KEPT * 2) this.#lines = this.#lines.slice(-KEPT);
+  }
+
+  take(): LogLine[] {
+    return this.#lines.slice(-KEPT);
+  }
+}

@@ -1,0 +1,36 @@
+import type { RunStep } from './run-step.js';
+import type { StepState } from './snapshot.js';
+
+/** A step is over, whatever came of it. */
+export const OVER: ReadonlySet<StepState> = new Set([
+  'succeeded',
+  'failed',
+  'skipped',
+  'simulated',
+  'unknown',
+  'undone',
+]);
+/** Something is at work for it. */
+export const BUSY: ReadonlySet<StepState> = new Set(['checking', 'running', 'verifying', 'undoing']);
+/** The run goes on with it, or with what a person says. */
+export const OPEN: ReadonlySet<StepState> = new Set([...BUSY, 'asking', 'deciding']);
+
+/** What becomes of a step that waits. `left out`: another way was chosen, which is no exception. */
+export type Turn = { now: 'wait' } | { now: 'begin' } | { now: 'skip' | 'left out'; why: string };
+
+export function turnOf(step: RunStep, steps: readonly RunStep[]): Turn {
+  const needs = step.of.needs.map((id) => steps.find((one) => one.id === id)!);
+  const unmet = needs.find((need) => OVER.has(need.state) && !need.satisfied);
+  if (unmet) return { now: 'skip', why: `it needs ${unmet.id}, which is ${unmet.state}` };
+  if (!needs.every((need) => need.satisfied)) return { now: 'wait' };
+  if (isChosen(step, steps) === 'no') return { now: 'left out', why: `not chosen at ${step.of.only!.step}` };
+  return { now: 'begin' };
+}
+
+/** Whether the answer that a step depends on was given for it; `open` while it was not given at all. */
+export function isChosen({ of: { only } }: RunStep, steps: readonly RunStep[]): 'yes' | 'no' | 'open' {
+  if (!only) return 'yes';
+  const answered = steps.find((one) => one.id === only.step)?.answered;
+  if (answered === undefined) return 'open';
+  return only.choices.includes(answered) ? 'yes' : 'no';
+}

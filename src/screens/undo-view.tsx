@@ -1,0 +1,130 @@
+import { Box, Text, useInput } from 'ink';
+import { useState } from 'react';
+import type { RunSnapshot, StepSnapshot } from '../engine/snapshot.js';
+import { isIdle, undoOrder } from '../engine/undo-choice.js';
+import { lossRows, wayBackRows } from '../engine/undo-words.js';
+import { durationOf, plural } from '../words.js';
+import { Lines, useSpace } from './frame.js';
+import { cut, labelled, windowAround, wrap } from './text.js';
+import { TextField } from './text-field.js';
+
+interface Props {
+  run: RunSnapshot;
+  /** The step that is offered first; all of them without one. */
+  first?: string;
+  onUndo: (steps: string[], typed: string) => void;
+  /** Why these steps may not be undone yet: it then asks for nothing. Empty when they may. */
+  obstacle: (steps: readonly StepSnapshot[]) => string;
+  /** What stands in the way was read, and is meant so. */
+  onAccept: () => void;
+  onBack: () => void;
+}
+
+/** What can be put back: all of it, or one step and what builds on it; what that brings and what is lost by it; and the cluster's name. */
+export function UndoView({ run, first, obstacle, onUndo, onAccept, onBack }: Props) {
+  const { columns, bodyRows } = useSpace();
+  const all = undoOrder(run.steps).filter((step) => !isIdle(step));
+  const [selected, setSelected] = useState(() => Math.max(0, all.findIndex((step) => step.id === first) + 1));
+  const [scrolled, setScrolled] = useState(0);
+  const [refused, setRefused] = useState('');
+  const width = columns - 2;
+  const at = Math.min(selected, all.length);
+  const taken = at === 0 ? undoOrder(run.steps) : undoOrder(run.steps, [all[at - 1]!.id]);
+  const chosen = taken.filter((step) => !isIdle(step));
+  const held = obstacle(taken);
+  const warning = held === '' ? [] : wrap(`! ${held}`, width, 2).slice(0, 5);
+  const listRows = Math.min(all.length + 1, Math.max(3, Math.floor((bodyRows - warning.length - 5) * 0.45)));
+  const rows = Math.max(1, bodyRows - warning.length - listRows - 5);
+  const lines = linesOf(chosen, all, width);
+  const last = Math.max(0, lines.length - rows);
+  const from = Math.min(scrolled, last);
+  useInput((input, key) => {
+    if (key.upArrow || key.downArrow) {
+      setSelected(Math.max(0, Math.min(all.length, at + (key.upArrow ? -1 : 1))));
+      setScrolled(0);
+    } else if (key.pageDown) setScrolled(Math.min(last, from + rows));
+    else if (key.pageUp) setScrolled(Math.max(0, from - rows));
+    else if (input === 'a' && held !== '') onAccept();
+    else if (key.escape && (held !== '' || all.length === 0)) onBack();
+  });
+  if (all.length === 0) return <Text> This run has nothing that can be put back.</Text>;
+  const window = windowAround(at, all.length + 1, listRows);
+  return (
+    <>
+      <Text bold wrap="truncate">
+        {' '}
+        {cut(`Put back what this run replaced? ${runText(run)}`, width)}
+      </Text>
+      {warning.map((line) => (
+        <Text key={line} color="yellow" wrap="truncate">
+          {' '}
+          {line}
+        </Text>
+      ))}
+      {[undefined, ...all].slice(window.from, window.to).map((step, index) => {
+        const isTaken = step === undefined ? at === 0 : chosen.includes(step);
+        return (
+          <Text key={step?.id ?? ''} wrap="truncate" inverse={window.from + index === at}>
+            {` ${isTaken ? '↶' : ' '} ${cut(step ? rowOf(step) : `all of it: ${plural(all.length, 'step')}, the last first`, width - 4)}`}
+          </Text>
+        );
+      })}
+      <Text dimColor>{'─'.repeat(columns)}</Text>
+      <Box flexDirection="column" marginLeft={1} height={rows} overflow="hidden">
+        <Lines lines={lines.slice(from, from + rows)} />
+      </Box>
+      <Text dimColor wrap="truncate">
+        {' '}
+        {from < last ? `${last - from} more below: page down` : ''}
+      </Text>
+      <Text wrap="truncate" color="yellow">
+        {refused === '' ? ' ' : ` "${refused}" is not this cluster's name; nothing was put back.`}
+      </Text>
+      {held === '' && (
+        <TextField
+          label={` Type the cluster's name (${run.cluster}) to put it back: `}
+          onSubmit={(typed) => {
+            if (typed !== run.cluster) return setRefused(typed);
+            onUndo(
+              taken.map((step) => step.id),
+              typed,
+            );
+          }}
+          onCancel={onBack}
+        />
+      )}
+    </>
+  );
+}
+
+const rowOf = (step: StepSnapshot) => `${step.id.padEnd(20)} ${step.undoPlan?.putsBack ?? 'looking…'}`;
+
+function runText({ startedAt }: RunSnapshot): string {
+  return `It began ${durationOf(Date.now() - startedAt)} ago.`;
+}
+
+/** What is lost is said first; then what is taken along, and what is not; then what comes back, and from where. */
+function linesOf(chosen: readonly StepSnapshot[], all: readonly StepSnapshot[], width: number): string[] {
+  const stays = all.filter((step) => !chosen.includes(step));
+  const several = chosen.length > 1;
+  return [
+    ...chosen
+      .flatMap((step) =>
+        lossRows(step).map(([label, text]) => ({ label, text: several ? `${step.id}: ${text}` : text })),
+      )
+      .sort((a, b) => Number(b.label === 'LOSES') - Number(a.label === 'LOSES'))
+      .flatMap(({ label, text }) => labelled(label, text, width)),
+    ...(several
+      ? wrap(`In this order, each proved before the next: ${chosen.map((step) => step.id).join(', ')}`, width, 2)
+      : []),
+    ...(stays.length > 0
+      ? wrap(`Stays as this run left it: ${stays.map((step) => step.id).join(', ')}`, width, 2)
+      : []),
+    ...chosen
+      .filter((step) => step.safetyCopies.length > 0 || !several)
+      .flatMap((step) => [
+        ...(several ? [`${step.id}:`] : []),
+        ...wayBackRows(step).flatMap(([label, text]) => labelled(label, text, width)),
+      ]),
+  ];
+}
