@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { postgresTlsSettings, type TlsFiles, type TlsSettingsFault, tlsFields, tlsSettingsFaults } from './tls.js';
 
 // The profile: how to reach one cluster. Secrets are references, so that the file can be shown and shared.
 
@@ -29,6 +30,13 @@ const urlOf = (...protocols: string[]) =>
       });
     }
   });
+
+/** The store's own rules for its TLS settings, as faults at their fields. */
+const soundTls =
+  (faultsOf: (settings: { url: string } & TlsFiles) => TlsSettingsFault[]) =>
+  (settings: { url: string } & TlsFiles, context: z.RefinementCtx) => {
+    for (const { field, message } of faultsOf(settings)) context.addIssue({ code: 'custom', path: [field], message });
+  };
 
 /** A search of novamem. Absent fields are the server's own defaults, which differ by version. */
 export const searchRequestSchema = z.strictObject({
@@ -68,32 +76,43 @@ export const profileSchema = z.strictObject({
     .string()
     .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/, 'letters, digits, dot, dash and underscore, at most 63'),
   production: z.boolean().default(false),
-  postgres: z.strictObject({
-    url: urlOf('postgres:', 'postgresql:'),
-    passwordFrom: secretReference.optional(),
-    dataDir: z.string().optional(),
-    walArchive: z.string().optional(),
-  }),
-  qdrant: z.strictObject({
-    url: urlOf('http:', 'https:'),
-    apiKeyFrom: secretReference.optional(),
-    collectionPrefix: z.string().default('novamem_'),
-    /** Where its storage lies, when that is on this machine: how much room is left is then known. */
-    dataDir: z.string().optional(),
-  }),
-  falkordb: z.strictObject({
-    url: urlOf('redis:', 'rediss:'),
-    passwordFrom: secretReference.optional(),
-    graph: z.string().default('novamem'),
-    dataDir: z.string().optional(),
-  }),
+  postgres: z
+    .strictObject({
+      url: urlOf('postgres:', 'postgresql:'),
+      ...tlsFields,
+      passwordFrom: secretReference.optional(),
+      dataDir: z.string().optional(),
+      walArchive: z.string().optional(),
+    })
+    .superRefine(soundTls((settings) => postgresTlsSettings(settings).faults)),
+  qdrant: z
+    .strictObject({
+      url: urlOf('http:', 'https:'),
+      ...tlsFields,
+      apiKeyFrom: secretReference.optional(),
+      collectionPrefix: z.string().default('novamem_'),
+      /** Where its storage lies, when that is on this machine: how much room is left is then known. */
+      dataDir: z.string().optional(),
+    })
+    .superRefine(soundTls(tlsSettingsFaults)),
+  falkordb: z
+    .strictObject({
+      url: urlOf('redis:', 'rediss:'),
+      ...tlsFields,
+      passwordFrom: secretReference.optional(),
+      graph: z.string().default('novamem'),
+      dataDir: z.string().optional(),
+    })
+    .superRefine(soundTls(tlsSettingsFaults)),
   novamem: z
     .strictObject({
       url: urlOf('http:', 'https:'),
+      ...tlsFields,
       tokenFrom: secretReference.optional(),
       /** What a backup remembers the answers of, instead of searches for sampled memories. */
       goldenSearches: z.array(searchRequestSchema).min(1).max(50).optional(),
     })
+    .superRefine(soundTls(tlsSettingsFaults))
     .optional(),
   services: z
     .strictObject({

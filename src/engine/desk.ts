@@ -108,7 +108,7 @@ export class Desk {
     for (const service of SERVICES) {
       if (service === 'novamem' && !this.#cluster.novamem) continue;
       void this.#cluster
-        .answering(service)
+        .standing(service)
         .then((answering) => this.#change({ services: { ...this.#snapshot.services, [service]: answering } }));
     }
     void this.#listBackups().then((backups) => this.#change({ backups }));

@@ -104,6 +104,11 @@ function adviceFor({ symptoms }: Symptoms, cluster: Cluster): string[] {
   return SERVICES.flatMap((service) => {
     const has = (ailments: Ailment[]) =>
       symptoms.some((one) => one.service === service && ailments.includes(one.ailment));
+    const untrusted = symptoms.find((one) => one.service === service && one.ailment === 'untrusted');
+    if (untrusted)
+      return [
+        `${service}: that TLS with it is not agreed on shows no loss of data. ${untrusted.next ?? 'Mend that, then look again'}`,
+      ];
     if (has(['denied']))
       return [
         `${service} does not accept this login: that shows no loss of data. Mend the profile's credentials, then look again`,

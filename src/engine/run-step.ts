@@ -1,5 +1,6 @@
 import { redact, redactDeep } from '../config/redact.js';
 import { steadyNow } from '../hosts/waiting.js';
+import { Problem } from '../problem.js';
 import type { RunbookStep } from '../runbook/runbook.js';
 import type { Finding, StepContext, StepEvent, UndoPlan } from '../steps/step.js';
 import type { Check } from '../stores/check.js';
@@ -156,12 +157,12 @@ export class RunStep {
       this.snapshot.plan = redactDeep(plan);
       this.#hands.record({ type: 'step.planned', step: this.id, plan: this.snapshot.plan });
     } catch (error) {
-      findings.push({ level: 'blocking', message: `it cannot be planned: ${messageOf(error)}` });
+      findings.push(obstacleOf('planned', error));
     }
     try {
       findings.push(...(await kind.check(params, context)));
     } catch (error) {
-      findings.push({ level: 'blocking', message: `it cannot be checked: ${messageOf(error)}` });
+      findings.push(obstacleOf('checked', error));
     }
     this.snapshot.findings = findings.map((finding) => ({
       ...finding,
@@ -396,6 +397,15 @@ function differenceIn(checks: readonly Check[]): string {
   return first
     ? `${failed.length} of ${checks.length} checks failed; the first: ${first.subject}, ${first.what}: expected ${brief(first.expected)}, found ${brief(first.actual)}`
     : '';
+}
+
+function obstacleOf(verb: 'planned' | 'checked', error: unknown): Finding {
+  const next = error instanceof Problem ? error.next : '';
+  return {
+    level: 'blocking',
+    message: `it cannot be ${verb}: ${messageOf(error)}`,
+    ...(next === '' ? {} : { next }),
+  };
 }
 
 /** Long values are whole in the journal; a sentence has no room for them. */

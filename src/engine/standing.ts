@@ -17,7 +17,7 @@ export async function standingOf(cluster: Cluster): Promise<Standing[]> {
   );
   return Promise.all(
     asked.map(async (service) => {
-      const { answers, seen } = await cluster.answering(service);
+      const { answers, seen } = await cluster.standing(service);
       const driver = cluster.driver(service);
       return { service, answers, seen, ...(answers || !driver ? {} : { start: driver.commands.start }) };
     }),

@@ -7,6 +7,7 @@ import { FalkorDB } from './falkordb/connection.js';
 import { Novamem } from './novamem/connection.js';
 import { Postgres, sqlState } from './postgres/connection.js';
 import { Qdrant, qdrantMessage } from './qdrant/connection.js';
+import { tlsFaultIn } from './tls/tls-fault.js';
 
 /** A server that is well says so at once; one that hangs would never. */
 const ANSWER_PATIENCE = 10_000;
@@ -44,14 +45,22 @@ export class Cluster {
 
   /**
    * Whether a service answers and has finished loading. A server that answers that the database is absent, or that this
-   * role may not in, does answer. novamem answers when it is alive: whether it is healthy is a check of its own.
+   * role may not in, does answer. novamem answers when it is alive: whether it is healthy is a check of its own. Rejects with a
+   * TlsFault where something is there whose TLS is not agreed on: it is neither up nor down for all that can be known.
    */
   async answering(service: ServiceName): Promise<Answering> {
     try {
       return { answers: true, seen: await within(ANSWER_PATIENCE, this.#ask(service)) };
     } catch (error) {
+      const fault = tlsFaultIn(error);
+      if (fault) throw fault;
       return { answers: false, seen: service === 'qdrant' ? qdrantMessage(error) : messageOf(error) };
     }
+  }
+
+  /** The same, for what only shows it: what cannot be known does not answer. */
+  async standing(service: ServiceName): Promise<Answering> {
+    return this.answering(service).catch((error: unknown) => ({ answers: false, seen: messageOf(error) }));
   }
 
   async #ask(service: ServiceName): Promise<string> {

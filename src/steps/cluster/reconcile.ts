@@ -41,7 +41,7 @@ export const clusterReconcile: StepKind<Params, ReconcileFacts> = {
         ? `Delete ${plural(vectors, 'vector')} and ${plural(counted.nodes, 'node')} that have no memory in Postgres`
         : 'Delete what the cross-check finds to have no memory in Postgres',
       commands: [
-        `curl -fsS ${qdrant.keyArgument}-X POST '${qdrant.address}/collections/COLLECTION/points/delete?wait=true' -d '{"points": [ … ]}'`,
+        `curl -fsS ${qdrant.curlArguments}-X POST '${qdrant.address}/collections/COLLECTION/points/delete?wait=true' -d '{"points": [ … ]}'`,
         `${falkordb.clientCommand} GRAPH.QUERY ${falkordb.graph} "MATCH (m:Memory) WHERE m.id IN [ … ] DELETE m"`,
       ],
       destroys: [

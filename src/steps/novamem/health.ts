@@ -39,10 +39,10 @@ export const novamemHealth: StepKind<Params, Facts> = {
         notApplicable: 'novamem does not answer and must be started by hand: its health is not proven',
       });
     }
-    const { address } = cluster.novamem;
+    const { address, tlsArguments, curlArguments } = cluster.novamem;
     return readingPlan('Check the health of novamem', [
-      `curl -fsS ${address}/health`,
-      `curl -fsS ${address}/v1/admin/health/deep`,
+      `curl -fsS ${tlsArguments}${address}/health`,
+      `curl -fsS ${curlArguments}${address}/v1/admin/health/deep`,
     ]);
   },
   async check(_p, { cluster }) {

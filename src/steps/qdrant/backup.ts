@@ -45,8 +45,8 @@ export const qdrantBackup: StepKind<Params, Facts> = {
     return readingPlan(
       `Take a snapshot of ${plural(names.length, 'Qdrant collection')} and download it`,
       names.flatMap((name) => [
-        `curl -fsS ${qdrant.keyArgument}-X POST '${qdrant.urlOf('collections', name, 'snapshots')}'`,
-        `curl -fsS ${qdrant.keyArgument}'${qdrant.urlOf('collections', name, 'snapshots')}/NAME' -o '${fileOf(name)}'`,
+        `curl -fsS ${qdrant.curlArguments}-X POST '${qdrant.urlOf('collections', name, 'snapshots')}'`,
+        `curl -fsS ${qdrant.curlArguments}'${qdrant.urlOf('collections', name, 'snapshots')}/NAME' -o '${fileOf(name)}'`,
       ]),
       { onAbort: 'an unfinished backup set, which is never restored from; a snapshot may be left on the server' },
     );

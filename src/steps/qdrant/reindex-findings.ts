@@ -75,7 +75,7 @@ export async function brokenFindings({ qdrant }: StepContext['cluster']): Promis
     {
       level: 'blocking',
       message: `${broken.join(', ')}: there, but cannot be read, so novamem can write no vector into it`,
-      next: `delete it, novamem makes it again: ${broken.map((name) => `curl -fsS ${qdrant.keyArgument}-X DELETE '${qdrant.urlOf('collections', name)}'`).join('; ')}`,
+      next: `delete it, novamem makes it again: ${broken.map((name) => `curl -fsS ${qdrant.curlArguments}-X DELETE '${qdrant.urlOf('collections', name)}'`).join('; ')}`,
     },
   ];
 }

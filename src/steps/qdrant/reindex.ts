@@ -86,7 +86,7 @@ export const qdrantReindex: StepKind<Params, Facts> = {
   async plan(p, ctx) {
     const { novamem } = ctx.cluster;
     const { memories, points, rows } = await outlookOf(p, ctx);
-    const deep = novamem ? [`curl -fsS ${novamem.tokenArgument}${novamem.address}${DEEP_HEALTH}`] : [];
+    const deep = novamem ? [`curl -fsS ${novamem.curlArguments}${novamem.address}${DEEP_HEALTH}`] : [];
     const where = p.only === 'all' ? '' : ' WHERE … (no vector, or an outdated one)';
     const lacking =
       memories && memories.waiting === undefined ? Math.max(memories.newer, memories.memories - (points ?? 0)) : 0;

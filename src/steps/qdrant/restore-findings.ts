@@ -87,7 +87,7 @@ export async function configFindings(
     {
       level: 'blocking',
       message: `${other.join(', ')}: other vector parameters or another number of shards than in the backup; Qdrant refuses a snapshot of others`,
-      next: `if it is not needed any more, delete it: ${other.map((name) => `curl -fsS ${qdrant.keyArgument}-X DELETE '${qdrant.urlOf('collections', name)}'`).join('; ')}`,
+      next: `if it is not needed any more, delete it: ${other.map((name) => `curl -fsS ${qdrant.curlArguments}-X DELETE '${qdrant.urlOf('collections', name)}'`).join('; ')}`,
     },
   ];
 }

@@ -5,6 +5,8 @@ import { shellWord } from '../../hosts/command.js';
 import type { Gateway } from '../../hosts/gateway.js';
 import { waitFor } from '../../hosts/waiting.js';
 import { messageOf } from '../../words.js';
+import { Endpoint } from '../tls/endpoint.js';
+import { tlsFaultIn } from '../tls/tls-fault.js';
 import { type CypherValue, type TypedValue, withRows } from './cypher.js';
 import { fullSync } from './full-sync.js';
 
@@ -23,15 +25,19 @@ export class FalkorDB {
   readonly graph: string;
   /** The command-line client with what it needs to get in, without the password's value. */
   readonly clientCommand: string;
-  readonly #url: URL;
+  readonly #endpoint: Endpoint;
+  readonly #user: string | undefined;
   readonly #password: string | undefined;
 
   constructor(settings: Profile['falkordb']) {
-    this.#url = new URL(settings.url);
+    const url = new URL(settings.url);
+    this.#endpoint = new Endpoint(settings, 'FalkorDB', 'falkordb');
+    this.#user = url.username ? decodeURIComponent(url.username) : undefined;
     this.graph = settings.graph;
     const login = settings.passwordFrom ? ` --no-auth-warning -a "${secretWord(settings.passwordFrom)}"` : '';
-    this.address = `${this.#url.protocol}//${this.#url.hostname}:${this.#url.port || 6379}`;
-    this.clientCommand = `redis-cli -u ${this.address}${login}`;
+    this.address = `${url.protocol}//${url.hostname}:${this.#endpoint.port}`;
+    const tls = this.#endpoint.isSecure ? ` --tls${this.#endpoint.redisArguments}` : '';
+    this.clientCommand = `redis-cli -u ${this.address}${tls}${login}`;
     this.#password = settings.passwordFrom
       ? resolveSecret(settings.passwordFrom, 'the FalkorDB password')
       : undefined;
@@ -98,16 +104,20 @@ export class FalkorDB {
     file: string,
     more: { signal?: AbortSignal; onBytes?: (bytes: number) => void } = {},
   ): Promise<number> {
-    const { hostname, port, username, protocol } = this.#url;
+    const { host, port, isSecure, tlsOptions } = this.#endpoint;
     const from = {
-      host: hostname,
-      port: Number(port || 6379),
-      tls: protocol === 'rediss:',
-      ...(username ? { user: decodeURIComponent(username) } : {}),
+      host,
+      port,
+      ...(isSecure ? { tls: tlsOptions } : {}),
+      ...(this.#user === undefined ? {} : { user: this.#user }),
       ...(this.#password === undefined ? {} : { password: this.#password }),
     };
     const text = `${this.clientCommand} --rdb ${shellWord(file)}`;
-    return gateway.change({ channel: 'redis', text }, () => fullSync(from, file, more));
+    return gateway.change({ channel: 'redis', text }, () =>
+      fullSync(from, file, more).catch(async (error: unknown) => {
+        throw await this.#endpoint.explained(error);
+      }),
+    );
   }
 
   /** A Cypher query that writes. Answers its statistics (`Nodes deleted` → 3). `said` stands in the record where the query is long. */
@@ -173,11 +183,11 @@ export class FalkorDB {
 
   async #connected<T>(work: (redis: Redis) => Promise<T>, patienceMs = COMMAND_PATIENCE): Promise<T> {
     const redis = new Redis({
-      host: this.#url.hostname,
-      port: Number(this.#url.port || 6379),
-      ...(this.#url.username ? { username: decodeURIComponent(this.#url.username) } : {}),
+      host: this.#endpoint.host,
+      port: this.#endpoint.port,
+      ...(this.#user === undefined ? {} : { username: this.#user }),
       ...(this.#password === undefined ? {} : { password: this.#password }),
-      ...(this.#url.protocol === 'rediss:' ? { tls: { servername: this.#url.hostname } } : {}),
+      ...(this.#endpoint.isSecure ? { tls: this.#endpoint.tlsOptions } : {}),
       lazyConnect: true,
       connectTimeout: CONNECT_PATIENCE,
       commandTimeout: patienceMs,
@@ -201,6 +211,10 @@ export class FalkorDB {
       connected = true;
       return await work(redis);
     } catch (error) {
+      // The client says "Connection is closed."; the socket said why.
+      const cause = refusal !== undefined && /closed/i.test(messageOf(error)) ? refusal : error;
+      const explained = await this.#endpoint.explained(cause);
+      if (tlsFaultIn(explained)) throw explained;
       if (/^Command timed out/.test(messageOf(error)))
         throw new Error(`FalkorDB at ${this.address} did not answer within ${COMMAND_PATIENCE / 1000} s`);
       if (connected && /closed|ECONNRESET|EPIPE/i.test(messageOf(error)))
@@ -208,8 +222,7 @@ export class FalkorDB {
           `FalkorDB at ${this.address} closed the connection before it had answered${refusal === undefined ? '' : ` (${messageOf(refusal)})`}: what it was asked may be done or not`,
           { cause: error },
         );
-      // The client says "Connection is closed."; the socket said why.
-      throw refusal !== undefined && /closed/i.test(messageOf(error)) ? refusal : error;
+      throw cause;
     } finally {
       redis.disconnect();
     }

@@ -8,7 +8,8 @@ import { keepOnDisk } from '../../hosts/durable.js';
 export interface FullSyncFrom {
   host: string;
   port: number;
-  tls: boolean;
+  /** Absent: without TLS. */
+  tls?: tls.ConnectionOptions;
   user?: string;
   password?: string;
 }
@@ -29,7 +30,7 @@ export async function fullSync(
   { signal, onBytes = () => {} }: { signal?: AbortSignal; onBytes?: (bytes: number) => void } = {},
 ): Promise<number> {
   const socket = from.tls
-    ? tls.connect({ host: from.host, port: from.port, servername: from.host })
+    ? tls.connect({ ...from.tls, host: from.host, port: from.port })
     : net.connect({ host: from.host, port: from.port });
   socket.setTimeout(QUIET_PATIENCE, () => socket.destroy(new Error('the server fell silent')));
   const stop = () => socket.destroy(new Error('aborted'));

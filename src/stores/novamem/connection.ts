@@ -1,6 +1,8 @@
 import type { Profile } from '../../config/profile.js';
 import { resolveSecret, secretWord } from '../../config/secrets.js';
 import { messageOf, shortened } from '../../words.js';
+import { Endpoint } from '../tls/endpoint.js';
+import { tlsFaultIn } from '../tls/tls-fault.js';
 
 const PATIENCE = 10_000;
 
@@ -13,14 +15,20 @@ export interface Answer {
 /** The novamem service of a profile. Nothing in this program writes memories. */
 export class Novamem {
   readonly address: string;
-  /** How curl gets the token, as a person can paste it: `-H "Authorization: Bearer $TOKEN" `, or empty. */
-  readonly tokenArgument: string;
+  /** What curl needs of TLS: `--cacert FILE `, or empty. */
+  readonly tlsArguments: string;
+  /** The same, and the token as a person can paste it: `-H "Authorization: Bearer $TOKEN" `. */
+  readonly curlArguments: string;
   readonly #token: string | undefined;
+  readonly #endpoint: Endpoint;
 
   constructor(settings: NonNullable<Profile['novamem']>) {
     this.address = settings.url.replace(/\/$/, '');
     this.#token = settings.tokenFrom ? resolveSecret(settings.tokenFrom, 'the novamem token') : undefined;
-    this.tokenArgument = settings.tokenFrom ? `-H "Authorization: Bearer ${secretWord(settings.tokenFrom)}" ` : '';
+    this.#endpoint = new Endpoint(settings, 'novamem', 'novamem');
+    this.tlsArguments = this.#endpoint.curlArguments;
+    const token = settings.tokenFrom ? `-H "Authorization: Bearer ${secretWord(settings.tokenFrom)}" ` : '';
+    this.curlArguments = this.tlsArguments + token;
   }
 
   /** `GET` of a path. Rejects when nothing answers, with the socket's own reason. */
@@ -54,14 +62,18 @@ export class Novamem {
       ...(this.#token === undefined ? {} : { authorization: `Bearer ${this.#token}` }),
       ...(question === undefined ? {} : { 'content-type': 'application/json' }),
     };
+    const { dispatcher } = this.#endpoint;
     try {
       return await fetch(this.address + path, {
         method,
         headers,
+        ...(dispatcher ? { dispatcher } : {}),
         ...(question === undefined ? {} : { body: JSON.stringify(question) }),
         signal: AbortSignal.timeout(PATIENCE),
       });
-    } catch (error) {
+    } catch (caught) {
+      const error = await this.#endpoint.explained(caught);
+      if (tlsFaultIn(error)) throw error;
       const cause = (error as { cause?: unknown }).cause;
       throw new Error(`${method} ${this.address}${path}: ${messageOf(cause ?? error)}`);
     }

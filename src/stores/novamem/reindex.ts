@@ -67,5 +67,5 @@ export async function startReindex(gateway: Gateway, novamem: Novamem): Promise<
   });
 }
 
-export const reindexText = ({ address, tokenArgument }: Novamem) =>
-  `curl -fsS ${tokenArgument}-H 'content-type: application/json' -d '{}' -X POST ${address}${REINDEX}`;
+export const reindexText = ({ address, curlArguments }: Novamem) =>
+  `curl -fsS ${curlArguments}-H 'content-type: application/json' -d '{}' -X POST ${address}${REINDEX}`;

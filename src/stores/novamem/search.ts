@@ -36,7 +36,7 @@ export async function search(novamem: Novamem, request: SearchRequest): Promise<
 }
 
 /** The search as a person could paste it. */
-export function searchText({ address, tokenArgument }: Novamem, request: SearchRequest): string {
+export function searchText({ address, curlArguments }: Novamem, request: SearchRequest): string {
   const body = shellWord(JSON.stringify(request));
-  return `curl -fsS ${tokenArgument}-H 'content-type: application/json' -d ${body} ${address}${SEARCH}`;
+  return `curl -fsS ${curlArguments}-H 'content-type: application/json' -d ${body} ${address}${SEARCH}`;
 }

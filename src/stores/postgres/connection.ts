@@ -5,6 +5,9 @@ import { resolveSecret, secretWord } from '../../config/secrets.js';
 import type { Command } from '../../hosts/command.js';
 import type { Gateway } from '../../hosts/gateway.js';
 import { steadyNow, within } from '../../hosts/waiting.js';
+import { messageOf } from '../../words.js';
+import { onlySpeaksTls, type TlsTarget, tlsFaultOf } from '../tls/tls-fault.js';
+import { PostgresTls, type Way } from './tls.js';
 
 const CONNECT_PATIENCE = 10_000;
 const WATCH_EVERY = 10_000;
@@ -38,15 +41,18 @@ export class Postgres {
   readonly database: string;
   readonly #password: string | undefined;
   readonly #passwordWord: string | undefined;
-  readonly #sslmode: string | undefined;
+  readonly #tls: PostgresTls;
+  /** What let in last is tried first. */
+  #way: Way | undefined;
 
   constructor(settings: Profile['postgres']) {
     const url = new URL(settings.url);
-    this.host = decodeURIComponent(url.searchParams.get('host') ?? url.hostname) || 'localhost';
+    this.host =
+      decodeURIComponent(url.searchParams.get('host') ?? url.hostname).replace(/^\[|\]$/g, '') || 'localhost';
     this.port = Number(url.port || 5432);
     this.user = decodeURIComponent(url.username) || 'postgres';
     this.database = decodeURIComponent(url.pathname.slice(1)) || this.user;
-    this.#sslmode = url.searchParams.get('sslmode') ?? undefined;
+    this.#tls = new PostgresTls(settings, this.host);
     this.#passwordWord = settings.passwordFrom ? secretWord(settings.passwordFrom) : undefined;
     this.#password = settings.passwordFrom
       ? resolveSecret(settings.passwordFrom, 'the Postgres password')
@@ -66,7 +72,7 @@ export class Postgres {
   /** What libpq programs need from the environment and what must not be shown of it. */
   get toolEnvironment(): Required<Pick<Command, 'environment' | 'secretEnvironment' | 'secretWords'>> {
     return {
-      environment: { LC_ALL: 'C', ...(this.#sslmode ? { PGSSLMODE: this.#sslmode } : {}) },
+      environment: { LC_ALL: 'C', ...this.#tls.environment },
       secretEnvironment: this.#password === undefined ? {} : { PGPASSWORD: this.#password },
       secretWords: this.#passwordWord === undefined ? {} : { PGPASSWORD: this.#passwordWord },
     };
@@ -149,19 +155,58 @@ export class Postgres {
   }
 
   async #connected<T>(database: string, options: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
-    const client = this.#client(database, { options, connectionTimeoutMillis: CONNECT_PATIENCE });
     const watch = this.#watch(database, SILENCE_PATIENCE);
     try {
-      await client.connect();
-      return await Promise.race([work(client), watch.silence]);
+      const client = await this.#open(database, { options, connectionTimeoutMillis: CONNECT_PATIENCE });
+      try {
+        return await Promise.race([work(client), watch.silence]);
+      } finally {
+        // A server that hangs does not take its leave.
+        await within(CLOSE_PATIENCE, client.end()).catch(() => {});
+      }
     } finally {
       watch.end();
-      // A server that hangs does not take its leave.
-      await within(CLOSE_PATIENCE, client.end()).catch(() => {});
     }
   }
 
-  #client(database: string, more: pg.ClientConfig): pg.Client {
+  /** A connection that was let in, by the first of the ways that does. */
+  async #open(database: string, more: pg.ClientConfig): Promise<pg.Client> {
+    const ways = [...this.#tls.ways].sort((a, b) => Number(b === this.#way) - Number(a === this.#way));
+    for (const [index, way] of ways.entries()) {
+      const client = this.#client(database, way, more);
+      try {
+        await client.connect();
+        this.#way = way;
+        return client;
+      } catch (error) {
+        void client.end().catch(() => {});
+        if (index === ways.length - 1 || !letsTryOtherwise(error, way)) throw this.#explained(error, way);
+      }
+    }
+    throw new Error('there is no way to connect');
+  }
+
+  /** The error of a connection, or the fault of TLS that it is. */
+  #explained(error: unknown, way: Way): unknown {
+    const { mode, caFile, showsCertificate } = this.#tls;
+    const target: TlsTarget = {
+      title: 'Postgres',
+      store: 'postgres',
+      address: this.address,
+      host: this.host,
+      port: this.port,
+      caFile,
+      showsCertificate,
+      plain: 'sslmode=disable',
+      secure: mode === 'disable' ? 'sslmode=verify-full' : `sslmode=${mode}`,
+      startTls: 'postgres',
+    };
+    if (way === 'plain' && sqlState(error) === NOT_AUTHORIZED && /no encryption|SSL off/.test(messageOf(error)))
+      return onlySpeaksTls(target, messageOf(error));
+    return way === 'plain' ? error : (tlsFaultOf(error, target) ?? error);
+  }
+
+  #client(database: string, way: Way, more: pg.ClientConfig): pg.Client {
     const client = new pg.Client({
       host: this.host,
       port: this.port,
@@ -170,7 +215,7 @@ export class Postgres {
       password: this.#password ?? '',
       application_name: OWN_SESSIONS,
       ...more,
-      ...tlsOf(this.#sslmode),
+      ssl: way === 'plain' ? false : { ...way },
     });
     // A connection that breaks between two queries reports it here; the next query reports it too.
     client.on('error', () => {});
@@ -207,22 +252,27 @@ export class Postgres {
 
   /** Whether a new session is answered in any way; a refusal is an answer. */
   async #answersAnybody(database: string): Promise<boolean> {
-    const client = this.#client(database, { connectionTimeoutMillis: WATCH_PATIENCE, query_timeout: WATCH_PATIENCE });
+    const patience = { connectionTimeoutMillis: WATCH_PATIENCE, query_timeout: WATCH_PATIENCE };
     try {
-      await client.connect();
-      await client.query('SELECT 1');
+      const client = await this.#open(database, patience);
+      await client.query('SELECT 1').finally(() => void client.end().catch(() => {}));
       return true;
     } catch (error) {
       return sqlState(error) !== '';
-    } finally {
-      void client.end().catch(() => {});
     }
   }
 }
 
-function tlsOf(sslmode: string | undefined): { ssl?: { rejectUnauthorized: boolean } } {
-  if (sslmode === undefined || ['disable', 'allow', 'prefer'].includes(sslmode)) return {};
-  return { ssl: { rejectUnauthorized: sslmode !== 'require' } };
+const NOT_AUTHORIZED = '28000';
+
+/** Whether libpq would try the other way after this: without an answer to its question for TLS, and when it is not let in. */
+function letsTryOtherwise(error: unknown, way: Way): boolean {
+  if (error instanceof pg.DatabaseError) return /^28/.test(sqlState(error));
+  return (
+    way !== 'plain' &&
+    !/^(ECONNREFUSED|ENOTFOUND|EHOSTUNREACH|ENETUNREACH|EAI_AGAIN)$/.test(sqlState(error)) &&
+    !/timeout/i.test(messageOf(error))
+  );
 }
 
 /** A name as SQL reads it: `"memory ""x"""`. */

@@ -4,6 +4,8 @@ import { redact } from '../../config/redact.js';
 import { resolveSecret, secretWord } from '../../config/secrets.js';
 import type { Gateway } from '../../hosts/gateway.js';
 import { messageOf, shortened } from '../../words.js';
+import { Endpoint } from '../tls/endpoint.js';
+import { tlsFaultIn } from '../tls/tls-fault.js';
 
 const READ_PATIENCE = 30_000;
 /** A snapshot of a large collection is answered when it is made. */
@@ -13,9 +15,10 @@ const WRITE_PATIENCE = 3_600_000;
 export class Qdrant {
   readonly url: URL;
   readonly prefix: string;
+  readonly endpoint: Endpoint;
   readonly apiKey: string | undefined;
-  /** The key as an argument of curl, without its value; empty where there is none. */
-  readonly keyArgument: string;
+  /** What curl needs to get in, with a space at its end: the files of TLS, and the key without its value. */
+  readonly curlArguments: string;
   readonly #patient: QdrantClient;
   /** For requests that only read. */
   readonly client: QdrantClient;
@@ -24,7 +27,9 @@ export class Qdrant {
     this.url = new URL(settings.url);
     this.prefix = settings.collectionPrefix;
     this.apiKey = settings.apiKeyFrom ? resolveSecret(settings.apiKeyFrom, 'the Qdrant API key') : undefined;
-    this.keyArgument = settings.apiKeyFrom ? `-H "api-key: ${secretWord(settings.apiKeyFrom)}" ` : '';
+    this.endpoint = new Endpoint(settings, 'Qdrant', 'qdrant');
+    const key = settings.apiKeyFrom ? `-H "api-key: ${secretWord(settings.apiKeyFrom)}" ` : '';
+    this.curlArguments = this.endpoint.curlArguments + key;
     this.client = this.#connect(READ_PATIENCE);
     this.#patient = this.#connect(WRITE_PATIENCE);
   }
@@ -46,10 +51,10 @@ export class Qdrant {
     request: (client: QdrantClient) => Promise<T>,
   ): Promise<T> {
     return gateway.change(
-      { channel: 'http', text: `curl -fsS ${this.keyArgument}-X ${method} '${this.address}${path}'` },
+      { channel: 'http', text: `curl -fsS ${this.curlArguments}-X ${method} '${this.address}${path}'` },
       () =>
         request(this.#patient).catch((error: unknown) => {
-          throw new Error(`${method} ${path} failed: ${qdrantMessage(error)}`);
+          throw new Error(`${method} ${path} failed: ${qdrantMessage(error)}`, { cause: error });
         }),
     );
   }
@@ -58,20 +63,23 @@ export class Qdrant {
   async get(path: string): Promise<{ status: number; text: string }> {
     const headers = { connection: 'close', ...(this.apiKey === undefined ? {} : { 'api-key': this.apiKey }) };
     try {
-      const response = await fetch(this.address + path, { headers, signal: AbortSignal.timeout(READ_PATIENCE) });
+      const { dispatcher } = this.endpoint;
+      const signal = AbortSignal.timeout(READ_PATIENCE);
+      const response = await fetch(this.address + path, { headers, signal, ...(dispatcher ? { dispatcher } : {}) });
       return { status: response.status, text: await response.text() };
-    } catch (error) {
+    } catch (caught) {
+      const error = await this.endpoint.explained(caught);
+      if (tlsFaultIn(error)) throw error;
       throw new Error(`GET ${this.address}${path}: ${messageOf((error as { cause?: unknown }).cause ?? error)}`);
     }
   }
 
   #connect(timeout: number): QdrantClient {
-    const port = this.url.port ? Number(this.url.port) : this.url.protocol === 'https:' ? 443 : 80;
     const path = this.url.pathname.replace(/^\/|\/$/g, '');
     const client = new QdrantClient({
       host: this.url.hostname,
-      port,
-      https: this.url.protocol === 'https:',
+      port: this.endpoint.port,
+      https: this.endpoint.isSecure,
       ...(path ? { prefix: path } : {}),
       headers: {
         // As a header of our own: the client's own option warns on the console when the URL is not https.
@@ -83,15 +91,25 @@ export class Qdrant {
       // The server's version is asked and told by us; a warning on the console would tear the screen.
       checkCompatibility: false,
     });
-    return wordy(client, this.address);
+    return wordy(overTls(client, this.endpoint), this.address, this.endpoint);
   }
 }
 
+/** The client has no setting for certificates, but each of its requests takes what fetch does. */
+function overTls(client: QdrantClient, { dispatcher }: Endpoint): QdrantClient {
+  if (dispatcher === undefined) return client;
+  const api = client.api() as unknown as Record<string, (payload: object, init?: object) => unknown>;
+  for (const [name, call] of Object.entries(api))
+    api[name] = (payload, init) => call(payload, { ...init, dispatcher });
+  return client;
+}
+
 /** The same client, whose errors say more than "Service Unavailable": whom it asked for what, and the server's own words. */
-function wordy(client: QdrantClient, address: string): QdrantClient {
-  const explain = (method: string) => (error: unknown) => {
+function wordy(client: QdrantClient, address: string, endpoint: Endpoint): QdrantClient {
+  const explain = (method: string) => async (error: unknown) => {
     const isAnswer = (error as { status?: number }).status !== undefined || error instanceof SyntaxError;
-    if (isAnswer) (error as Error).message = `Qdrant at ${address} (${method}): ${qdrantMessage(error)}`;
+    if (!isAnswer) throw await endpoint.explained(error);
+    (error as Error).message = `Qdrant at ${address} (${method}): ${qdrantMessage(error)}`;
     throw error;
   };
   return new Proxy(client, {
@@ -114,6 +132,8 @@ export function qdrantMessage(error: unknown): string {
     statusText?: string;
     cause?: unknown;
   };
+  const fault = tlsFaultIn(error);
+  if (fault) return redact(fault.message);
   const words = data?.status?.error ?? (typeof data === 'string' ? data : undefined) ?? statusText;
   if (status !== undefined) return redact(`HTTP ${status}${words ? `: ${shortened(words)}` : ''}`);
   return redact(cause ? `${messageOf(error)}: ${messageOf(cause)}` : messageOf(error));

@@ -33,7 +33,9 @@ export type QdrantInventory = z.infer<typeof qdrantInventorySchema>;
 /** The collections under the profile's prefix, sorted. */
 export async function listCollections(qdrant: Qdrant): Promise<string[]> {
   const { collections } = await qdrant.client.getCollections().catch((error: unknown) => {
-    throw new Error(`Qdrant at ${qdrant.address} does not list its collections: ${qdrantMessage(error)}`);
+    throw new Error(`Qdrant at ${qdrant.address} does not list its collections: ${qdrantMessage(error)}`, {
+      cause: error,
+    });
   });
   return collections
     .map((one) => one.name)

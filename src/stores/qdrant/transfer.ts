@@ -52,7 +52,7 @@ export function uploadSnapshot(
       'content-type': `multipart/form-data; boundary=${boundary}`,
       'content-length': head.length + size + tail.length,
     });
-    const answered = answerOf(request);
+    const answered = answerOf(qdrant, request);
     let sent = false;
     request.write(head);
     const body = (async () => {
@@ -82,7 +82,7 @@ export function uploadText(
   { collection, file, sha256 }: { collection: string; file: string; sha256: string },
 ): string {
   const url = qdrant.urlOf('collections', collection, 'snapshots', 'upload');
-  return `curl -fsS ${qdrant.keyArgument}-X POST '${url}?priority=snapshot&wait=true&checksum=${sha256}' -F 'snapshot=@${file}'`;
+  return `curl -fsS ${qdrant.curlArguments}-X POST '${url}?priority=snapshot&wait=true&checksum=${sha256}' -F 'snapshot=@${file}'`;
 }
 
 /** Downloads a snapshot into a new file, which is on disk then; answers its bytes and SHA-256, computed on the way. */
@@ -94,11 +94,11 @@ export async function downloadSnapshot(
 ): Promise<{ bytes: number; sha256: string }> {
   const url = qdrant.urlOf('collections', collection, 'snapshots', snapshot);
   return gateway.change(
-    { channel: 'file', text: `curl -fsS ${qdrant.keyArgument}'${url}' -o '${file}'` },
+    { channel: 'file', text: `curl -fsS ${qdrant.curlArguments}'${url}' -o '${file}'` },
     async () => {
       const request = requestTo(qdrant, 'GET', url, transfer.signal, {});
       request.end();
-      const response = await responseOf(request);
+      const response = await responseOf(qdrant, request);
       if (response.statusCode !== 200)
         throw new Error(`downloading ${snapshot}: HTTP ${response.statusCode} ${wordsOf(await textOf(response))}`);
       const hash = createHash('sha256');
@@ -149,20 +149,21 @@ function requestTo(
     method,
     signal,
     agent: false as const,
+    ...qdrant.endpoint.tlsOptions,
     headers: { ...headers, ...(qdrant.apiKey === undefined ? {} : { 'api-key': qdrant.apiKey }) },
   };
-  return url.protocol === 'https:' ? https.request(url, options) : http.request(url, options);
+  return (qdrant.endpoint.isSecure ? https : http).request(url, options);
 }
 
-function responseOf(request: http.ClientRequest): Promise<http.IncomingMessage> {
+function responseOf({ endpoint }: Qdrant, request: http.ClientRequest): Promise<http.IncomingMessage> {
   return new Promise((resolve, reject) => {
     request.once('response', resolve);
-    request.on('error', reject);
+    request.on('error', (error) => void endpoint.explained(error).then(reject));
   });
 }
 
-async function answerOf(request: http.ClientRequest): Promise<{ status: number; body: string }> {
-  const response = await responseOf(request);
+async function answerOf(qdrant: Qdrant, request: http.ClientRequest): Promise<{ status: number; body: string }> {
+  const response = await responseOf(qdrant, request);
   return { status: response.statusCode ?? 0, body: await textOf(response) };
 }
 

@@ -6,7 +6,7 @@ import { countOf, messageOf, plural } from '../../words.js';
 import type { FalkorDB } from '../falkordb/connection.js';
 import type { FalkordbInventory } from '../falkordb/inventory.js';
 import { filesFaults, formOf, loadedFiles, persistenceFilesIn } from '../falkordb/persistence.js';
-import { ailmentOf, isFarBelow, type Looking } from './looking.js';
+import { isFarBelow, type Looking } from './looking.js';
 import { isHere } from './postgres-symptoms.js';
 
 /** What is wrong with FalkorDB: the graph is missing, or has far fewer nodes and relationships than at the last backup. */
@@ -37,11 +37,11 @@ export async function lookAtFalkordb(
     const text = messageOf(error);
     if (/unknown command/i.test(text)) looking.ail('missing', `FalkorDB: its graph module is not loaded (${text})`);
     else {
-      looking.ail(ailmentOf(error), `FalkorDB: ${text}`);
+      const ailment = looking.fail(error, 'FalkorDB: ');
       const { dataDir, url } = settings;
       if (dataDir === undefined || !isHere(new URL(url).hostname)) return;
       if (!existsSync(dataDir)) looking.ail('missing', `FalkorDB: there is no data folder at ${dataDir}`);
-      else if (ailmentOf(error) === 'stopped') await lookAtFiles(looking, dataDir);
+      else if (ailment === 'stopped') await lookAtFiles(looking, dataDir);
     }
   }
 }

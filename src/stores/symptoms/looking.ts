@@ -1,18 +1,22 @@
 import type { ServiceName } from '../../config/profile.js';
 import { messageOf } from '../../words.js';
+import { tlsFaultIn } from '../tls/tls-fault.js';
 
 /**
  * What ails a part of the cluster. `stopped`: nothing listens; `silent`: no answer in time; `denied`: it answers, but not to this login;
+ * `untrusted`: something answers, and TLS with it is not agreed on;
  * `missing`, `unreadable`, `fewer`: data that should be there is not, cannot be read, or is far less than it should be; `unwell`: it
  * answers and complains.
  */
-export type Ailment = 'stopped' | 'silent' | 'denied' | 'missing' | 'unreadable' | 'fewer' | 'unwell';
+export type Ailment = 'stopped' | 'silent' | 'denied' | 'untrusted' | 'missing' | 'unreadable' | 'fewer' | 'unwell';
 
 export interface Symptom {
   service: ServiceName;
   ailment: Ailment;
   /** A sentence: what was seen. */
   seen: string;
+  /** What to do about it, where that is known. */
+  next?: string;
 }
 
 /** How many there are, where it could be counted in time. */
@@ -36,8 +40,17 @@ export class Looking {
 
   constructor(readonly service: ServiceName) {}
 
-  ail(ailment: Ailment, seen: string): void {
-    if (!this.#over) this.symptoms.push({ service: this.service, ailment, seen });
+  ail(ailment: Ailment, seen: string, next?: string): void {
+    if (!this.#over) this.symptoms.push({ service: this.service, ailment, seen, ...(next ? { next } : {}) });
+  }
+
+  /** An error of a connection as a symptom; `to` stands before what it says. Answers what kind of ailment it is. */
+  fail(error: unknown, to = ''): Ailment {
+    const fault = tlsFaultIn(error);
+    const ailment = ailmentOf(error);
+    if (fault) this.ail(ailment, fault.message, fault.next);
+    else this.ail(ailment, to + messageOf(error));
+    return ailment;
   }
 
   isWell(sentence: string): void {
@@ -59,9 +72,9 @@ export class Looking {
     const late = new Promise<'late'>((resolve) => {
       timer = setTimeout(() => resolve('late'), ms);
     });
-    const looked = look(this).catch((error: unknown) =>
-      this.ail(ailmentOf(error), `${this.service}: ${this.#doing}: ${messageOf(error)}`),
-    );
+    const looked = look(this).catch((error: unknown) => {
+      this.fail(error, `${this.service}: ${this.#doing}: `);
+    });
     const ended = await Promise.race([looked, late]);
     clearTimeout(timer);
     if (ended === 'late') this.ail('silent', `${this.service} gave no answer within ${ms / 1000} s (${this.#doing})`);
@@ -71,13 +84,14 @@ export class Looking {
 }
 
 const STOPPED =
-  /ECONNREFUSED|ENOTFOUND|EHOSTUNREACH|ENETUNREACH|EAI_AGAIN|ECONNRESET|socket hang up|closed|terminated unexpectedly/i;
+  /ECONNREFUSED|ENOTFOUND|EHOSTUNREACH|ENETUNREACH|EAI_AGAIN|ECONNRESET|socket hang up|closed|disconnected before|terminated unexpectedly/i;
 const DENIED =
   /password authentication failed|no pg_hba\.conf entry|WRONGPASS|NOAUTH|NOPERM|HTTP 40[13]|Unauthorized|Forbidden/i;
 const SILENT = /timeout|timed out|ETIMEDOUT/i;
 
 /** What kind of ailment an error of a connection is. */
 export function ailmentOf(error: unknown): Ailment {
+  if (tlsFaultIn(error)) return 'untrusted';
   const text = messageOf(error);
   if (DENIED.test(text)) return 'denied';
   if (SILENT.test(text)) return 'silent';

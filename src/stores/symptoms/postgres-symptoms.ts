@@ -4,7 +4,7 @@ import type { Profile } from '../../config/profile.js';
 import { countOf, messageOf, plural } from '../../words.js';
 import { DATABASE_MISSING, type Postgres, quoteIdentifier, type Reading, sqlState } from '../postgres/connection.js';
 import type { PostgresInventory } from '../postgres/inventory.js';
-import { ailmentOf, isFarBelow, type Looking } from './looking.js';
+import { isFarBelow, type Looking } from './looking.js';
 
 const COUNT_PATIENCE_MS = 3_000;
 const MEMORIES = 'public.memory_entries';
@@ -38,7 +38,7 @@ export async function lookAtPostgres(
   } catch (error) {
     if (sqlState(error) === DATABASE_MISSING) looking.ail('missing', `Postgres: ${messageOf(error)}`);
     else {
-      looking.ail(ailmentOf(error), `Postgres: ${messageOf(error)}`);
+      looking.fail(error, 'Postgres: ');
       lookAtFolder(looking, postgres, settings.dataDir);
     }
   }

@@ -20,7 +20,7 @@ export async function lookAtQdrant(
     looking.ail('missing', `Qdrant: there is no data folder at ${dataDir}`);
   looking.now('its collections');
   const names = await listCollections(qdrant).catch((error: unknown) => {
-    throw new Error(qdrantMessage(error));
+    throw new Error(qdrantMessage(error), { cause: error });
   });
   let points = 0;
   await inParallel(names, AT_ONCE, async (name) => {
