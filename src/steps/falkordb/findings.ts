@@ -142,6 +142,9 @@ async function silentFindings(cluster: Cluster, seen: string): Promise<Finding[]
   if (unreached.length > 0) return unreached;
   const { dataDir } = cluster.profile.falkordb;
   const silent = `FalkorDB does not answer (${seen})`;
+  const patience = /LOADING|still loading/.test(seen)
+    ? { next: 'if it is only slow, wait until it has loaded, and look again' }
+    : {};
   if (dataDir === undefined)
     return [
       {
@@ -155,6 +158,7 @@ async function silentFindings(cluster: Cluster, seen: string): Promise<Finding[]
       {
         level: 'warning',
         message: `${silent}; what it would load from ${dataDir} is moved aside before it is started`,
+        ...patience,
       },
     ];
   return [

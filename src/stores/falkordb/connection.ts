@@ -34,10 +34,12 @@ export class FalkorDB {
     this.#endpoint = new Endpoint(settings, 'FalkorDB', 'falkordb');
     this.#user = url.username ? decodeURIComponent(url.username) : undefined;
     this.graph = settings.graph;
-    const login = settings.passwordFrom ? ` --no-auth-warning -a "${secretWord(settings.passwordFrom)}"` : '';
+    // By the environment: an argument can be read by everybody on the machine.
+    const password = settings.passwordFrom ? `REDISCLI_AUTH="${secretWord(settings.passwordFrom)}" ` : '';
+    const user = this.#user === undefined ? '' : ` --user ${shellWord(this.#user)}`;
     this.address = `${url.protocol}//${url.hostname}:${this.#endpoint.port}`;
     const tls = this.#endpoint.isSecure ? ` --tls${this.#endpoint.redisArguments}` : '';
-    this.clientCommand = `redis-cli -u ${this.address}${tls}${login}`;
+    this.clientCommand = `${password}redis-cli -u ${this.address}${tls}${user}`;
     this.#password = settings.passwordFrom
       ? resolveSecret(settings.passwordFrom, 'the FalkorDB password')
       : undefined;
