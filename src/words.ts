@@ -51,9 +51,10 @@ export function instantOf(at: Date): string {
   return `${at.toISOString().slice(0, 19).replace('T', ' ')} UTC`;
 }
 
-/** The time of day in UTC with milliseconds, for log lines: `03:18:58.114`. */
-export function logTimeOf(at: Date): string {
-  return at.toISOString().slice(11, 23);
+/** The time of day with milliseconds, for log lines: `03:18:58.114`; in UTC, or by this machine's own clock. */
+export function logTimeOf(at: Date, clock: 'UTC' | 'local' = 'UTC'): string {
+  const shifted = clock === 'UTC' ? at : new Date(at.getTime() - at.getTimezoneOffset() * 60_000);
+  return shifted.toISOString().slice(11, 23);
 }
 
 /** A UTC instant that serves as a file name and sorts as text: `20261121T020000Z`. */

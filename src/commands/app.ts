@@ -6,11 +6,13 @@ import type { Mode } from '../engine/journal.js';
 import type { Run } from '../engine/run.js';
 import { findRun } from '../engine/runs.js';
 import { standingLine } from '../engine/standing.js';
+import { openShell, stopJob } from '../hosts/shell.js';
 import { EXIT } from '../problem.js';
 import { plainSummary } from '../reports/plain.js';
 import { reportOf } from '../reports/run-report.js';
 import { writeReports } from '../reports/write-reports.js';
 import type { Overrides } from '../runbook/runbook.js';
+import { messageOf } from '../words.js';
 import { exitCodeOf } from './headless.js';
 import { print, printWidth } from './print.js';
 
@@ -45,7 +47,7 @@ export async function openApp({
   const { openScreens } = await import('../screens/open-screens.js');
   const desk = new Desk(profile, overrides, mode, backup, scenario, accept);
   if (prepared) void desk.show(async () => prepared);
-  await openScreens(desk, scenario);
+  await openScreens(desk, scenario, outside(desk));
   const run = desk.lastShown;
   if (!run) return EXIT.recovered;
   // Leaving while something runs ends it by the steps' own rules before this program ends, whatever signal comes meanwhile.
@@ -65,4 +67,26 @@ export async function openApp({
     ...plainSummary(reportOf(recorded.events), { journal: run.journalFile, ...paths }, recorded.fault, printWidth()),
   );
   return exitCodeOf(run.getSnapshot());
+}
+
+/** What happens with the terminal while a person has it to themselves. */
+function outside(desk: Desk) {
+  const meanwhile = (does: string) => {
+    const run = desk.lastShown;
+    return run && run.getSnapshot().phase === 'running' ? ` The run ${does}.` : '';
+  };
+  return {
+    async shell() {
+      print(`A shell.${meanwhile('goes on')} exit comes back to novamem-runbook.`);
+      await openShell(desk.lastShown ? dirname(desk.lastShown.journalFile) : process.cwd()).catch((error: unknown) =>
+        print(`No shell could be started: ${messageOf(error)}.`),
+      );
+    },
+    async stop() {
+      print(
+        `novamem-runbook is stopped.${meanwhile('stands still, and others may take its lock')} fg goes on with it.`,
+      );
+      await stopJob();
+    },
+  };
 }

@@ -4,6 +4,7 @@ import type { Desk, ScenarioCard } from '../engine/desk.js';
 import { BackupPicker } from './backup-picker.js';
 import { Frame, Lines, useSpace } from './frame.js';
 import { HelpView } from './help-view.js';
+import { useOutside } from './outside.js';
 import { RunScreen } from './run-screen.js';
 import { ScenarioPicker } from './scenario-picker.js';
 import { wrap } from './text.js';
@@ -17,8 +18,10 @@ export function App({ desk, first }: { desk: Desk; first?: ScenarioCard }) {
   /** A run of before was asked for: there is no list behind it. */
   const [direct, setDirect] = useState(false);
   const quit = () => exit();
+  const leave = useOutside();
   useInput((input, key) => {
     if (key.ctrl && input === 'c' && !snapshot.run) quit();
+    if (key.ctrl && input === 'z') leave('stop');
   });
 
   const undo = (id: string) => {

@@ -3,6 +3,7 @@ import type { RunSnapshot, StepSnapshot } from '../engine/snapshot.js';
 import { dependentsOf, undoOrder } from '../engine/undo-choice.js';
 import { durationOf } from '../words.js';
 import { Lines, useSpace } from './frame.js';
+import { useOutside } from './outside.js';
 import { findingLines } from './step-lines.js';
 import { cut, labelled } from './text.js';
 
@@ -18,6 +19,7 @@ interface Props {
 
 /** A step that failed or was blocked: what happened, what is safe now, and what can be done. */
 export function DecideView({ run, step, onRetry, onUndo, onSkip, onAbort, onLater }: Props) {
+  const leave = useOutside();
   const { columns, bodyRows } = useSpace();
   const others = undoOrder(run.steps).filter((one) => one.id !== step.id);
   useInput((input, key) => {
@@ -25,6 +27,7 @@ export function DecideView({ run, step, onRetry, onUndo, onSkip, onAbort, onLate
     else if (input === 'u' && others.length + Number(step.canUndo) > 0) onUndo();
     else if (input === 's') onSkip();
     else if (input === 'a') onAbort();
+    else if (input === '!') leave('shell');
     else if (key.escape || key.tab) onLater();
   });
   const width = columns - 2;
@@ -35,6 +38,7 @@ export function DecideView({ run, step, onRetry, onUndo, onSkip, onAbort, onLate
     ['u', undoText(step, others)],
     ['s', `skip it: ${dependents(run, step)}`],
     ['a', 'abort the run: nothing further is started'],
+    ['!', 'a shell, to look or to mend; `exit` comes back here'],
     ['esc', 'look at the run first'],
   ];
   const said = run.log

@@ -9,6 +9,7 @@ const HELP = [
   '↑ ↓        choose            enter   open, use, begin',
   'tab        next step         esc     back; never starts or stops anything',
   'l          the log alone     n       write a note into the journal',
+  '!          a shell           Ctrl-Z  stops this program, and its run, until fg',
   'r s u a    after a failure:  retry · skip · undo… · abort the run',
   "u          what can be put back, after a run too; asks for the cluster's name",
   'Ctrl-C     asks what you want; it signals nothing by itself',

@@ -1,20 +1,26 @@
 import { render } from 'ink';
 import type { Desk } from '../engine/desk.js';
 import { App } from './app.js';
+import { type Outside, OutsideContext } from './outside.js';
 
 const ERASE_SCREEN = '\u001b[2J\u001b[H';
 
 /** Shows the app on the alternate screen until it is left; the ordinary screen is then as it was. */
-export async function openScreens(desk: Desk, scenario: string | undefined): Promise<void> {
+export async function openScreens(desk: Desk, scenario: string | undefined, outside: Outside): Promise<void> {
   const first = desk.getSnapshot().scenarios.find((card) => card.scenario === scenario);
-  const app = render(<App desk={desk} {...(first ? { first } : {})} />, {
-    alternateScreen: true,
-    incrementalRendering: true,
-    exitOnCtrlC: false,
-    // Ink takes CI=true for "no terminal"; whoever opens this has made sure that there is one.
-    interactive: true,
-    maxFps: 15,
-  });
+  const app = render(
+    <OutsideContext value={outside}>
+      <App desk={desk} {...(first ? { first } : {})} />
+    </OutsideContext>,
+    {
+      alternateScreen: true,
+      incrementalRendering: true,
+      exitOnCtrlC: false,
+      // Ink takes CI=true for "no terminal"; whoever opens this has made sure that there is one.
+      interactive: true,
+      maxFps: 15,
+    },
+  );
   const leave = () => app.unmount();
   const signals = ['SIGTERM', 'SIGHUP', 'SIGINT'] as const;
   for (const signal of signals) process.once(signal, leave);

@@ -6,6 +6,7 @@ import type { RunSnapshot, StepSnapshot } from '../engine/snapshot.js';
 import { durationOf, plural } from '../words.js';
 import { Frame, Lines, useSpace } from './frame.js';
 import { FINDING_MARKS } from './marks.js';
+import { useOutside } from './outside.js';
 import { planLines } from './step-lines.js';
 import { cut, windowAround, wrap } from './text.js';
 
@@ -22,6 +23,7 @@ interface Props {
 
 /** What will be done, step by step, with everything that was found: nothing has been touched yet. */
 export function PlanView({ run, onBegin, onAccept, onLook, onBack, onHelp }: Props) {
+  const leave = useOutside();
   const { columns, bodyRows } = useSpace();
   const [selected, setSelected] = useState(0);
   const [scrolled, setScrolled] = useState(0);
@@ -43,6 +45,7 @@ export function PlanView({ run, onBegin, onAccept, onLook, onBack, onHelp }: Pro
     else if (input === 'r' && !looking) onLook();
     else if (key.escape) onBack();
     else if (input === '?') onHelp();
+    else if (input === '!') leave('shell');
   });
   const step = run.steps[selected]!;
   const said = guard?.said ?? (run.held && heldText(run.held));

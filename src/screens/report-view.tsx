@@ -7,6 +7,7 @@ import { evidenceRows, evidenceTable } from '../reports/evidence.js';
 import { countOf, durationOf, plural } from '../words.js';
 import { Lines, useSpace } from './frame.js';
 import { MARKS } from './marks.js';
+import { useOutside } from './outside.js';
 import { cut, labelled, wrap } from './text.js';
 
 const OUTCOMES = {
@@ -22,8 +23,16 @@ const UNDONE = { symbol: '✔', color: 'green' } as const;
 const isUndone = ({ undoing, outcome, steps }: RunSnapshot) =>
   outcome === 'aborted' && undoing?.steps.every((id) => steps.find((step) => step.id === id)?.undone);
 
+interface Props {
+  run: RunSnapshot;
+  onQuit: () => void;
+  onUndo: () => void;
+  onLog: () => void;
+}
+
 /** How it ended, the evidence, and where the record is. */
-export function ReportView({ run, onQuit, onUndo }: { run: RunSnapshot; onQuit: () => void; onUndo: () => void }) {
+export function ReportView({ run, onQuit, onUndo, onLog }: Props) {
+  const leave = useOutside();
   const { columns, bodyRows } = useSpace();
   const [scrolled, setScrolled] = useState(0);
   const lines = reportLines(run, columns - 2);
@@ -32,6 +41,8 @@ export function ReportView({ run, onQuit, onUndo }: { run: RunSnapshot; onQuit: 
   useInput((input, key) => {
     if (input === 'q' || key.return) onQuit();
     else if (input === 'u') onUndo();
+    else if (input === 'l') onLog();
+    else if (input === '!') leave('shell');
     else if (key.downArrow) setScrolled((at) => Math.min(last, at + 1));
     else if (key.pageDown || input === ' ') setScrolled((at) => Math.min(last, at + room));
     else if (key.upArrow) setScrolled((at) => Math.max(0, at - 1));

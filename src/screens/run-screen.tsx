@@ -11,6 +11,8 @@ import { ConfirmView } from './confirm-view.js';
 import { DecideView } from './decide-view.js';
 import { Frame } from './frame.js';
 import { HelpView } from './help-view.js';
+import { LogView } from './log-view.js';
+import { useOutside } from './outside.js';
 import { PlanView } from './plan-view.js';
 import { ReportView } from './report-view.js';
 import { RunView } from './run-view.js';
@@ -27,10 +29,10 @@ interface Props {
 
 /** One run from its plan to its report. It reads snapshots and sends intents; what runs, runs elsewhere. */
 export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
+  const leave = useOutside();
   const snapshot = useSyncExternalStore(run.subscribe, run.getSnapshot);
   const now = useNow(snapshot.phase === 'running');
-  const [overlay, setOverlay] = useState<'none' | 'stop' | 'help' | 'note' | 'undo'>('none');
-  const [showLog, setShowLog] = useState(false);
+  const [overlay, setOverlay] = useState<'none' | 'stop' | 'help' | 'note' | 'undo' | 'log'>('none');
   const [looking, setLooking] = useState(false);
   const [chosen, setChosen] = useState<string | undefined>(undefined);
   const intend = (intent: Intent) => run.intend(intent);
@@ -53,12 +55,12 @@ export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
         setChosen(snapshot.steps[(selected + by + snapshot.steps.length) % snapshot.steps.length]?.id);
       if (key.downArrow || key.tab) move(1);
       else if (key.upArrow) move(-1);
-      else if (input === 'l') setShowLog((shown) => !shown);
+      else if (input === 'l') setOverlay('log');
       else if (input === 'n') setOverlay('note');
       else if (input === '?') setOverlay('help');
       else if (input === 'q') setOverlay('stop');
+      else if (input === '!') leave('shell');
       else if (input === 'c') setLooking(false);
-      else if (key.escape) setShowLog(false);
     },
     { isActive: atRun },
   );
@@ -111,6 +113,9 @@ export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
       </Frame>
     );
   }
+  if (overlay === 'log') {
+    return <LogView frame={frame} run={snapshot} step={snapshot.steps[selected]!.id} onBack={close} />;
+  }
   if (overlay === 'note') {
     const keep = (text: string) => {
       if (text !== '') intend({ type: 'note', text });
@@ -144,8 +149,13 @@ export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
   const canUndo = snapshot.steps.some((step) => step.canUndo) && snapshot.mode !== 'dry-run' && snapshot.lost === '';
   if (snapshot.phase === 'finished') {
     return (
-      <Frame {...frame} keys={['↑↓ scroll', ...(canUndo ? ['u undo…'] : []), 'q quit']}>
-        <ReportView run={snapshot} onQuit={onQuit} onUndo={() => canUndo && onUndo()} />
+      <Frame {...frame} keys={['↑↓ scroll', ...(canUndo ? ['u undo…'] : []), 'l log', 'q quit']}>
+        <ReportView
+          run={snapshot}
+          onQuit={onQuit}
+          onUndo={() => canUndo && onUndo()}
+          onLog={() => setOverlay('log')}
+        />
       </Frame>
     );
   }
@@ -204,7 +214,7 @@ export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
   const asked = snapshot.attention.length > 0 ? [`c answer (${snapshot.attention.length})`] : [];
   return (
     <Frame {...frame} keys={[...asked, '↑↓ step', 'l log', 'n note', '^C stop…', '? help']}>
-      <RunView run={snapshot} selected={selected} showLog={showLog} now={now} />
+      <RunView run={snapshot} selected={selected} now={now} />
     </Frame>
   );
 }

@@ -7,20 +7,9 @@ import { StepList } from './step-list.js';
 import { cut } from './text.js';
 
 /** Steps on the left, the chosen one on the right, the newest log lines below. */
-export function RunView({
-  run,
-  selected,
-  showLog,
-  now,
-}: {
-  run: RunSnapshot;
-  selected: number;
-  showLog: boolean;
-  now: number;
-}) {
+export function RunView({ run, selected, now }: { run: RunSnapshot; selected: number; now: number }) {
   const { columns, bodyRows } = useSpace();
   const step = run.steps[selected]!;
-  if (showLog) return <Log run={run} rows={bodyRows} columns={columns} />;
   const logRows = Math.max(2, Math.min(8, bodyRows - run.steps.length - 2));
   const upper = bodyRows - logRows - 1;
   const listWidth = Math.min(40, Math.floor(columns * 0.42));

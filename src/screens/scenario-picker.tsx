@@ -5,6 +5,7 @@ import { SERVICES } from '../config/profile.js';
 import type { DeskSnapshot, ScenarioCard } from '../engine/desk.js';
 import { durationOf, plural } from '../words.js';
 import { Frame, Lines, useSpace } from './frame.js';
+import { useOutside } from './outside.js';
 import { cut, wrap } from './text.js';
 
 interface Props {
@@ -20,6 +21,7 @@ interface Props {
 
 /** What happened? The stores' live state above, what a scenario is for below. */
 export function ScenarioPicker({ desk, onChoose, onResume, onUndo, onHelp, onQuit }: Props) {
+  const leave = useOutside();
   const { columns, bodyRows } = useSpace();
   // What fits best comes first, until somebody moves: nothing changes its place under their fingers.
   const [moved, setMoved] = useState<{ to: string; order: string[] } | undefined>(undefined);
@@ -29,6 +31,7 @@ export function ScenarioPicker({ desk, onChoose, onResume, onUndo, onHelp, onQui
   useInput((input) => {
     if (input === 'q') onQuit();
     if (input === '?') onHelp();
+    if (input === '!') leave('shell');
     if (input === 'r' && desk.unfinished) onResume();
     if (input === 'u' && desk.undoable) onUndo();
   });

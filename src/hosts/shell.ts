@@ -1,0 +1,31 @@
+import { spawn } from 'node:child_process';
+import { setImmediate } from 'node:timers/promises';
+import { sleep } from './waiting.js';
+
+/** Opens the person's own shell on this terminal; resolves when it is left. Rejects where it cannot be started. */
+export async function openShell(folder: string): Promise<void> {
+  await releaseInput();
+  return new Promise((resolve, reject) => {
+    const shell = spawn(process.env.SHELL || '/bin/sh', { cwd: folder, stdio: 'inherit' });
+    shell.once('error', reject);
+    shell.once('exit', () => resolve());
+  });
+}
+
+/**
+ * A program in the background that reads from its terminal is stopped (SIGTTIN): nothing may be read while a shell has it. Node only
+ * ends its reading when a stream that flows is paused.
+ */
+async function releaseInput(): Promise<void> {
+  process.stdin.resume();
+  await setImmediate();
+  process.stdin.pause();
+  await setImmediate();
+}
+
+/** Stops this program, and whoever started it in the same job, as ctrl-z does; resolves once it is continued. */
+export async function stopJob(): Promise<void> {
+  process.kill(0, 'SIGTSTP');
+  // The signal takes hold before the next turn of the event loop: the time that passes is that after it is continued.
+  await sleep(50);
+}

@@ -1,0 +1,20 @@
+import { useApp } from 'ink';
+import { createContext, useContext } from 'react';
+
+/** What a person may do with the terminal in between. Each resolves when they are back. */
+export interface Outside {
+  shell: () => Promise<void>;
+  /** As ctrl-z does elsewhere. */
+  stop: () => Promise<void>;
+}
+
+export const OutsideContext = createContext<Outside | undefined>(undefined);
+
+/** Gives the terminal away and takes it back; the run goes on meanwhile. One at a time. */
+export function useOutside(): (where: keyof Outside) => void {
+  const outside = useContext(OutsideContext);
+  const { suspendTerminal } = useApp();
+  return (where) => {
+    if (outside) void suspendTerminal(outside[where]).catch(() => {});
+  };
+}
