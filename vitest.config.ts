@@ -6,7 +6,11 @@ export default defineConfig({
     globalSetup: ['test/build-once.ts'],
     include: ['test/**/*.test.ts', 'test/**/*.test.tsx'],
     // Whole scenarios over and over, and loops of faults: npm run test:all
-    exclude: process.env.LONG ? [] : ['test/**/*.long.test.ts'],
+    // Measurements want the machine for themselves: npm run perf
+    exclude: [
+      ...(process.env.LONG ? [] : ['test/**/*.long.test.ts']),
+      ...(process.env.PERF ? [] : ['test/**/*.perf.test.ts']),
+    ],
     // Bounds for a slow and busy machine: what a test waits for, it asks for again and again.
     testTimeout: 180_000,
     hookTimeout: 180_000,

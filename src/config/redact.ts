@@ -29,6 +29,7 @@ export function keepSecret(value: string): void {
 /** The text without any registered secret, and without the password part of any URL. */
 export function redact(text: string): string {
   const known = pattern ? text.replace(pattern, MASK) : text;
+  if (!known.includes('://')) return known;
   return known.replace(/\b([a-z][a-z0-9+]*:\/\/[^\s/:@]*):[^\s/]*@/gi, `$1:${MASK}@`);
 }
 

@@ -366,6 +366,7 @@ export class RunStep {
           // As the journal gives them back to a process that resumes: what JSON cannot hold is no fact.
           Object.assign(this.facts, JSON.parse(JSON.stringify(event.facts)));
           this.#hands.record({ type: 'step.facts', step: this.id, facts: event.facts });
+          this.#noteWayBack();
           break;
         case 'safety-copy': {
           const { type: _, ...copy } = redactDeep(event);
@@ -374,7 +375,6 @@ export class RunStep {
           break;
         }
       }
-      this.#noteWayBack();
     }
   }
 

@@ -12,8 +12,8 @@ export class StepLog {
   readonly file: string;
   #descriptor: number;
   readonly #onLost: (error: unknown) => void;
-  #batch: string[] = [];
-  #bytes = 0;
+  #batch = '';
+  #stamp = { at: Number.NaN, text: '' };
   #timer: NodeJS.Timeout | undefined;
 
   /** `onLost` is told when the disk takes no more: from then on lines are not kept. */
@@ -27,20 +27,25 @@ export class StepLog {
   /** Keeps one line (of a text with line ends, each); answers it as it is kept, without secrets and control characters. */
   write(line: string, at = new Date()): string {
     const kept = linesWithoutControls(redact(line));
-    for (const one of kept.split('\n')) this.#batch.push(`${at.toISOString()} ${one}\n`);
-    this.#bytes += kept.length + 26;
-    if (this.#bytes >= LARGEST_BATCH) this.flush();
+    const stamp = this.#stampOf(at.getTime());
+    this.#batch += `${stamp}${kept.includes('\n') ? kept.replaceAll('\n', `\n${stamp}`) : kept}\n`;
+    if (this.#batch.length >= LARGEST_BATCH) this.flush();
     else this.#timer ??= setTimeout(() => this.flush(), LATEST_WRITE_MS);
     return kept;
+  }
+
+  /** The beginning of a line. Many lines are of the same millisecond. */
+  #stampOf(at: number): string {
+    if (this.#stamp.at !== at) this.#stamp = { at, text: `${new Date(at).toISOString()} ` };
+    return this.#stamp.text;
   }
 
   flush(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    if (this.#batch.length === 0) return;
-    const text = this.#batch.join('');
-    this.#batch = [];
-    this.#bytes = 0;
+    if (this.#batch === '') return;
+    const text = this.#batch;
+    this.#batch = '';
     try {
       writeWhole(this.#descriptor, text);
     } catch (error) {

@@ -1,6 +1,6 @@
 import type { JournalEvent } from '../engine/journal.js';
 import { standingLine } from '../engine/standing.js';
-import { countOf, durationOf, logTimeOf, sizeOf } from '../words.js';
+import { countOf, durationOf, logTimeOf, plural, sizeOf } from '../words.js';
 import { evidenceRows, evidenceTable } from './evidence.js';
 import { modeWords, outcomeWords } from './markdown.js';
 import { halfDone, leftBy, nextAfter, type RunReport } from './run-report.js';
@@ -114,7 +114,7 @@ export function plainSummary(
     ...(checks.length > 0
       ? [
           '',
-          `Evidence: ${countOf(checks.length)} comparisons, ${failed === 0 ? 'all equal' : `${countOf(failed)} DIFFER`}`,
+          `Evidence: ${plural(checks.length, 'comparison')}, ${failed === 0 ? 'all equal' : `${countOf(failed)} DIFFER`}`,
           ...evidenceTable(evidenceRows(checks), width - 2).map((line) => `  ${line}`),
         ]
       : []),

@@ -4,7 +4,7 @@ import type { RunSnapshot } from '../engine/snapshot.js';
 import { standingLine } from '../engine/standing.js';
 import { isIdle, undoOrder } from '../engine/undo-choice.js';
 import { evidenceRows, evidenceTable } from '../reports/evidence.js';
-import { countOf, durationOf, plural } from '../words.js';
+import { durationOf, plural } from '../words.js';
 import { Lines, useSpace } from './frame.js';
 import { MARKS } from './marks.js';
 import { useOutside } from './outside.js';
@@ -140,7 +140,7 @@ function reportLines(run: RunSnapshot, width: number): string[] {
     '',
     checks.length === 0
       ? 'Evidence: none, nothing was compared'
-      : `Evidence: ${countOf(checks.length)} comparisons, ${failed === 0 ? 'all equal' : `${failed} DIFFER`}`,
+      : `Evidence: ${plural(checks.length, 'comparison')}, ${failed === 0 ? 'all equal' : `${failed} DIFFER`}`,
     ...(checks.length === 0 ? [] : evidenceTable(evidenceRows(checks), Math.min(100, width))),
     '',
     ...[`Report   ${run.folder}/report.html`, `Journal  ${run.folder}/journal.jsonl`].map((line) => cut(line, width)),

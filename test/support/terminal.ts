@@ -10,6 +10,7 @@ export class ProgramInTerminal {
   readonly exited: Promise<number>;
   readonly #terminal: InstanceType<typeof xterm.Terminal>;
   readonly #process: ReturnType<typeof spawn>;
+  #onDrawn: () => unknown = () => {};
 
   constructor(
     args: string[],
@@ -17,16 +18,17 @@ export class ProgramInTerminal {
       columns = 80,
       rows = 24,
       environment = {},
-    }: { columns?: number; rows?: number; environment?: Record<string, string> } = {},
+      program = PROGRAM,
+    }: { columns?: number; rows?: number; environment?: Record<string, string>; program?: string } = {},
   ) {
     this.#terminal = new xterm.Terminal({ cols: columns, rows, allowProposedApi: true, scrollback: 1000 });
-    this.#process = spawn(process.execPath, [PROGRAM, ...args], {
+    this.#process = spawn(process.execPath, [program, ...args], {
       cols: columns,
       rows,
       name: 'xterm-256color',
       env: { ...(process.env as Record<string, string>), CI: 'true', ...environment },
     });
-    this.#process.onData((data) => this.#terminal.write(data));
+    this.#process.onData((data) => this.#terminal.write(data, () => this.#onDrawn()));
     // What a terminal answers (cursor position, attributes) goes back to the program.
     this.#terminal.onData((data) => this.#process.write(data));
     this.exited = new Promise((resolve) => this.#process.onExit(({ exitCode }) => resolve(exitCode)));
@@ -80,6 +82,19 @@ export class ProgramInTerminal {
       throw new Error(`${error.message}; it shows:\n${text}`);
     });
     return text;
+  }
+
+  /** Resolves with the first drawing that shows something, without asking in between. */
+  async drawn(pattern: RegExp, timeoutMs = 30_000): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    await new Promise<void>((resolve, reject) => {
+      timer = setTimeout(() => reject(new Error(`it never showed ${pattern}`)), timeoutMs);
+      this.#onDrawn = () => pattern.test(this.screen().join('\n')) && resolve();
+      this.#onDrawn();
+    }).finally(() => {
+      clearTimeout(timer);
+      this.#onDrawn = () => {};
+    });
   }
 
   /** The window is closed: the program gets SIGHUP, and its terminal is gone. */
