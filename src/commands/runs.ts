@@ -1,6 +1,7 @@
 import { join } from 'node:path';
-import { endOf, JOURNAL_FILE } from '../engine/journal.js';
-import { findRun, listRuns } from '../engine/runs.js';
+import { history } from '../engine/history.js';
+import { JOURNAL_FILE } from '../engine/journal.js';
+import { findRun } from '../engine/runs.js';
 import { EXIT, Problem } from '../problem.js';
 import { htmlReport } from '../reports/html.js';
 import { markdownReport, outcomeWords } from '../reports/markdown.js';
@@ -10,20 +11,15 @@ import { durationOf, instantOf, plural } from '../words.js';
 import { columns, print } from './print.js';
 
 export async function runsListCommand({ json }: { json?: boolean }): Promise<number> {
-  const rows = listRuns().map((id) => {
-    const { events } = findRun(id);
-    const started = events.find((event) => event.type === 'run.started');
-    const finished = endOf(events);
-    return {
-      id,
-      scenario: started?.scenario ?? '?',
-      profile: started?.profile ?? '?',
-      mode: started?.mode ?? '?',
-      startedAt: started?.ts ?? null,
-      outcome: finished?.outcome ?? 'unfinished',
-      rtoMs: finished?.rtoMs ?? null,
-    };
-  });
+  const rows = history().map(({ id, scenario, cluster, mode, startedAt, outcome, tookMs }) => ({
+    id,
+    scenario: scenario ?? '?',
+    profile: cluster ?? '?',
+    mode: mode ?? '?',
+    startedAt: startedAt?.toISOString() ?? null,
+    outcome,
+    rtoMs: tookMs,
+  }));
   if (json) print(JSON.stringify(rows));
   else if (rows.length === 0) print('No run is recorded yet.');
   else {

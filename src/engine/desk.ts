@@ -8,12 +8,13 @@ import { type Answering, Cluster } from '../stores/cluster.js';
 import { messageOf } from '../words.js';
 import { type Diagnosis, diagnose } from './diagnosis.js';
 import type { Difference } from './guards.js';
-import { endOf, type Mode } from './journal.js';
+import { type HistoryEntry, history } from './history.js';
+import type { Mode } from './journal.js';
 import { newestUndoable } from './newer-runs.js';
 import { findResumable, prepareResume } from './prepare-resume.js';
 import { prepareRun, restores } from './prepare-run.js';
 import type { Run } from './run.js';
-import { findRun, listRuns, type RecordedRun } from './runs.js';
+import { findRun, type RecordedRun } from './runs.js';
 
 /** A scenario as it is offered. */
 export interface ScenarioCard {
@@ -45,6 +46,10 @@ export interface DeskSnapshot {
   unfinished: PastRun | undefined;
   /** The newest run on this cluster of which something can be put back. */
   undoable: PastRun | undefined;
+  /** The newest runs on this cluster, the newest first. */
+  history: HistoryEntry[];
+  /** The one of them that is being read. */
+  looked: RecordedRun | undefined;
   /** Undefined while the cluster is being looked at. */
   diagnosis: Diagnosis | undefined;
   /** Undefined while they are being looked for. */
@@ -55,6 +60,7 @@ export interface DeskSnapshot {
   run: Run | undefined;
 }
 
+const RUNS_LISTED = 200;
 const LOOK_AGAIN_MS = 5_000;
 const DIAGNOSE_AGAIN_MS = 20_000;
 
@@ -79,14 +85,17 @@ export class Desk {
     readonly accept: readonly Difference[] = [],
   ) {
     this.#cluster = new Cluster(profile);
+    const past = history({ cluster: profile.name, most: RUNS_LISTED });
     this.#snapshot = {
       cluster: profile.name,
       production: profile.production,
       mode,
       services: {},
       scenarios: [...new Set([...scenarios(), ...(scenario === undefined ? [] : [scenario])])].map((name) =>
-        cardOf(name, profile.name),
+        cardOf(name, past),
       ),
+      history: past,
+      looked: undefined,
       ...pastRunsOn(profile.name),
       diagnosis: undefined,
       backups: undefined,
@@ -176,6 +185,11 @@ export class Desk {
     );
   }
 
+  /** Reads a run on record; without an id none is read any more. */
+  lookAt(id?: string): void {
+    this.#change({ looked: id === undefined ? undefined : findRun(id) });
+  }
+
   /** The run that is shown, or the one in whose place another is being opened. */
   get lastShown(): Run | undefined {
     return this.#snapshot.run ?? this.#behind;
@@ -207,7 +221,8 @@ export class Desk {
     this.#snapshot.run?.intend({ type: 'abort' });
     const behind = this.#behind;
     this.#behind = undefined;
-    this.#change({ run: behind, problem: [], ...pastRunsOn(this.profile.name) });
+    const past = history({ cluster: this.profile.name, most: RUNS_LISTED });
+    this.#change({ run: behind, problem: [], history: past, ...pastRunsOn(this.profile.name) });
     if (behind) return;
     this.look();
     void this.diagnose();
@@ -237,28 +252,15 @@ function pastRunOf(recorded: RecordedRun | undefined): PastRun | undefined {
     : undefined;
 }
 
-function cardOf(scenario: string, cluster: string): ScenarioCard {
+function cardOf(scenario: string, past: readonly HistoryEntry[]): ScenarioCard {
   const runbook = loadRunbook(scenario);
-  const last = lastGoodRun(scenario, cluster);
+  const last = past.find((one) => one.scenario === scenario && one.mode !== 'dry-run' && one.outcome === 'recovered');
   return {
     scenario,
     title: runbook.title,
     when: runbook.when,
     outcome: runbook.outcome,
     restores: restores(runbook),
-    ...(last ? { last } : {}),
+    ...(last?.startedAt ? { last: { at: last.startedAt, tookMs: last.tookMs ?? 0 } } : {}),
   };
-}
-
-const RUNS_LOOKED_AT = 200;
-
-function lastGoodRun(scenario: string, cluster: string): { at: Date; tookMs: number } | undefined {
-  for (const id of listRuns().slice(0, RUNS_LOOKED_AT)) {
-    const { events } = findRun(id);
-    const started = events.find((event) => event.type === 'run.started');
-    const finished = endOf(events);
-    if (started?.scenario !== scenario || started.profile !== cluster || started.mode === 'dry-run') continue;
-    if (finished?.outcome === 'recovered') return { at: new Date(started.ts), tookMs: finished.rtoMs };
-  }
-  return undefined;
 }

@@ -4,6 +4,7 @@ import type { Desk, ScenarioCard } from '../engine/desk.js';
 import { BackupPicker } from './backup-picker.js';
 import { Frame, Lines, useSpace } from './frame.js';
 import { HelpView } from './help-view.js';
+import { HistoryView } from './history-view.js';
 import { useOutside } from './outside.js';
 import { RunScreen } from './run-screen.js';
 import { ScenarioPicker } from './scenario-picker.js';
@@ -15,6 +16,7 @@ export function App({ desk, first }: { desk: Desk; first?: ScenarioCard }) {
   const snapshot = useSyncExternalStore(desk.subscribe, desk.getSnapshot);
   const [card, setCard] = useState(first);
   const [help, setHelp] = useState(false);
+  const [past, setPast] = useState(false);
   /** A run of before was asked for: there is no list behind it. */
   const [direct, setDirect] = useState(false);
   const quit = () => exit();
@@ -59,6 +61,10 @@ export function App({ desk, first }: { desk: Desk; first?: ScenarioCard }) {
     };
     return <Opening desk={desk} onBack={back} />;
   }
+  if (past) {
+    const back = () => (snapshot.looked ? desk.lookAt() : setPast(false));
+    return <HistoryView desk={snapshot} onLook={(id) => desk.lookAt(id)} onUndo={undo} onBack={back} />;
+  }
   if (card && card.restores !== 'no') {
     return (
       <BackupPicker
@@ -83,6 +89,7 @@ export function App({ desk, first }: { desk: Desk; first?: ScenarioCard }) {
       onChoose={choose}
       onResume={resume}
       onUndo={() => snapshot.undoable && undo(snapshot.undoable.id)}
+      onHistory={() => setPast(true)}
       onHelp={() => setHelp(true)}
       onQuit={quit}
     />

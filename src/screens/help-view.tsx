@@ -15,7 +15,7 @@ const HELP = [
   'Ctrl-C     asks what you want; it signals nothing by itself',
   'q          quit (asks while something runs)',
   '',
-  'space      more of the plan    c       answer what is asked',
+  'space      more of the plan    c       answer what is asked    h  history',
   '',
   '✔ done  ◐ runs  ◑ proves  ? asks you  ✗ failed  - skipped  · waits  ! warning',
   '',

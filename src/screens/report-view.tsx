@@ -1,5 +1,4 @@
 import { Text, useInput } from 'ink';
-import { useState } from 'react';
 import type { RunSnapshot } from '../engine/snapshot.js';
 import { standingLine } from '../engine/standing.js';
 import { isIdle, undoOrder } from '../engine/undo-choice.js';
@@ -8,6 +7,7 @@ import { durationOf, plural } from '../words.js';
 import { Lines, useSpace } from './frame.js';
 import { MARKS } from './marks.js';
 import { useOutside } from './outside.js';
+import { useScroll } from './scroll.js';
 import { cut, labelled, wrap } from './text.js';
 
 const OUTCOMES = {
@@ -32,32 +32,24 @@ interface Props {
 
 /** How it ended, the evidence, and where the record is. */
 export function ReportView({ run, onQuit, onUndo, onLog }: Props) {
-  const leave = useOutside();
   const { columns, bodyRows } = useSpace();
-  const [scrolled, setScrolled] = useState(0);
-  const lines = reportLines(run, columns - 2);
-  const room = bodyRows - 2;
-  const last = Math.max(0, lines.length - room);
+  const { shown, below } = useScroll(reportLines(run, columns - 2), bodyRows - 2);
+  const leave = useOutside();
   useInput((input, key) => {
     if (input === 'q' || key.return) onQuit();
     else if (input === 'u') onUndo();
     else if (input === 'l') onLog();
     else if (input === '!') leave('shell');
-    else if (key.downArrow) setScrolled((at) => Math.min(last, at + 1));
-    else if (key.pageDown || input === ' ') setScrolled((at) => Math.min(last, at + room));
-    else if (key.upArrow) setScrolled((at) => Math.max(0, at - 1));
-    else if (key.pageUp) setScrolled((at) => Math.max(0, at - room));
   });
   const { symbol, color } = isUndone(run) ? UNDONE : OUTCOMES[run.outcome ?? 'failed'];
-  const at = Math.min(scrolled, last);
   return (
     <>
       <Text bold wrap="truncate">
         {' '}
         <Text color={color}>{symbol}</Text> {cut(headlineOf(run), columns - 4)}
       </Text>
-      <Lines lines={lines.slice(at, at + room).map((line) => ` ${line}`)} />
-      <Text dimColor> {at < last ? `${last - at} more lines: ↓ or space` : ' '}</Text>
+      <Lines lines={shown.map((line) => ` ${line}`)} />
+      <Text dimColor> {below > 0 ? `${below} more lines: ↓ or space` : ' '}</Text>
     </>
   );
 }

@@ -15,12 +15,13 @@ interface Props {
   onResume: () => void;
   /** Shows what the newest run has replaced and can be put back. */
   onUndo: () => void;
+  onHistory: () => void;
   onHelp: () => void;
   onQuit: () => void;
 }
 
 /** What happened? The stores' live state above, what a scenario is for below. */
-export function ScenarioPicker({ desk, onChoose, onResume, onUndo, onHelp, onQuit }: Props) {
+export function ScenarioPicker({ desk, onChoose, onResume, onUndo, onHistory, onHelp, onQuit }: Props) {
   const leave = useOutside();
   const { columns, bodyRows } = useSpace();
   // What fits best comes first, until somebody moves: nothing changes its place under their fingers.
@@ -30,6 +31,7 @@ export function ScenarioPicker({ desk, onChoose, onResume, onUndo, onHelp, onQui
   const highlighted = cards.find((card) => card.scenario === moved?.to) ?? cards[0];
   useInput((input) => {
     if (input === 'q') onQuit();
+    if (input === 'h') onHistory();
     if (input === '?') onHelp();
     if (input === '!') leave('shell');
     if (input === 'r' && desk.unfinished) onResume();
@@ -56,6 +58,7 @@ export function ScenarioPicker({ desk, onChoose, onResume, onUndo, onHelp, onQui
         'enter open',
         ...(desk.unfinished ? ['r resume'] : []),
         ...(desk.undoable ? ['u undo…'] : []),
+        'h history',
         '? help',
         'q quit',
       ]}

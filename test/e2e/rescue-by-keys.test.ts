@@ -6,6 +6,7 @@ import { prepareRun } from '../../src/engine/prepare-run.js';
 import { loseEverything } from '../../src/sandbox/lose-everything.js';
 import { sandboxDown, sandboxProfile, sandboxUp } from '../../src/sandbox/sandbox.js';
 import { measureCluster } from '../support/measure-cluster.js';
+import { PROGRAM } from '../support/program.js';
 import { openSandbox } from '../support/sandbox.js';
 import { ProgramInTerminal } from '../support/terminal.js';
 
@@ -209,6 +210,93 @@ describe('a damaged backup', () => {
     expect(await program.exited).toBe(0);
     expect(program.scrollback()).toMatch(/undone: what it had replaced was put back/);
   }, 60_000);
+});
+
+describe('beside the rescue itself', () => {
+  it('shows what was done here before, to its evidence', async () => {
+    const program = start([]);
+    await program.shows(/h history/);
+    program.type('h');
+    const list = await program.shows(/What was done here:/);
+    expect(list).toMatch(/^❯ \d{4}-\d\d-\d\d \d\d:\d\d {2}\S/m);
+    await highlight(program, new Date().toISOString().slice(0, 10));
+    for (let screen = list; !/❯ .*Take a backup +recovered in/.test(screen); ) {
+      program.type(DOWN);
+      screen = await program.shows(new RegExp(`❯ (?!${/❯ (.{40})/.exec(screen)![1]})`));
+    }
+    program.type(ENTER);
+    const run = await program.shows(/Take a backup: complete in[\s\S]*Timeline/);
+    expect(run).toMatch(/\+\d+\.\d s {2}backup-postgres +succeeded/);
+    program.type(ESCAPE);
+    await program.shows(/What was done here:/);
+    program.type(ESCAPE);
+    await program.shows(/What happened\?/);
+  });
+
+  it('shows the log of a run: held, filtered, of one step, by the local clock', async () => {
+    const program = start(['run', 'backup'], {}, { TZ: 'Asia/Kolkata' });
+    await program.shows(/enter begin/);
+    program.type(ENTER);
+    await program.shows(/Complete in[\s\S]*l log/);
+    program.type('l');
+    const all = await program.shows(/Log · all steps · UTC · following, \d+ lines/);
+    const [, hour, minute] = /^ (\d\d):(\d\d):\d\d\.\d{3} write-manifest /m.exec(all)!;
+    program.type('t');
+    const local = await program.shows(/· local time ·/);
+    const minutes = (Number(hour) * 60 + Number(minute) + 330) % 1440;
+    const shifted = [Math.floor(minutes / 60), minutes % 60].map((part) => String(part).padStart(2, '0')).join(':');
+    expect(local).toMatch(new RegExp(`^ ${shifted}:\\d\\d\\.\\d{3} write-manifest `, 'm'));
+    program.type('/');
+    await program.shows(/Lines with:/);
+    program.type(`the stores agree${ENTER}`);
+    const filtered = await program.shows(/with "the stores agree" · local time · following, 1 line$/m);
+    expect(filtered).toMatch(/the stores agree about \d+ memories/);
+    expect(filtered).not.toMatch(/pg_dump/);
+    program.type(ESCAPE);
+    await program.shows(/all steps · local time · following/);
+    program.type(' ');
+    await program.shows(/PAUSED at (\d+) of \1/);
+    program.type('\u001b[5~');
+    const [, at, of] = /PAUSED at (\d+) of (\d+)/.exec(await program.shows(/PAUSED at (\d+) of (?!\1$)\d+/m))!;
+    expect(Number(at)).toBeLessThan(Number(of));
+    program.type('f');
+    await program.shows(/following/);
+    program.type('\t');
+    await program.shows(/Log · write-manifest · local time/);
+    program.type(ESCAPE);
+    await program.shows(/Complete in/);
+  });
+
+  it('gives the terminal to a shell and to ctrl-z, and takes it back', async () => {
+    const program = new ProgramInTerminal(['--norc', '--noprofile', '-i'], {
+      program: 'bash',
+      environment: { NOVAMEM_RUNBOOK_HOME: home, SHELL: '/bin/bash', PS1: 'ready> ', HOME: home },
+    });
+    open.push(program);
+    await program.shows(/ready> $/m);
+    program.type(`${process.execPath} ${PROGRAM} --profile ${name}${ENTER}`);
+    await program.shows(/What happened\?[\s\S]*q quit/);
+    program.type('!');
+    await program.shows(/A shell\. exit comes back to novamem-runbook\./);
+    expect(program.onAlternateScreen).toBe(false);
+    program.type(`echo $((6 * 7))-is-it${ENTER}`);
+    await program.shows(/^42-is-it$/m);
+    program.type(`exit${ENTER}`);
+    await program.shows(/What happened\?[\s\S]*q quit/);
+    program.type('\u001a');
+    await program.shows(/novamem-runbook is stopped\. fg goes on with it\.[\s\S]*Stopped/);
+    expect(program.onAlternateScreen).toBe(false);
+    program.type(`fg${ENTER}`);
+    await program.shows(/What happened\?[\s\S]*q quit/);
+    program.type('?');
+    await program.shows(/any key: back/);
+    program.type('x');
+    await program.shows(/What happened\?/);
+    program.type('q');
+    await program.shows(/ready> $/m);
+    program.type(`stty -a${ENTER}`);
+    expect(await program.shows(/icanon/)).toMatch(/ icanon [\s\S]* echo /);
+  });
 });
 
 it('draws no colours with NO_COLOR', async () => {

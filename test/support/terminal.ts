@@ -22,7 +22,8 @@ export class ProgramInTerminal {
     }: { columns?: number; rows?: number; environment?: Record<string, string>; program?: string } = {},
   ) {
     this.#terminal = new xterm.Terminal({ cols: columns, rows, allowProposedApi: true, scrollback: 1000 });
-    this.#process = spawn(process.execPath, [program, ...args], {
+    const [file, first] = /\.m?js$/.test(program) ? [process.execPath, [program]] : [program, []];
+    this.#process = spawn(file, [...first, ...args], {
       cols: columns,
       rows,
       name: 'xterm-256color',

@@ -1,0 +1,87 @@
+import { Box, Text, useInput } from 'ink';
+import SelectInput from 'ink-select-input';
+import { useMemo } from 'react';
+import type { DeskSnapshot } from '../engine/desk.js';
+import type { HistoryEntry } from '../engine/history.js';
+import { JOURNAL_FILE } from '../engine/journal.js';
+import type { RecordedRun } from '../engine/runs.js';
+import { plainSummary } from '../reports/plain.js';
+import { reportOf } from '../reports/run-report.js';
+import { durationOf, instantOf } from '../words.js';
+import { Frame, Lines, useSpace } from './frame.js';
+import { useScroll } from './scroll.js';
+import { cut, wrap } from './text.js';
+
+interface Props {
+  desk: DeskSnapshot;
+  onLook: (id: string) => void;
+  onUndo: (id: string) => void;
+  onBack: () => void;
+}
+
+/** What was done to this cluster, the newest first; each run can be looked at to its evidence. */
+export function HistoryView({ desk, onLook, onUndo, onBack }: Props) {
+  const { columns, bodyRows } = useSpace();
+  useInput((_input, key) => {
+    if (key.escape && !desk.looked) onBack();
+  });
+  if (desk.looked) return <PastRunView desk={desk} recorded={desk.looked} onUndo={onUndo} onBack={onBack} />;
+  return (
+    <Frame {...headOf(desk)} title="history" keys={['↑↓ choose', 'enter look', 'esc back']}>
+      <Text bold wrap="truncate">
+        {' '}
+        {desk.history.length === 0 ? `No run on ${desk.cluster} is recorded yet.` : 'What was done here:'}
+      </Text>
+      <Text> </Text>
+      <Box flexDirection="column">
+        <SelectInput
+          items={desk.history.map((one) => ({ key: one.id, label: cut(labelOf(one), columns - 4), value: one.id }))}
+          limit={Math.max(2, bodyRows - 2)}
+          onSelect={({ value }) => onLook(value)}
+        />
+      </Box>
+    </Frame>
+  );
+}
+
+function PastRunView({
+  desk,
+  recorded,
+  onUndo,
+  onBack,
+}: Pick<Props, 'desk' | 'onUndo' | 'onBack'> & { recorded: RecordedRun }) {
+  const { columns, bodyRows } = useSpace();
+  const { id, folder, events, fault } = recorded;
+  const lines = useMemo(() => {
+    const paths = {
+      journal: `${folder}/${JOURNAL_FILE}`,
+      markdown: `${folder}/report.md`,
+      html: `${folder}/report.html`,
+    };
+    const summary =
+      events[0]?.type === 'run.started'
+        ? plainSummary(reportOf(events), paths, fault, columns - 2)
+        : [`The journal of ${id} cannot be read: ${fault}`];
+    return summary.flatMap((line) => wrap(line, columns - 2, 4));
+  }, [id, folder, events, fault, columns]);
+  const { shown, below } = useScroll(lines, bodyRows - 1);
+  const canUndo = desk.undoable?.id === id;
+  useInput((input, key) => {
+    if (key.escape) onBack();
+    else if (input === 'u' && canUndo) onUndo(id);
+  });
+  return (
+    <Frame {...headOf(desk)} title={`run ${id}`} keys={['↑↓ scroll', ...(canUndo ? ['u undo…'] : []), 'esc back']}>
+      <Lines lines={shown.map((line) => ` ${line}`)} />
+      <Text dimColor> {below > 0 ? `${below} more lines: ↓ or space` : ' '}</Text>
+    </Frame>
+  );
+}
+
+const headOf = ({ cluster, production }: DeskSnapshot) => ({ cluster, production, right: '' });
+
+function labelOf({ startedAt, title, scenario, mode, outcome, tookMs }: HistoryEntry): string {
+  const at = startedAt ? instantOf(startedAt).slice(0, 16) : 'at an unknown time';
+  const what = `${title ?? scenario ?? 'unknown'}${mode === 'live' || mode === null ? '' : ` (${mode})`}`;
+  return `${at}  ${what.padEnd(26)} ${outcome}${tookMs === null ? '' : ` in ${durationOf(tookMs)}`}`;
+}

@@ -1,0 +1,17 @@
+import { useInput } from 'ink';
+import { useState } from 'react';
+
+/** What of a long text is shown, moved with the arrows, page up and down, and space. `below`: how many lines are further down. */
+export function useScroll(lines: readonly string[], room: number): { shown: readonly string[]; below: number } {
+  const [scrolled, setScrolled] = useState(0);
+  const last = Math.max(0, lines.length - room);
+  useInput((input, key) => {
+    const move = (by: number) => setScrolled((at) => Math.max(0, Math.min(last, at + by)));
+    if (key.downArrow) move(1);
+    else if (key.upArrow) move(-1);
+    else if (key.pageDown || input === ' ') move(room);
+    else if (key.pageUp) move(-room);
+  });
+  const at = Math.min(scrolled, last);
+  return { shown: lines.slice(at, at + room), below: last - at };
+}
