@@ -5,7 +5,7 @@ import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
 import { keepNames } from '../hosts/durable.js';
 import { isAlive, isOfThisBoot, markOf, type ProcessMark } from '../hosts/process-mark.js';
-import { sleep, within } from '../hosts/waiting.js';
+import { sleep, steadyNow, within } from '../hosts/waiting.js';
 import { durationOf, messageOf } from '../words.js';
 
 /** Who works on a cluster. */
@@ -80,6 +80,8 @@ export class ClusterLock {
   /** Folders that have not answered yet, and files to which a sign of life is on its way. */
   readonly #late = new Set<Promise<unknown>>();
   readonly #beating = new Map<string, Promise<void>>();
+  /** When each file had its last sign of life, by a clock that nobody sets and by the time of day, which goes on in a machine that sleeps. */
+  readonly #signs = new Map<string, { steady: number; day: number }>();
   #lost = '';
   #onLost: (why: string) => void = () => {};
 
@@ -162,7 +164,19 @@ export class ClusterLock {
 
   async #hold(file: string): Promise<void> {
     if (this.#released) await this.#giveBack(file);
-    else this.files.push(file);
+    else {
+      this.#sign(file);
+      this.files.push(file);
+    }
+  }
+
+  #sign(file: string): void {
+    this.#signs.set(file, { steady: steadyNow(), day: Date.now() });
+  }
+
+  #quietMs(file: string): number {
+    const { steady, day } = this.#signs.get(file)!;
+    return Math.max(steadyNow() - steady, Date.now() - day);
   }
 
   async #takeFile(file: string): Promise<void> {
@@ -235,8 +249,18 @@ export class ClusterLock {
       error.code === 'ENOENT' ? ('absent' as const) : ('unreadable' as const),
     );
     if (now === 'unreadable' || this.#released) return;
-    if (now === 'absent') await create(file, this.#holder).catch(() => {});
-    else if (now?.token === this.#holder.token) await touch(file, this.#holder).catch(() => {});
+    const giveSign = (sign: Promise<unknown>) =>
+      sign.then(
+        () => this.#sign(file),
+        () => {},
+      );
+    const quietMs = this.#quietMs(file);
+    if (now === 'absent' && quietMs > (this.#request.silentMs ?? SILENT_MS))
+      this.#lose(
+        `the lock ${file} is gone: this program stood still for ${durationOf(quietMs)}, and somebody may have taken over`,
+      );
+    else if (now === 'absent') await giveSign(create(file, this.#holder));
+    else if (now?.token === this.#holder.token) await giveSign(touch(file, this.#holder));
     else
       this.#lose(`${now ? `${now.operator} with run ${now.run}` : 'somebody else'} has taken over the lock ${file}`);
   }

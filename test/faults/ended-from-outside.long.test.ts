@@ -8,6 +8,7 @@ import { RUN_VARIABLE } from '../../src/hosts/run-command.js';
 import { loseEverything } from '../../src/sandbox/lose-everything.js';
 import { eventually, isRunning } from '../support/eventually.js';
 import { PROGRAM, runProgram } from '../support/program.js';
+import { rescueAtWork as rescueByKeys } from '../support/rescue-at-work.js';
 import { type RealCluster, realCluster } from '../support/sandbox.js';
 import { ProgramInTerminal } from '../support/terminal.js';
 
@@ -32,22 +33,9 @@ afterEach(() => {
 
 const environment = () => ({ NOVAMEM_RUNBOOK_HOME: process.env.NOVAMEM_RUNBOOK_HOME! });
 
-/** Begins a rescue by keys, as far as the restore of Postgres. */
 async function rescueAtWork(): Promise<ProgramInTerminal> {
-  const program = new ProgramInTerminal(['whole-cluster-lost', '--profile', real.places.profile], {
-    environment: environment(),
-  });
+  const program = await rescueByKeys(real, { environment: environment() });
   open.push(program);
-  await program.shows(/❯ \S+Z /);
-  program.type(ENTER);
-  await program.shows(/enter begin/);
-  program.type(ENTER);
-  await program.shows(/Type the cluster's name/);
-  program.type(real.cluster.name);
-  program.type(ENTER);
-  await eventually('a restore runs', () =>
-    findRun('latest').events.some((event) => event.type === 'step.started' && event.step.startsWith('restore-')),
-  );
   return program;
 }
 

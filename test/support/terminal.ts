@@ -19,11 +19,21 @@ export class ProgramInTerminal {
       rows = 24,
       environment = {},
       program = PROGRAM,
-    }: { columns?: number; rows?: number; environment?: Record<string, string>; program?: string } = {},
+      through = [],
+    }: {
+      columns?: number;
+      rows?: number;
+      environment?: Record<string, string>;
+      /** Another script, or a command that is none. */
+      program?: string;
+      /** A command that starts the program in its turn, somewhere else. */
+      through?: string[];
+    } = {},
   ) {
     this.#terminal = new xterm.Terminal({ cols: columns, rows, allowProposedApi: true, scrollback: 1000 });
-    const [file, first] = /\.m?js$/.test(program) ? [process.execPath, [program]] : [program, []];
-    this.#process = spawn(file, [...first, ...args], {
+    const isScript = /\.m?js$/.test(program);
+    const [file, ...rest] = [...through, ...(isScript ? [process.execPath] : []), program, ...args];
+    this.#process = spawn(file!, rest, {
       cols: columns,
       rows,
       name: 'xterm-256color',
