@@ -16,7 +16,7 @@ import { fileInstantOf } from '../words.js';
 import type { Difference } from './guards.js';
 import type { Mode } from './journal.js';
 import { Run } from './run.js';
-import { makeRunFolder } from './runs.js';
+import { listRuns, makeRunFolder } from './runs.js';
 import { requireThrowAway } from './throw-away.js';
 
 export interface RunRequest {
@@ -68,7 +68,7 @@ export async function prepareRun(request: RunRequest): Promise<Run> {
   await requireThrowAway(request.mode, cluster);
   const backup = await chosenBackup(runbook, request);
   const startedAt = new Date();
-  const id = runIdOf(startedAt);
+  const id = nextRunId(startedAt);
   const writes = runbook.steps.some((step) => step.kind.backupSet === 'writes');
   const root = request.profile.backups.find(isLocal);
   return new Run({
@@ -98,7 +98,22 @@ export function lockFoldersOf({ backups }: Profile): string[] {
 
 export const versions = () => ({ 'novamem-runbook': programVersion(), node: process.versions.node });
 
-/** Ids sort by the millisecond at which the run was prepared. */
+/** Ids sort by the millisecond at which the run was prepared; after every other, also when the clock was set back since. */
+function nextRunId(now: Date): string {
+  const [newest] = listRuns();
+  const id = runIdOf(now);
+  if (newest === undefined || id > newest) return id;
+  const at = instantOfRun(newest);
+  return at === undefined ? id : runIdOf(new Date(at.getTime() + 1));
+}
+
+function instantOfRun(id: string): Date | undefined {
+  const [, date, time, milliseconds] = /^(\d{4}\d\d\d\d)T(\d{6})Z-([0-9a-f]{3})[0-9a-f]{2}$/.exec(id) ?? [];
+  if (!date || !time) return undefined;
+  const instant = `${date.replace(/(....)(..)(..)/, '$1-$2-$3')}T${time.replace(/(..)(..)(..)/, '$1:$2:$3')}Z`;
+  return new Date(Date.parse(instant) + Number.parseInt(milliseconds!, 16));
+}
+
 function runIdOf(at: Date): string {
   const milliseconds = at.getMilliseconds().toString(16).padStart(3, '0');
   return `${fileInstantOf(at)}-${milliseconds}${randomBytes(1).toString('hex')}`;

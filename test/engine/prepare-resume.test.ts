@@ -1,12 +1,12 @@
-import { appendFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { Difference } from '../../src/engine/guards.js';
 import { SEAL_FILE } from '../../src/engine/journal.js';
 import { newestResumable, prepareResume } from '../../src/engine/prepare-resume.js';
 import { prepareRun } from '../../src/engine/prepare-run.js';
 import type { Run } from '../../src/engine/run.js';
-import { findRun } from '../../src/engine/runs.js';
+import { findRun, listRuns } from '../../src/engine/runs.js';
 import { EXIT, type Problem } from '../../src/problem.js';
 import type { Cluster } from '../../src/stores/cluster.js';
 import { eventually } from '../support/eventually.js';
@@ -116,6 +116,15 @@ describe('a run that was stopped half-way', () => {
     expect(await run.finished).toBe('recovered');
     expect(() => newestResumable()).toThrow(/There is no run to go on with/);
     expect((await refusal(folderOf(run))).message).toMatch(/has ended: recovered/);
+  });
+
+  test('is the newest also when the clock was set back before it', async () => {
+    const ahead = join(process.env.NOVAMEM_RUNBOOK_HOME!, 'runs', '29991231T235959Z-3e7ff');
+    mkdirSync(ahead, { recursive: true });
+    writeFileSync(join(ahead, 'journal.jsonl'), '');
+    const folder = await stoppedHalfWay();
+    expect(listRuns()).toEqual([basename(folder), basename(ahead)]);
+    expect(newestResumable().folder).toBe(folder);
   });
 
   test('goes on although its process died in the middle of a line, which is cut off', async () => {

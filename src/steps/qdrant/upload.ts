@@ -101,10 +101,10 @@ async function followLost(
   let seen = false;
   for (;;) {
     const running = await recoveriesRunning(qdrant, collection).catch((error: unknown) => messageOf(error));
-    if (typeof running !== 'string') answeredAt = Date.now();
+    if (typeof running !== 'string') answeredAt = steadyNow();
     else {
       const isGone = (await ctx.cluster.driver('qdrant')?.state()) === 'stopped';
-      if (isGone || Date.now() - answeredAt > SILENT_PATIENCE)
+      if (isGone || steadyNow() - answeredAt > SILENT_PATIENCE)
         throw new StillUnknown(
           `${lost.message}. Qdrant ${isGone ? 'has ended' : 'gives no answer any more'} (${running}), so ${collection} may be restored, as it was, or broken. Nothing was sent again. Start Qdrant, then retry`,
         );
@@ -115,7 +115,7 @@ async function followLost(
         `${lost.message}. This Qdrant does not tell whether it is still at it, and ${collection} is not proven to be restored. Nothing was sent again. Look at its log; retry once it has ended`,
       );
     }
-    if (typeof running === 'string') unseenSince = Date.now();
+    if (typeof running === 'string') unseenSince = steadyNow();
     else if (running > 0) {
       seen = true;
       unseenSince = steadyNow();
