@@ -89,7 +89,9 @@ function headlineOf(run: RunSnapshot): string {
 /** Where what was there before is kept, and what to type next: read before anything else. */
 function failedUndoLines(run: RunSnapshot, width: number): string[] {
   const failed = run.steps.filter((step) => step.undoFailed);
-  const left = run.undoing?.steps.filter((id) => !run.steps.find((step) => step.id === id)?.undone) ?? [];
+  const left = run.steps
+    .filter((step) => run.undoing?.steps.includes(step.id) && !step.undone && !isIdle(step))
+    .map((step) => step.id);
   if (failed.length === 0 && run.halted === '') return [];
   return [
     ...wrap(run.halted, width).filter((line) => line !== ''),

@@ -53,7 +53,7 @@ export function UndoView({ run, first, obstacle, onUndo, onAccept, onBack }: Pro
     <>
       <Text bold wrap="truncate">
         {' '}
-        {cut(`Put back what this run replaced? ${runText(run)}`, width)}
+        {cut(`Put back what this run replaced? ${runText(run, chosen)}`, width)}
       </Text>
       {warning.map((line) => (
         <Text key={line} color="yellow" wrap="truncate">
@@ -99,8 +99,9 @@ export function UndoView({ run, first, obstacle, onUndo, onAccept, onBack }: Pro
 
 const rowOf = (step: StepSnapshot) => `${step.id.padEnd(20)} ${step.undoPlan?.putsBack ?? 'looking…'}`;
 
-function runText({ startedAt }: RunSnapshot): string {
-  return `It began ${durationOf(Date.now() - startedAt)} ago.`;
+function runText({ startedAt, purpose }: RunSnapshot, chosen: readonly StepSnapshot[]): string {
+  if (purpose === 'undo') return `It began ${durationOf(Date.now() - startedAt)} ago.`;
+  return chosen.length === 1 && chosen[0]!.state === 'deciding' ? '' : 'The run ends with it.';
 }
 
 /** What is lost is said first; then what is taken along, and what is not; then what comes back, and from where. */
