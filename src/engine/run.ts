@@ -7,6 +7,7 @@ import { messageOf } from '../words.js';
 import { Admission } from './admission.js';
 import { Asking } from './asking.js';
 import { heldText } from './cluster-lock.js';
+import { Course } from './course.js';
 import type { Happening, JournalEvent, RunOutcome } from './journal.js';
 import { NewestLines } from './newest-lines.js';
 import { operatorHere } from './operator.js';
@@ -14,12 +15,12 @@ import { Publisher } from './publisher.js';
 import { outcomeOf } from './run-outcome.js';
 import { RunRecord } from './run-record.js';
 import { type RunSettings, resumedEvent, startedEvent } from './run-settings.js';
-import { type Hands, RunStep, type Verdict } from './run-step.js';
+import { type Hands, RunStep } from './run-step.js';
 import type { Intent, RunSnapshot } from './snapshot.js';
 import { type Standing, standingOf } from './standing.js';
 import { contextOf } from './step-context.js';
 import { takeSnapshot } from './take-snapshot.js';
-import { BUSY, isChosen, OPEN, turnOf } from './turn.js';
+import { isChosen } from './turn.js';
 import { Undoing } from './undoing.js';
 
 /**
@@ -36,6 +37,7 @@ export class Run {
   readonly #asking: Asking;
   readonly #lines = new NewestLines();
   readonly #steps: RunStep[];
+  readonly #course: Course;
   readonly #undoing: Undoing;
   readonly #publisher: Publisher<RunSnapshot>;
   readonly #startedAt: number;
@@ -43,7 +45,6 @@ export class Run {
   #phase: RunSnapshot['phase'] = 'preflight';
   #finishedAt: number | undefined;
   #outcome: RunOutcome | undefined;
-  #stopped = false;
   #begun = false;
   #ending = false;
   #standing: Standing[] = [];
@@ -85,6 +86,15 @@ export class Run {
       lost: () => this.#record.lost,
     };
     this.#steps = runbook.steps.map((step) => new RunStep(step, folder, hands, past?.steps.get(step.id)));
+    this.#course = new Course({
+      steps: this.#steps,
+      asking: this.#asking,
+      onFailure: settings.onFailure,
+      signal: this.#abort.signal,
+      goesOn: () => this.#phase === 'running' && !this.#ending,
+      changed: (now) => this.#publisher.changed(now),
+      onOver: () => this.#end(),
+    });
     this.#undoing = new Undoing(this.#steps);
     this.finished = new Promise((resolve) => {
       this.#resolve = resolve;
@@ -162,7 +172,7 @@ export class Run {
     if (intent.type === 'abort') {
       // What was not begun cannot be ended: the journal says first which run this is.
       if (this.#begun) this.#abortAll();
-      else if (this.#settings.purpose === 'undo') void this.#leaveAsItWas();
+      else if (this.#settings.purpose === 'undo' && this.#phase !== 'beginning') void this.#leaveAsItWas();
       else this.#abort.abort(new Error('aborted by the operator'));
       return;
     }
@@ -192,17 +202,11 @@ export class Run {
     }
     const step = this.#steps.find((one) => one.id === intent.step);
     if (!step) return;
-    if (intent.type === 'confirm' && step.state === 'asking') this.#confirm(step, intent.typed, intent.by);
-    else if (intent.type === 'answer' && step.state === 'asking') this.#answer(step, intent.answer);
-    else if (intent.type === 'retry' && step.state === 'deciding') {
-      // What was answered may be what it failed for: it is asked again.
-      step.answer = undefined;
-      this.#go(step, () => this.#perform(step, true));
-    } else if (intent.type === 'skip' && (step.state === 'deciding' || step.state === 'asking')) {
-      this.#asking.settle(step);
-      step.finish('skipped', 'skipped by the operator');
-      this.#pump();
-    }
+    const { state } = step;
+    if (intent.type === 'confirm' && state === 'asking') this.#course.confirm(step, intent.typed, intent.by);
+    else if (intent.type === 'answer' && state === 'asking') this.#course.answer(step, intent.answer);
+    else if (intent.type === 'retry' && state === 'deciding') this.#course.retry(step);
+    else if (intent.type === 'skip' && (state === 'deciding' || state === 'asking')) this.#course.skip(step);
   }
 
   /** The cluster is locked, and what an earlier process has left at work is ended; then the steps go on. */
@@ -220,7 +224,7 @@ export class Run {
     if (this.#ending) return;
     if (mode === 'live') this.#admission.remember();
     this.#phase = 'running';
-    this.#pump();
+    this.#course.pump();
   }
 
   /** It may not begin: a person can mend that; without one it is over. */
@@ -255,123 +259,19 @@ export class Run {
     this.#publisher.changed(true);
   }
 
-  #confirm(step: RunStep, typed: string, by?: string): void {
-    if (this.#asking.confirms(step, typed, by)) this.#go(step, async () => this.#heed(step, await step.execute()));
-  }
-
-  /** A step that does more than ask is looked at again, with its answer. */
-  #answer(step: RunStep, answer: string): void {
-    if (!this.#asking.answers(step, answer)) {
-      this.#publisher.changed(true);
-      return;
-    }
-    const asksOnly = step.of.kind.effect === 'ask';
-    this.#go(step, asksOnly ? async () => this.#heed(step, await step.execute()) : () => this.#perform(step, false));
-  }
-
-  /** Takes the step off the list of those that wait for a person, and goes on with it. */
-  #go(step: RunStep, work: () => Promise<void>): void {
-    this.#asking.settle(step);
-    void work()
-      .catch((error: unknown) => this.#fail(step, messageOf(error)))
-      .finally(() => this.#pump());
-  }
-
-  /** Starts every step whose needs are met, and ends the run when nothing is left that could go on. */
-  #pump(): void {
-    if (this.#phase !== 'running' || this.#ending) return;
-    for (const step of this.#steps) {
-      if (step.state !== 'waiting' || this.#stopped) continue;
-      const turn = turnOf(step, this.#steps);
-      if (turn.now === 'begin') this.#go(step, () => this.#perform(step, step.attempt > 0));
-      else if (turn.now !== 'wait') {
-        if (turn.now === 'left out') step.leaveOut();
-        step.finish('skipped', turn.why);
-        this.#pump();
-        return;
-      }
-    }
-    if (this.#steps.some((step) => OPEN.has(step.state))) this.#publisher.changed();
-    else this.#end();
-  }
-
-  /** Looks once more, asks where the step destroys, and runs it. `again`: reality is asked first whether it is done already. */
-  async #perform(step: RunStep, again: boolean): Promise<void> {
-    step.set('checking');
-    await step.look('ready');
-    if (this.#abort.signal.aborted) return step.finish('skipped', 'aborted before it began');
-    if (this.#stopped) return step.finish('skipped', 'the run stopped before it');
-    const { notApplicable, notAskedFor } = step.snapshot.plan ?? {};
-    if (notApplicable ?? notAskedFor) {
-      if (notApplicable === undefined) step.leaveOut();
-      step.satisfied = true;
-      return step.finish('skipped', notApplicable ?? notAskedFor);
-    }
-    if (step.obstacle) return this.#fail(step, step.obstacle.message);
-    const done = again ? await step.doneAlready() : undefined;
-    if (done) return this.#heed(step, done);
-    const { asks } = step.snapshot.plan ?? {};
-    if (asks) await this.#lookAtChoices(step);
-    else if (step.of.kind.effect !== 'destroy') return this.#heed(step, await step.execute());
-    if (this.#stopped) return step.finish('skipped', 'the run stopped before it');
-    this.#asking.ask(step);
-  }
-
-  /** What each choice would do is looked at anew, so that the one who chooses has the facts of now. */
-  async #lookAtChoices(asking: RunStep): Promise<void> {
-    await Promise.all(
-      this.#steps.filter((one) => one.of.only?.step === asking.id).map((one) => one.look('preflight')),
-    );
-  }
-
-  #heed(step: RunStep, verdict: Verdict): void {
-    if (verdict.outcome === 'succeeded') {
-      step.satisfied = true;
-      step.finish('succeeded', step.conclusion?.text);
-    } else if (verdict.outcome === 'undone') {
-      if (this.#abort.signal.aborted) step.set('undone');
-      else this.#asking.decide(step, verdict.reason);
-    } else if (verdict.outcome === 'failed' && !this.#abort.signal.aborted) this.#fail(step, verdict.reason);
-    else step.finish(verdict.outcome, verdict.reason);
-  }
-
-  #fail(step: RunStep, reason: string): void {
-    const said = step.noteFailure(reason);
-    if (this.#settings.onFailure === 'stop' || this.#abort.signal.aborted) {
-      this.#stopped = true;
-      for (const other of this.#steps)
-        if (other.state === 'asking') other.finish('skipped', 'the run stopped before it');
-      this.#asking.settleAll();
-      step.finish('failed', said);
-      return;
-    }
-    step.recordOutcome('failed', said);
-    this.#asking.decide(step, said);
-  }
-
   #abortAll(): void {
-    this.#stopped = true;
+    this.#course.stopped = true;
     if (!this.#abort.signal.aborted) this.#abort.abort(new Error('aborted by the operator'));
-    this.#endQuestions('aborted before it began');
+    this.#course.endQuestions('aborted before it began');
     if (!this.#undoing.now)
       for (const step of this.#steps) if (step.state === 'waiting') step.finish('skipped', 'aborted before it began');
-    if (this.#steps.some((step) => BUSY.has(step.state))) this.#publisher.changed(true);
+    if (this.#course.busy) this.#publisher.changed(true);
     else this.#end();
-  }
-
-  /** Nobody is asked any further: what was waiting for a person is over. */
-  #endQuestions(why: string): void {
-    for (const step of this.#steps) {
-      if (step.state === 'asking' && step.attempt > 0) step.finish('failed', step.snapshot.reason);
-      else if (step.state === 'asking') step.finish('skipped', why);
-      else if (step.state === 'deciding') step.set(step.snapshot.undone ? 'undone' : 'failed');
-    }
-    this.#asking.settleAll();
   }
 
   /** The disk took a line no more: the run is stopped as by an abort, and has failed. */
   #stopUnrecorded(why: string): void {
-    this.#stopped = true;
+    this.#course.stopped = true;
     this.#abort.abort(new Error(why));
     // Not at once: this is told from within a change of state.
     queueMicrotask(() => this.#abortAll());
@@ -430,11 +330,11 @@ export class Run {
       void this.#undoLater(order, typed, by);
     } else if (order.length === 1 && first.state === 'deciding') {
       this.#asking.confirmsUndo(order, typed, by);
-      this.#go(first, () => this.#undoAlone(first));
-    } else if (!this.#steps.some((step) => BUSY.has(step.state))) {
+      this.#course.go(first, () => this.#undoAlone(first));
+    } else if (!this.#course.busy) {
       this.#asking.confirmsUndo(order, typed, by);
       this.#undoing.begin(order);
-      this.#endQuestions('the run was undone before it');
+      this.#course.endQuestions('the run was undone before it');
       void this.#putBack(order);
     }
   }
@@ -442,7 +342,7 @@ export class Run {
   async #undoAlone(step: RunStep): Promise<void> {
     const verdict = await step.undo();
     if (verdict.outcome === 'failed') this.#failed = true;
-    this.#heed(step, verdict);
+    this.#course.heed(step, verdict);
   }
 
   /** Puts back what an earlier process has replaced. */
@@ -452,10 +352,10 @@ export class Run {
       this.#phase = 'planned';
       return this.#publisher.changed(true);
     }
-    this.#begun = true;
-    this.#undoing.begin(order);
     try {
       await this.#writeResumed();
+      this.#begun = true;
+      this.#undoing.begin(order);
       this.#admission.raise();
       this.#asking.confirmsUndo(order, typed, by);
       await this.#admission.endLeftovers(true);
@@ -469,7 +369,7 @@ export class Run {
   /** Undoes one step after the other, and ends the run. */
   async #putBack(order: readonly RunStep[]): Promise<void> {
     this.#phase = 'running';
-    this.#stopped = true;
+    this.#course.stopped = true;
     if (!(await this.#undoing.putBack(order, this.#abort.signal))) this.#failed = true;
     this.#end();
   }

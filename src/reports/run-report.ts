@@ -165,7 +165,7 @@ function stepReport(
   };
   for (const event of events) {
     // What was proved of something that is put back since proves what is no more.
-    if (event.type === 'step.undoing' && bases.has(event.step)) report.checks = [];
+    if (event.type === 'step.undoing' && bases.has(event.step) && !report.undoing) report.checks = [];
     if (!('step' in event) || event.step !== id) continue;
     switch (event.type) {
       case 'step.planned':

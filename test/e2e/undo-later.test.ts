@@ -42,6 +42,7 @@ test('a rescue of a cluster that was not lost is undone: everything younger than
   expect(unconfirmed.stderr).toMatch(
     /Nobody has confirmed it\. This would be put back, in this order:\n {2}start-novamem/,
   );
+  expect(unconfirmed.stderr).toMatch(/Replaces +1,000 memories, 0 of them written since/);
   const wrong = await program('undo', '--confirm', 'another');
   expect(wrong.exitCode).toBe(3);
   expect(await measureCluster(real)).toEqual(old);
@@ -49,6 +50,7 @@ test('a rescue of a cluster that was not lost is undone: everything younger than
   const undone = await program('undo', ...confirm());
   expect(undone.exitCode, wordsOf(undone)).toBe(0);
   expect(undone.stdout).toMatch(/undone: what it had replaced was put back/);
+  expect(undone.stdout).toMatch(/postgres +rows of the dump [\s\S]*qdrant +points [\s\S]*falkordb +.*was moved back/);
   expect(await measureCluster(real)).toEqual(younger);
 
   const again = await program('undo', ...confirm());
@@ -66,5 +68,6 @@ test('one step alone is undone; the rest stays as it was recovered', async () =>
   expect(strange.stderr).toMatch(/The step "no-such" of run \S+ has nothing that can be put back/);
   const undone = await program('undo', '--step', 'restore-qdrant', ...confirm());
   expect(undone.exitCode, wordsOf(undone)).toBe(0);
+  expect(undone.stdout).toMatch(/undone in part: what .*restore-falkordb.* replaced stays replaced/);
   expect(await measureCluster(real)).toEqual({ ...recovered, collections: {} });
 });

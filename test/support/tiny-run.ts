@@ -1,8 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import { profileSchema } from '../../src/config/profile.js';
+import { ClusterLock } from '../../src/engine/cluster-lock.js';
+import type { Guard } from '../../src/engine/guards.js';
 import type { JournalEvent, Mode, RunOutcome } from '../../src/engine/journal.js';
 import { readJournal } from '../../src/engine/journal.js';
+import { pastOf } from '../../src/engine/past.js';
 import { Run } from '../../src/engine/run.js';
 import { makeRunFolder } from '../../src/engine/runs.js';
 import type { RunSnapshot, StepSnapshot } from '../../src/engine/snapshot.js';
@@ -111,6 +114,42 @@ export function tinyRun(
       return run.finished;
     },
   };
+}
+
+/** A tiny run that has ended, as a later process takes it up to undo it: looked at, and under a lock in a folder of its own. */
+export async function laterUndo(
+  { run, folder }: TinyRun,
+  steps: RunbookStep[],
+  { cluster = absentCluster(), onFailure = 'ask' as const, guards = [] as Guard[] } = {},
+): Promise<{ run: Run; locks: string }> {
+  const locks = tempFolder('locks');
+  const journal = readJournal(run.journalFile);
+  const { run: id } = run.getSnapshot();
+  const later = new Run({
+    id,
+    folder,
+    mode: 'live',
+    purpose: 'undo',
+    runbook: { scenario: 'tiny', title: 'Tiny', when: 'now', outcome: 'done', steps, hash: '0' },
+    cluster,
+    past: {
+      ...pastOf(journal.events),
+      journal,
+      differs: [],
+      lock: await ClusterLock.take({
+        cluster: cluster.name,
+        run: id,
+        operator: 'test',
+        folders: [locks],
+        takeOver: false,
+      }),
+    },
+    guards,
+    onFailure,
+    versions: { test: '1' },
+  });
+  await later.preflight();
+  return { run: later, locks };
 }
 
 interface TinyRunOptions {
