@@ -82,8 +82,6 @@ export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
     return (
       <Frame {...frame} keys={undoKeys(snapshot)}>
         <UndoView
-          // What can be put back is known only once it was looked at.
-          key={String(isUndo && snapshot.phase === 'preflight')}
           run={snapshot}
           {...(question ? { first: question.id } : {})}
           obstacle={(steps) => obstacleTo(steps, snapshot)}
@@ -258,7 +256,9 @@ function obstacleTo(
   chosen: readonly StepSnapshot[],
   { phase, purpose, guards, steps, cluster }: RunSnapshot,
 ): string {
-  if (phase === 'preflight') return 'looking at what can be put back; nothing is touched…';
+  if (phase === 'beginning') return 'ending what an earlier process may have left at work…';
+  if (phase === 'preflight' || chosen.some((step) => !step.undoPlan))
+    return 'looking at what can be put back; nothing is touched…';
   if (purpose === 'undo') return guards[0]?.said ?? '';
   if (chosen.length === 1 && chosen[0]!.state === 'deciding') return '';
   const busy = steps.filter((step) => isBusy(step)).map((step) => step.id);

@@ -24,11 +24,12 @@ interface Props {
 export function UndoView({ run, first, obstacle, onUndo, onAccept, onBack }: Props) {
   const { columns, bodyRows } = useSpace();
   const all = undoOrder(run.steps).filter((step) => !isIdle(step));
-  const [selected, setSelected] = useState(() => Math.max(0, all.findIndex((step) => step.id === first) + 1));
+  // By its name: which steps have anything to put back is known only after a look at each.
+  const [selected, setSelected] = useState(first);
   const [scrolled, setScrolled] = useState(0);
   const [refused, setRefused] = useState('');
   const width = columns - 2;
-  const at = Math.min(selected, all.length);
+  const at = all.findIndex((step) => step.id === selected) + 1;
   const taken = at === 0 ? undoOrder(run.steps) : undoOrder(run.steps, [all[at - 1]!.id]);
   const chosen = taken.filter((step) => !isIdle(step));
   const held = obstacle(taken);
@@ -40,7 +41,7 @@ export function UndoView({ run, first, obstacle, onUndo, onAccept, onBack }: Pro
   const from = Math.min(scrolled, last);
   useInput((input, key) => {
     if (key.upArrow || key.downArrow) {
-      setSelected(Math.max(0, Math.min(all.length, at + (key.upArrow ? -1 : 1))));
+      setSelected(all[Math.min(all.length, at + (key.upArrow ? -1 : 1)) - 1]?.id);
       setScrolled(0);
     } else if (key.pageDown) setScrolled(Math.min(last, from + rows));
     else if (key.pageUp) setScrolled(Math.max(0, from - rows));
