@@ -294,6 +294,7 @@ export class Run {
   /** Finds out what can be put back. Nothing is recorded: who only looks leaves the run as it was. */
   async #lookBack(): Promise<void> {
     await this.#admission.identify();
+    for (const difference of this.#settings.accept ?? []) this.#admission.accept(difference);
     await this.#planUndo();
     if (this.#ending) return;
     this.#phase = 'planned';

@@ -1,5 +1,5 @@
 import { Text, useInput } from 'ink';
-import type { RunSnapshot } from '../engine/snapshot.js';
+import type { RunSnapshot, StepSnapshot } from '../engine/snapshot.js';
 import { standingLine } from '../engine/standing.js';
 import { isIdle, undoOrder } from '../engine/undo-choice.js';
 import { evidenceRows, evidenceTable } from '../reports/evidence.js';
@@ -63,9 +63,14 @@ function undoHeadline({ steps, undoing, halted }: RunSnapshot, took: string): st
   const back = undoing!.steps.filter(isBack).length;
   if (back < undoing!.steps.length)
     return `Stopped after ${took}: ${back} of ${plural(undoing!.steps.length, 'step')} undone`;
-  const stay = undoOrder(steps).filter((step) => !isIdle(step));
-  return `Undone in ${took}: ${stay.length === 0 ? 'as it was before this run' : `${stay.map((step) => step.id).join(', ')} stays done`}`;
+  return `Undone in ${took}: as it was before ${staying(steps).length === 0 ? 'this run' : plural(back, 'step')}`;
 }
+
+/** What could be put back, too, and was not asked for. */
+const staying = (steps: readonly StepSnapshot[]) =>
+  undoOrder(steps)
+    .filter((step) => !isIdle(step) && !step.undoFailed)
+    .map((step) => step.id);
 
 function headlineOf(run: RunSnapshot): string {
   if (run.undoing) return undoHeadline(run, durationOf((run.finishedAt ?? Date.now()) - run.undoing.since));
@@ -115,8 +120,12 @@ function reportLines(run: RunSnapshot, width: number): string[] {
   // What is too long for the step's own line is told below, whole.
   const concluded = run.steps.filter((step) => step.state === 'succeeded' && step.reason && !run.undoing);
   const shown = run.purpose === 'undo' ? undone : run.steps;
+  const stays = run.undoing && run.outcome === 'aborted' ? staying(run.steps) : [];
   return [
     ...failedUndoLines(run, width),
+    ...(stays.length > 0
+      ? wrap(`Stays as this run left it: ${stays.join(', ')}. u puts it back, too`, width, 2)
+      : []),
     ...shown
       .filter((step) => !step.notChosen && !(run.undoing && isIdle(step)))
       .map((step) => {

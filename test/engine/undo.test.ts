@@ -259,6 +259,17 @@ describe('a later process', () => {
     );
   });
 
+  test('that was told beforehand that it is meant so is kept by no guard, and that is on record', async () => {
+    const undone: string[] = [];
+    const tiny = await ended(undone);
+    const guards = [{ difference: 'run' as const, said: 'a newer one' }];
+    const { run } = await laterUndo(tiny, two(undone), { guards, accept: ['run'], onFailure: 'stop' });
+    run.intend({ type: 'undo', steps: ['first'], typed: NAME });
+    expect(await run.finished).toBe('aborted');
+    expect(undone).toEqual(['second', 'first']);
+    expect(typesOf({ run }).filter((type) => type.startsWith('guard.'))).toEqual(['guard.raised', 'guard.accepted']);
+  });
+
   test('that cannot end what an earlier one left undoes nothing, has failed, and gives the cluster free', async () => {
     const undone: string[] = [];
     const tiny = await ended(undone);

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import { profileSchema } from '../../src/config/profile.js';
 import { ClusterLock } from '../../src/engine/cluster-lock.js';
-import type { Guard } from '../../src/engine/guards.js';
+import type { Difference, Guard } from '../../src/engine/guards.js';
 import type { JournalEvent, Mode, RunOutcome } from '../../src/engine/journal.js';
 import { readJournal } from '../../src/engine/journal.js';
 import { pastOf } from '../../src/engine/past.js';
@@ -120,7 +120,12 @@ export function tinyRun(
 export async function laterUndo(
   { run, folder }: TinyRun,
   steps: RunbookStep[],
-  { cluster = absentCluster(), onFailure = 'ask' as const, guards = [] as Guard[] } = {},
+  {
+    cluster = absentCluster(),
+    onFailure = 'ask' as 'ask' | 'stop',
+    guards = [] as Guard[],
+    accept = [] as Difference[],
+  } = {},
 ): Promise<{ run: Run; locks: string }> {
   const locks = tempFolder('locks');
   const journal = readJournal(run.journalFile);
@@ -145,6 +150,7 @@ export async function laterUndo(
       }),
     },
     guards,
+    accept,
     onFailure,
     versions: { test: '1' },
   });
