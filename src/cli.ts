@@ -93,7 +93,7 @@ program
   .command('undo [run]')
   .description("put back what a run has replaced: says what, and does it once --confirm gives the cluster's name")
   .addOption(profileOption())
-  .option('--step <id>', 'this step only; otherwise all of them, the last first')
+  .option('--step <id>', 'this step, and before it whatever builds on it; otherwise all of them, the last first')
   .option('--confirm <cluster>', "the cluster's name")
   .addOption(acceptOption())
   .addOption(takeOverOption())

@@ -91,8 +91,8 @@ function headlineOf(run: RunSnapshot): string {
     .join(' · ');
 }
 
-/** Where what was there before is kept, and what to type next: read before anything else. */
-function failedUndoLines(run: RunSnapshot, width: number): string[] {
+/** Why it was halted, where what was there before is kept, and what to type next: read before anything else. */
+function failureLines(run: RunSnapshot, width: number): string[] {
   const failed = run.steps.filter((step) => step.undoFailed);
   const left = run.steps
     .filter((step) => run.undoing?.steps.includes(step.id) && !step.undone && !isIdle(step))
@@ -102,11 +102,13 @@ function failedUndoLines(run: RunSnapshot, width: number): string[] {
     ...wrap(run.halted, width).filter((line) => line !== ''),
     ...failed.flatMap((step) => wrap(step.reason ?? '', width)),
     ...(left.length > 0 ? labelled('Not yet', `put back: ${left.join(', ')}`, width) : []),
-    ...labelled(
-      'Next',
-      `mend what it says, then u, or: novamem-runbook undo ${run.run} --confirm ${run.cluster}`,
-      width,
-    ),
+    ...(run.purpose === 'undo' || failed.length > 0
+      ? labelled(
+          'Next',
+          `mend what it says, then u, or: novamem-runbook undo ${run.run} --confirm ${run.cluster}`,
+          width,
+        )
+      : []),
     '',
   ];
 }
@@ -122,7 +124,7 @@ function reportLines(run: RunSnapshot, width: number): string[] {
   const shown = run.purpose === 'undo' ? undone : run.steps;
   const stays = run.undoing && run.outcome === 'aborted' ? staying(run.steps) : [];
   return [
-    ...failedUndoLines(run, width),
+    ...failureLines(run, width),
     ...(stays.length > 0
       ? wrap(`Stays as this run left it: ${stays.join(', ')}. u puts it back, too`, width, 2)
       : []),
