@@ -33,10 +33,11 @@ export function outcomeWords({
   const halfUndone = steps.filter(isHalfUndone).map((step) => step.id);
   if (halfUndone.length > 0) return `FAILED: THE UNDO OF ${halfUndone.join(', ')} DID NOT COME TO ITS END`;
   if (outcome === 'aborted' && steps.some((step) => step.outcome === 'undone')) {
-    const stays = steps.filter(({ outcome, safetyCopies }) => outcome === 'succeeded' && safetyCopies.length > 0);
+    const changed = ({ changes, safetyCopies }: StepReport) => changes.length + safetyCopies.length > 0;
+    const stays = steps.filter((step) => step.outcome === 'succeeded' && changed(step)).map((step) => step.id);
     return stays.length === 0
       ? 'undone: what it had replaced was put back'
-      : `undone in part: what ${stays.map((step) => step.id).join(', ')} replaced stays replaced`;
+      : `undone in part (not: ${stays.join(', ')})`;
   }
   return outcome === 'recovered' && started.backup === null ? 'complete' : OUTCOME_WORDS[outcome]!;
 }

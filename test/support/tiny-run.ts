@@ -18,6 +18,9 @@ import { Cluster } from '../../src/stores/cluster.js';
 import { eventually } from './eventually.js';
 import { tempFolder } from './temp.js';
 
+// Nothing of the developer's own is seen or touched, whatever a test does with the home folder itself.
+process.env.NOVAMEM_RUNBOOK_HOME ??= tempFolder('home');
+
 export interface TinyFacts {
   ran: boolean;
 }
