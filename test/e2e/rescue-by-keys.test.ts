@@ -209,7 +209,7 @@ describe('a damaged backup', () => {
     program.type('q');
     expect(await program.exited).toBe(0);
     expect(program.scrollback()).toMatch(/undone: what it had replaced was put back/);
-  }, 60_000);
+  }, 120_000);
 });
 
 describe('beside the rescue itself', () => {
