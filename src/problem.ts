@@ -30,3 +30,7 @@ export class Problem extends Error {
     return [this.message, this.safe, this.next && `Next: ${this.next}`].filter((line) => line !== '');
   }
 }
+
+/** What an error says to do next, as a finding takes it. */
+export const nextOf = (error: unknown): { next?: string } =>
+  error instanceof Problem && error.next !== '' ? { next: error.next } : {};

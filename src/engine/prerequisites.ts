@@ -1,5 +1,6 @@
 import { join, resolve } from 'node:path';
 import { closedGateway } from '../hosts/gateway.js';
+import { nextOf } from '../problem.js';
 import { loadRunbook, scenarios } from '../runbook/library.js';
 import { type Runbook, startsBefore } from '../runbook/runbook.js';
 import type { Finding, StepContext } from '../steps/step.js';
@@ -71,7 +72,7 @@ async function findingsIn(
       };
       const findings = await step.kind
         .check(step.params, context)
-        .catch((error: unknown): Finding[] => [{ level: 'blocking', message: messageOf(error) }]);
+        .catch((error: unknown): Finding[] => [{ level: 'blocking', message: messageOf(error), ...nextOf(error) }]);
       return [step.id, findings];
     }),
   );

@@ -1,6 +1,6 @@
 import { redact, redactDeep } from '../config/redact.js';
 import { steadyNow } from '../hosts/waiting.js';
-import { Problem } from '../problem.js';
+import { nextOf } from '../problem.js';
 import type { RunbookStep } from '../runbook/runbook.js';
 import type { Finding, StepContext, StepEvent, UndoPlan } from '../steps/step.js';
 import type { Check } from '../stores/check.js';
@@ -399,14 +399,11 @@ function differenceIn(checks: readonly Check[]): string {
     : '';
 }
 
-function obstacleOf(verb: 'planned' | 'checked', error: unknown): Finding {
-  const next = error instanceof Problem ? error.next : '';
-  return {
-    level: 'blocking',
-    message: `it cannot be ${verb}: ${messageOf(error)}`,
-    ...(next === '' ? {} : { next }),
-  };
-}
+const obstacleOf = (verb: 'planned' | 'checked', error: unknown): Finding => ({
+  level: 'blocking',
+  message: `it cannot be ${verb}: ${messageOf(error)}`,
+  ...nextOf(error),
+});
 
 /** Long values are whole in the journal; a sentence has no room for them. */
 function brief(text: string): string {

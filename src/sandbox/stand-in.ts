@@ -1,4 +1,6 @@
+import { readFileSync } from 'node:fs';
 import http from 'node:http';
+import https from 'node:https';
 import { QdrantClient } from '@qdrant/js-client-rest';
 import { Redis } from 'ioredis';
 import pg from 'pg';
@@ -15,6 +17,8 @@ export interface StandInSettings {
   postgres: { host: string; port: number; user: string; password: string; database: string };
   qdrant: { port: number; apiKey: string };
   falkordb: { port: number; password: string; graph: string };
+  /** It and its three stores speak TLS only; what it shows them it is itself known by. `caFile` must be in NODE_EXTRA_CA_CERTS, too. */
+  tls?: { caFile: string; certFile: string; keyFile: string };
   /** How many memories a minute it embeds; 0 is an embedder that is out of order. */
   embeddingsPerMinute?: number;
   /** Whether it has POST /v1/admin/reindex, as novamem's handbook plans it; most servers have not. */
@@ -48,8 +52,15 @@ export class StandIn {
   readonly #server: http.Server;
 
   constructor(readonly settings: StandInSettings) {
+    const tls = settings.tls && {
+      ca: readFileSync(settings.tls.caFile),
+      cert: readFileSync(settings.tls.certFile),
+      key: readFileSync(settings.tls.keyFile),
+    };
+    // A copy: pg hides the key in what it is given.
+    const postgres = { ...settings.postgres, ...(tls ? { ssl: { ...tls } } : {}) };
     this.#pool = new pg.Pool({
-      ...settings.postgres,
+      ...postgres,
       max: 4,
       connectionTimeoutMillis: 2_000,
       application_name: 'novamem',
@@ -58,32 +69,35 @@ export class StandIn {
     this.#qdrant = new QdrantClient({
       host: '127.0.0.1',
       port: settings.qdrant.port,
+      https: tls !== undefined,
       headers: { 'api-key': settings.qdrant.apiKey },
       timeout: 3_000,
       checkCompatibility: false,
     });
     this.#embedder = new Embedder(
       this.#qdrant,
-      { ...settings.postgres, connectionTimeoutMillis: 2_000 },
+      { ...postgres, connectionTimeoutMillis: 2_000 },
       settings.embeddingsPerMinute ?? DEFAULT_PER_MINUTE,
     );
     this.#redis = new Redis({
       host: '127.0.0.1',
       port: settings.falkordb.port,
       password: settings.falkordb.password,
+      ...(tls ? { tls } : {}),
       maxRetriesPerRequest: 0,
       commandTimeout: 3_000,
       lazyConnect: true,
     });
     this.#redis.on('error', () => {});
-    this.#server = http.createServer((request, response) => {
+    const answer = (request: http.IncomingMessage, response: http.ServerResponse) => {
       this.#answer(request)
         .catch((error: unknown) => ({ status: 500, body: { error: messageOf(error) } }))
         .then(({ status, body }) => {
           response.writeHead(status, { 'content-type': 'application/json' });
           response.end(JSON.stringify(body));
         });
-    });
+    };
+    this.#server = tls ? https.createServer(tls, answer) : http.createServer(answer);
   }
 
   async start(): Promise<void> {

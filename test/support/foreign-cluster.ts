@@ -17,15 +17,18 @@ import { join } from 'node:path';
 import { QdrantClient } from '@qdrant/js-client-rest';
 import { Redis } from 'ioredis';
 import pg from 'pg';
+import { Agent } from 'undici';
 import { stringify } from 'yaml';
 import { waitFor } from '../../src/hosts/waiting.js';
 import { type Binaries, findBinaries } from '../../src/sandbox/binaries.js';
 import { freePorts } from '../../src/sandbox/free-ports.js';
 import { makeSeedData } from '../../src/sandbox/seed-data.js';
 import { seedFalkordb, seedPostgres, seedQdrant } from '../../src/sandbox/seed-stores.js';
+import { Ca, type Certificate, keyFor } from './certificates.js';
 import {
   FOREIGN_SERVICES,
   type ForeignService,
+  type ForeignTls,
   layServices,
   type Ports,
   placesIn,
@@ -73,26 +76,38 @@ export class ForeignCluster {
     ACME_NOVAMEM_TOKEN: SECRETS.novamem,
   };
   readonly places: ReturnType<typeof placesIn>;
+  /** Where all of its parts speak TLS only. */
+  readonly tls: ForeignTls | undefined;
   readonly #keeper: ChildProcess;
   #profiles = 0;
+  #agent: Agent | undefined;
 
   private constructor(
     readonly folder: string,
     readonly ports: Ports,
     readonly binaries: Binaries,
+    withTls: boolean,
   ) {
     this.places = placesIn(folder);
+    if (withTls) {
+      const ca = new Ca(folder, 'acme-ca');
+      this.tls = {
+        ca,
+        server: ca.sign('server', ['DNS:localhost', 'IP:127.0.0.1']),
+        client: ca.sign('client'),
+      };
+    }
     this.#keeper = watchOver(folder);
   }
 
   /** Starts and fills a cluster. What had been started is ended when something fails on the way. */
-  static async start(memories = 1_500): Promise<ForeignCluster> {
+  static async start(memories = 1_500, { tls = false } = {}): Promise<ForeignCluster> {
     const binaries = await findBinaries();
     const [postgres, qdrant, qdrantGrpc, falkordb, novamem] = await freePorts(5);
     const ports = { postgres, qdrant, qdrantGrpc, falkordb, novamem } as Ports;
     const folder = mkdtempSync(join(realpathSync(tmpdir()), 'novamem-foreign-'));
     chmodSync(folder, 0o711);
-    const cluster = new ForeignCluster(folder, ports, binaries);
+    const cluster = new ForeignCluster(folder, ports, binaries, tls);
     try {
       await cluster.#make(memories);
       return cluster;
@@ -105,7 +120,8 @@ export class ForeignCluster {
 
   /** Writes a profile of this cluster with these backup roots, and more about its Postgres; answers the file. */
   profileWith(backups: string[], postgres: { dataDir?: string; walArchive?: string } = {}): string {
-    const { ports } = this;
+    const { ports, tls } = this;
+    const trusted = tls ? { caFile: tls.ca.caFile } : {};
     this.#profiles += 1;
     const file = join(this.folder, `profile-${this.#profiles}.yaml`);
     const driver = (service: ForeignService) => {
@@ -117,22 +133,40 @@ export class ForeignCluster {
       production: true,
       postgres: {
         url: `postgres://novamem@127.0.0.1:${ports.postgres}/novamem`,
+        ...trusted,
         passwordFrom: 'env:ACME_POSTGRES_PASSWORD',
         ...postgres,
       },
-      qdrant: { url: `http://127.0.0.1:${ports.qdrant}`, apiKeyFrom: 'env:ACME_QDRANT_KEY' },
+      qdrant: { url: this.#qdrantUrl, apiKeyFrom: 'env:ACME_QDRANT_KEY', ...trusted },
       falkordb: {
-        url: `redis://127.0.0.1:${ports.falkordb}`,
+        url: `${tls ? 'rediss' : 'redis'}://127.0.0.1:${ports.falkordb}`,
+        ...trusted,
+        ...tls?.client,
         passwordFrom: 'env:ACME_GRAPH_PASSWORD',
         graph: GRAPH,
         dataDir: this.places.falkordbData,
       },
-      novamem: { url: `http://127.0.0.1:${ports.novamem}`, tokenFrom: 'env:ACME_NOVAMEM_TOKEN' },
+      novamem: { url: this.#novamemUrl, tokenFrom: 'env:ACME_NOVAMEM_TOKEN', ...trusted },
       services: Object.fromEntries(FOREIGN_SERVICES.map((service) => [service, driver(service)])),
       backups,
     };
     writeFileSync(file, stringify(profile));
     return file;
+  }
+
+  get #qdrantUrl(): string {
+    return `${this.tls ? 'https' : 'http'}://localhost:${this.ports.qdrant}`;
+  }
+
+  get #novamemUrl(): string {
+    return `${this.tls ? 'https' : 'http'}://localhost:${this.ports.novamem}`;
+  }
+
+  /** What `fetch` needs to trust this cluster. */
+  get #trust(): { dispatcher?: Agent } {
+    if (!this.tls) return {};
+    this.#agent ??= new Agent({ connect: { ca: readFileSync(this.tls.ca.caFile) } });
+    return { dispatcher: this.#agent };
   }
 
   async measure(): Promise<Measured> {
@@ -170,7 +204,7 @@ export class ForeignCluster {
 
   /** `curl -X POST …/snapshots`, then `curl … > FILE`. */
   async downloadSnapshot(collection: string, file: string): Promise<void> {
-    const url = `http://127.0.0.1:${this.ports.qdrant}/collections/${collection}/snapshots`;
+    const url = `${this.#qdrantUrl}/collections/${collection}/snapshots`;
     const made = await this.curl('-X', 'POST', url);
     const { name } = (JSON.parse(made.stdout) as { result: { name: string } }).result;
     await this.curl('-o', file, `${url}/${name}`);
@@ -218,8 +252,9 @@ export class ForeignCluster {
 
   /** One request to Qdrant; rejects when it does not succeed. */
   readonly askQdrant = async <T>(method: string, path: string, body?: unknown): Promise<T> => {
-    const response = await fetch(`http://127.0.0.1:${this.ports.qdrant}${path}`, {
+    const response = await fetch(`${this.#qdrantUrl}${path}`, {
       method,
+      ...this.#trust,
       headers: { 'api-key': SECRETS.qdrant, 'content-type': 'application/json' },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
@@ -230,7 +265,8 @@ export class ForeignCluster {
 
   /** curl with the key of this cluster's Qdrant. */
   async curl(...args: string[]): Promise<Ended> {
-    const ended = await runFile('curl', ['-sS', '-H', `@${this.places.qdrantHeader}`, ...args]);
+    const trusting = this.tls ? ['--cacert', this.tls.ca.caFile] : [];
+    const ended = await runFile('curl', ['-sS', '-H', `@${this.places.qdrantHeader}`, ...trusting, ...args]);
     if (ended.exitCode !== 0) throw new Error(`curl ${args.join(' ')}: ${ended.stderr}`);
     return ended;
   }
@@ -245,13 +281,27 @@ export class ForeignCluster {
 
   async #make(memories: number): Promise<void> {
     const user = unprivilegedUser();
-    layServices(this.folder, this.ports, this.binaries, user);
+    layServices(this.folder, this.ports, this.binaries, user, this.tls);
     initDatabase(this.places.postgresData, this.folder, this.binaries, user);
+    if (this.tls) this.layPostgresTls(this.tls.server, 'hostssl');
     for (const service of ['postgres', 'qdrant', 'falkordb'] as const) this.drive(service, 'start');
     await this.#untilAnswering();
     await this.#fill(memories);
     this.drive('novamem', 'start');
-    await until('novamem is healthy', async () => (await fetch(`http://127.0.0.1:${this.ports.novamem}/health`)).ok);
+    await until('novamem is healthy', async () => (await fetch(`${this.#novamemUrl}/health`, this.#trust)).ok);
+  }
+
+  #qdrantClient(): QdrantClient {
+    const client = new QdrantClient({
+      host: 'localhost',
+      port: this.ports.qdrant,
+      https: this.tls !== undefined,
+      headers: { 'api-key': SECRETS.qdrant },
+      checkCompatibility: false,
+    });
+    const api = client.api() as unknown as Record<string, (payload: object, init: object) => unknown>;
+    for (const [name, call] of Object.entries(api)) api[name] = (payload) => call(payload, this.#trust);
+    return client;
   }
 
   async untilPostgresAnswers(): Promise<void> {
@@ -280,13 +330,7 @@ export class ForeignCluster {
       await seedPostgres(client, data);
       await client.query(OTHER_SCHEMA);
     });
-    const qdrant = new QdrantClient({
-      host: '127.0.0.1',
-      port: this.ports.qdrant,
-      headers: { 'api-key': SECRETS.qdrant },
-      checkCompatibility: false,
-    });
-    await seedQdrant(qdrant, data);
+    await seedQdrant(this.#qdrantClient(), data);
     await this.redis((redis) => seedFalkordb(redis, GRAPH, data));
   }
 
@@ -297,7 +341,12 @@ export class ForeignCluster {
         ...['-h', '127.0.0.1', '-p', String(this.ports.postgres), '-U', 'novamem', '-d', 'novamem'],
         ...['--format=custom', '--compress=9', '--file', file],
       ],
-      { environment: { PGPASSWORD: SECRETS.postgres } },
+      {
+        environment: {
+          PGPASSWORD: SECRETS.postgres,
+          ...(this.tls ? { PGSSLMODE: 'verify-full', PGSSLROOTCERT: this.tls.ca.caFile } : {}),
+        },
+      },
     );
     if (ended.exitCode !== 0) throw new Error(`pg_dump: ${ended.stderr}`);
   }
@@ -315,6 +364,23 @@ export class ForeignCluster {
     }
   }
 
+  /** What Postgres shows from its next start or reload on (nothing: it speaks no TLS), and whom it lets in. */
+  layPostgresTls(shows: Certificate | undefined, lets: 'host' | 'hostssl'): void {
+    const { postgresData: data, configuration } = this.places;
+    const settings = shows && {
+      ssl: 'on',
+      ssl_cert_file: shows.certFile,
+      ssl_key_file: keyFor(unprivilegedUser(), shows, join(configuration, 'postgres.key')),
+      ssl_ca_file: this.tls!.ca.caFile,
+    };
+    const lines = Object.entries(settings ?? { ssl: 'off' }).map(([name, value]) => `${name} = '${value}'\n`);
+    writeFileSync(join(data, 'postgresql.auto.conf'), lines.join(''));
+    writeFileSync(
+      join(data, 'pg_hba.conf'),
+      ['all', 'replication'].map((what) => `${lets} ${what} all 127.0.0.1/32 scram-sha-256\n`).join(''),
+    );
+  }
+
   /** Work in one connection of its own, as the role of the profile or as the administrator. */
   async postgres<T>(
     work: (client: pg.Client) => Promise<T>,
@@ -322,7 +388,8 @@ export class ForeignCluster {
     user: 'novamem' | 'postgres' = 'novamem',
   ): Promise<T> {
     const password = user === 'novamem' ? SECRETS.postgres : SECRETS.administrator;
-    const client = new pg.Client({ host: '127.0.0.1', port: this.ports.postgres, user, password, database });
+    const ssl = this.tls && { ca: readFileSync(this.tls.ca.caFile) };
+    const client = new pg.Client({ host: '127.0.0.1', port: this.ports.postgres, user, password, database, ssl });
     client.on('error', () => {});
     try {
       await client.connect();
@@ -332,11 +399,17 @@ export class ForeignCluster {
     }
   }
 
+  #redisTls({ ca, client }: ForeignTls) {
+    const [caPem, cert, key] = [ca.caFile, client.certFile, client.keyFile].map((file) => readFileSync(file));
+    return { ca: caPem, cert, key };
+  }
+
   async redis<T>(work: (redis: Redis) => Promise<T>): Promise<T> {
     const redis = new Redis({
       host: '127.0.0.1',
       port: this.ports.falkordb,
       password: SECRETS.falkordb,
+      ...(this.tls ? { tls: this.#redisTls(this.tls) } : {}),
       lazyConnect: true,
       retryStrategy: () => null,
       maxRetriesPerRequest: 0,

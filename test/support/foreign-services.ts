@@ -4,6 +4,8 @@ import { stringify } from 'yaml';
 import { shellWord } from '../../src/hosts/command.js';
 import type { Binaries } from '../../src/sandbox/binaries.js';
 import type { StandInSettings } from '../../src/sandbox/stand-in.js';
+import type { Ca, Certificate } from './certificates.js';
+import { keyFor } from './certificates.js';
 import { ROOT } from './program.js';
 
 // How the operators of a cluster that is not a sandbox start and stop its parts: a shell script for each, a pid file, a log.
@@ -27,6 +29,13 @@ export const SECRETS = {
   falkordb: "g@ra:p/h'w&ord #3 x",
   novamem: "nm_t@k:e/n'&ok #4 x",
 } as const;
+
+/** What a cluster has whose parts all speak TLS only: its CA, what its servers show, and what is shown to them. */
+export interface ForeignTls {
+  ca: Ca;
+  server: Certificate;
+  client: Certificate;
+}
 
 export interface User {
   uid: number;
@@ -60,15 +69,21 @@ export function unprivilegedUser(): User | undefined {
 }
 
 /** Makes the folders, the configurations and a script for each service. */
-export function layServices(folder: string, ports: Ports, binaries: Binaries, user: User | undefined): void {
+export function layServices(
+  folder: string,
+  ports: Ports,
+  binaries: Binaries,
+  user: User | undefined,
+  tls?: ForeignTls,
+): void {
   const places = placesIn(folder);
   for (const name of ['bin', 'pids', 'logs', 'configuration', 'falkordb', 'qdrant'])
     mkdirSync(join(folder, name), { mode: 0o711 });
   const commands = {
     postgres: postgresCommand(folder, ports, binaries, user),
-    qdrant: qdrantCommand(folder, ports, binaries),
-    falkordb: falkordbCommand(folder, ports, binaries, user),
-    novamem: novamemCommand(folder, ports),
+    qdrant: qdrantCommand(folder, ports, binaries, tls),
+    falkordb: falkordbCommand(folder, ports, binaries, user, tls),
+    novamem: novamemCommand(folder, ports, tls),
   };
   for (const service of FOREIGN_SERVICES) {
     // Postgres takes SIGTERM as "wait until every client has gone".
@@ -113,7 +128,7 @@ function postgresCommand(folder: string, ports: Ports, binaries: Binaries, user:
   ];
 }
 
-function qdrantCommand(folder: string, ports: Ports, binaries: Binaries): string[] {
+function qdrantCommand(folder: string, ports: Ports, binaries: Binaries, tls?: ForeignTls): string[] {
   const { configuration, qdrantData, qdrantHeader } = placesIn(folder);
   const file = join(configuration, 'qdrant.yaml');
   keepFor(
@@ -122,7 +137,14 @@ function qdrantCommand(folder: string, ports: Ports, binaries: Binaries): string
     stringify({
       log_level: 'WARN',
       telemetry_disabled: true,
-      service: { host: '127.0.0.1', http_port: ports.qdrant, grpc_port: ports.qdrantGrpc, api_key: SECRETS.qdrant },
+      service: {
+        host: '127.0.0.1',
+        http_port: ports.qdrant,
+        grpc_port: ports.qdrantGrpc,
+        api_key: SECRETS.qdrant,
+        enable_tls: tls !== undefined,
+      },
+      ...(tls ? { tls: { cert: tls.server.certFile, key: tls.server.keyFile } } : {}),
       storage: { storage_path: join(qdrantData, 'storage'), snapshots_path: join(qdrantData, 'snapshots') },
     }),
   );
@@ -130,7 +152,13 @@ function qdrantCommand(folder: string, ports: Ports, binaries: Binaries): string
   return [binaries.qdrant, '--config-path', file];
 }
 
-function falkordbCommand(folder: string, ports: Ports, binaries: Binaries, user: User | undefined): string[] {
+function falkordbCommand(
+  folder: string,
+  ports: Ports,
+  binaries: Binaries,
+  user: User | undefined,
+  tls?: ForeignTls,
+): string[] {
   const { configuration, falkordbData } = placesIn(folder);
   // The unprivileged user may not be let into the folder of this clone: the server's programs are copied out of it.
   const ownCopy = (path: string, name: string) => {
@@ -147,7 +175,16 @@ function falkordbCommand(folder: string, ports: Ports, binaries: Binaries, user:
     file,
     [
       'bind 127.0.0.1',
-      `port ${ports.falkordb}`,
+      // It asks every client for a certificate, too: that is its default.
+      ...(tls
+        ? [
+            'port 0',
+            `tls-port ${ports.falkordb}`,
+            `tls-cert-file ${tls.server.certFile}`,
+            `tls-key-file ${keyFor(user, tls.server, join(configuration, 'falkordb.key'))}`,
+            `tls-ca-cert-file ${tls.ca.caFile}`,
+          ]
+        : [`port ${ports.falkordb}`]),
       `dir ${falkordbData}`,
       `requirepass "${SECRETS.falkordb}"`,
       `loadmodule ${module}`,
@@ -162,7 +199,7 @@ function falkordbCommand(folder: string, ports: Ports, binaries: Binaries, user:
   return [...as(user), server, file];
 }
 
-function novamemCommand(folder: string, ports: Ports): string[] {
+function novamemCommand(folder: string, ports: Ports, tls?: ForeignTls): string[] {
   const file = join(placesIn(folder).configuration, 'novamem.json');
   const settings: StandInSettings = {
     port: ports.novamem,
@@ -177,7 +214,9 @@ function novamemCommand(folder: string, ports: Ports): string[] {
     qdrant: { port: ports.qdrant, apiKey: SECRETS.qdrant },
     falkordb: { port: ports.falkordb, password: SECRETS.falkordb, graph: 'novamem' },
     embeddingsPerMinute: 60_000,
+    ...(tls ? { tls: { caFile: tls.ca.caFile, ...tls.server } } : {}),
   };
   keepFor(undefined, file, JSON.stringify(settings));
-  return [process.execPath, join(ROOT, 'dist', 'sandbox', 'stand-in-main.js'), file];
+  const trusting = tls ? ['env', `NODE_EXTRA_CA_CERTS=${tls.ca.caFile}`] : [];
+  return [...trusting, process.execPath, join(ROOT, 'dist', 'sandbox', 'stand-in-main.js'), file];
 }

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { steadyNow, waitFor } from '../../hosts/waiting.js';
 import { type Check, equal } from '../../stores/check.js';
 import { type Answer, answerText, type Novamem } from '../../stores/novamem/connection.js';
+import { tlsFaultIn } from '../../stores/tls/tls-fault.js';
 import { durationOf, messageOf } from '../../words.js';
 import { readingPlan, type StepKind } from '../step.js';
 import { stepEvents } from '../step-events.js';
@@ -55,7 +56,11 @@ export const novamemHealth: StepKind<Params, Facts> = {
           next: 'add novamem.url',
         },
       ];
-    const seen = await novamem.get('/health').then(answerText, messageOf);
+    const seen = await novamem.get('/health').then(answerText, (error: unknown) => {
+      const fault = tlsFaultIn(error);
+      if (fault) throw fault;
+      return messageOf(error);
+    });
     return [{ level: 'info', message: `${novamem.address}/health now: ${seen}` }];
   },
   run: (p, { cluster }, signal) =>

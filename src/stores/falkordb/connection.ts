@@ -11,6 +11,7 @@ import { type CypherValue, type TypedValue, withRows } from './cypher.js';
 import { fullSync } from './full-sync.js';
 
 const CONNECT_PATIENCE = 5_000;
+const HANDSHAKE_PATIENCE = 500;
 const COMMAND_PATIENCE = 60_000;
 /** For what drops a whole graph. */
 const GRAPH_PATIENCE = 3_600_000;
@@ -183,6 +184,21 @@ export class FalkorDB {
     );
   }
 
+  /** A Redis without TLS says nothing to a handshake, so that a long one is a reason to look. */
+  async #connect(redis: Redis): Promise<void> {
+    if (!this.#endpoint.isSecure) return redis.connect();
+    let timer: NodeJS.Timeout | undefined;
+    const plain = new Promise<never>((_, reject) => {
+      const look = () => this.#endpoint.plainRedisInstead().then((fault) => fault && reject(fault));
+      timer = setTimeout(look, HANDSHAKE_PATIENCE);
+    });
+    try {
+      await Promise.race([redis.connect(), plain]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
   async #connected<T>(work: (redis: Redis) => Promise<T>, patienceMs = COMMAND_PATIENCE): Promise<T> {
     const redis = new Redis({
       host: this.#endpoint.host,
@@ -198,24 +214,26 @@ export class FalkorDB {
       enableReadyCheck: false,
     });
     let refusal: unknown;
+    let isHeard = false;
     redis.on('error', (error: unknown) => {
       refusal = error;
     });
     // A server without room for one more says so before it was asked anything: the client has no command that this answers.
     redis.once('connect', () =>
       redis.stream.once('data', (first: Buffer) => {
+        isHeard = true;
         if (first.toString('latin1', 0, 1) === '-') refusal ??= new Error(first.toString('utf8', 1).split('\r\n')[0]);
       }),
     );
     let connected = false;
     try {
-      await redis.connect();
+      await this.#connect(redis);
       connected = true;
       return await work(redis);
     } catch (error) {
       // The client says "Connection is closed."; the socket said why.
       const cause = refusal !== undefined && /closed/i.test(messageOf(error)) ? refusal : error;
-      const explained = await this.#endpoint.explained(cause);
+      const explained = isHeard ? cause : await this.#endpoint.explained(cause);
       if (tlsFaultIn(explained)) throw explained;
       if (/^Command timed out/.test(messageOf(error)))
         throw new Error(`FalkorDB at ${this.address} did not answer within ${COMMAND_PATIENCE / 1000} s`);

@@ -134,6 +134,7 @@ function commandOf({ dataDir, folder, programs, user, settings }: PrivateServerO
     unix_socket_permissions: '0700',
     port: String(PORT),
     archive_mode: 'off',
+    ssl: 'off',
     autovacuum: 'off',
     fsync: 'off',
     max_prepared_transactions: '200',

@@ -86,6 +86,11 @@ export class Endpoint {
     return tlsFaultOf(error, this.#target) ?? (await this.#lookedAt(error)) ?? error;
   }
 
+  /** The fault that a Redis without TLS answers there; undefined where none does. */
+  async plainRedisInstead(): Promise<TlsFault | undefined> {
+    return (await lookAtPlainRedis(this.host, this.port)) ? speaksNoTls(this.#target, '') : undefined;
+  }
+
   async #lookedAt(error: unknown): Promise<TlsFault | undefined> {
     const words = wordsOf(error);
     const isBroken = BROKEN_OFF.test(words);
@@ -95,8 +100,8 @@ export class Endpoint {
       return this.isSecure ? wantsCertificate(this.#target, seen.code) : onlySpeaksTls(this.#target, words);
     if (seen.speaks === 'tls') return this.isSecure ? undefined : onlySpeaksTls(this.#target, words);
     if (!this.isSecure) return undefined;
-    const isPlain = seen.speaks === 'plain' || (this.#isRedis && (await lookAtPlainRedis(this.host, this.port)));
-    return isPlain ? speaksNoTls(this.#target, '') : undefined;
+    if (seen.speaks === 'plain') return speaksNoTls(this.#target, '');
+    return this.#isRedis ? this.plainRedisInstead() : undefined;
   }
 }
 

@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
 import { keepSecret } from '../../config/redact.js';
@@ -13,6 +14,7 @@ export interface Pem {
 }
 
 const NAMES = { caFile: 'the CA', certFile: 'the client certificate', keyFile: 'the private key' } as const;
+const CERTIFICATES = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 const LARGEST = 16 * 1024 * 1024;
 
 /** Reads the files of one store (`title` in errors: `Qdrant`), and has the TLS library take them: what cannot be used is a Problem. */
@@ -23,6 +25,8 @@ export function readPem(files: TlsFiles, title: string): Pem {
   if (key !== undefined) keepSecret(key.trim());
   const pem = { ...(ca ? { ca } : {}), ...(cert ? { cert } : {}), ...(key ? { key } : {}) };
   try {
+    // A CA that cannot be read would be left out without a word.
+    for (const [block] of (ca ?? '').matchAll(CERTIFICATES)) new X509Certificate(block);
     createSecureContext(pem);
   } catch (error) {
     const given = [files.caFile, files.certFile, files.keyFile].filter((file) => file !== undefined).join(', ');
