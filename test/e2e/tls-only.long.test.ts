@@ -37,18 +37,53 @@ describe('a cluster that speaks TLS only', () => {
     expect(seen.stdout).toContain('is healthy');
   });
 
+  test('is backed up by every program that has a part in it', async () => {
+    const files = await filesBelow(program.home);
+    for (const part of ['postgres/novamem.dump', 'postgres/base/backup_manifest', 'manifest.json'])
+      expect(
+        files.some((file) => file.endsWith(part)),
+        part,
+      ).toBe(true);
+  });
+
   test('gets plans whose commands a person can paste', async () => {
-    const planned = await program.run('plan', 'backup', '--profile', backup.profile);
-    expect(planned.exitCode, wordsOf(planned)).toBe(0);
-    const lines = planned.stdout.split('\n').map((line) => line.trim());
-    const dump = lines.find((line) => line.includes('/pg_dump'))!;
+    const planned = await Promise.all(
+      [['backup'], ['whole-cluster-lost', ...backup.named]].map((scenario) =>
+        program.run('plan', ...scenario, '--profile', backup.profile, '--json'),
+      ),
+    );
+    const commands = planned.flatMap(({ stdout }) =>
+      stdout
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line) as { plan?: { commands: string[] } })
+        .flatMap(({ plan }) => plan?.commands ?? []),
+    );
+    const command = (words: RegExp) => commands.find((one) => words.test(one)) ?? commands.join('\n');
+
+    const dump = command(/\/pg_dump/);
     expect(dump).toContain(`PGSSLMODE=verify-full PGSSLROOTCERT=${cluster.tls!.ca.caFile}`);
-    const readable = dump.replace(/ --file[ =]\S+/, '').replace('/pg_dump', '/pg_dump --schema-only');
-    const pasted = await paste(readable.replace(/ --format[ =]custom/, '').replace(/ --compress[ =]\S+/, ''));
-    expect(pasted.stdout, pasted.stderr).toContain('memory_entries');
-    const snapshot = lines.find((line) => line.startsWith('curl') && line.includes('/snapshots'))!;
-    const list = snapshot.replace('-X POST ', '').replace(/ -o .*/, '');
-    expect((await paste(list)).stdout).toContain('"status":"ok"');
+    const readable = dump
+      .replace(/ --file[ =]('[^']*'|\S+)/, '')
+      .replace(/ --format[ =]custom/, '')
+      .replace(/ --compress[ =]\S+/, '')
+      .replace('/pg_dump', '/pg_dump --schema-only');
+    const dumped = await paste(readable);
+    expect(dumped.stdout, dumped.stderr).toContain('memory_entries');
+
+    const listed = await paste(command(/^curl.*\/snapshots'?$/).replace('-X POST ', ''));
+    expect(listed.stdout, listed.stderr).toContain('"status":"ok"');
+
+    const healthy = await paste(command(/^curl.*\/health$/));
+    expect(healthy.stdout, healthy.stderr).toContain('"ok":true');
+
+    const client = cluster.binaries.redis.includes('valkey') ? 'valkey-cli' : 'redis-cli';
+    const ping = command(/^redis-cli/)
+      .replace('redis-cli', client)
+      .replace('SHUTDOWN NOSAVE', 'PING');
+    expect(ping).toMatch(/--tls --cacert \S+ --cert \S+ --key \S+/);
+    const answered = await paste(ping);
+    expect(answered.stdout, answered.stderr).toContain('PONG');
   });
 
   test('is lost and recovered whole, everything equal', async () => {
@@ -63,7 +98,7 @@ describe('a cluster that speaks TLS only', () => {
     expect(await program.leaks(ended)).toEqual([]);
   });
 
-  test('gets each store restored while the others stand, and goes back by what was replaced', async () => {
+  test('is recovered again while every store stands, over what was written since', async () => {
     await cluster.writeOn();
     const ended = await program.recover('whole-cluster-lost', backup.profile, {}, ...backup.named);
     expect(ended.exitCode, wordsOf(ended)).toBe(0);
