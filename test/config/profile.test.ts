@@ -81,6 +81,46 @@ describe('a profile is refused, with line and column, when', () => {
     ]);
   });
 
+  test.each<[string, (whole: string) => string, RegExp]>([
+    [
+      'a CA beside a plain URL',
+      (whole) => whole.replace('http://qdrant:6333', 'http://qdrant:6333\n  caFile: /ca.pem'),
+      /^8:11: qdrant\.caFile: has no effect with http:\/\/, .* say https:\/\//,
+    ],
+    [
+      'a certificate without its key',
+      (whole) => whole.replace('redis://graph:6379', 'rediss://graph:6379\n  certFile: /c.pem'),
+      /^10:13: falkordb\.certFile: needs keyFile beside it/,
+    ],
+    [
+      'a mode that is none',
+      (whole) => whole.replace('/novamem\n', '/novamem?sslmode=no-verify\n'),
+      /^4:8: postgres\.url: sslmode "no-verify" is unknown; it is one of disable, allow, prefer, require, verify-ca, verify-full/,
+    ],
+    [
+      'a word of TLS that has no effect',
+      (whole) => whole.replace('/novamem\n', '/novamem?sslmode=require&sslcrl=/crl.pem\n'),
+      /^4:8: postgres\.url: "sslcrl" has no effect here/,
+    ],
+    [
+      'a CA that would not keep from going on',
+      (whole) => whole.replace('/novamem\n', '/novamem?sslmode=prefer\n  caFile: /ca.pem\n'),
+      /^5:11: postgres\.caFile: with sslmode=prefer a server with another certificate would be talked to without TLS/,
+    ],
+    [
+      'a CA twice',
+      (whole) => whole.replace('/novamem\n', '/novamem?sslrootcert=/a.pem\n  caFile: /ca.pem\n'),
+      /^5:11: postgres\.caFile: stands in the url too, as sslrootcert/,
+    ],
+    [
+      "the system's CAs by libpq's word",
+      (whole) => whole.replace('/novamem\n', '/novamem?sslrootcert=system\n'),
+      /^4:8: postgres\.url: sslrootcert=system is not known to every/,
+    ],
+  ])('its TLS is %s', (_what, change, words) => {
+    expect(faults(change(WHOLE))).toEqual([expect.stringMatching(words)]);
+  });
+
   test('a store is missing', () => {
     expect(faults(WHOLE.replace(/falkordb:\n.*\n/, ''))).toEqual([expect.stringMatching(/^1:1: falkordb: /)]);
   });

@@ -35,6 +35,7 @@ describe('a cluster that speaks TLS only', () => {
     const seen = await program.run('diagnose', '--profile', backup.profile);
     expect(seen.exitCode, wordsOf(seen)).toBe(0);
     expect(seen.stdout).toContain('is healthy');
+    expect(seen.stderr).toBe('');
   });
 
   test('is backed up by every program that has a part in it', async () => {

@@ -41,6 +41,9 @@ const UNTRUSTED: Record<string, string> = {
   INVALID_PURPOSE: 'it is no certificate for a server, by',
 };
 
+const UNSENT = 'Nothing was sent to it, and nothing was changed.';
+const UNCHANGED = 'Nothing was changed.';
+
 const SPEAKS_NO_TLS =
   /does not support SSL|WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|HTTP_REQUEST|RECORD_LAYER_FAILURE|INVALID_RECORD/i;
 const WANTS_CERTIFICATE =
@@ -121,6 +124,7 @@ export function speaksNoTls(target: TlsTarget, seen: string): TlsFault {
     target,
     `what answers there speaks no TLS${seen ? ` (${seen})` : ''}`,
     `turn TLS on at ${title}; or, where the way to it is safe, say ${plain} instead of ${secure} in ${store}.url`,
+    UNSENT,
     false,
   );
 }
@@ -132,11 +136,13 @@ export function wantsCertificate(target: TlsTarget, code: string): TlsFault {
         target,
         `it does not take the client certificate of the profile (${code})`,
         `give ${store}.certFile and keyFile a certificate that a CA of ${title} has signed`,
+        UNCHANGED,
       )
     : fault(
         target,
         `it wants a client certificate, and the profile names none (${code})`,
         `name one as ${store}.certFile and ${store}.keyFile in the profile, or have ${title} ask for none`,
+        UNCHANGED,
       );
 }
 
@@ -145,19 +151,19 @@ export function onlySpeaksTls({ title, store, address, plain, secure }: TlsTarge
   return new TlsFault(
     `${title} at ${address} was asked without TLS, and answers over TLS only (${shortened(seen)})`,
     {
-      safe: 'Nothing was changed.',
+      safe: UNCHANGED,
       next: `say ${secure} instead of ${plain} in ${store}.url, and name its CA as ${store}.caFile unless that is a public one`,
       exitCode: EXIT.stepFailed,
     },
   );
 }
 
-function fault(target: TlsTarget, seen: string, next: string, hasCertificate = true): TlsFault {
+function fault(target: TlsTarget, seen: string, next: string, safe = UNSENT, hasCertificate = true): TlsFault {
   const { title, address, host, port, startTls } = target;
   const at = host.includes(':') ? `[${host}]` : host;
   const look = `openssl s_client -connect ${at}:${port}${startTls ? ` -starttls ${startTls}` : ''} -showcerts </dev/null`;
   return new TlsFault(`${title} at ${address} was asked over TLS, and ${seen}`, {
-    safe: 'Nothing was sent to it, and nothing was changed.',
+    safe,
     next: hasCertificate ? `${next}. What it shows: ${look}` : next,
     exitCode: EXIT.stepFailed,
   });
