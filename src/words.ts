@@ -69,6 +69,9 @@ export function messageOf(error: unknown): string {
   return String(error);
 }
 
+/** The text with a capital at its beginning. */
+export const sentence = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
+
 const LONGEST_WORDS = 500;
 
 /** What a server or a file says, as it fits into a message: whatever is behind the URL may answer with megabytes. */

@@ -5,7 +5,7 @@ import { scenarios } from '../runbook/library.js';
 import type { Cluster } from '../stores/cluster.js';
 import type { Ailment, Symptom } from '../stores/symptoms/looking.js';
 import { type Symptoms, symptomsOf } from '../stores/symptoms/symptoms.js';
-import { durationOf } from '../words.js';
+import { durationOf, sentence } from '../words.js';
 
 /** How sure it is that a scenario fits: its data is seen to be gone; less of it is seen; it cannot be seen. */
 export type Confidence = 'certain' | 'likely' | 'possible';
@@ -107,7 +107,7 @@ function adviceFor({ symptoms }: Symptoms, cluster: Cluster): string[] {
     const untrusted = symptoms.find((one) => one.service === service && one.ailment === 'untrusted');
     if (untrusted)
       return [
-        `${service}: that TLS with it is not agreed on shows no loss of data. ${untrusted.next ?? 'Mend that, then look again'}`,
+        `${service}: that TLS with it is not agreed on shows no loss of data. ${sentence(untrusted.next ?? 'mend that, then look again')}`,
       ];
     if (has(['denied']))
       return [

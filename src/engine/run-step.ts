@@ -151,19 +151,23 @@ export class RunStep {
     const { kind, params } = this.of;
     const context = this.#hands.contextOf(this, phase);
     const findings: Finding[] = [];
+    let refusal: unknown;
     try {
       const plan = await kind.plan(params, context);
       if (plan.notAskedFor !== undefined) plan.notAskedFor = this.#named(plan.notAskedFor);
       this.snapshot.plan = redactDeep(plan);
       this.#hands.record({ type: 'step.planned', step: this.id, plan: this.snapshot.plan });
     } catch (error) {
-      findings.push(obstacleOf('planned', error));
+      refusal = error;
     }
     try {
       findings.push(...(await kind.check(params, context)));
     } catch (error) {
       findings.push(obstacleOf('checked', error));
     }
+    // What keeps it from being planned mostly keeps it from being checked, too: it is said once.
+    if (refusal !== undefined && !findings.some(({ message }) => message.includes(messageOf(refusal))))
+      findings.unshift(obstacleOf('planned', refusal));
     this.snapshot.findings = findings.map((finding) => ({
       ...finding,
       message: redact(finding.message),

@@ -1,11 +1,9 @@
 import { SERVICES, type ServiceName } from '../config/profile.js';
-import type { Cluster } from '../stores/cluster.js';
+import type { Cluster, Standing as Seen } from '../stores/cluster.js';
 
 /** How one service stands at the end of a run. */
-export interface Standing {
+export interface Standing extends Seen {
   service: ServiceName;
-  answers: boolean;
-  seen: string;
   /** How it is started, where it does not answer and the profile says how. */
   start?: string;
 }
@@ -17,15 +15,17 @@ export async function standingOf(cluster: Cluster): Promise<Standing[]> {
   );
   return Promise.all(
     asked.map(async (service) => {
-      const { answers, seen } = await cluster.standing(service);
+      const standing = await cluster.standing(service);
       const driver = cluster.driver(service);
-      return { service, answers, seen, ...(answers || !driver ? {} : { start: driver.commands.start }) };
+      const isOff = !standing.answers && !standing.untrusted;
+      return { service, ...standing, ...(isOff && driver ? { start: driver.commands.start } : {}) };
     }),
   );
 }
 
 /** One line of how a service stands, for people. */
-export function standingLine({ service, answers, seen, start }: Standing): string {
+export function standingLine({ service, answers, seen, start, untrusted }: Standing): string {
+  if (untrusted) return `${service.padEnd(9)} IS NOT TRUSTED (${seen})`;
   if (answers) return `${service.padEnd(9)} answers${seen === 'answers' ? '' : ` (${seen})`}`;
   return `${service.padEnd(9)} DOES NOT ANSWER (${seen})${start ? `; start it: ${start}` : ''}`;
 }

@@ -18,6 +18,11 @@ export interface Answering {
   seen: string;
 }
 
+/** The same, where something that is there without its TLS being agreed on is told apart: whether it answers is not known then. */
+export interface Standing extends Answering {
+  untrusted?: true;
+}
+
 /** One novamem cluster: its three stores, the service, and how each is driven. */
 export class Cluster {
   readonly postgres: Postgres;
@@ -58,9 +63,13 @@ export class Cluster {
     }
   }
 
-  /** The same, for what only shows it: what cannot be known does not answer. */
-  async standing(service: ServiceName): Promise<Answering> {
-    return this.answering(service).catch((error: unknown) => ({ answers: false, seen: messageOf(error) }));
+  /** The same, for what only shows it. */
+  async standing(service: ServiceName): Promise<Standing> {
+    return this.answering(service).catch((error: unknown) => ({
+      answers: false,
+      seen: messageOf(error),
+      untrusted: true,
+    }));
   }
 
   async #ask(service: ServiceName): Promise<string> {

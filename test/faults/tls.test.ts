@@ -207,7 +207,7 @@ describe('a certificate of', () => {
       expect([symptom?.ailment, others], JSON.stringify(symptoms)).toEqual(['untrusted', []]);
       expect(symptom!.seen).toMatch(seen);
       expect(symptom!.next).toMatch(next);
-      expect(advice.join()).toContain(symptom!.next);
+      expect(advice.join()).toContain(symptom!.next!.slice(1));
       expect(scenarios).toEqual([]);
 
       const scenario = part === 'novamem' ? health : RESTORES[part];
@@ -215,6 +215,9 @@ describe('a certificate of', () => {
       expect([ended.outcome, ended.exitCode]).toEqual(['failed', 1]);
       expect(ended.said).toMatch(seen);
       expect(ended.changes).toEqual([]);
+      const last = ended.events.find((event) => event.type === 'run.finished');
+      expect(last?.standing.find((one) => one.service === part)).toMatchObject({ untrusted: true });
+      expect(last?.standing.find((one) => one.service === part)).not.toHaveProperty('start');
       expectHarmless(ended.journal);
       for (const secret of Object.values(SECRETS)) expect(ended.journal).not.toContain(secret);
       expect(Buffer.concat(front?.heard ?? []).toString('latin1')).toBe('');

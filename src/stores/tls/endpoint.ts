@@ -97,12 +97,18 @@ export class Endpoint {
     if (!isBroken && !(this.isSecure && NO_ANSWER.test(words))) return undefined;
     const seen = await lookAtTls(this.host, this.port, this.#pem);
     if (seen.speaks === 'alert')
-      return this.isSecure ? wantsCertificate(this.#target, seen.code) : onlySpeaksTls(this.#target, words);
-    if (seen.speaks === 'tls') return this.isSecure ? undefined : onlySpeaksTls(this.#target, words);
+      return this.isSecure
+        ? wantsCertificate(this.#target, seen.code)
+        : onlySpeaksTls(this.#target, innermost(error));
+    if (seen.speaks === 'tls') return this.isSecure ? undefined : onlySpeaksTls(this.#target, innermost(error));
     if (!this.isSecure) return undefined;
     if (seen.speaks === 'plain') return speaksNoTls(this.#target, '');
     return this.#isRedis ? this.plainRedisInstead() : undefined;
   }
+}
+
+function innermost(error: unknown): string {
+  return error instanceof Error && error.cause instanceof Error ? innermost(error.cause) : messageOf(error);
 }
 
 function wordsOf(error: unknown): string {
