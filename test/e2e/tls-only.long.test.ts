@@ -79,7 +79,7 @@ describe('a cluster that speaks TLS only', () => {
     expect(healthy.stdout, healthy.stderr).toContain('"ok":true');
 
     const client = cluster.binaries.redis.includes('valkey') ? 'valkey-cli' : 'redis-cli';
-    const ping = command(/^redis-cli/)
+    const ping = command(/redis-cli -u/)
       .replace('redis-cli', client)
       .replace('SHUTDOWN NOSAVE', 'PING');
     expect(ping).toMatch(/--tls --cacert \S+ --cert \S+ --key \S+/);

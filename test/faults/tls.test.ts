@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { chmodSync, copyFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Profile } from '../../src/config/profile.js';
@@ -270,6 +270,25 @@ test('what is in the memory of a FalkorDB with TLS can be written down', async (
   expect(readFileSync(file).toString('latin1', 0, 5)).toMatch(/^(REDIS|VALKE)/);
 });
 
+const ASK = 'SELECT CASE WHEN ssl THEN 1 ELSE 0 END AS ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()';
+
+/** How this program's own connection ends, and how that of psql: let in with TLS, without, or not at all. */
+async function both(settings: Profile['postgres']): Promise<[string, string]> {
+  const postgres = new Postgres(settings);
+  const ours = await postgres.read<{ ssl: number }>(ASK).then(
+    ([row]) => (row!.ssl ? 'TLS' : 'plain'),
+    () => 'refused',
+  );
+  const { bin } = await toolsFor(15);
+  const ended = await inspectCommand({
+    file: join(bin, 'psql'),
+    args: [...postgres.toolArguments, '--dbname', postgres.database, '--no-psqlrc', '-tAc', ASK],
+    ...postgres.toolEnvironment,
+  });
+  const theirs = ended.exitCode !== 0 ? 'refused' : ended.stdout.trim() === '1' ? 'TLS' : 'plain';
+  return [ours, theirs];
+}
+
 describe('with sslmode', () => {
   type Server = 'TLS only' | 'no TLS' | 'either' | 'TLS of a stranger, or none' | 'TLS for another host only';
   const SERVERS: [Server, () => Promise<void>][] = [
@@ -279,25 +298,6 @@ describe('with sslmode', () => {
     ['TLS for another host only', () => postgresShows(elsewhere, 'hostssl')],
     ['no TLS', () => postgresShows(undefined, 'host')],
   ];
-  const ASK = 'SELECT CASE WHEN ssl THEN 1 ELSE 0 END AS ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()';
-
-  /** How this program's own connection ends, and how that of psql: let in with TLS, without, or not at all. */
-  async function both(settings: Profile['postgres']): Promise<[string, string]> {
-    const postgres = new Postgres(settings);
-    const ours = await postgres.read<{ ssl: number }>(ASK).then(
-      ([row]) => (row!.ssl ? 'TLS' : 'plain'),
-      () => 'refused',
-    );
-    const { bin } = await toolsFor(15);
-    const ended = await inspectCommand({
-      file: join(bin, 'psql'),
-      args: [...postgres.toolArguments, '--dbname', postgres.database, '--no-psqlrc', '-tAc', ASK],
-      ...postgres.toolEnvironment,
-    });
-    const theirs = ended.exitCode !== 0 ? 'refused' : ended.stdout.trim() === '1' ? 'TLS' : 'plain';
-    return [ours, theirs];
-  }
-
   const EXPECTED: Record<Server, Record<string, string>> = {
     'TLS only': {
       disable: 'refused',
@@ -358,6 +358,41 @@ describe('with sslmode', () => {
     expect(required).toEqual([EXPECTED[server]['verify-ca'], EXPECTED[server]['verify-ca']]);
     const unsaid = await both({ ...settings, url: urlOf('postgres', { query: ca }) });
     expect(unsaid).toEqual([EXPECTED[server]['verify-full'], EXPECTED[server]['verify-full']]);
+  });
+});
+
+describe('what the profile leaves open about Postgres is the same for psql and this program', () => {
+  const plain = () => ({ ...profile.postgres, caFile: undefined, url: urlOf('postgres', {}) });
+  const ROOT = { good: () => cluster.tls!.ca.caFile, strange: () => stranger.caFile };
+
+  beforeAll(() => postgresShows(cluster.tls!.server, 'hostssl'));
+
+  test.each<[keyof typeof ROOT, string]>([
+    ['good', 'TLS'],
+    ['strange', 'refused'],
+  ])('by the variables of libpq: a %s CA, %s', async (root, end) => {
+    Object.assign(process.env, { PGSSLMODE: 'verify-full', PGSSLROOTCERT: ROOT[root]() });
+    try {
+      expect(await both(plain())).toEqual([end, end]);
+    } finally {
+      delete process.env.PGSSLMODE;
+      delete process.env.PGSSLROOTCERT;
+    }
+  });
+
+  test.each<[keyof typeof ROOT, string]>([
+    ['good', 'TLS'],
+    ['strange', 'refused'],
+  ])('by what lies in ~/.postgresql: a %s CA, %s', async (root, end) => {
+    const home = tempFolder('home-of-libpq');
+    mkdirSync(join(home, '.postgresql'));
+    copyFileSync(ROOT[root](), join(home, '.postgresql', 'root.crt'));
+    process.env.HOME = home;
+    try {
+      expect(await both({ ...plain(), url: urlOf('postgres', { query: 'sslmode=require' }) })).toEqual([end, end]);
+    } finally {
+      process.env.HOME = own.HOME;
+    }
   });
 });
 

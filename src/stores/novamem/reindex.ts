@@ -1,5 +1,6 @@
 import type { Gateway } from '../../hosts/gateway.js';
 import { messageOf } from '../../words.js';
+import { tlsFaultIn } from '../tls/tls-fault.js';
 import { answerText, type Novamem } from './connection.js';
 
 export const REINDEX = '/v1/admin/reindex';
@@ -56,7 +57,7 @@ export async function startReindex(gateway: Gateway, novamem: Novamem): Promise<
     try {
       answer = await novamem.ask(REINDEX, {});
     } catch (error) {
-      if (/ECONNREFUSED/.test(messageOf(error))) throw error;
+      if (tlsFaultIn(error) || /ECONNREFUSED/.test(messageOf(error))) throw error;
       return { taken: 'unanswered', seen: messageOf(error) };
     }
     const seen = answerText(answer).slice(0, 200);

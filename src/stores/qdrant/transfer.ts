@@ -9,6 +9,7 @@ import { pipeline } from 'node:stream/promises';
 import { keepOnDisk } from '../../hosts/durable.js';
 import type { Gateway } from '../../hosts/gateway.js';
 import { shortened } from '../../words.js';
+import { tlsFaultIn } from '../tls/tls-fault.js';
 import type { Qdrant } from './connection.js';
 
 interface Transfer {
@@ -67,7 +68,9 @@ export function uploadSnapshot(
     body.catch((error: Error) => request.destroy(error));
     const what = `uploading ${basename(upload.file)} into ${upload.collection}`;
     const answer = await answered.catch((error: Error) => {
-      throw sent && !transfer.signal?.aborted ? new AnswerLost(`${what}: ${error.message}`, { cause: error }) : error;
+      throw sent && !transfer.signal?.aborted && !tlsFaultIn(error)
+        ? new AnswerLost(`${what}: ${error.message}`, { cause: error })
+        : error;
     });
     await body.catch(() => {});
     if (sent && GIVEN_UP.has(answer.status) && !isOfQdrant(answer.body))
