@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { chmodSync, copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Profile } from '../../src/config/profile.js';
@@ -7,21 +7,16 @@ import { readProfile } from '../../src/config/profiles.js';
 import { SSLMODES } from '../../src/config/tls.js';
 import { diagnose } from '../../src/engine/diagnosis.js';
 import { openGateway } from '../../src/hosts/gateway.js';
-import { inspectCommand } from '../../src/hosts/run-command.js';
-import { Problem } from '../../src/problem.js';
 import { freePorts } from '../../src/sandbox/free-ports.js';
 import { Cluster } from '../../src/stores/cluster.js';
-import { Postgres } from '../../src/stores/postgres/connection.js';
-import { toolsFor } from '../../src/stores/postgres/tools.js';
 import { attempt, expectHarmless, RESTORES } from '../support/attempt.js';
 import { Ca, type Certificate } from '../support/certificates.js';
-import { eventually } from '../support/eventually.js';
 import { ForeignCluster } from '../support/foreign-cluster.js';
 import { SECRETS } from '../support/foreign-services.js';
-import { runProgram } from '../support/program.js';
+import { bothConnections, postgresShows } from '../support/postgres-tls.js';
 import { startQdrant } from '../support/qdrant-node.js';
 import { tempFolder } from '../support/temp.js';
-import { shownByPostgres, type TlsFront, tlsFront, tlsProxy } from '../support/tls-front.js';
+import { type TlsFront, tlsFront, tlsProxy } from '../support/tls-front.js';
 
 // Real servers that speak TLS only, and what may be wrong with that: nothing goes on unverified, nothing is sent to a stranger, and
 // nothing that stands is taken for lost.
@@ -45,7 +40,8 @@ const own = { ...process.env };
 
 beforeAll(async () => {
   cluster = await ForeignCluster.start(60, { tls: true });
-  Object.assign(process.env, cluster.environment);
+  // What a developer keeps for libpq would be found there.
+  Object.assign(process.env, cluster.environment, { HOME: folder });
   profile = readProfile(cluster.profileWith([tempFolder('backups')]));
   stranger = new Ca(cluster.folder, 'stranger');
   expired = cluster.tls!.ca.sign('expired', HERE, { expired: true });
@@ -74,17 +70,6 @@ function urlOf(part: Part, more: { protocol?: string; port?: number; query?: str
   return url.href.replace(/\/$/, '');
 }
 
-/** Has Postgres show another certificate, or none and speak no TLS, and let in with TLS only or anyhow. */
-async function postgresShows(certificate: Certificate | undefined, lets: 'host' | 'hostssl'): Promise<void> {
-  cluster.layPostgresTls(certificate, lets);
-  process.kill(Number(readFileSync(cluster.places.pidFile('postgres'), 'utf8')), 'SIGHUP');
-  const expected = certificate ? /([a-z]+)\.pem$/.exec(certificate.certFile)![1]! : 'plain';
-  await eventually(`Postgres shows ${expected}`, async () => {
-    const shown = await shownByPostgres(cluster.ports.postgres).catch(() => '');
-    return shown === expected;
-  });
-}
-
 interface Arrangement {
   profile: Profile;
   /** What must not have been told anything. */
@@ -95,8 +80,8 @@ interface Arrangement {
 /** A part whose server shows this certificate. */
 async function showing(part: Part, certificate: () => Certificate): Promise<Arrangement> {
   if (part === 'postgres') {
-    await postgresShows(certificate(), 'hostssl');
-    return { profile, after: () => postgresShows(cluster.tls!.server, 'hostssl') };
+    await postgresShows(cluster, certificate(), 'hostssl');
+    return { profile, after: () => postgresShows(cluster, cluster.tls!.server, 'hostssl') };
   }
   const front = await tlsFront(certificate());
   return { profile: but(part, { url: urlOf(part, { port: front.port }) }), front };
@@ -104,8 +89,8 @@ async function showing(part: Part, certificate: () => Certificate): Promise<Arra
 
 async function speakingPlain(part: Part): Promise<Arrangement> {
   if (part === 'postgres') {
-    await postgresShows(undefined, 'host');
-    return { profile, after: () => postgresShows(cluster.tls!.server, 'hostssl') };
+    await postgresShows(cluster, undefined, 'host');
+    return { profile, after: () => postgresShows(cluster, cluster.tls!.server, 'hostssl') };
   }
   const port = part === 'falkordb' ? ports.plainRedis : ports.plainQdrant;
   return { profile: but(part, { url: urlOf(part, { port }) }) };
@@ -270,33 +255,14 @@ test('what is in the memory of a FalkorDB with TLS can be written down', async (
   expect(readFileSync(file).toString('latin1', 0, 5)).toMatch(/^(REDIS|VALKE)/);
 });
 
-const ASK = 'SELECT CASE WHEN ssl THEN 1 ELSE 0 END AS ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()';
-
-/** How this program's own connection ends, and how that of psql: let in with TLS, without, or not at all. */
-async function both(settings: Profile['postgres']): Promise<[string, string]> {
-  const postgres = new Postgres(settings);
-  const ours = await postgres.read<{ ssl: number }>(ASK).then(
-    ([row]) => (row!.ssl ? 'TLS' : 'plain'),
-    () => 'refused',
-  );
-  const { bin } = await toolsFor(15);
-  const ended = await inspectCommand({
-    file: join(bin, 'psql'),
-    args: [...postgres.toolArguments, '--dbname', postgres.database, '--no-psqlrc', '-tAc', ASK],
-    ...postgres.toolEnvironment,
-  });
-  const theirs = ended.exitCode !== 0 ? 'refused' : ended.stdout.trim() === '1' ? 'TLS' : 'plain';
-  return [ours, theirs];
-}
-
 describe('with sslmode', () => {
   type Server = 'TLS only' | 'no TLS' | 'either' | 'TLS of a stranger, or none' | 'TLS for another host only';
   const SERVERS: [Server, () => Promise<void>][] = [
-    ['TLS only', () => postgresShows(cluster.tls!.server, 'hostssl')],
-    ['either', () => postgresShows(cluster.tls!.server, 'host')],
-    ['TLS of a stranger, or none', () => postgresShows(stranger.sign('strange', HERE), 'host')],
-    ['TLS for another host only', () => postgresShows(elsewhere, 'hostssl')],
-    ['no TLS', () => postgresShows(undefined, 'host')],
+    ['TLS only', () => postgresShows(cluster, cluster.tls!.server, 'hostssl')],
+    ['either', () => postgresShows(cluster, cluster.tls!.server, 'host')],
+    ['TLS of a stranger, or none', () => postgresShows(cluster, stranger.sign('strange', HERE), 'host')],
+    ['TLS for another host only', () => postgresShows(cluster, elsewhere, 'hostssl')],
+    ['no TLS', () => postgresShows(cluster, undefined, 'host')],
   ];
   const EXPECTED: Record<Server, Record<string, string>> = {
     'TLS only': {
@@ -346,7 +312,11 @@ describe('with sslmode', () => {
     const found: Record<string, [string, string]> = {};
     for (const mode of SSLMODES) {
       const caFile = mode.startsWith('verify') ? cluster.tls!.ca.caFile : undefined;
-      found[mode] = await both({ ...profile.postgres, caFile, url: urlOf('postgres', { query: `sslmode=${mode}` }) });
+      found[mode] = await bothConnections({
+        ...profile.postgres,
+        caFile,
+        url: urlOf('postgres', { query: `sslmode=${mode}` }),
+      });
     }
     expect(found).toEqual(
       Object.fromEntries(Object.entries(EXPECTED[server]).map(([mode, end]) => [mode, [end, end]])),
@@ -354,9 +324,12 @@ describe('with sslmode', () => {
     // A CA makes of "require" what verify-ca is, and without a mode it means verify-full.
     const { caFile: _, ...settings } = profile.postgres;
     const ca = `sslrootcert=${encodeURIComponent(cluster.tls!.ca.caFile)}`;
-    const required = await both({ ...settings, url: urlOf('postgres', { query: `sslmode=require&${ca}` }) });
+    const required = await bothConnections({
+      ...settings,
+      url: urlOf('postgres', { query: `sslmode=require&${ca}` }),
+    });
     expect(required).toEqual([EXPECTED[server]['verify-ca'], EXPECTED[server]['verify-ca']]);
-    const unsaid = await both({ ...settings, url: urlOf('postgres', { query: ca }) });
+    const unsaid = await bothConnections({ ...settings, url: urlOf('postgres', { query: ca }) });
     expect(unsaid).toEqual([EXPECTED[server]['verify-full'], EXPECTED[server]['verify-full']]);
   });
 });
@@ -365,7 +338,7 @@ describe('what the profile leaves open about Postgres is the same for psql and t
   const plain = () => ({ ...profile.postgres, caFile: undefined, url: urlOf('postgres', {}) });
   const ROOT = { good: () => cluster.tls!.ca.caFile, strange: () => stranger.caFile };
 
-  beforeAll(() => postgresShows(cluster.tls!.server, 'hostssl'));
+  beforeAll(() => postgresShows(cluster, cluster.tls!.server, 'hostssl'));
 
   test.each<[keyof typeof ROOT, string]>([
     ['good', 'TLS'],
@@ -373,7 +346,7 @@ describe('what the profile leaves open about Postgres is the same for psql and t
   ])('by the variables of libpq: a %s CA, %s', async (root, end) => {
     Object.assign(process.env, { PGSSLMODE: 'verify-full', PGSSLROOTCERT: ROOT[root]() });
     try {
-      expect(await both(plain())).toEqual([end, end]);
+      expect(await bothConnections(plain())).toEqual([end, end]);
     } finally {
       delete process.env.PGSSLMODE;
       delete process.env.PGSSLROOTCERT;
@@ -389,85 +362,12 @@ describe('what the profile leaves open about Postgres is the same for psql and t
     copyFileSync(ROOT[root](), join(home, '.postgresql', 'root.crt'));
     process.env.HOME = home;
     try {
-      expect(await both({ ...plain(), url: urlOf('postgres', { query: 'sslmode=require' }) })).toEqual([end, end]);
+      expect(await bothConnections({ ...plain(), url: urlOf('postgres', { query: 'sslmode=require' }) })).toEqual([
+        end,
+        end,
+      ]);
     } finally {
-      process.env.HOME = own.HOME;
+      process.env.HOME = folder;
     }
-  });
-});
-
-const written = (name: string, text: string): string => {
-  writeFileSync(join(folder, name), text);
-  return join(folder, name);
-};
-
-describe('files of TLS that cannot be used are refused before anything is asked', () => {
-  const UNUSABLE: [string, Part, () => object, RegExp][] = [
-    [
-      'an absent CA',
-      'qdrant',
-      () => ({ caFile: '/nowhere/ca.pem' }),
-      /the CA for Qdrant is to come from the file \/nowhere\/ca\.pem: ENOENT/,
-    ],
-    [
-      'a CA that is none',
-      'novamem',
-      () => ({ caFile: written('no.pem', 'hello') }),
-      /no\.pem: it holds no certificate in PEM/,
-    ],
-    [
-      'a CA of nonsense',
-      'falkordb',
-      () => ({ caFile: written('bad.pem', '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n') }),
-      /What FalkorDB is to be reached with over TLS cannot be used \(.*bad\.pem/,
-    ],
-    [
-      'a key of another certificate',
-      'falkordb',
-      () => ({ keyFile: stranger.sign('other').keyFile }),
-      /cannot be used \(.*\): key values mismatch/,
-    ],
-    [
-      'a key that others may read',
-      'postgres',
-      () => {
-        const { certFile, keyFile } = cluster.tls!.client;
-        const open = join(folder, 'open.key');
-        copyFileSync(keyFile, open);
-        chmodSync(open, 0o644);
-        return { certFile, keyFile: open };
-      },
-      /The private key .*open\.key can be read by others/,
-    ],
-    [
-      'no CA to compare with',
-      'postgres',
-      () => ({ caFile: undefined, url: urlOf('postgres', { query: 'sslmode=verify-full' }) }),
-      /sslmode=verify-full compares with a CA, and the profile names none/,
-    ],
-  ];
-
-  test.each(UNUSABLE)('%s (%s)', (_what, part, settings, words) => {
-    let refusal: unknown;
-    try {
-      new Cluster(but(part, settings()));
-    } catch (error) {
-      refusal = error;
-    }
-    expect(refusal).toBeInstanceOf(Problem);
-    const said = (refusal as Problem).lines().join('\n');
-    expect(said).toMatch(words);
-    expect(said).toMatch(/\nNext: /);
-    expect(said).not.toMatch(/BEGIN|PRIVATE KEY-/);
-  });
-
-  test('with exit code 2', async () => {
-    const file = cluster.profileWith([]);
-    writeFileSync(file, readFileSync(file, 'utf8').replace(/caFile: .*/, 'caFile: /nowhere/ca.pem'));
-    const ended = await runProgram(['diagnose', '--profile', file], { environment: cluster.environment });
-    expect([ended.exitCode, ended.stdout]).toEqual([2, '']);
-    expect(ended.stderr).toMatch(
-      /\/nowhere\/ca\.pem: ENOENT.*\nNothing was changed\.\nNext: name a readable PEM file as caFile/,
-    );
   });
 });
