@@ -16,6 +16,8 @@ export interface StepPast {
   /** How often it was started. */
   attempts: number;
   answer: string | undefined;
+  /** It was last asked a question, and not for the cluster's name. */
+  asked: boolean;
   checks: Check[];
   safetyCopies: SafetyCopy[];
   /** Milliseconds since 1970. */
@@ -81,6 +83,7 @@ const untouched = (): StepPast => ({
   facts: {},
   attempts: 0,
   answer: undefined,
+  asked: false,
   checks: [],
   safetyCopies: [],
   startedAt: undefined,
@@ -93,8 +96,12 @@ function follow(step: StepPast, event: JournalEvent): void {
     case 'step.planned':
       step.plan = event.plan;
       break;
+    case 'confirm.asked':
+      step.asked = event.question !== undefined;
+      break;
     case 'confirm.given':
-      if (!event.undo) step.answer = event.typed;
+      // Else it is the cluster's name.
+      if (step.asked && !event.undo) step.answer = event.typed;
       break;
     case 'step.started':
       step.state = 'begun';
