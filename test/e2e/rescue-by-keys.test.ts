@@ -14,6 +14,7 @@ const name = `keys-${process.pid}`;
 const ENTER = '\r';
 const ESCAPE = '\u001b';
 const DOWN = '\u001b[B';
+const UP = '\u001b[A';
 const CTRL_C = '\u0003';
 let home: string;
 let open: ProgramInTerminal[] = [];
@@ -219,11 +220,9 @@ describe('beside the rescue itself', () => {
     program.type('h');
     const list = await program.shows(/What was done here:/);
     expect(list).toMatch(/^❯ \d{4}-\d\d-\d\d \d\d:\d\d {2}\S/m);
-    await highlight(program, new Date().toISOString().slice(0, 10));
-    for (let screen = list; !/❯ .*Take a backup +recovered in/.test(screen); ) {
-      program.type(DOWN);
-      screen = await program.shows(new RegExp(`❯ (?!${/❯ (.{40})/.exec(screen)![1]})`));
-    }
+    // From the newest up is the oldest: the backup that everything began with.
+    program.type(UP);
+    await program.shows(/❯ .*Take a backup +recovered in/);
     program.type(ENTER);
     const run = await program.shows(/Take a backup: complete in[\s\S]*Timeline/);
     expect(run).toMatch(/\+\d+\.\d s {2}backup-postgres +succeeded/);

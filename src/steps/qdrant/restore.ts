@@ -9,11 +9,11 @@ import {
   listCollections,
 } from '../../stores/qdrant/inventory.js';
 import { uploadText } from '../../stores/qdrant/transfer.js';
-import { countOf, durationOf, plural, sizeOf } from '../../words.js';
+import { countOf, durationOf, messageOf, plural, sizeOf } from '../../words.js';
 import { fileFindings, lacks } from '../backup/file.js';
 import { safetyRoomFindings } from '../room.js';
 import type { Finding, Probe, StepContext, StepKind } from '../step.js';
-import { stepEvents } from '../step-events.js';
+import { type Emitter, stepEvents } from '../step-events.js';
 import { unreachable } from '../store-readiness.js';
 import { aliasChecks, healthChecks, restoreAliases } from './collections.js';
 import { ageFindings, configFindings, nameFindings, roomFindings, versionFindings } from './restore-findings.js';
@@ -42,6 +42,8 @@ interface Facts {
   restored: Record<string, { sha256: string; points: number }>;
   /** Collection → the snapshot that was taken of it before. */
   safety: Record<string, SafetySnapshot>;
+  /** Collection → why no snapshot of it could be taken: it could not be read at all. */
+  unsaved: Record<string, string>;
   /** Collections that did not exist before. */
   created: string[];
 }
@@ -166,8 +168,8 @@ export const qdrantRestore: StepKind<Params, Facts> = {
     stepEvents<Facts>(async (emit) => {
       const { qdrant } = ctx.cluster;
       const snapshots = snapshotsOf(p, ctx.backup);
-      const { safety = {}, created } = ctx.earlier as Partial<Facts>;
-      const facts: Facts = { restored: {}, safety: { ...safety }, created: created ?? [] };
+      const { safety = {}, created, unsaved = {} } = ctx.earlier as Partial<Facts>;
+      const facts: Facts = { restored: {}, safety: { ...safety }, unsaved: { ...unsaved }, created: created ?? [] };
       const names = snapshots.map((one) => one.collection);
       await proveWritable(ctx, emit, names, signal);
       const before = await pointsNow(qdrant, names);
@@ -180,12 +182,9 @@ export const qdrantRestore: StepKind<Params, Facts> = {
         signal.throwIfAborted();
         const sha256 = await checksum(snapshot, signal);
         const isNew = facts.created.includes(snapshot.collection);
-        if (!isNew && !facts.safety[snapshot.collection] && (before.get(snapshot.collection) ?? 0) > 0) {
-          const safety = await takeSafetySnapshot(qdrant, ctx, snapshot.collection, signal);
-          facts.safety[snapshot.collection] = safety;
-          emit.facts(facts);
-          emit.safetyCopy(`collection ${snapshot.collection}`, safety.file, `SHA-256 ${safety.sha256}`);
-        }
+        const isSettled = snapshot.collection in facts.safety || snapshot.collection in facts.unsaved;
+        if (!isNew && !isSettled && before.get(snapshot.collection) !== 0)
+          await keep(snapshot.collection, facts, before.get(snapshot.collection) !== undefined, ctx, emit, signal);
         const onBytes = (bytes: number) => {
           done += bytes;
           emit.progress({
@@ -239,6 +238,15 @@ export const qdrantRestore: StepKind<Params, Facts> = {
     return (await qdrantRestore.verify(p, ctx, facts as Facts)).every((check) => check.ok) ? 'done' : 'partial';
   },
 
+  conclusion({ unsaved = {} }) {
+    const names = Object.keys(unsaved);
+    if (names.length === 0) return undefined;
+    return {
+      text: `replaced without a safety copy, since it could not be read: ${names.map((name) => `${name} (${unsaved[name]})`).join('; ')}`,
+      exception: true,
+    };
+  },
+
   undo: (_p, ctx, facts) =>
     stepEvents<Facts>(async (emit) => {
       const { qdrant } = ctx.cluster;
@@ -286,3 +294,27 @@ export const qdrantRestore: StepKind<Params, Facts> = {
     return checks.sort((a, b) => (a.subject < b.subject ? -1 : a.subject > b.subject ? 1 : 0));
   },
 };
+
+/** Takes a snapshot of what is about to be replaced. Only of a collection that cannot even be counted it may fail. */
+async function keep(
+  collection: string,
+  facts: Facts,
+  isReadable: boolean,
+  ctx: StepContext,
+  emit: Emitter<Facts>,
+  signal: AbortSignal,
+): Promise<void> {
+  try {
+    const safety = await takeSafetySnapshot(ctx.cluster.qdrant, ctx, collection, signal);
+    facts.safety[collection] = safety;
+    emit.facts(facts);
+    emit.safetyCopy(`collection ${collection}`, safety.file, `SHA-256 ${safety.sha256}`);
+  } catch (error) {
+    signal.throwIfAborted();
+    if (isReadable) throw error;
+    const why = messageOf(error).replaceAll(/\s+/g, ' ');
+    facts.unsaved[collection] = why;
+    emit.facts(facts);
+    emit.output(`WITHOUT A SAFETY COPY: ${collection} cannot be read (${why})`);
+  }
+}

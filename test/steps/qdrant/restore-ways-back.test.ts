@@ -50,7 +50,7 @@ describe('a collection that an upload of a damaged snapshot broke', () => {
     expect((await findings(qdrantRestore, {}, ctx)).filter((line) => line.startsWith('blocking'))).toEqual([]);
   });
 
-  test('Q1: is restored all the same, with a safety snapshot of every other', async () => {
+  test('Q1: is restored all the same, with a safety snapshot of every other, and that it had none is an exception', async () => {
     const ctx = real.context({ backup });
     const { facts, error } = await perform(qdrantRestore, {}, ctx);
     expect(error).toBeUndefined();
@@ -58,6 +58,12 @@ describe('a collection that an upload of a damaged snapshot broke', () => {
     expect(differences(backup.inventory!.qdrant!, await now())).toEqual([]);
     const kept = backup.qdrant.map((one) => one.collection).filter((name) => name !== ACME);
     expect(Object.keys(facts.safety!).sort()).toEqual(kept);
+    expect(qdrantRestore.conclusion!(facts)).toEqual({
+      text: expect.stringMatching(
+        new RegExp(`^replaced without a safety copy, since it could not be read: ${ACME} \\(.+\\)$`),
+      ),
+      exception: true,
+    });
     expect(await qdrantRestore.probe(params(), ctx, facts)).toBe('done');
   });
 });
