@@ -26,7 +26,7 @@ import {
   type Snapshot,
   takeSafetySnapshot,
 } from './snapshots.js';
-import { putBack, uploadWithWayBack } from './upload.js';
+import { putBack, untilIdle, uploadWithWayBack } from './upload.js';
 
 const params = z.strictObject({
   /** Only these collections of the backup set; all of them when absent. */
@@ -171,6 +171,8 @@ export const qdrantRestore: StepKind<Params, Facts> = {
       const { safety = {}, created, unsaved = {} } = ctx.earlier as Partial<Facts>;
       const facts: Facts = { restored: {}, safety: { ...safety }, unsaved: { ...unsaved }, created: created ?? [] };
       const names = snapshots.map((one) => one.collection);
+      // What an attempt that was ended has sent may still be at work: nothing is asked of a collection meanwhile.
+      for (const name of names) await untilIdle(qdrant, emit, name, signal);
       await proveWritable(ctx, emit, names, signal);
       const before = await pointsNow(qdrant, names);
       facts.created = created ?? names.filter((name) => !before.has(name));

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { makeFolder, sha256Of } from '../../hosts/files.js';
+import { within } from '../../hosts/waiting.js';
 import type { BackupFile } from '../../stores/backup-set/backup-set.js';
 import type { Qdrant } from '../../stores/qdrant/connection.js';
 import {
@@ -21,6 +22,8 @@ import type { Emitter } from '../step-events.js';
 export type Snapshot = BackupFile & { collection: string };
 
 const RESTART_PATIENCE = 180_000;
+/** How long the smallest thing that a server can write may take before it is taken to hang. */
+const TRIAL_PATIENCE = 60_000;
 
 /** Points of each collection that stands now; undefined for one that is there but cannot be read (a failed recovery leaves such). */
 export async function pointsNow(qdrant: Qdrant, names: string[]): Promise<Map<string, number | undefined>> {
@@ -114,8 +117,8 @@ export async function checksum(snapshot: Snapshot, signal: AbortSignal): Promise
 
 /**
  * Has the server write before anything is replaced: a key without the right to manage is found here, and so is a server
- * whose disk went away under it, which goes on answering reads from memory. A restart mends the second. Answers whether
- * one was needed.
+ * whose disk went away under it, which goes on answering reads from memory, or that hangs in what it was asked before. A
+ * restart mends the last two. Answers whether one was needed.
  */
 export async function proveWritable(
   ctx: StepContext,
@@ -125,10 +128,10 @@ export async function proveWritable(
 ): Promise<boolean> {
   const { qdrant } = ctx.cluster;
   try {
-    await tryToWrite(ctx, names);
+    await within(TRIAL_PATIENCE, tryToWrite(ctx, names));
     return false;
   } catch (error) {
-    if (!/HTTP 5\d\d/.test(messageOf(error)) || !ctx.cluster.driver('qdrant')) throw error;
+    if (!/HTTP 5\d\d|no answer within/.test(messageOf(error)) || !ctx.cluster.driver('qdrant')) throw error;
     emit.output(`${messageOf(error)}: Qdrant at ${qdrant.address} answers but cannot use its storage; restarting it`);
     await stopService('qdrant', ctx, emit, RESTART_PATIENCE, signal);
     await startService('qdrant', ctx, emit, RESTART_PATIENCE, signal);

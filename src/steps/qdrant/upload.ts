@@ -57,7 +57,7 @@ async function uploadAndClean(
 }
 
 /** Waits while the server is still at an upload into this collection, where it tells. */
-async function untilIdle(
+export async function untilIdle(
   qdrant: Qdrant,
   emit: Emitter<unknown>,
   collection: string,
