@@ -1,5 +1,5 @@
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { keepSecret } from '../../src/config/redact.js';
 import { Journal, readJournal } from '../../src/engine/journal.js';
@@ -99,6 +99,32 @@ describe('reading a journal notices', () => {
     const { events, fault } = readJournal(file);
     expect(fault).toBe('the last line is cut off after 40 bytes');
     expect(events).toHaveLength(5);
+  });
+
+  test('one that was cut off at any byte: every line before it is read, and it can be gone on with', () => {
+    const { file, lines } = written(2);
+    const whole = readFileSync(file);
+    const folder = dirname(file);
+    for (let bytes = 0; bytes <= whole.length; bytes += 1) {
+      rmSync(join(folder, 'journal.seal'));
+      writeFileSync(file, whole.subarray(0, bytes));
+      const reading = readJournal(file);
+      const kept = whole.subarray(0, bytes).toString('utf8').split('\n').length - 1;
+      expect([reading.events.length, reading.changed]).toEqual([kept, '']);
+      expect(reading.cutOff).toBe(
+        bytes -
+          Buffer.byteLength(
+            lines
+              .slice(0, kept)
+              .map((line) => `${line}\n`)
+              .join(''),
+          ),
+      );
+      const journal = Journal.goOn('run-1', folder, reading);
+      journal.append({ type: 'note', text: 'gone on', who: 'somebody' });
+      journal.close();
+      expect(readJournal(file)).toMatchObject({ fault: '', events: { length: kept + 1 } });
+    }
   });
 
   test('a line that is no JSON', () => {
