@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { chownSync, closeSync, existsSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chownSync, closeSync, existsSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import type { ServiceSettings } from '../../config/profile.js';
 import { commandText } from '../command.js';
 import { isAlive, markOf, type ProcessMark } from '../process-mark.js';
@@ -55,13 +55,18 @@ export function processDriver(service: string, settings: Settings): ServiceDrive
           detached: true,
           ...(settings.user && process.getuid?.() === 0 ? settings.user : {}),
         });
+        // At once and whole: a server that is on no record, because this program was killed, is one that nobody can end.
+        if (child.pid !== undefined) {
+          const fresh = `${settings.pidFile}.new`;
+          writeFileSync(fresh, JSON.stringify(markOf(child.pid)), { mode: 0o600 });
+          renameSync(fresh, settings.pidFile);
+        }
         closeSync(log);
         await new Promise<void>((resolve, reject) => {
           child.once('spawn', resolve);
           child.once('error', (error) => reject(new Error(`${service} cannot be started: ${error.message}`)));
         });
         child.unref();
-        writeFileSync(settings.pidFile, JSON.stringify(markOf(child.pid!)), { mode: 0o600 });
       }),
 
     async stop(gateway, { signal }) {
