@@ -83,7 +83,7 @@ export function shortened(text: string): string {
 
 const CONTROL = '[\\u0000-\\u001f\\u007f-\\u009f\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069]';
 const CONTROLS = new RegExp(CONTROL, 'g');
-const HAS_CONTROL = new RegExp(CONTROL);
+const LINES_WITH_CONTROL = new RegExp(CONTROL.replace('\\u0000-\\u001f', '\\u0000-\\u0008\\u000b-\\u001f'));
 
 /** The text with control characters (a server's words may hold escape sequences) shown as `·`. */
 export function withoutControls(text: string): string {
@@ -93,7 +93,7 @@ export function withoutControls(text: string): string {
 /** The same for a text of several lines: their ends and tabs stay. */
 export function linesWithoutControls(text: string): string {
   // Nearly every line of a program is plain, and there may be hundreds of thousands a second.
-  if (!HAS_CONTROL.test(text)) return text;
+  if (!LINES_WITH_CONTROL.test(text)) return text;
   return text
     .split('\n')
     .map((line) => line.split('\t').map(withoutControls).join('\t'))

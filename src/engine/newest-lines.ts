@@ -6,8 +6,9 @@ const KEPT = 500;
 export class NewestLines {
   #lines: LogLine[] = [];
 
+  /** `text`: a line, or several with line ends between. */
   add(step: string, text: string, at: Date): void {
-    this.#lines.push({ at: at.getTime(), step, text });
+    for (const line of text.split('\n').slice(-KEPT)) this.#lines.push({ at: at.getTime(), step, text: line });
     if (this.#lines.length > KEPT * 2) this.#lines = this.#lines.slice(-KEPT);
   }
 

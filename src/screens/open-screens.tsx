@@ -18,7 +18,8 @@ export async function openScreens(desk: Desk, scenario: string | undefined, outs
       exitOnCtrlC: false,
       // Ink takes CI=true for "no terminal"; whoever opens this has made sure that there is one.
       interactive: true,
-      maxFps: 15,
+      // A key is to be seen at once; without one there is little to draw: snapshots come ten times a second at most.
+      maxFps: 60,
     },
   );
   const leave = () => app.unmount();

@@ -40,6 +40,8 @@ export async function* stepEvents<F>(work: (emit: Emitter<F>) => Promise<void>):
     // Of progress only the newest matters: a slow reader must not make a queue of it.
     const last = waiting.at(-1);
     if (event.type === 'progress' && last?.type === 'progress') waiting[waiting.length - 1] = event;
+    // A program may print hundreds of thousands of lines a second: an event for each would take longer than to print it.
+    else if (event.type === 'output' && last?.type === 'output') last.line += `\n${event.line}`;
     else waiting.push(event);
     wake();
   });

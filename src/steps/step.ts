@@ -60,6 +60,7 @@ export interface Finding {
 export type ProgressUnit = 'bytes' | 'rows' | 'items' | 'seconds';
 
 export type StepEvent<F = unknown> =
+  /** A line, or several that came together, with line ends between. */
   | { type: 'output'; line: string }
   | { type: 'progress'; done: number; total?: number; unit: ProgressUnit; text: string }
   | { type: 'facts'; facts: Partial<F> }

@@ -18,7 +18,7 @@ const quantile = (values: number[], share: number) =>
 /** Keys to frames: the help is opened and closed, again and again; milliseconds each. */
 async function pressWhile(program: ProgramInTerminal, goesOn: () => boolean): Promise<number[]> {
   const took: number[] = [];
-  for (let open = false; goesOn(); open = !open) {
+  for (let open = false; open || goesOn(); open = !open) {
     const pressed = performance.now();
     program.type(open ? 'x' : '?');
     await program.drawn(open ? /l log/ : /any key: back/);

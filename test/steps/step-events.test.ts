@@ -11,7 +11,7 @@ test('events come in the order in which they were told, also while the reader is
     }
   });
   for await (const event of events) {
-    if (event.type === 'output') lines.push(event.line);
+    if (event.type === 'output') lines.push(...event.line.split('\n'));
     if (lines.length % 50 === 0) await new Promise((resolve) => setImmediate(resolve));
   }
   expect(lines).toEqual(Array.from({ length: 1_000 }, (_, index) => `line ${index}`));

@@ -141,8 +141,10 @@ export async function follow<F>(
       if (event.type === 'facts') Object.assign(told.facts, event.facts);
       else if (event.type === 'safety-copy') told.safetyCopies.push({ of: event.of, at: event.at });
       else if (event.type === 'output') {
-        told.output.push(event.line);
-        onOutput(event.line);
+        for (const line of event.line.split('\n')) {
+          told.output.push(line);
+          onOutput(line);
+        }
       }
     }
   } catch (error) {
