@@ -63,7 +63,21 @@ program
   .addOption(profileOption())
   .addOption(backupOption())
   .addOption(setOption())
-  .action(calls(async () => (await import('./commands/open.js')).openCommand));
+  .option(
+    '--screen-reader',
+    'the terminal app as lines that are read aloud: nothing drawn over, states and progress as words',
+  )
+  .hook('preAction', (_, command) => {
+    if (command.optsWithGlobals().screenReader) process.env.NOVAMEM_RUNBOOK_SCREEN_READER = '1';
+  })
+  .action(calls(async () => (await import('./commands/open.js')).openCommand))
+  .addHelpText(
+    'after',
+    `
+The terminal app: NO_COLOR=1 takes the colours away; NOVAMEM_RUNBOOK_SCREEN_READER=1 is --screen-reader for good.
+On a terminal that shows plain lines only (TERM=dumb) it is --screen-reader anyway. Nothing can tidy a terminal after
+kill -9: type reset, then novamem-runbook resume.`,
+  );
 
 program
   .command('run <scenario>')

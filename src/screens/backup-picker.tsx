@@ -1,10 +1,10 @@
 import { Box, Text, useInput } from 'ink';
-import SelectInput from 'ink-select-input';
 import { useState } from 'react';
 import type { DeskSnapshot, ScenarioCard } from '../engine/desk.js';
 import type { ListedSet } from '../stores/backup-set/find-backup-set.js';
 import { durationOf, instantOf, plural, sizeOf } from '../words.js';
 import { Frame, Lines, useSpace } from './frame.js';
+import { Select } from './select.js';
 import { cut, labelled, wrap } from './text.js';
 
 interface Props {
@@ -45,7 +45,7 @@ export function BackupPicker({ desk, card, onChoose, onBack }: Props) {
       {/* A list without items would answer enter with nothing. */}
       {items.length > 0 && (
         <Box flexDirection="column">
-          <SelectInput
+          <Select
             items={items}
             limit={Math.max(2, bodyRows - 4 - about.length - desk.problem.length)}
             onSelect={({ value }) => {

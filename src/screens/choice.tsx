@@ -1,5 +1,5 @@
 import { Box, Text, useInput } from 'ink';
-import SelectInput from 'ink-select-input';
+import { Select } from './select.js';
 
 /** A question with a few answers; the first is the one that changes nothing. Esc is that answer, too. */
 export function Choice<T>({
@@ -25,7 +25,7 @@ export function Choice<T>({
         </Text>
       ))}
       <Text> </Text>
-      <SelectInput
+      <Select
         items={answers.map((answer) => ({ ...answer, key: answer.label }))}
         onSelect={(item) => onAnswer(item.value)}
       />

@@ -1,10 +1,10 @@
 import { Box, Text, useInput } from 'ink';
-import SelectInput from 'ink-select-input';
 import { useState } from 'react';
 import type { RunSnapshot, StepSnapshot } from '../engine/snapshot.js';
 import type { Question } from '../steps/step.js';
 import { durationOf } from '../words.js';
 import { Lines, useSpace } from './frame.js';
+import { Select } from './select.js';
 import { findingLines } from './step-lines.js';
 import { cut, labelled, wrap } from './text.js';
 
@@ -36,7 +36,7 @@ export function ChooseView({ run, step, asks, onAnswer, onLater }: Props) {
             {line}
           </Text>
         ))}
-        <SelectInput
+        <Select
           items={asks.options.map(({ choice, title }) => ({
             key: choice,
             label: cut(labelOf(title, stepsAfter(run, step, choice)), width - 2),

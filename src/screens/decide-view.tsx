@@ -57,7 +57,9 @@ export function DecideView({ run, step, onRetry, onUndo, onSkip, onAbort, onLate
     <>
       <Text bold wrap="truncate">
         {' '}
-        <Text color="red">✗</Text>{' '}
+        <Text aria-hidden color="red">
+          ✗
+        </Text>{' '}
         {cut(
           step.undoFailed
             ? `THE UNDO OF ${step.id} FAILED`

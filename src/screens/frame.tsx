@@ -1,12 +1,20 @@
 import { Box, Text, useWindowSize } from 'ink';
 import type { ReactNode } from 'react';
+import { useLinear } from './linear.js';
+import { PASSING, SCREEN } from './linear-output.js';
 import { cut } from './text.js';
 
-/** The size of the window in cells, and how many rows a frame leaves for its body. */
-export function useSpace(): { columns: number; rows: number; bodyRows: number } {
+/**
+ * The size of the window in cells, how many rows a frame leaves for its body, and how much of what has no end is shown at once.
+ * What is told line by line has room for all of it: nothing is cut off, and nothing has to be scrolled.
+ */
+export function useSpace(): { columns: number; rows: number; bodyRows: number; pageRows: number } {
   const { columns, rows } = useWindowSize();
-  return { columns, rows, bodyRows: Math.max(3, rows - FRAME_ROWS) };
+  const bodyRows = Math.max(3, rows - FRAME_ROWS);
+  return useLinear() ? ENDLESS : { columns, rows, bodyRows, pageRows: bodyRows };
 }
+
+const ENDLESS = { columns: 1000, rows: 1000, bodyRows: 1000, pageRows: 20 };
 
 const FRAME_ROWS = 4;
 
@@ -25,6 +33,26 @@ interface FrameProps {
 /** Header, body and footer: the header never scrolls away, the footer names the keys that work now. */
 export function Frame({ cluster, production, title, right, keys, children }: FrameProps) {
   const { columns, bodyRows } = useSpace();
+  const linear = useLinear();
+  if (linear) {
+    const told = keys.join(', ');
+    return (
+      <Box flexDirection="column">
+        <Text>
+          {SCREEN}
+          {title} {told}
+        </Text>
+        <Text>
+          {cluster}
+          {production ? ', PRODUCTION' : ''}, {title}
+          {PASSING}
+          {right}
+        </Text>
+        {children}
+        <Text>Keys: {told}</Text>
+      </Box>
+    );
+  }
   const name = ` ${cluster}`;
   const banner = production ? '  PRODUCTION' : '';
   const rest = Math.max(0, columns - name.length - banner.length - right.length - 2);

@@ -3,6 +3,7 @@ import { type ComponentProps, useState } from 'react';
 import type { LogLine, RunSnapshot } from '../engine/snapshot.js';
 import { logTimeOf, plural } from '../words.js';
 import { Frame, Lines, useSpace } from './frame.js';
+import { useLinear } from './linear.js';
 import { wrap } from './text.js';
 import { TextField } from './text-field.js';
 
@@ -24,20 +25,21 @@ interface Held {
 
 /** The newest lines of all steps or of one: followed, or held and scrolled through, filtered, from error to error. */
 export function LogView({ frame, run, step, onBack }: Props) {
-  const { columns, bodyRows } = useSpace();
+  const { columns, pageRows } = useSpace();
+  const linear = useLinear();
   const [held, setHeld] = useState<Held | undefined>(undefined);
   const [filter, setFilter] = useState('');
   const [asking, setAsking] = useState(false);
   const [alone, setAlone] = useState(false);
   const [clock, setClock] = useState<'UTC' | 'local'>('UTC');
-  const rows = bodyRows - 1;
+  const rows = pageRows - 1;
 
   const passes = (line: LogLine) =>
     (!alone || line.step === step) && `${line.step} ${line.text}`.toLowerCase().includes(filter.toLowerCase());
   const lines = (held?.lines ?? run.log).filter(passes);
   const last = Math.min(held?.last ?? lines.length - 1, lines.length - 1);
   const width = alone ? 0 : Math.max(...run.steps.map((one) => one.id.length), 1) + 1;
-  const shown = rowsUpTo(lines, last, rows, (line) => {
+  const shown = rowsUpTo(lines, last, linear && held ? 1 : rows, (line) => {
     const head = ` ${logTimeOf(new Date(line.at), clock)} ${alone ? '' : line.step.padEnd(width)}`;
     return wrap(`${head}${line.text}`, columns - 1, FURTHER);
   });

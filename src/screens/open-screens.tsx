@@ -1,25 +1,39 @@
 import { render } from 'ink';
 import type { Desk } from '../engine/desk.js';
 import { App } from './app.js';
+import { Guarded } from './guarded.js';
+import { LinearOutput } from './linear-output.js';
 import { type Outside, OutsideContext } from './outside.js';
 
 const ERASE_SCREEN = '\u001b[2J\u001b[H';
 
-/** Shows the app on the alternate screen until it is left; the ordinary screen is then as it was. */
-export async function openScreens(desk: Desk, scenario: string | undefined, outside: Outside): Promise<void> {
+/**
+ * Shows the app until it is left: on the alternate screen, the ordinary one being as it was afterwards; or, with `linear`, as
+ * lines on the ordinary screen. Rejects with the error that ended the screens.
+ */
+export async function openScreens(
+  desk: Desk,
+  scenario: string | undefined,
+  outside: Outside,
+  linear: boolean,
+): Promise<void> {
   const first = desk.getSnapshot().scenarios.find((card) => card.scenario === scenario);
+  const lines = linear ? new LinearOutput(process.stdout) : undefined;
   const app = render(
-    <OutsideContext value={outside}>
-      <App desk={desk} {...(first ? { first } : {})} />
+    <OutsideContext value={lines ? toldAnewAfter(outside, lines) : outside}>
+      <Guarded>
+        <App desk={desk} {...(first ? { first } : {})} />
+      </Guarded>
     </OutsideContext>,
     {
-      alternateScreen: true,
-      incrementalRendering: true,
+      ...(lines
+        ? // What Ink calls debugging is to write whole frames, one after the other.
+          { stdout: lines as unknown as NodeJS.WriteStream, isScreenReaderEnabled: true, debug: true }
+        : // A key is to be seen at once; without one there is little to draw: snapshots come ten times a second at most.
+          { isScreenReaderEnabled: false, alternateScreen: true, incrementalRendering: true, maxFps: 60 }),
       exitOnCtrlC: false,
       // Ink takes CI=true for "no terminal"; whoever opens this has made sure that there is one.
       interactive: true,
-      // A key is to be seen at once; without one there is little to draw: snapshots come ten times a second at most.
-      maxFps: 60,
     },
   );
   const leave = () => app.unmount();
@@ -31,7 +45,7 @@ export async function openScreens(desk: Desk, scenario: string | undefined, outs
     app.clear();
     process.stdout.write(ERASE_SCREEN);
   };
-  process.stdout.prependListener('resize', wipe);
+  if (!lines) process.stdout.prependListener('resize', wipe);
   desk.look();
   void desk.diagnose();
   // One that restores nothing has no backup set to be chosen first.
@@ -42,5 +56,12 @@ export async function openScreens(desk: Desk, scenario: string | undefined, outs
     for (const signal of signals) process.off(signal, leave);
     process.stdout.off('resize', wipe);
     desk.stopLooking();
+    lines?.end();
   }
+}
+
+/** Who comes back to the screens hears where they are. */
+function toldAnewAfter({ shell, stop }: Outside, lines: LinearOutput): Outside {
+  const forget = () => lines.forget();
+  return { shell: () => shell().finally(forget), stop: () => stop().finally(forget) };
 }

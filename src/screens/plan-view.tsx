@@ -5,6 +5,7 @@ import type { Difference } from '../engine/guards.js';
 import type { RunSnapshot, StepSnapshot } from '../engine/snapshot.js';
 import { durationOf, plural } from '../words.js';
 import { Frame, Lines, useSpace } from './frame.js';
+import { Chosen } from './linear.js';
 import { FINDING_MARKS } from './marks.js';
 import { useOutside } from './outside.js';
 import { planLines } from './step-lines.js';
@@ -87,14 +88,21 @@ export function PlanView({ run, onBegin, onAccept, onLook, onBack, onHelp }: Pro
         const mark = worst ? FINDING_MARKS[worst.level] : undefined;
         return (
           <Text key={one.id} wrap="truncate" inverse={from + index === selected}>
-            {' '}
+            {from + index === selected ? '>' : ' '}
             {String(from + index + 1).padStart(2)}{' '}
-            {mark ? <Text {...('color' in mark ? { color: mark.color } : {})}>{mark.symbol}</Text> : ' '}{' '}
+            {mark ? (
+              <Text aria-label={`${mark.word}:`} {...('color' in mark ? { color: mark.color } : {})}>
+                {mark.symbol}
+              </Text>
+            ) : (
+              ' '
+            )}{' '}
             {rowOf(one, columns - 10)}
           </Text>
         );
       })}
       <Text dimColor>{'─'.repeat(columns)}</Text>
+      <Chosen label={step.plan?.summary ?? step.id} at={selected} of={run.steps.length} />
       <Box flexDirection="column" marginLeft={1} height={detailRows} overflow="hidden">
         <Lines lines={detail.slice(at, at + detailRows)} />
       </Box>
@@ -144,5 +152,6 @@ function headline(looking: boolean, blocked: number, run: RunSnapshot): string {
   if (blocked > 0) return `${plural(blocked, 'step')} would be blocked (✗). Nothing has been touched yet.`;
   const done = run.steps.filter((step) => step.state === 'succeeded').length;
   if (done > 0) return `${done} of ${plural(run.steps.length, 'step')} done before. Nothing further is touched yet.`;
-  return `${plural(run.steps.length, 'step')}, roughly ${durationOf(run.estimateMs)}. Nothing has been touched yet.`;
+  const roughly = run.estimateMs > 0 ? `, roughly ${durationOf(run.estimateMs)}` : '';
+  return `${plural(run.steps.length, 'step')}${roughly}. Nothing has been touched yet.`;
 }

@@ -46,7 +46,10 @@ export function ReportView({ run, onQuit, onUndo, onLog }: Props) {
     <>
       <Text bold wrap="truncate">
         {' '}
-        <Text color={color}>{symbol}</Text> {cut(headlineOf(run), columns - 4)}
+        <Text aria-hidden color={color}>
+          {symbol}
+        </Text>{' '}
+        {cut(headlineOf(run), columns - 4)}
       </Text>
       <Lines lines={shown.map((line) => ` ${line}`)} />
       <Text dimColor> {below > 0 ? `${below} more lines: ↓ or space` : ' '}</Text>

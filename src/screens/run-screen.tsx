@@ -1,5 +1,5 @@
 import { useInput } from 'ink';
-import { useEffect, useState, useSyncExternalStore } from 'react';
+import { useEffect, useMemo, useState, useSyncExternalStore } from 'react';
 import type { Run } from '../engine/run.js';
 import type { Intent, RunSnapshot, StepSnapshot } from '../engine/snapshot.js';
 import { clockOf } from '../words.js';
@@ -11,8 +11,10 @@ import { ConfirmView } from './confirm-view.js';
 import { DecideView } from './decide-view.js';
 import { Frame } from './frame.js';
 import { HelpView } from './help-view.js';
+import { useLinear } from './linear.js';
 import { LogView } from './log-view.js';
 import { useOutside } from './outside.js';
+import { paced } from './paced.js';
 import { PlanView } from './plan-view.js';
 import { ReportView } from './report-view.js';
 import { RunView } from './run-view.js';
@@ -27,11 +29,16 @@ interface Props {
   onQuit: () => void;
 }
 
+/** How often progress is read aloud. */
+const TOLD_EVERY_MS = 10_000;
+
 /** One run from its plan to its report. It reads snapshots and sends intents; what runs, runs elsewhere. */
 export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
   const leave = useOutside();
-  const snapshot = useSyncExternalStore(run.subscribe, run.getSnapshot);
-  const now = useNow(snapshot.phase === 'running');
+  const linear = useLinear();
+  const subscribe = useMemo(() => (linear ? paced(run, TOLD_EVERY_MS) : run.subscribe), [run, linear]);
+  const snapshot = useSyncExternalStore(subscribe, run.getSnapshot);
+  const now = useNow(snapshot.phase === 'running' && !linear);
   const [overlay, setOverlay] = useState<'none' | 'stop' | 'help' | 'note' | 'undo' | 'log'>('none');
   const [looking, setLooking] = useState(false);
   const [chosen, setChosen] = useState<string | undefined>(undefined);
@@ -212,7 +219,7 @@ export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
   const asked = snapshot.attention.length > 0 ? [`c answer (${snapshot.attention.length})`] : [];
   return (
     <Frame {...frame} keys={[...asked, '↑↓ step', 'l log', 'n note', '^C stop…', '? help']}>
-      <RunView run={snapshot} selected={selected} now={now} />
+      <RunView run={snapshot} selected={selected} isChosen={chosen !== undefined} now={now} />
     </Frame>
   );
 }
@@ -241,7 +248,7 @@ function rightOf(snapshot: RunSnapshot, now: number): string {
   const elapsed = (snapshot.finishedAt ?? now) - snapshot.startedAt;
   return snapshot.phase === 'finished'
     ? `RTO ${clockOf(elapsed)}`
-    : `RTO ${clockOf(elapsed)} of ~${clockOf(snapshot.estimateMs)}`;
+    : `RTO ${clockOf(elapsed)}${snapshot.estimateMs > 0 ? ` of ~${clockOf(snapshot.estimateMs)}` : ''}`;
 }
 
 function undoKeys({ phase, purpose, guards }: RunSnapshot): string[] {
@@ -282,7 +289,7 @@ function stopLines({ steps }: RunSnapshot): string[] {
   ];
 }
 
-/** The time, once a second while something runs. */
+/** The time: of now when something is drawn, and once a second while it ticks. */
 function useNow(ticking: boolean): number {
   const [now, setNow] = useState(Date.now());
   useEffect(() => {
@@ -290,5 +297,5 @@ function useNow(ticking: boolean): number {
     const timer = setInterval(() => setNow(Date.now()), 1000);
     return () => clearInterval(timer);
   }, [ticking]);
-  return now;
+  return ticking ? now : Date.now();
 }

@@ -2,14 +2,37 @@ import { Box, Text } from 'ink';
 import type { RunSnapshot } from '../engine/snapshot.js';
 import { logTimeOf } from '../words.js';
 import { Lines, useSpace } from './frame.js';
-import { progressLines } from './step-lines.js';
+import { Chosen, useLinear } from './linear.js';
+import { progressLines, standingWords } from './step-lines.js';
 import { StepList } from './step-list.js';
 import { cut } from './text.js';
 
-/** Steps on the left, the chosen one on the right, the newest log lines below. */
-export function RunView({ run, selected, now }: { run: RunSnapshot; selected: number; now: number }) {
+interface Props {
+  run: RunSnapshot;
+  selected: number;
+  /** A person chose the step that is selected. */
+  isChosen: boolean;
+  now: number;
+}
+
+/** Steps on the left, the chosen one on the right, the newest log lines below; told line by line: where every step stands. */
+export function RunView({ run, selected, isChosen, now }: Props) {
   const { columns, bodyRows } = useSpace();
   const step = run.steps[selected]!;
+  const linear = useLinear();
+  if (linear) {
+    return (
+      <>
+        <Lines lines={run.steps.map((one) => standingWords(one, now))} />
+        {isChosen && (
+          <>
+            <Chosen label={step.id} at={selected} of={run.steps.length} />
+            <Lines lines={progressLines(step, columns, now)} />
+          </>
+        )}
+      </>
+    );
+  }
   const logRows = Math.max(2, Math.min(8, bodyRows - run.steps.length - 2));
   const upper = bodyRows - logRows - 1;
   const listWidth = Math.min(40, Math.floor(columns * 0.42));

@@ -1,11 +1,11 @@
 import { Box, Text, useInput } from 'ink';
-import SelectInput from 'ink-select-input';
 import { useState } from 'react';
 import { SERVICES } from '../config/profile.js';
 import type { DeskSnapshot, ScenarioCard } from '../engine/desk.js';
 import { durationOf, plural } from '../words.js';
 import { Frame, Lines, useSpace } from './frame.js';
 import { useOutside } from './outside.js';
+import { Select } from './select.js';
 import { cut, wrap } from './text.js';
 
 interface Props {
@@ -77,7 +77,10 @@ export function ScenarioPicker({ desk, onChoose, onResume, onUndo, onHistory, on
         return (
           <Text key={service} wrap="truncate">
             {' '}
-            <Text color={color}>{symbol}</Text> {service.padEnd(9)} {cut(said, columns - 14)}
+            <Text aria-hidden color={color}>
+              {symbol}
+            </Text>{' '}
+            {service.padEnd(9)} {cut(said, columns - 14)}
           </Text>
         );
       })}
@@ -92,7 +95,7 @@ export function ScenarioPicker({ desk, onChoose, onResume, onUndo, onHistory, on
         <Text bold> What happened?</Text> {cut(seenOf(desk), columns - 17)}
       </Text>
       <Box flexDirection="column">
-        <SelectInput
+        <Select
           key={listed}
           items={items}
           limit={listed}

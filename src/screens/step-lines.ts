@@ -1,7 +1,7 @@
 import type { StepSnapshot } from '../engine/snapshot.js';
 import { evidenceRows } from '../reports/evidence.js';
 import { quantityOf } from '../reports/plain.js';
-import { durationOf, sizeOf } from '../words.js';
+import { durationOf, plural, sizeOf } from '../words.js';
 import { FINDING_MARKS, MARKS } from './marks.js';
 import { bar, labelled, wrap } from './text.js';
 
@@ -41,6 +41,34 @@ export function findingLines(step: StepSnapshot, width: number): string[] {
   });
 }
 
+/** Where a step stands, in one sentence: `restore-postgres: runs, 61 percent, about 1 min 04 s left`. */
+export function standingWords(step: StepSnapshot, now: number): string {
+  const { id, state, progress, reason, checks } = step;
+  const took = step.startedAt === undefined ? 0 : (step.finishedAt ?? now) - step.startedAt;
+  const parts = [`${id}: ${MARKS[state].word}`];
+  if (progress && (state === 'running' || state === 'undoing')) {
+    const left = leftOf(step, took);
+    if (progress.total) parts.push(`${Math.floor((progress.done / progress.total) * 100)} percent`);
+    if (left !== undefined) parts.push(`about ${durationOf(left)} left`);
+    if (progress.text !== '') parts.push(progress.text);
+  }
+  if (step.finishedAt !== undefined && took > 0) parts.push(durationOf(took));
+  if (state === 'succeeded' && checks.length > 0) {
+    const failed = checks.filter((check) => !check.ok).length;
+    parts.push(`${plural(checks.length, 'comparison')}, ${failed === 0 ? 'all equal' : `${failed} DIFFER`}`);
+  }
+  if (reason) parts.push(reason);
+  return parts.join(', ');
+}
+
+/** How long a step is likely to take still, in milliseconds, going by its pace so far. */
+function leftOf({ progress }: StepSnapshot, took: number): number | undefined {
+  const share = progress?.total ? progress.done / progress.total : 0;
+  return took > 1_000 && share > 0.02 && share < 1 && progress?.unit !== 'seconds'
+    ? (took / share) * (1 - share)
+    : undefined;
+}
+
 /** How far a running step is, what it proved, or why it failed. */
 export function progressLines(step: StepSnapshot, width: number, now: number): string[] {
   const took = step.startedAt === undefined ? 0 : (step.finishedAt ?? now) - step.startedAt;
@@ -63,8 +91,8 @@ export function progressLines(step: StepSnapshot, width: number, now: number): s
         width,
       ),
     );
-    if (share !== undefined && share > 0.02 && share < 1 && rate > 0 && progress.unit !== 'seconds')
-      lines.push(`left  about ${durationOf((took / share) * (1 - share))}`);
+    const left = leftOf(step, took);
+    if (left !== undefined) lines.push(`left  about ${durationOf(left)}`);
     lines.push(...wrap(progress.text, width));
   }
   if (step.reason) lines.push(...wrap(`${step.state === 'succeeded' ? '·' : '✗'} ${step.reason}`, width, 2));

@@ -25,7 +25,7 @@ export function StepList({
     const name = cut(step.id, width - right.length - 6);
     return (
       <Text key={step.id} wrap="truncate" inverse={from + index === selected}>
-        {' '}
+        {from + index === selected ? '>' : ' '}
         <Text {...(mark.color ? { color: mark.color } : {})}>{mark.symbol}</Text>{' '}
         {name.padEnd(width - right.length - 6)} {right}{' '}
       </Text>

@@ -1,5 +1,7 @@
 import { Text, useInput, usePaste } from 'ink';
 import { useRef, useState } from 'react';
+import { Anew, useLinear } from './linear.js';
+import { PROMPT } from './linear-output.js';
 
 const LONGEST = 200;
 
@@ -38,6 +40,19 @@ export function TextField({
       if (rest.length > 0) submit();
     }
   });
+  const linear = useLinear();
+  if (linear) {
+    return (
+      <>
+        <Anew />
+        <Text>
+          {PROMPT}
+          {label.trimStart()}
+          {text}
+        </Text>
+      </>
+    );
+  }
   return (
     <Text wrap="truncate">
       {label}

@@ -5,6 +5,7 @@ import { isIdle, undoOrder } from '../engine/undo-choice.js';
 import { lossRows, wayBackRows } from '../engine/undo-words.js';
 import { durationOf, plural } from '../words.js';
 import { Lines, useSpace } from './frame.js';
+import { Chosen } from './linear.js';
 import { cut, labelled, windowAround, wrap } from './text.js';
 import { TextField } from './text-field.js';
 
@@ -66,10 +67,11 @@ export function UndoView({ run, first, obstacle, onUndo, onAccept, onBack }: Pro
         const isTaken = step === undefined ? at === 0 : chosen.includes(step);
         return (
           <Text key={step?.id ?? ''} wrap="truncate" inverse={window.from + index === at}>
-            {` ${isTaken ? '↶' : ' '} ${cut(step ? rowOf(step) : `all of it: ${plural(all.length, 'step')}, the last first`, width - 4)}`}
+            {`${window.from + index === at ? '>' : ' '}${isTaken ? '↶' : ' '} ${cut(step ? rowOf(step) : `all of it: ${plural(all.length, 'step')}, the last first`, width - 4)}`}
           </Text>
         );
       })}
+      <Chosen label={at === 0 ? 'all of it' : all[at - 1]!.id} at={at} of={all.length + 1} />
       <Text dimColor>{'─'.repeat(columns)}</Text>
       <Box flexDirection="column" marginLeft={1} height={rows} overflow="hidden">
         <Lines lines={lines.slice(from, from + rows)} />

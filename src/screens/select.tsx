@@ -1,0 +1,29 @@
+import { Box } from 'ink';
+import SelectInput from 'ink-select-input';
+import type { ComponentProps } from 'react';
+import { Lines } from './frame.js';
+import { Anew, Chosen, useLinear } from './linear.js';
+
+type Props<T> = ComponentProps<typeof SelectInput<T>>;
+
+/** A list to choose from. Told line by line: all of it, then which one is chosen. */
+export function Select<T>({ limit, ...props }: Props<T>) {
+  const linear = useLinear();
+  if (!linear) return <SelectInput {...props} {...(limit === undefined ? {} : { limit })} />;
+  const items = (props.items ?? []).map((item, at, all) => ({ ...item, at, of: all.length }));
+  return (
+    <Box flexDirection="column">
+      <Anew />
+      <Lines lines={items.map((item) => `${item.at + 1}. ${item.label}`)} />
+      <SelectInput {...props} items={items} indicatorComponent={NoIndicator} itemComponent={ChosenItem} />
+    </Box>
+  );
+}
+
+const NoIndicator = () => null;
+
+/** Ink hands over whatever the item holds. */
+function ChosenItem({ isSelected = false, ...item }: { isSelected?: boolean; label: string }) {
+  const { label, at, of } = item as { label: string; at: number; of: number };
+  return isSelected ? <Chosen label={label} at={at} of={of} /> : null;
+}
