@@ -1,5 +1,5 @@
 import type { Run } from '../engine/run.js';
-import type { RunSnapshot } from '../engine/snapshot.js';
+import type { RunSnapshot, StepState } from '../engine/snapshot.js';
 
 /** Tells of a run's progress at most every `everyMs` milliseconds, and of anything that changes where it stands at once. */
 export const paced =
@@ -25,16 +25,15 @@ export const paced =
     };
   };
 
-function standingOf({ steps, log: _, ...run }: RunSnapshot): string {
-  return JSON.stringify({
-    ...run,
-    steps: steps.map(({ state, reason, refused, undone, undoFailed, undoPlan }) => [
-      state,
-      reason,
-      refused,
-      undone,
-      undoFailed,
-      undoPlan !== undefined,
-    ]),
-  });
+function standingOf({ phase, steps, attention, guards, held, aborting, undoing, halted, lost }: RunSnapshot): string {
+  // What is found while every step is looked at is told once all of them were.
+  if (phase === 'preflight') return phase;
+  const stands = steps.map(({ state, reason, refused, undone, undoFailed, undoPlan }) => [
+    ...[UNTOLD[state] ?? state, reason, refused, undone, undoFailed],
+    undoPlan !== undefined,
+  ]);
+  return JSON.stringify([phase, stands, attention, guards, held?.state, aborting, undoing?.steps, halted, lost]);
 }
+
+/** That a step is looked at before it runs, and proved afterwards, is no news. */
+const UNTOLD: Partial<Record<StepState, StepState>> = { checking: 'waiting', verifying: 'running' };

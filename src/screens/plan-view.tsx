@@ -5,7 +5,7 @@ import type { Difference } from '../engine/guards.js';
 import type { RunSnapshot, StepSnapshot } from '../engine/snapshot.js';
 import { durationOf, plural } from '../words.js';
 import { Frame, Lines, useSpace } from './frame.js';
-import { Chosen } from './linear.js';
+import { Chosen, useLinear } from './linear.js';
 import { FINDING_MARKS } from './marks.js';
 import { useOutside } from './outside.js';
 import { planLines } from './step-lines.js';
@@ -26,6 +26,7 @@ interface Props {
 export function PlanView({ run, onBegin, onAccept, onLook, onBack, onHelp }: Props) {
   const leave = useOutside();
   const { columns, bodyRows } = useSpace();
+  const linear = useLinear();
   const [selected, setSelected] = useState(0);
   const [scrolled, setScrolled] = useState(0);
   const looking = run.phase !== 'planned';
@@ -54,18 +55,27 @@ export function PlanView({ run, onBegin, onAccept, onLook, onBack, onHelp }: Pro
   const identity = bodyRows >= ROOMY_ROWS ? [run.identity] : [];
   const above = warning.length + identity.length;
   const listRows = Math.min(run.steps.length, Math.max(3, bodyRows - above - 3 - 7));
+  const frame = {
+    cluster: run.cluster,
+    production: run.production,
+    title: `${run.title.toLowerCase()} · the plan`,
+    right: run.backup ? ageOf(run.backup) : '',
+    keys: [...beginKeys(looking, blocked, run), '↑↓ step', 'space more', 'esc back', '? help'],
+  };
+  // Read aloud, a plan is told when it is whole.
+  if (linear && looking) {
+    return (
+      <Frame {...frame}>
+        <Text>{headline(looking, blocked, run)}</Text>
+      </Frame>
+    );
+  }
   const { from, to } = windowAround(selected, run.steps.length, listRows);
   const detail = planLines(step, columns - 3);
   const detailRows = Math.max(1, bodyRows - above - listRows - 3);
   const at = Math.min(scrolled, Math.max(0, detail.length - detailRows));
   return (
-    <Frame
-      cluster={run.cluster}
-      production={run.production}
-      title={`${run.title.toLowerCase()} · the plan`}
-      right={run.backup ? ageOf(run.backup) : ''}
-      keys={[...beginKeys(looking, blocked, run), '↑↓ step', 'space more', 'esc back', '? help']}
-    >
+    <Frame {...frame}>
       <Text bold wrap="truncate">
         {' '}
         {headline(looking, blocked, run)}

@@ -8,6 +8,8 @@ const PROGRAM = join(import.meta.dirname, '..', '..', 'bin', 'novamem-runbook.js
 /** The real program in a pseudo-terminal, with a terminal's own idea of what is on the screen. */
 export class ProgramInTerminal {
   readonly exited: Promise<number>;
+  /** Every byte that the program has written so far. */
+  written = '';
   readonly #terminal: InstanceType<typeof xterm.Terminal>;
   readonly #process: ReturnType<typeof spawn>;
   #onDrawn: () => unknown = () => {};
@@ -36,10 +38,13 @@ export class ProgramInTerminal {
     this.#process = spawn(file!, rest, {
       cols: columns,
       rows,
-      name: 'xterm-256color',
+      name: environment.TERM ?? 'xterm-256color',
       env: { ...(process.env as Record<string, string>), CI: 'true', ...environment },
     });
-    this.#process.onData((data) => this.#terminal.write(data, () => this.#onDrawn()));
+    this.#process.onData((data) => {
+      this.written += data;
+      this.#terminal.write(data, () => this.#onDrawn());
+    });
     // What a terminal answers (cursor position, attributes) goes back to the program.
     this.#terminal.onData((data) => this.#process.write(data));
     this.exited = new Promise((resolve) => this.#process.onExit(({ exitCode }) => resolve(exitCode)));
