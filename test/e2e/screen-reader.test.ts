@@ -143,41 +143,55 @@ it('shows plain lines where the terminal is dumb, says so, and writes no control
   expect(program.written).not.toContain('\u001b');
 });
 
-it.each([
-  'drawing',
-  'key',
-])('gives the terminal back when its screens break (%s), says what is safe and what to type, and with NO_COLOR has written no colour', async (breaks) => {
-  const { program, type } = start(['whole-cluster-lost'], {
+/** The real program at its plan, its screens about to break; NO_COLOR, to see at once that nothing is coloured. */
+async function startBreaking(breaks: 'drawing' | 'key') {
+  const { program } = start(['whole-cluster-lost'], {
     NODE_OPTIONS: `--import ${BREAKING}`,
     BREAKS: breaks,
     NO_COLOR: '1',
   });
   await program.shows(/ manifest$/m);
-  type(ENTER);
+  program.type(ENTER);
   await program.shows(/enter begin/);
-  type(DOWN);
-  await program.shows(/^> 2 /m);
-  type(ENTER);
-  if (breaks === 'key') {
-    await program.shows(/Type the cluster's name/);
-    type(`${name}${ENTER}`);
-  }
+  return program;
+}
+
+/** What is on the ordinary screen after the program has ended by a fault of its screens. */
+async function saidAfterwards(program: ProgramInTerminal): Promise<string> {
   expect(await program.exited).toBe(1);
   expect(program.onAlternateScreen).toBe(false);
-  // The cursor is shown and a paste is no longer marked.
+  // The cursor is shown, and what is pasted is not marked any more.
   for (const [on, off] of [
     ['?25h', '?25l'],
     ['?2004l', '?2004h'],
-  ] as const)
-    expect(program.written.lastIndexOf(`\u001b[${on}`)).toBeGreaterThan(program.written.lastIndexOf(`\u001b[${off}`));
-  expect(program.written).not.toMatch(/\u001b\[[\d;:]*m/);
+  ])
+    expect(program.written.lastIndexOf(`\u001b[${on}`)).toBeGreaterThanOrEqual(
+      program.written.lastIndexOf(`\u001b[${off}`),
+    );
   const said = program.scrollback();
+  expect(said).toMatch(/The screens ended by an error that should not be: a fault in a screen \(at /);
+  return said;
+}
+
+it('stops the run and gives the terminal back when its screens break, and says what is safe and what to type', async () => {
+  const program = await startBreaking('drawing');
+  program.type(DOWN);
+  await program.shows(/^> 2 /m);
+  program.type(ENTER);
+  const said = await saidAfterwards(program);
   expect(said).toMatch(/Whole cluster lost: aborted [\s\S]*journal\.jsonl \(intact\)/);
   const [, id] = /The run (\S+) was stopped by its steps' own rules/.exec(said)!;
-  expect(said).toMatch(/The screens ended by an error that should not be: a fault in a screen \(at /);
   expect(said).toContain(`Next: novamem-runbook resume ${id}`);
   const { events, fault } = findRun(id!);
   expect(fault).toBe('');
   expect(events.at(-1)).toMatchObject({ type: 'run.finished', outcome: 'aborted' });
   expect(events.some((event) => event.type === 'step.finished' && event.step === 'stop-novamem')).toBe(true);
+  // NO_COLOR: which step is chosen was seen all the same.
+  expect(program.written).not.toMatch(/\u001b\[[\d;:]*m/);
+});
+
+it('gives the terminal back when a key fails that nobody has provided for', async () => {
+  const program = await startBreaking('key');
+  program.type(ENTER);
+  expect(await saidAfterwards(program)).toContain('Nothing was changed: no run had begun.');
 });

@@ -1,18 +1,20 @@
-// Loaded into the real program before it starts (node --import): once a run asks for something, its screens break, as they would by a
-// fault of their own: in what they draw, or (BREAKS=key) in what a key does. What else asks the run is answered as ever.
+// Loaded into the real program before it starts (node --import): its screens break, as they would by a fault of their own, in what
+// they draw once a run asks for something, or (BREAKS=key) in what a key does at the plan. What else asks the run is answered as ever.
 import { Desk } from '../../dist/engine/desk.js';
 
 const { look, stopLooking } = Desk.prototype;
+const inKey = process.env.BREAKS === 'key';
 let screens = 'whole';
 
 Desk.prototype.look = function () {
   look.call(this);
   const timer = setInterval(() => {
     const run = this.lastShown;
-    if (screens !== 'whole' || !run || run.getSnapshot().attention.length === 0) return;
+    const { phase, attention } = run?.getSnapshot() ?? { attention: [] };
+    if (screens !== 'whole' || !(inKey ? phase === 'planned' : attention.length > 0)) return;
     clearInterval(timer);
     screens = 'broken';
-    const name = process.env.BREAKS === 'key' ? 'intend' : 'getSnapshot';
+    const name = inKey ? 'intend' : 'getSnapshot';
     const whole = run[name];
     run[name] = (...args) => {
       if (screens === 'broken') throw new Error('a fault in a screen');
