@@ -5,16 +5,15 @@ import { PASSING, SCREEN } from './linear-output.js';
 import { cut } from './text.js';
 
 /**
- * The size of the window in cells, how many rows a frame leaves for its body, and how much of what has no end is shown at once.
- * What is told line by line has room for all of it: nothing is cut off, and nothing has to be scrolled.
+ * The size of the window in cells, and how many rows a frame leaves for its body. What is told line by line has no window: no line
+ * is cut off, and there are as many as a person can listen to before asking for more.
  */
-export function useSpace(): { columns: number; rows: number; bodyRows: number; pageRows: number } {
+export function useSpace(): { columns: number; rows: number; bodyRows: number } {
   const { columns, rows } = useWindowSize();
-  const bodyRows = Math.max(3, rows - FRAME_ROWS);
-  return useLinear() ? ENDLESS : { columns, rows, bodyRows, pageRows: bodyRows };
+  return useLinear() ? ALOUD : { columns, rows, bodyRows: Math.max(3, rows - FRAME_ROWS) };
 }
 
-const ENDLESS = { columns: 1000, rows: 1000, bodyRows: 1000, pageRows: 20 };
+const ALOUD = { columns: 1000, rows: 34, bodyRows: 30 };
 
 const FRAME_ROWS = 4;
 

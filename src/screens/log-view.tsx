@@ -25,14 +25,14 @@ interface Held {
 
 /** The newest lines of all steps or of one: followed, or held and scrolled through, filtered, from error to error. */
 export function LogView({ frame, run, step, onBack }: Props) {
-  const { columns, pageRows } = useSpace();
+  const { columns, bodyRows } = useSpace();
   const linear = useLinear();
   const [held, setHeld] = useState<Held | undefined>(undefined);
   const [filter, setFilter] = useState('');
   const [asking, setAsking] = useState(false);
   const [alone, setAlone] = useState(false);
   const [clock, setClock] = useState<'UTC' | 'local'>('UTC');
-  const rows = pageRows - 1;
+  const rows = bodyRows - 1;
 
   const passes = (line: LogLine) =>
     (!alone || line.step === step) && `${line.step} ${line.text}`.toLowerCase().includes(filter.toLowerCase());

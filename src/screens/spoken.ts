@@ -5,7 +5,7 @@ const ALONE: Record<string, string> = {
   '✗': 'error',
   '!': 'warning',
   '✔': 'equal',
-  '↶': 'to be put back',
+  '↶': '',
   '·': '',
   '-': '',
   '~': '',
@@ -18,11 +18,12 @@ const TOLD = new RegExp(`\\b(${WORDS.join('|')}|equal|no answer)\\b`, 'i');
 
 /** A line of a screen as it is read aloud: words for symbols, commas for columns, nothing for what only divides. */
 export function spoken(row: string): string {
-  const [, symbol, text] = /^\s*>?\s*(?:([✗✔!↶·~?-])\s+)?(.*)$/su.exec(row)!;
+  const [, symbol, text] = /^\s*>?\s*(?:([✗✔!↶·~?-])\s(?=\S))?(.*)$/su.exec(row)!;
   const word = symbol === undefined || TOLD.test(text!) ? '' : ALONE[symbol]!;
   return `${word === '' ? '' : `${word}: `}${text}`
     .replace(/ ?[◀]|[─█░●◐◑◌✔✗↶]+ */g, '')
     .replace(/↑↓/g, 'up and down')
+    .replace(/↓/g, 'down')
     .replace(/\^C/g, 'ctrl-c')
     .replace(/(\d) %/g, '$1 percent')
     .replace(/~(?=\d)/g, 'about ')

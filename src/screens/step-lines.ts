@@ -1,4 +1,4 @@
-import type { StepSnapshot } from '../engine/snapshot.js';
+import type { StepSnapshot, StepState } from '../engine/snapshot.js';
 import { evidenceRows } from '../reports/evidence.js';
 import { quantityOf } from '../reports/plain.js';
 import { durationOf, plural, sizeOf } from '../words.js';
@@ -57,9 +57,12 @@ export function standingWords(step: StepSnapshot, now: number): string {
     const failed = checks.filter((check) => !check.ok).length;
     parts.push(`${plural(checks.length, 'comparison')}, ${failed === 0 ? 'all equal' : `${failed} DIFFER`}`);
   }
-  if (reason) parts.push(reason);
+  // Until it has ended again, the reason is that of its last attempt.
+  if (reason && !UNDER_WAY.includes(state)) parts.push(reason);
   return parts.join(', ');
 }
+
+const UNDER_WAY: StepState[] = ['waiting', 'checking', 'asking', 'running', 'verifying', 'undoing'];
 
 /** How long a step is likely to take still, in milliseconds, going by its pace so far. */
 function leftOf({ progress }: StepSnapshot, took: number): number | undefined {
