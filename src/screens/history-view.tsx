@@ -1,5 +1,4 @@
 import { Box, Text, useInput } from 'ink';
-import SelectInput from 'ink-select-input';
 import { useMemo } from 'react';
 import type { DeskSnapshot } from '../engine/desk.js';
 import type { HistoryEntry } from '../engine/history.js';
@@ -10,6 +9,7 @@ import { reportOf } from '../reports/run-report.js';
 import { durationOf, instantOf } from '../words.js';
 import { Frame, Lines, useSpace } from './frame.js';
 import { useScroll } from './scroll.js';
+import { Select } from './select.js';
 import { cut, wrap } from './text.js';
 
 interface Props {
@@ -34,7 +34,7 @@ export function HistoryView({ desk, onLook, onUndo, onBack }: Props) {
       </Text>
       <Text> </Text>
       <Box flexDirection="column">
-        <SelectInput
+        <Select
           items={desk.history.map((one) => ({ key: one.id, label: cut(labelOf(one), columns - 4), value: one.id }))}
           limit={Math.max(2, bodyRows - 2)}
           onSelect={({ value }) => onLook(value)}

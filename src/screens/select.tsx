@@ -1,4 +1,4 @@
-import { Box } from 'ink';
+import { Box, Text } from 'ink';
 import SelectInput from 'ink-select-input';
 import type { ComponentProps } from 'react';
 import { Lines } from './frame.js';
@@ -6,7 +6,7 @@ import { Anew, Chosen, useLinear } from './linear.js';
 
 type Props<T> = ComponentProps<typeof SelectInput<T>>;
 
-/** A list to choose from. Told line by line: all of it, then which one is chosen. */
+/** A list to choose from. Told line by line: as much of it as is asked for, then which one is chosen. */
 export function Select<T>({ limit, ...props }: Props<T>) {
   const linear = useLinear();
   if (!linear) return <SelectInput {...props} {...(limit === undefined ? {} : { limit })} />;
@@ -14,7 +14,8 @@ export function Select<T>({ limit, ...props }: Props<T>) {
   return (
     <Box flexDirection="column">
       <Anew />
-      <Lines lines={items.map((item) => `${item.at + 1}. ${item.label}`)} />
+      <Lines lines={items.slice(0, limit).map((item) => `${item.at + 1}. ${item.label}`)} />
+      {limit !== undefined && limit < items.length && <Text>and {items.length - limit} more</Text>}
       <SelectInput {...props} items={items} indicatorComponent={NoIndicator} itemComponent={ChosenItem} />
     </Box>
   );
