@@ -7,7 +7,7 @@ import type { Run } from '../engine/run.js';
 import { findRun } from '../engine/runs.js';
 import type { RunSnapshot } from '../engine/snapshot.js';
 import { standingLine } from '../engine/standing.js';
-import { openShell, stopJob } from '../hosts/shell.js';
+import { enterPressed, openShell, stopJob } from '../hosts/shell.js';
 import { EXIT, Problem } from '../problem.js';
 import { plainSummary } from '../reports/plain.js';
 import { reportOf } from '../reports/run-report.js';
@@ -138,6 +138,18 @@ function outside(desk: Desk) {
         `novamem-runbook is stopped.${meanwhile('stands still, and others may take its lock')} fg goes on with it.`,
       );
       await stopJob();
+    },
+    async read(lines: readonly string[]) {
+      print(...lines, '', 'enter comes back to novamem-runbook.');
+      await enterPressed();
+    },
+    async kill() {
+      const run = desk.lastShown;
+      print(
+        'Killed. What is done stays done; what was under way is unknown until it is asked for.',
+        ...(run ? [`Next: novamem-runbook resume ${basename(dirname(run.journalFile))}`] : []),
+      );
+      process.exit(EXIT.aborted);
     },
   };
 }

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { setImmediate } from 'node:timers/promises';
 import { sleep } from './waiting.js';
 
@@ -12,6 +13,15 @@ export async function openShell(folder: string): Promise<void> {
   });
 }
 
+/** Resolves with the next line that is typed on the terminal, or its end. */
+export async function enterPressed(): Promise<void> {
+  // Whoever gave the terminal away may have let go of it altogether, and nothing else may keep this program alive.
+  process.stdin.ref();
+  process.stdin.resume();
+  await once(process.stdin, 'data').catch(() => {});
+  await pauseInput();
+}
+
 /**
  * A program in the background that reads from its terminal is stopped (SIGTTIN): nothing may be read while a shell has it. Node only
  * ends its reading when a stream that flows is paused.
@@ -19,6 +29,11 @@ export async function openShell(folder: string): Promise<void> {
 async function releaseInput(): Promise<void> {
   process.stdin.resume();
   await setImmediate();
+  await pauseInput();
+}
+
+/** It takes a turn of the event loop: whoever reads again before would be stopped by it. */
+async function pauseInput(): Promise<void> {
   process.stdin.pause();
   await setImmediate();
 }

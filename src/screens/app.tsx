@@ -47,7 +47,7 @@ export function App({ desk, first }: { desk: Desk; first?: ScenarioCard }) {
         production={snapshot.production}
         title="help"
         right=""
-        keys={['any key: back']}
+        keys={['↑↓ scroll', 'any key: back']}
       >
         <HelpView onClose={() => setHelp(false)} />
       </Frame>

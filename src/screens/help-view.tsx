@@ -1,11 +1,12 @@
-import { useInput } from 'ink';
+import { Text, useInput } from 'ink';
 import { Lines, useSpace } from './frame.js';
+import { useScroll } from './scroll.js';
+import { wrap } from './text.js';
 
-const HELP = [
-  'Every step is looked at, explained, asked for where it destroys, done, proved',
-  'against the backup, and recorded. Nothing destructive happens on a single key:',
-  "it asks for the cluster's name in full.",
-  '',
+const ABOUT =
+  "Every step is looked at, explained, asked for where it destroys, done, proved against the backup, and recorded. Nothing destructive happens on a single key: it asks for the cluster's name in full.";
+
+const KEYS = [
   '↑ ↓        choose            enter   open, use, begin',
   'tab        next step         esc     back; never starts or stops anything',
   'l          the log alone     n       write a note into the journal',
@@ -15,7 +16,8 @@ const HELP = [
   'Ctrl-C     asks what you want; it signals nothing by itself',
   'q          quit (asks while something runs)',
   '',
-  'space      more of the plan    c       answer what is asked    h  history',
+  'space      more of the plan  v       the plan as text, to be copied',
+  'c          answer a question h       what was done here before',
   '',
   '✔ done  ◐ runs  ◑ proves  ? asks you  ✗ failed  - skipped  · waits  ! warning',
   '',
@@ -23,7 +25,17 @@ const HELP = [
 ];
 
 export function HelpView({ onClose }: { onClose: () => void }) {
-  const { bodyRows } = useSpace();
-  useInput(() => onClose());
-  return <Lines lines={HELP.slice(0, bodyRows).map((line) => ` ${line}`)} />;
+  const { columns, bodyRows } = useSpace();
+  const lines = [...wrap(ABOUT, columns - 2), '', ...KEYS.flatMap((line) => wrap(line, columns - 2, 11))];
+  const { shown, below, fits } = useScroll(lines, bodyRows - 1);
+  useInput((input, key) => {
+    const scrolls = key.upArrow || key.downArrow || key.pageUp || key.pageDown || input === ' ';
+    if (fits || !scrolls) onClose();
+  });
+  return (
+    <>
+      <Lines lines={shown.map((line) => ` ${line}`)} />
+      <Text dimColor> {below > 0 ? `${below} more lines: ↓ or space` : ' '}</Text>
+    </>
+  );
 }

@@ -61,7 +61,12 @@ export async function openScreens(
 }
 
 /** Who comes back to the screens hears where they are. */
-function toldAnewAfter({ shell, stop }: Outside, lines: LinearOutput): Outside {
+function toldAnewAfter({ shell, stop, read, kill }: Outside, lines: LinearOutput): Outside {
   const forget = () => lines.forget();
-  return { shell: () => shell().finally(forget), stop: () => stop().finally(forget) };
+  return {
+    shell: () => shell().finally(forget),
+    stop: () => stop().finally(forget),
+    read: (text) => read(text).finally(forget),
+    kill,
+  };
 }

@@ -6,15 +6,19 @@ export interface Outside {
   shell: () => Promise<void>;
   /** As ctrl-z does elsewhere. */
   stop: () => Promise<void>;
+  /** Text as it is, to be marked and copied, until enter is pressed. */
+  read: (lines: readonly string[]) => Promise<void>;
+  /** Ends this program and what it has started at once; nobody comes back. */
+  kill: () => Promise<void>;
 }
 
 export const OutsideContext = createContext<Outside | undefined>(undefined);
 
 /** Gives the terminal away and takes it back; the run goes on meanwhile. One at a time. */
-export function useOutside(): (where: keyof Outside) => void {
+export function useOutside(): (where: keyof Outside, lines?: readonly string[]) => void {
   const outside = useContext(OutsideContext);
   const { suspendTerminal } = useApp();
-  return (where) => {
-    if (outside) void suspendTerminal(outside[where]).catch(() => {});
+  return (where, lines = []) => {
+    if (outside) void suspendTerminal(() => outside[where](lines)).catch(() => {});
   };
 }

@@ -46,6 +46,7 @@ export function PlanView({ run, onBegin, onAccept, onLook, onBack, onHelp }: Pro
     else if (input === 't' && run.held?.state === 'silent') onBegin(true);
     else if (input === 'r' && !looking) onLook();
     else if (key.escape) onBack();
+    else if (input === 'v') leave('read', planText(run));
     else if (input === '?') onHelp();
     else if (input === '!') leave('shell');
   });
@@ -152,6 +153,15 @@ function rowOf(step: StepSnapshot, width: number): string {
             : '';
   const room = width - right.length - 1;
   return `${cut(step.plan?.summary ?? step.id, room).padEnd(room)} ${right}`;
+}
+
+/** The whole plan, every line of it whole: to be copied. */
+function planText(run: RunSnapshot): string[] {
+  return run.steps.flatMap((step, index) => [
+    '',
+    `${index + 1}  ${step.id}: ${step.plan?.summary ?? step.uses}`,
+    ...planLines(step, Number.POSITIVE_INFINITY).map((line) => `   ${line}`),
+  ]);
 }
 
 function headline(looking: boolean, blocked: number, run: RunSnapshot): string {

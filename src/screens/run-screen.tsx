@@ -113,7 +113,7 @@ export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
   }
   if (overlay === 'help') {
     return (
-      <Frame {...frame} keys={['any key: back']}>
+      <Frame {...frame} keys={['↑↓ scroll', 'any key: back']}>
         <HelpView onClose={close} />
       </Frame>
     );
@@ -133,7 +133,8 @@ export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
     );
   }
   if (overlay === 'stop') {
-    const answer = (what: 'go on' | 'stop') => {
+    const answer = (what: 'go on' | 'stop' | 'kill') => {
+      if (what === 'kill') return leave('kill');
       if (what === 'stop') intend({ type: 'abort' });
       close();
     };
@@ -145,6 +146,7 @@ export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
           answers={[
             { label: 'keep running', value: 'go on' as const },
             { label: 'stop: end what runs, start nothing further', value: 'stop' as const },
+            { label: 'kill: end this program and all that it started, now', value: 'kill' as const },
           ]}
           onAnswer={answer}
         />

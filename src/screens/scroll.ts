@@ -1,8 +1,16 @@
 import { useInput } from 'ink';
 import { useState } from 'react';
 
-/** What of a long text is shown, moved with the arrows, page up and down, and space. `below`: how many lines are further down. */
-export function useScroll(lines: readonly string[], room: number): { shown: readonly string[]; below: number } {
+interface Scrolled {
+  shown: readonly string[];
+  /** How many lines are further down. */
+  below: number;
+  /** All of it is shown: there is nothing to scroll. */
+  fits: boolean;
+}
+
+/** What of a long text is shown, moved with the arrows, page up and down, and space. */
+export function useScroll(lines: readonly string[], room: number): Scrolled {
   const [scrolled, setScrolled] = useState(0);
   const last = Math.max(0, lines.length - room);
   useInput((input, key) => {
@@ -13,5 +21,5 @@ export function useScroll(lines: readonly string[], room: number): { shown: read
     else if (key.pageUp) move(-room);
   });
   const at = Math.min(scrolled, last);
-  return { shown: lines.slice(at, at + room), below: last - at };
+  return { shown: lines.slice(at, at + room), below: last - at, fits: last === 0 };
 }

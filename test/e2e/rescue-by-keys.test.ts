@@ -154,11 +154,39 @@ describe('what a person may do wrong', () => {
     expect(await program.exited).toBe(130);
   });
 
-  it('goes back with escape without starting anything', async () => {
+  it('is killed at once when it is told so, and says how to go on', async () => {
     const program = start(['whole-cluster-lost']);
     await program.shows(/ manifest$/m);
     program.type(ENTER);
     await program.shows(/enter begin/);
+    program.type(ENTER);
+    await program.shows(/Type the cluster's name/);
+    program.type(CTRL_C);
+    await program.shows(/❯ keep running/);
+    program.type(UP);
+    await program.shows(/❯ kill/);
+    program.type(ENTER);
+    expect(await program.exited).toBe(130);
+    expect(program.onAlternateScreen).toBe(false);
+    expect(program.scrollback()).toMatch(/Killed\.[\s\S]*Next: novamem-runbook resume \S+/);
+    expect(journalText()).toContain('confirm.asked');
+    expect(journalText()).not.toContain('run.finished');
+  });
+
+  it('goes back with escape without starting anything, also from the plan as text', async () => {
+    const program = start(['whole-cluster-lost']);
+    await program.shows(/ manifest$/m);
+    program.type(ENTER);
+    await program.shows(/enter begin/);
+    program.type('v');
+    await program.shows(/enter comes back to novamem-runbook\./);
+    expect(program.onAlternateScreen).toBe(false);
+    expect(program.scrollback().replaceAll('\n', '')).toMatch(
+      /Will run +LC_ALL=C .*pg_restore --host \S+ --port \d+ .*--clean/,
+    );
+    program.type(ENTER);
+    await program.shows(/enter begin/);
+    expect(program.onAlternateScreen).toBe(true);
     program.type(ESCAPE);
     await program.shows(/What happened\?/);
     program.type('q');
@@ -175,7 +203,7 @@ describe('a damaged backup', () => {
     await session.end();
     const younger = await measureCluster(sandbox);
     const { backups } = sandboxProfile(name);
-    const [id] = readdirSync(backups[0]!);
+    const id = readdirSync(backups[0]!).find((one) => !one.startsWith('.'));
     const dump = join(backups[0]!, id!, 'postgres', 'novamem.dump');
     const whole = readFileSync(dump).length;
     appendFileSync(dump, 'x');

@@ -46,5 +46,5 @@ const run = new Run({
 const desk = new Desk(profile, {}, 'live', 'latest');
 void desk.show(async () => run);
 const nothing = async () => {};
-await openScreens(desk, undefined, { shell: nothing, stop: nothing });
+await openScreens(desk, undefined, { shell: nothing, stop: nothing, read: nothing, kill: nothing }, false);
 process.exit(0);
