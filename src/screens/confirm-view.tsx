@@ -2,6 +2,7 @@ import { Box, Text, useInput } from 'ink';
 import { useState } from 'react';
 import type { RunSnapshot, StepSnapshot } from '../engine/snapshot.js';
 import { Lines, useSpace } from './frame.js';
+import { useLinear } from './linear.js';
 import { planLines } from './step-lines.js';
 import { wrap } from './text.js';
 import { TextField } from './text-field.js';
@@ -12,6 +13,9 @@ interface Props {
   onConfirm: (typed: string) => void;
   onLater: () => void;
 }
+
+/** Read aloud, the facts are heard before the question; of many commands the further ones are asked for. */
+const SAID_AT_ONCE = 12;
 
 /** One destructive step: what it runs, what it destroys, and a field for the cluster's name. */
 export function ConfirmView({ run, step, onConfirm, onLater }: Props) {
@@ -24,7 +28,8 @@ export function ConfirmView({ run, step, onConfirm, onLater }: Props) {
     .filter((one) => ['running', 'verifying', 'checking'].includes(one.state))
     .map((one) => one.id);
   const waiting = run.attention.length - 1;
-  const rows = Math.max(1, bodyRows - head.length - 4);
+  const linear = useLinear();
+  const rows = linear ? SAID_AT_ONCE : Math.max(1, bodyRows - head.length - 4);
   const lines = planLines(step, columns - 2);
   const last = Math.max(0, lines.length - rows);
   const at = Math.min(scrolled, last);

@@ -326,14 +326,6 @@ describe('beside the rescue itself', () => {
   });
 });
 
-it('draws no colours with NO_COLOR', async () => {
-  const program = start([], {}, { NO_COLOR: '1' });
-  const screen = await program.shows(/What happened\?/);
-  expect(screen).toMatch(/postgres/);
-  program.type('q');
-  expect(await program.exited).toBe(0);
-});
-
 it('keeps its frame through a storm of resizes', async () => {
   const program = start([]);
   await program.shows(/What happened\?/);
