@@ -1,7 +1,8 @@
-// Draws the pictures of the README from real frames: runs the demo in a pseudo-terminal, answers it as an engineer would,
-// and writes what the terminal shows at three moments as SVG files into docs/.
+// Draws docs/*.svg from real frames: a sandbox is backed up and lost, the app in a pseudo-terminal is answered as an engineer would,
+// and what the terminal shows is written down at each screen.
 import './require-node.cjs';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { appendFileSync, mkdtempSync, readdirSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -10,88 +11,178 @@ import xterm from '@xterm/headless';
 import { buildIfStale } from './built.js';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const COLUMNS = 96;
-const ROWS = 28;
+const PROGRAM = join(root, 'bin', 'novamem-runbook.js');
+const NAME = 'acme-demo';
+const [COLUMNS, ROWS] = [96, 28];
+const [CELL_WIDTH, CELL_HEIGHT] = [8.43, 18];
 const PALETTE = ['#1d2021', '#e5534b', '#57ab5a', '#c69026', '#539bf5', '#b083f0', '#39c5cf', '#adbac7'];
+const [LIGHT, DARK] = ['#d1d7e0', '#1d2021'];
+const [ENTER, ESCAPE] = ['\r', '\u001b'];
 
-buildIfStale();
 const home = mkdtempSync(join(tmpdir(), 'novamem-runbook-pictures-'));
-const terminal = new xterm.Terminal({ cols: COLUMNS, rows: ROWS, allowProposedApi: true });
-const program = spawn(process.execPath, [join(root, 'bin', 'novamem-runbook.js'), 'demo'], {
-  cols: COLUMNS,
-  rows: ROWS,
-  name: 'xterm-256color',
-  env: { ...process.env, FORCE_COLOR: '1', NOVAMEM_RUNBOOK_HOME: home },
-});
-const exited = new Promise((resolve) => program.onExit(resolve));
-program.onData((data) => terminal.write(data));
+process.env.NOVAMEM_RUNBOOK_HOME = home;
+buildIfStale();
+const { sandboxDown, sandboxProfile, sandboxUp } = await import('../dist/sandbox/sandbox.js');
+const { loseEverything } = await import('../dist/sandbox/lose-everything.js');
 
-const text = () =>
-  Array.from(
-    { length: ROWS },
-    (_, row) => terminal.buffer.active.getLine(terminal.buffer.active.viewportY + row)?.translateToString(true) ?? '',
-  ).join('\n');
-
-async function shows(pattern) {
-  for (let waited = 0; waited < 60_000; waited += 20) {
-    if (pattern.test(text())) return text();
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  throw new Error(`never shown: ${pattern}\n${text()}`);
+/** The app in a terminal of its own. */
+function open(...args) {
+  const terminal = new xterm.Terminal({ cols: COLUMNS, rows: ROWS, allowProposedApi: true });
+  const program = spawn(process.execPath, [PROGRAM, ...args, '--profile', NAME], {
+    cols: COLUMNS,
+    rows: ROWS,
+    name: 'xterm-256color',
+    env: { ...process.env, FORCE_COLOR: '1' },
+  });
+  const exited = new Promise((resolve) => program.onExit(resolve));
+  program.onData((data) => terminal.write(data));
+  const lineAt = (row) => terminal.buffer.active.getLine(terminal.buffer.active.viewportY + row);
+  const text = () => Array.from({ length: ROWS }, (_, row) => lineAt(row)?.translateToString(true) ?? '').join('\n');
+  return {
+    type: (keys) => program.write(keys),
+    exited,
+    end: () => program.kill(),
+    async shows(pattern) {
+      for (let waited = 0; waited < 60_000; waited += 20) {
+        if (pattern.test(text())) return text();
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+      throw new Error(`never shown: ${pattern}\n${text()}`);
+    },
+    draw(name) {
+      const pieces = Array.from({ length: ROWS }, (_, row) =>
+        piecesOf(lineAt(row)).map((piece) => drawn(piece, row)),
+      );
+      const [w, h] = [Math.ceil(32 + COLUMNS * CELL_WIDTH), 30 + ROWS * CELL_HEIGHT];
+      writeFileSync(
+        join(root, 'docs', `${name}.svg`),
+        `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${w} ${h}" font-family="ui-monospace,Menlo,Consolas,'DejaVu Sans Mono',monospace" font-size="14" xml:space="preserve"><title>novamem-runbook, ${name}</title><rect width="${w}" height="${h}" rx="8" fill="${DARK}"/>${pieces.flat().join('')}</svg>\n`,
+      );
+    },
+  };
 }
 
-const escaped = (sign) => sign.replace(/[&<>]/g, (one) => `&#${one.charCodeAt(0)};`);
-
-function draw(name) {
-  const [width, height] = [8.43, 18];
-  const buffer = terminal.buffer.active;
-  const cells = [];
-  for (let row = 0; row < ROWS; row += 1) {
-    const line = buffer.getLine(buffer.viewportY + row);
-    for (let column = 0; column < COLUMNS; column += 1) {
-      const cell = line?.getCell(column);
-      const sign = cell?.getChars() ?? '';
-      if (!cell || (sign.trim() === '' && !cell.isInverse())) continue;
-      const [x, y] = [16 + column * width, 30 + row * height];
-      const color = cell.isFgPalette() ? PALETTE[cell.getFgColor() % 8] : '#d1d7e0';
-      if (cell.isInverse())
-        cells.push(
-          `<rect x="${x.toFixed(1)}" y="${y - 13}" width="${(width + 0.3).toFixed(1)}" height="${height}" fill="#d1d7e0"/>`,
-        );
-      const style = `${cell.isBold() ? ' font-weight="700"' : ''}${cell.isDim() ? ' opacity=".5"' : ''}`;
-      if (sign.trim() !== '')
-        cells.push(
-          `<text x="${x.toFixed(1)}" y="${y}" fill="${cell.isInverse() ? '#1d2021' : color}"${style}>${escaped(sign)}</text>`,
-        );
-    }
+/** The cells of a row that stand together and look the same. */
+function piecesOf(line) {
+  const pieces = [];
+  for (let column = 0; column < COLUMNS; column += 1) {
+    const cell = line?.getCell(column);
+    const sign = cell?.getChars() || ' ';
+    const inverse = Boolean(cell?.isInverse());
+    const color = inverse ? DARK : cell?.isFgPalette() ? PALETTE[cell.getFgColor() % 8] : LIGHT;
+    const look = [color, inverse, Boolean(cell?.isBold()), Boolean(cell?.isDim())].join();
+    const last = pieces.at(-1);
+    if (last?.look === look) last.text += sign;
+    else pieces.push({ look, column, text: sign, color, inverse, bold: cell?.isBold(), dim: cell?.isDim() });
   }
-  const [w, h] = [Math.ceil(32 + COLUMNS * width), 30 + ROWS * height];
-  writeFileSync(
-    join(root, 'docs', `${name}.svg`),
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${w} ${h}" font-family="ui-monospace,Menlo,Consolas,'DejaVu Sans Mono',monospace" font-size="14"><title>novamem-runbook, ${name}</title><rect width="${w}" height="${h}" rx="8" fill="#1d2021"/>${cells.join('')}</svg>\n`,
-  );
+  return pieces.filter(({ text, inverse }) => inverse || text.trim() !== '');
+}
+
+function drawn({ column, text, color, inverse, bold, dim }, row) {
+  const [x, y] = [(16 + column * CELL_WIDTH).toFixed(1), 30 + row * CELL_HEIGHT];
+  const width = (text.length * CELL_WIDTH).toFixed(1);
+  const ground = inverse
+    ? `<rect x="${x}" y="${y - 13}" width="${width}" height="${CELL_HEIGHT}" fill="${LIGHT}"/>`
+    : '';
+  const style = `${bold ? ' font-weight="700"' : ''}${dim ? ' opacity=".5"' : ''}`;
+  const said = text.replace(/[&<>]/g, (sign) => `&#${sign.charCodeAt(0)};`);
+  return `${ground}<text x="${x}" y="${y}" textLength="${width}" lengthAdjust="spacingAndGlyphs" fill="${color}"${style}>${said}</text>`;
+}
+
+/** Types the cluster's name wherever it is asked for, until the screen shows something else. */
+async function confirmUntil(app, until, drawAs) {
+  for (let first = true; ; first = false) {
+    const screen = await app.shows(
+      new RegExp(`Type the cluster's name \\(\\S+\\) to go on: *$|${until.source}`, 'm'),
+    );
+    if (until.test(screen)) return;
+    if (first && drawAs) app.draw(drawAs);
+    const step = /Step (\d+) of/.exec(screen)[1];
+    app.type(`${NAME}${ENTER}`);
+    await app.shows(new RegExp(`^(?![\\s\\S]*Step ${step} of)`));
+  }
+}
+
+async function rescue() {
+  const app = open();
+  try {
+    await app.shows(/fits what is seen/);
+    app.draw('what-happened');
+    app.type(ENTER);
+    await app.shows(/ manifest$/m);
+    app.draw('which-backup');
+    app.type(ENTER);
+    await app.shows(/Nothing has been touched/);
+    app.draw('plan');
+    app.type(ENTER);
+    await confirmUntil(app, /restore-qdrant +\d+ %/, 'confirm');
+    app.draw('run');
+    await app.shows(/q quit/);
+    app.draw('report');
+    app.type('l');
+    await app.shows(/Log · /);
+    app.draw('log');
+    app.type(ESCAPE);
+    await app.shows(/q quit/);
+    app.type('u');
+    await app.shows(/to put it back: *$/m);
+    app.draw('undo');
+    app.type(ESCAPE);
+    await app.shows(/q quit/);
+    app.type('q');
+    await app.exited;
+  } finally {
+    app.end();
+  }
+}
+
+/** A dump that is not the one of its manifest, found before anything is dropped. */
+async function failure() {
+  const [backups] = sandboxProfile(NAME).backups;
+  const set = readdirSync(backups).find((name) => !name.startsWith('.'));
+  const dump = join(backups, set, 'postgres', 'novamem.dump');
+  const { size } = statSync(dump);
+  appendFileSync(dump, 'x');
+  const app = open('whole-cluster-lost');
+  try {
+    await app.shows(/ manifest$/m);
+    app.type(ENTER);
+    await app.shows(/b begin all the same/);
+    app.type('b');
+    await confirmUntil(app, /r retry/);
+    app.draw('failed');
+  } finally {
+    app.end();
+    truncateSync(dump, size);
+  }
+}
+
+async function history() {
+  const app = open();
+  try {
+    await app.shows(/h history/);
+    app.type('h');
+    await app.shows(/What was done here/);
+    app.draw('history');
+    app.type(ESCAPE);
+    await app.shows(/\? help/);
+    app.type('?');
+    await app.shows(/any key: back/);
+    app.draw('help');
+  } finally {
+    app.end();
+  }
 }
 
 try {
-  await shows(/ manifest$/m);
-  program.write('\r');
-  await shows(/Nothing has been touched/);
-  program.write('\r');
-  for (let answered = 0; answered < 3; answered += 1) {
-    const screen = await shows(/Type the cluster's name \(\S+\) to go on: *$/m);
-    if (answered === 0) draw('confirm');
-    program.write(/\((\S+)\) to go on/.exec(screen)[1]);
-    program.write('\r');
-    const step = /Step (\d) of/.exec(screen)[1];
-    await shows(new RegExp(`^(?![\\s\\S]*Step ${step} of)`));
-  }
-  await shows(/restore-qdrant +\d+ %/);
-  draw('run');
-  await shows(/q quit/);
-  draw('report');
-  program.write('q');
-  await exited;
+  await sandboxUp({ name: NAME, lives: 'process' });
+  execFileSync(process.execPath, [PROGRAM, 'backup', '--profile', NAME], { stdio: 'ignore' });
+  await loseEverything(NAME);
+  await rescue();
+  await failure();
+  await history();
 } finally {
-  program.kill();
+  await sandboxDown(NAME);
   rmSync(home, { recursive: true, force: true });
 }
+process.exit(0);
