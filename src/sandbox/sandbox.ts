@@ -13,7 +13,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve, sep } from 'node:path';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { QdrantClient } from '@qdrant/js-client-rest';
 import { Redis } from 'ioredis';
@@ -22,17 +22,18 @@ import { stringify } from 'yaml';
 import { homeFolder } from '../config/home.js';
 import { forgetIdentity } from '../config/identities.js';
 import { type Profile, SERVICES, type ServiceName } from '../config/profile.js';
-import { markThrowAway, readProfile } from '../config/profiles.js';
+import { readProfile } from '../config/profiles.js';
 import { shellWord } from '../hosts/command.js';
 import { openGateway } from '../hosts/gateway.js';
 import { isAlive, markOf, type ProcessMark, serversIn } from '../hosts/process-mark.js';
 import { driverFor } from '../hosts/services/drivers.js';
 import { waitFor } from '../hosts/waiting.js';
-import { EXIT, Problem } from '../problem.js';
+import { Problem } from '../problem.js';
 import { Cluster } from '../stores/cluster.js';
 import { durationOf, messageOf } from '../words.js';
 import { type Binaries, findBinaries } from './binaries.js';
 import { freePorts } from './free-ports.js';
+import { ownProfile } from './own-profile.js';
 import {
   claimRecord,
   isStale,
@@ -151,38 +152,8 @@ export function sandboxProfile(name = DEFAULT_SANDBOX): Profile {
       next: `novamem-runbook sandbox up${nameOption(name)}`,
     });
   }
-  return markThrowAway(ownProfile(record));
+  return ownProfile(record);
 }
-
-/** The profile of a sandbox, as long as it leads nowhere but into its folder and to its ports. */
-function ownProfile(record: SandboxRecord): Profile {
-  const { folder, ports } = record;
-  const { profile: file } = placesIn(folder);
-  const profile = readProfile(file);
-  const { postgres, qdrant, falkordb, novamem, services } = profile;
-  const places = [postgres.dataDir, postgres.walArchive, qdrant.dataDir, falkordb.dataDir, ...profile.backups];
-  const strange = [
-    ...[postgres, qdrant, falkordb, novamem].map((one) => one?.url ?? '').filter((url) => !leadsTo(url, ports)),
-    ...places.filter((place) => place !== undefined && !isWithin(folder, place)),
-    ...SERVICES.filter((service) => services[service]?.driver !== 'process'),
-    ...(profile.name === record.name ? [] : [profile.name]),
-  ];
-  if (strange.length === 0) return profile;
-  throw new Problem(
-    `The profile of the sandbox ${record.name} was changed: ${strange.join(', ')} is none of its own.`,
-    {
-      exitCode: EXIT.refused,
-      next: `make a profile of your own from a copy of ${file}, and the sandbox anew: novamem-runbook sandbox down${nameOption(record.name)}`,
-    },
-  );
-}
-
-function leadsTo(url: string, ports: SandboxRecord['ports']): boolean {
-  const { hostname, port } = new URL(url);
-  return hostname === '127.0.0.1' && Object.values(ports).map(String).includes(port);
-}
-
-const isWithin = (folder: string, place: string) => resolve(place).startsWith(folder + sep);
 
 const nameOption = (name: string) => (name === DEFAULT_SANDBOX ? '' : ` --name ${name}`);
 
