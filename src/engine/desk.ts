@@ -154,13 +154,11 @@ export class Desk {
     );
   }
 
-  /** Goes on with the run that was broken off. */
-  async resume(): Promise<void> {
-    const { unfinished } = this.#snapshot;
-    if (!unfinished) return;
+  /** Goes on with a run that was broken off. */
+  async resume(id: string): Promise<void> {
     await this.show(() =>
       prepareResume({
-        recorded: findRun(unfinished.id),
+        recorded: findRun(id),
         profile: this.profile,
         onFailure: 'ask',
         accept: this.accept,

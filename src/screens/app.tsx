@@ -26,6 +26,10 @@ export function App({ desk, first }: { desk: Desk; first?: ScenarioCard }) {
     if (key.ctrl && input === 'z') leave('stop');
   });
 
+  const resume = (id: string) => {
+    setDirect(true);
+    void desk.resume(id);
+  };
   const undo = (id: string) => {
     setDirect(true);
     void desk.undo(id);
@@ -63,7 +67,9 @@ export function App({ desk, first }: { desk: Desk; first?: ScenarioCard }) {
   }
   if (past) {
     const back = () => (snapshot.looked ? desk.lookAt() : setPast(false));
-    return <HistoryView desk={snapshot} onLook={(id) => desk.lookAt(id)} onUndo={undo} onBack={back} />;
+    return (
+      <HistoryView desk={snapshot} onLook={(id) => desk.lookAt(id)} onResume={resume} onUndo={undo} onBack={back} />
+    );
   }
   if (card && card.restores !== 'no') {
     return (
@@ -79,15 +85,11 @@ export function App({ desk, first }: { desk: Desk; first?: ScenarioCard }) {
     setCard(chosen);
     if (chosen.restores === 'no') void desk.open(chosen.scenario, 'latest');
   };
-  const resume = () => {
-    setDirect(true);
-    void desk.resume();
-  };
   return (
     <ScenarioPicker
       desk={snapshot}
       onChoose={choose}
-      onResume={resume}
+      onResume={() => snapshot.unfinished && resume(snapshot.unfinished.id)}
       onUndo={() => snapshot.undoable && undo(snapshot.undoable.id)}
       onHistory={() => setPast(true)}
       onHelp={() => setHelp(true)}

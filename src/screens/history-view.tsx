@@ -3,6 +3,8 @@ import { useMemo } from 'react';
 import type { DeskSnapshot } from '../engine/desk.js';
 import type { HistoryEntry } from '../engine/history.js';
 import { JOURNAL_FILE } from '../engine/journal.js';
+import { pastOf } from '../engine/past.js';
+import { isResumable } from '../engine/prepare-resume.js';
 import type { RecordedRun } from '../engine/runs.js';
 import { plainSummary } from '../reports/plain.js';
 import { reportOf } from '../reports/run-report.js';
@@ -15,17 +17,20 @@ import { cut, wrap } from './text.js';
 interface Props {
   desk: DeskSnapshot;
   onLook: (id: string) => void;
+  /** Goes on with a run that was broken off. */
+  onResume: (id: string) => void;
   onUndo: (id: string) => void;
   onBack: () => void;
 }
 
 /** What was done to this cluster, the newest first; each run can be looked at to its evidence. */
-export function HistoryView({ desk, onLook, onUndo, onBack }: Props) {
+export function HistoryView({ desk, onLook, onResume, onUndo, onBack }: Props) {
   const { columns, bodyRows } = useSpace();
   useInput((_input, key) => {
     if (key.escape && !desk.looked) onBack();
   });
-  if (desk.looked) return <PastRunView desk={desk} recorded={desk.looked} onUndo={onUndo} onBack={onBack} />;
+  if (desk.looked)
+    return <PastRunView desk={desk} recorded={desk.looked} onResume={onResume} onUndo={onUndo} onBack={onBack} />;
   return (
     <Frame {...headOf(desk)} title="history" keys={['↑↓ choose', 'enter look', 'esc back']}>
       <Text bold wrap="truncate">
@@ -47,9 +52,10 @@ export function HistoryView({ desk, onLook, onUndo, onBack }: Props) {
 function PastRunView({
   desk,
   recorded,
+  onResume,
   onUndo,
   onBack,
-}: Pick<Props, 'desk' | 'onUndo' | 'onBack'> & { recorded: RecordedRun }) {
+}: Pick<Props, 'desk' | 'onResume' | 'onUndo' | 'onBack'> & { recorded: RecordedRun }) {
   const { columns, bodyRows } = useSpace();
   const { id, folder, events, fault } = recorded;
   const lines = useMemo(() => {
@@ -66,12 +72,18 @@ function PastRunView({
   }, [id, folder, events, fault, columns]);
   const { shown, below } = useScroll(lines, bodyRows - 1);
   const canUndo = desk.undoable?.id === id;
+  const canResume = useMemo(() => events[0]?.type === 'run.started' && isResumable(pastOf(events)), [events]);
   useInput((input, key) => {
     if (key.escape) onBack();
+    else if (input === 'r' && canResume) onResume(id);
     else if (input === 'u' && canUndo) onUndo(id);
   });
   return (
-    <Frame {...headOf(desk)} title={`run ${id}`} keys={['↑↓ scroll', ...(canUndo ? ['u undo…'] : []), 'esc back']}>
+    <Frame
+      {...headOf(desk)}
+      title={`run ${id}`}
+      keys={['↑↓ scroll', ...(canResume ? ['r resume'] : []), ...(canUndo ? ['u undo…'] : []), 'esc back']}
+    >
       <Lines lines={shown.map((line) => ` ${line}`)} />
       <Text dimColor> {below > 0 ? `${below} more lines: ↓ or space` : ' '}</Text>
     </Frame>

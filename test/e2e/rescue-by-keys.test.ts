@@ -171,6 +171,17 @@ describe('what a person may do wrong', () => {
     expect(program.scrollback()).toMatch(/Killed\.[\s\S]*Next: novamem-runbook resume \S+/);
     expect(journalText()).toContain('confirm.asked');
     expect(journalText()).not.toContain('run.finished');
+
+    const later = start([]);
+    await later.shows(/h history/);
+    later.type('h');
+    await later.shows(/❯ .*Whole cluster lost +unfinished/);
+    later.type(ENTER);
+    await later.shows(/r resume/);
+    later.type('r');
+    await later.shows(/Nothing further is touched yet/);
+    later.type(ESCAPE);
+    await later.shows(/r resume/);
   });
 
   it('goes back with escape without starting anything, also from the plan as text', async () => {
@@ -254,6 +265,7 @@ describe('beside the rescue itself', () => {
     program.type(ENTER);
     const run = await program.shows(/Take a backup: complete in[\s\S]*Timeline/);
     expect(run).toMatch(/\+\d+\.\d s {2}backup-postgres +succeeded/);
+    expect(run).not.toContain('r resume');
     program.type(ESCAPE);
     await program.shows(/What was done here:/);
     program.type(ESCAPE);
