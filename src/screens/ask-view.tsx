@@ -1,8 +1,8 @@
-import { Box, Text, useInput } from 'ink';
-import { useState } from 'react';
+import { Box, Text } from 'ink';
 import type { StepSnapshot } from '../engine/snapshot.js';
 import type { Question } from '../steps/step.js';
 import { Lines, useSpace } from './frame.js';
+import { useScroll } from './scroll.js';
 import { findingLines } from './step-lines.js';
 import { cut, wrap } from './text.js';
 import { TextField } from './text-field.js';
@@ -17,20 +17,12 @@ interface Props {
 /** A question whose answer is free text: what was found above it, what forms it may have, and why the last one was refused. */
 export function AskView({ step, asks, onAnswer, onLater }: Props) {
   const { columns, bodyRows } = useSpace();
-  const [scrolled, setScrolled] = useState(0);
   const width = columns - 2;
   const question = wrap(asks.question, width);
   const refusal = step.refused ? wrap(`✗ "${step.refused.answer}": ${step.refused.why}`, width, 2).slice(0, 3) : [];
   const facts = findingLines(step, width);
   const rows = Math.max(1, bodyRows - question.length - asks.hint.length - refusal.length - 2);
-  const last = Math.max(0, facts.length - rows);
-  const at = Math.min(scrolled, last);
-  useInput((_input, key) => {
-    if (key.downArrow) setScrolled(Math.min(last, at + 1));
-    else if (key.upArrow) setScrolled(Math.max(0, at - 1));
-    else if (key.pageDown) setScrolled(Math.min(last, at + rows));
-    else if (key.pageUp) setScrolled(Math.max(0, at - rows));
-  });
+  const { shown, below } = useScroll(facts, rows, { space: false });
   return (
     <>
       <Box flexDirection="column" marginLeft={1}>
@@ -41,11 +33,11 @@ export function AskView({ step, asks, onAnswer, onLater }: Props) {
         ))}
       </Box>
       <Box flexDirection="column" marginLeft={1} height={rows} overflow="hidden">
-        <Lines lines={facts.slice(at, at + rows)} />
+        <Lines lines={shown} />
       </Box>
       <Text dimColor wrap="truncate">
         {' '}
-        {at < last ? `${last - at} more below: ↓ or page down` : ''}
+        {below > 0 ? `${below} more below: ↓ or page down` : ''}
       </Text>
       <Box flexDirection="column" marginLeft={1}>
         {refusal.map((line) => (

@@ -4,6 +4,7 @@ import type { RunSnapshot, StepSnapshot } from '../engine/snapshot.js';
 import type { Question } from '../steps/step.js';
 import { durationOf } from '../words.js';
 import { Lines, useSpace } from './frame.js';
+import { useScroll } from './scroll.js';
 import { Select } from './select.js';
 import { findingLines } from './step-lines.js';
 import { cut, labelled, wrap } from './text.js';
@@ -27,7 +28,8 @@ export function ChooseView({ run, step, asks, onAnswer, onLater }: Props) {
   const question = wrap(asks.question, width);
   const option = asks.options.find((one) => one.choice === highlighted)!;
   const lines = factsOf(option, stepsAfter(run, step, highlighted), width);
-  const rows = Math.max(1, bodyRows - question.length - asks.options.length - 1);
+  const rows = Math.max(1, bodyRows - question.length - asks.options.length - 2);
+  const { shown, below } = useScroll(lines, rows, { arrows: false });
   return (
     <>
       <Box flexDirection="column" marginLeft={1}>
@@ -48,8 +50,9 @@ export function ChooseView({ run, step, asks, onAnswer, onLater }: Props) {
       </Box>
       <Text dimColor>{'─'.repeat(columns)}</Text>
       <Box flexDirection="column" marginLeft={1} height={rows} overflow="hidden">
-        <Lines lines={lines.slice(0, rows)} />
+        <Lines lines={shown} />
       </Box>
+      <Text dimColor> {below > 0 ? `${below} more lines: space or page down` : ' '}</Text>
     </>
   );
 }

@@ -1,8 +1,9 @@
-import { Box, Text, useInput } from 'ink';
+import { Box, Text } from 'ink';
 import { useState } from 'react';
 import type { RunSnapshot, StepSnapshot } from '../engine/snapshot.js';
 import { Lines, useSpace } from './frame.js';
 import { useLinear } from './linear.js';
+import { useScroll } from './scroll.js';
 import { planLines } from './step-lines.js';
 import { wrap } from './text.js';
 import { TextField } from './text-field.js';
@@ -21,7 +22,6 @@ const SAID_AT_ONCE = 12;
 export function ConfirmView({ run, step, onConfirm, onLater }: Props) {
   const { columns, bodyRows } = useSpace();
   const [refused, setRefused] = useState('');
-  const [scrolled, setScrolled] = useState(0);
   const place = run.steps.findIndex((one) => one.id === step.id) + 1;
   const head = wrap(`Step ${place} of ${run.steps.length} · ${step.plan?.summary ?? step.id}`, columns - 2);
   const busy = run.steps
@@ -31,14 +31,7 @@ export function ConfirmView({ run, step, onConfirm, onLater }: Props) {
   const linear = useLinear();
   const rows = linear ? SAID_AT_ONCE : Math.max(1, bodyRows - head.length - 4);
   const lines = planLines(step, columns - 2);
-  const last = Math.max(0, lines.length - rows);
-  const at = Math.min(scrolled, last);
-  useInput((_input, key) => {
-    if (key.downArrow) setScrolled(Math.min(last, at + 1));
-    else if (key.upArrow) setScrolled(Math.max(0, at - 1));
-    else if (key.pageDown) setScrolled(Math.min(last, at + rows));
-    else if (key.pageUp) setScrolled(Math.max(0, at - rows));
-  });
+  const { shown, below } = useScroll(lines, rows, { space: false });
   return (
     <>
       <Box flexDirection="column" marginLeft={1}>
@@ -49,11 +42,11 @@ export function ConfirmView({ run, step, onConfirm, onLater }: Props) {
         ))}
       </Box>
       <Box flexDirection="column" marginLeft={1} height={rows} overflow="hidden">
-        <Lines lines={lines.slice(at, at + rows)} />
+        <Lines lines={shown} />
       </Box>
       <Text dimColor wrap="truncate">
         {' '}
-        {at < last ? `${last - at} more below: ↓ or page down. ` : ''}
+        {below > 0 ? `${below} more below: ↓ or page down. ` : ''}
         {busy.length > 0 ? `meanwhile: ${busy.join(', ')}. ` : ''}
         {waiting > 0 ? `${waiting} more question${waiting === 1 ? '' : 's'} after this one.` : ''}
       </Text>

@@ -1,8 +1,9 @@
-import { Box, Text, useInput } from 'ink';
+import { Box, Text } from 'ink';
 import type { RunSnapshot, StepSnapshot } from '../engine/snapshot.js';
 import { dependentsOf, undoOrder } from '../engine/undo-choice.js';
 import { durationOf } from '../words.js';
 import { Lines, useSpace } from './frame.js';
+import { useKeys } from './keys.js';
 import { useOutside } from './outside.js';
 import { findingLines } from './step-lines.js';
 import { cut, labelled } from './text.js';
@@ -22,7 +23,7 @@ export function DecideView({ run, step, onRetry, onUndo, onSkip, onAbort, onLate
   const leave = useOutside();
   const { columns, bodyRows } = useSpace();
   const others = undoOrder(run.steps).filter((one) => one.id !== step.id);
-  useInput((input, key) => {
+  useKeys((input, key) => {
     if (input === 'r') onRetry();
     else if (input === 'u' && others.length + Number(step.canUndo) > 0) onUndo();
     else if (input === 's') onSkip();

@@ -1,5 +1,6 @@
-import { Text, useInput } from 'ink';
+import { Text } from 'ink';
 import { Lines, useSpace } from './frame.js';
+import { useKeys } from './keys.js';
 import { useScroll } from './scroll.js';
 import { wrap } from './text.js';
 
@@ -28,7 +29,7 @@ export function HelpView({ onClose }: { onClose: () => void }) {
   const { columns, bodyRows } = useSpace();
   const lines = [...wrap(ABOUT, columns - 2), '', ...KEYS.flatMap((line) => wrap(line, columns - 2, 11))];
   const { shown, below, fits } = useScroll(lines, bodyRows - 1);
-  useInput((input, key) => {
+  useKeys((input, key) => {
     const scrolls = key.upArrow || key.downArrow || key.pageUp || key.pageDown || input === ' ';
     if (fits || !scrolls) onClose();
   });

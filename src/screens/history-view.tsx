@@ -1,4 +1,4 @@
-import { Box, Text, useInput } from 'ink';
+import { Box, Text } from 'ink';
 import { useMemo } from 'react';
 import type { DeskSnapshot } from '../engine/desk.js';
 import type { HistoryEntry } from '../engine/history.js';
@@ -10,6 +10,7 @@ import { plainSummary } from '../reports/plain.js';
 import { reportOf } from '../reports/run-report.js';
 import { durationOf, instantOf } from '../words.js';
 import { Frame, Lines, useSpace } from './frame.js';
+import { useKeys } from './keys.js';
 import { useScroll } from './scroll.js';
 import { Select } from './select.js';
 import { cut, wrap } from './text.js';
@@ -26,7 +27,7 @@ interface Props {
 /** What was done to this cluster, the newest first; each run can be looked at to its evidence. */
 export function HistoryView({ desk, onLook, onResume, onUndo, onBack }: Props) {
   const { columns, bodyRows } = useSpace();
-  useInput((_input, key) => {
+  useKeys((_input, key) => {
     if (key.escape && !desk.looked) onBack();
   });
   if (desk.looked)
@@ -73,7 +74,7 @@ function PastRunView({
   const { shown, below } = useScroll(lines, bodyRows - 1);
   const canUndo = desk.undoable?.id === id;
   const canResume = useMemo(() => events[0]?.type === 'run.started' && isResumable(pastOf(events)), [events]);
-  useInput((input, key) => {
+  useKeys((input, key) => {
     if (key.escape) onBack();
     else if (input === 'r' && canResume) onResume(id);
     else if (input === 'u' && canUndo) onUndo(id);

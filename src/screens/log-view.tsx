@@ -1,8 +1,8 @@
-import { useInput } from 'ink';
 import { type ComponentProps, useState } from 'react';
 import type { LogLine, RunSnapshot } from '../engine/snapshot.js';
 import { logTimeOf, plural } from '../words.js';
 import { Frame, Lines, useSpace } from './frame.js';
+import { useKeys } from './keys.js';
 import { useLinear } from './linear.js';
 import { wrap } from './text.js';
 import { TextField } from './text-field.js';
@@ -50,7 +50,7 @@ export function LogView({ frame, run, step, onBack }: Props) {
     change();
     setHeld(undefined);
   };
-  useInput(
+  useKeys(
     (input, key) => {
       if (key.escape) filter === '' ? onBack() : show(() => setFilter(''));
       else if (input === 'l' || input === 'q') onBack();

@@ -1,10 +1,11 @@
-import { Box, Text, useInput } from 'ink';
+import { Box, Text } from 'ink';
 import { useState } from 'react';
 import { heldText } from '../engine/cluster-lock.js';
 import type { Difference } from '../engine/guards.js';
 import type { RunSnapshot, StepSnapshot } from '../engine/snapshot.js';
 import { durationOf, plural } from '../words.js';
 import { Frame, Lines, useSpace } from './frame.js';
+import { useKeys } from './keys.js';
 import { Chosen, useLinear } from './linear.js';
 import { FINDING_MARKS } from './marks.js';
 import { useOutside } from './outside.js';
@@ -34,7 +35,7 @@ export function PlanView({ run, onBegin, onAccept, onLook, onBack, onHelp }: Pro
     (one) => !one.only && one.findings.some((finding) => finding.level === 'blocking'),
   ).length;
   const [guard] = run.guards;
-  useInput((input, key) => {
+  useKeys((input, key) => {
     if (key.upArrow || key.downArrow) {
       setSelected((at) => Math.max(0, Math.min(run.steps.length - 1, at + (key.upArrow ? -1 : 1))));
       setScrolled(0);

@@ -1,10 +1,11 @@
-import { Text, useInput } from 'ink';
+import { Text } from 'ink';
 import type { RunSnapshot, StepSnapshot } from '../engine/snapshot.js';
 import { standingLine } from '../engine/standing.js';
 import { isIdle, undoOrder } from '../engine/undo-choice.js';
 import { evidenceRows, evidenceTable } from '../reports/evidence.js';
 import { durationOf, plural } from '../words.js';
 import { Lines, useSpace } from './frame.js';
+import { useKeys } from './keys.js';
 import { MARKS } from './marks.js';
 import { useOutside } from './outside.js';
 import { useScroll } from './scroll.js';
@@ -35,7 +36,7 @@ export function ReportView({ run, onQuit, onUndo, onLog }: Props) {
   const { columns, bodyRows } = useSpace();
   const { shown, below } = useScroll(reportLines(run, columns - 2), bodyRows - 2);
   const leave = useOutside();
-  useInput((input, key) => {
+  useKeys((input, key) => {
     if (input === 'q' || key.return) onQuit();
     else if (input === 'u') onUndo();
     else if (input === 'l') onLog();

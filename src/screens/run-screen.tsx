@@ -11,6 +11,7 @@ import { ConfirmView } from './confirm-view.js';
 import { DecideView } from './decide-view.js';
 import { Frame } from './frame.js';
 import { HelpView } from './help-view.js';
+import { useKeys } from './keys.js';
 import { useLinear } from './linear.js';
 import { LogView } from './log-view.js';
 import { useOutside } from './outside.js';
@@ -56,7 +57,7 @@ export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
       else setOverlay('stop');
     }
   });
-  useInput(
+  useKeys(
     (input, key) => {
       const move = (by: number) =>
         setChosen(snapshot.steps[(selected + by + snapshot.steps.length) % snapshot.steps.length]?.id);

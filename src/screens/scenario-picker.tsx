@@ -1,9 +1,10 @@
-import { Box, Text, useInput } from 'ink';
+import { Box, Text } from 'ink';
 import { useState } from 'react';
 import { SERVICES } from '../config/profile.js';
 import type { DeskSnapshot, ScenarioCard } from '../engine/desk.js';
 import { durationOf, plural } from '../words.js';
 import { Frame, Lines, useSpace } from './frame.js';
+import { useKeys } from './keys.js';
 import { useOutside } from './outside.js';
 import { Select } from './select.js';
 import { cut, wrap } from './text.js';
@@ -29,7 +30,7 @@ export function ScenarioPicker({ desk, onChoose, onResume, onUndo, onHistory, on
   const order = moved?.order ?? rankedScenarios(desk);
   const cards = order.flatMap((name) => desk.scenarios.filter((card) => card.scenario === name));
   const highlighted = cards.find((card) => card.scenario === moved?.to) ?? cards[0];
-  useInput((input) => {
+  useKeys((input) => {
     if (input === 'q') onQuit();
     if (input === 'h') onHistory();
     if (input === '?') onHelp();

@@ -9,15 +9,22 @@ interface Scrolled {
   fits: boolean;
 }
 
-/** What of a long text is shown, moved with the arrows, page up and down, and space. */
-export function useScroll(lines: readonly string[], room: number): Scrolled {
+/**
+ * What of a long text is shown, moved with page up and down, and, where they mean nothing else (`arrows`, `space`), with the arrows
+ * and space.
+ */
+export function useScroll(
+  lines: readonly string[],
+  room: number,
+  { arrows = true, space = true }: { arrows?: boolean; space?: boolean } = {},
+): Scrolled {
   const [scrolled, setScrolled] = useState(0);
   const last = Math.max(0, lines.length - room);
   useInput((input, key) => {
     const move = (by: number) => setScrolled((at) => Math.max(0, Math.min(last, at + by)));
-    if (key.downArrow) move(1);
-    else if (key.upArrow) move(-1);
-    else if (key.pageDown || input === ' ') move(room);
+    if (arrows && key.downArrow) move(1);
+    else if (arrows && key.upArrow) move(-1);
+    else if (key.pageDown || (space && input === ' ')) move(room);
     else if (key.pageUp) move(-room);
   });
   const at = Math.min(scrolled, last);

@@ -9,7 +9,15 @@ type Props<T> = ComponentProps<typeof SelectInput<T>>;
 /** A list to choose from. Told line by line: as much of it as is asked for, then which one is chosen. */
 export function Select<T>({ limit, ...props }: Props<T>) {
   const linear = useLinear();
-  if (!linear) return <SelectInput {...props} {...(limit === undefined ? {} : { limit })} />;
+  if (!linear)
+    return (
+      <SelectInput
+        {...props}
+        {...(limit === undefined ? {} : { limit })}
+        indicatorComponent={Indicator}
+        itemComponent={Item}
+      />
+    );
   const items = (props.items ?? []).map((item, at, all) => ({ ...item, at, of: all.length }));
   return (
     <Box flexDirection="column">
@@ -20,6 +28,14 @@ export function Select<T>({ limit, ...props }: Props<T>) {
     </Box>
   );
 }
+
+// The terminal's own colours: the component's blue is hard to read on black.
+const Indicator = ({ isSelected = false }: { isSelected?: boolean }) => <Text bold>{isSelected ? '❯ ' : '  '}</Text>;
+const Item = ({ isSelected = false, label }: { isSelected?: boolean; label: string }) => (
+  <Text bold={isSelected} wrap="truncate">
+    {label}
+  </Text>
+);
 
 const NoIndicator = () => null;
 

@@ -1,10 +1,11 @@
-import { Box, Text, useInput } from 'ink';
+import { Box, Text } from 'ink';
 import { useState } from 'react';
 import type { RunSnapshot, StepSnapshot } from '../engine/snapshot.js';
 import { isIdle, undoOrder } from '../engine/undo-choice.js';
 import { lossRows, wayBackRows } from '../engine/undo-words.js';
 import { durationOf, plural } from '../words.js';
 import { Lines, useSpace } from './frame.js';
+import { useKeys } from './keys.js';
 import { Chosen } from './linear.js';
 import { cut, labelled, windowAround, wrap } from './text.js';
 import { TextField } from './text-field.js';
@@ -40,7 +41,7 @@ export function UndoView({ run, first, obstacle, onUndo, onAccept, onBack }: Pro
   const lines = linesOf(chosen, all, width);
   const last = Math.max(0, lines.length - rows);
   const from = Math.min(scrolled, last);
-  useInput((input, key) => {
+  useKeys((input, key) => {
     if (key.upArrow || key.downArrow) {
       setSelected(all[Math.min(all.length, at + (key.upArrow ? -1 : 1)) - 1]?.id);
       setScrolled(0);

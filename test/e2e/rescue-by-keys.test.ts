@@ -47,14 +47,17 @@ function start(
 }
 
 /** Answers every question with the cluster's name until the screen shows something else. */
-async function confirmUntil(program: ProgramInTerminal, until: RegExp): Promise<string> {
+async function confirmUntil(program: ProgramInTerminal, until: RegExp, pasted = false): Promise<string> {
   for (;;) {
     const screen = await program.shows(
       new RegExp(`Type the cluster's name \\(\\S+\\) to go on: *$|${until.source}`, 'm'),
     );
     if (until.test(screen)) return screen;
     const step = /Step (\d) of/.exec(screen)?.[1];
-    program.type(name);
+    // As a terminal pastes it, with the line end that a copied line brings along.
+    if (pasted) program.type(`\u001b[200~${name}\n\u001b[201~`);
+    else program.type(name);
+    await program.shows(new RegExp(`to go on: ${name} *$`, 'm'));
     program.type(ENTER);
     await program.shows(new RegExp(`^(?![\\s\\S]*Step ${step} of)`));
   }
@@ -69,6 +72,14 @@ async function highlight(program: ProgramInTerminal, title: string): Promise<voi
     program.type(DOWN);
     await program.shows(new RegExp(`❯ (?!${now.slice(0, 20).replace(/[^\w ]/g, '.')})`));
   }
+}
+
+/** Ctrl-C signals nothing by itself, wherever a run is; escape goes back. */
+async function asksBeforeStopping(program: ProgramInTerminal, back: RegExp): Promise<void> {
+  program.type(CTRL_C);
+  await program.shows(/Stop this run\?[\s\S]*❯ keep running/);
+  program.type(ESCAPE);
+  await program.shows(back);
 }
 
 beforeAll(async () => {
@@ -106,7 +117,7 @@ describe.each([
     const plan = await program.shows(/Nothing has been touched/);
     expect(plan).toContain('Stop novamem');
     program.type(ENTER);
-    const end = await confirmUntil(program, /q quit/);
+    const end = await confirmUntil(program, /q quit/, columns === 120);
     expect(end).toMatch(/✔ Recovered in/);
     for (const row of program.screen()) expect(row.length).toBeLessThanOrEqual(columns);
     program.type('q');
@@ -223,8 +234,20 @@ describe('a damaged backup', () => {
     program.type(ENTER);
     await program.shows(/would be blocked[\s\S]*b begin all the same/);
     program.type('b');
+    await asksBeforeStopping(program, /enter|b begin all the same|Type the cluster/);
     const refused = await confirmUntil(program, /cannot begin/);
     expect(refused).toMatch(/restore-postgres cannot begin/);
+    await asksBeforeStopping(program, /cannot begin/);
+    // The habit of halting a terminal is not the key that skips a step, nor tmux's own the one that aborts.
+    program.type('\u0013\u0001');
+    program.type(ESCAPE);
+    await program.shows(/✗ restore-postgres[\s\S]*c answer/);
+    await asksBeforeStopping(program, /c answer/);
+    program.type('l');
+    await program.shows(/Log · /);
+    await asksBeforeStopping(program, /c answer/);
+    program.type('c');
+    await program.shows(/cannot begin/);
     expect(refused).toMatch(/Now +nothing was changed by this step/);
     truncateSync(dump, whole);
     program.type('r');
