@@ -50,7 +50,7 @@ function targetFaults(now: Fingerprint, known: Identity | undefined): string[] {
     const { kinship, address: theirs } = now[store];
     if (kinship && kinship.known === 0 && kinship.asked >= ENOUGH)
       faults.push(
-        `of ${kinship.asked} memories that ${SERVICE_TITLES[store]} at ${theirs} names, the Postgres at ${address} knows none: the two do not belong together`,
+        `of ${kinship.asked} memories that ${SERVICE_TITLES[store]} at ${theirs} or the Postgres at ${address} names, the other knows none: the two do not belong together`,
       );
   }
   return faults;

@@ -18,6 +18,7 @@ export function outcomeOf(all: readonly RunStep[], { mode, aborted, failed }: En
   if (steps.some((step) => step.state === 'failed' || step.state === 'unknown')) return 'failed';
   if (steps.every((step) => step.state === 'succeeded'))
     return steps.some((step) => step.conclusion?.exception) ? 'recovered-with-exceptions' : 'recovered';
+  if (!steps.some((step) => step.state === 'succeeded')) return 'failed';
   // With exceptions is still recovered: something was restored. A backup with exceptions is none.
   const restoring = steps.filter((step) => step.of.kind.backupSet === 'reads');
   const restored = restoring.some((step) => step.state === 'succeeded');

@@ -1,8 +1,11 @@
 import type { Cluster } from './cluster.js';
+import { memoriesIn } from './falkordb/memory-nodes.js';
 import { idsInGraph, idsInQdrant } from './novamem/known-memories.js';
-import { hasMemories, memoriesAmong } from './postgres/memories.js';
+import { hasMemories, memoriesAmong, newestMemories } from './postgres/memories.js';
+import { listCollections } from './qdrant/inventory.js';
+import { pointsOfMemories } from './qdrant/points.js';
 
-/** Of some memories that a store names, how many Postgres knows. */
+/** Of some memories that a store names, how many Postgres knows, and of some that Postgres has, how many the store. */
 export interface Kinship {
   asked: number;
   known: number;
@@ -10,27 +13,37 @@ export interface Kinship {
 
 const PAGES = 10;
 const OF_A_PAGE = 20;
+const NEWEST = 50;
 
 /**
  * Whether a store belongs to this Postgres, as far as a sample tells: an address may lead to the server of another cluster. Null
- * where it holds no memories, or Postgres none.
+ * where it holds no memories, or Postgres none. That memories were deleted makes no strangers: the newest are asked for, too.
  */
-export async function kinshipOf(
-  store: 'qdrant' | 'falkordb',
-  { postgres, qdrant, falkordb }: Cluster,
-): Promise<Kinship | null> {
+export async function kinshipOf(store: 'qdrant' | 'falkordb', cluster: Cluster): Promise<Kinship | null> {
+  const { postgres, qdrant, falkordb } = cluster;
   if (!(await hasMemories(postgres))) return null;
-  const [any] = await postgres.read<{ there: boolean }>('SELECT EXISTS (SELECT FROM memory_entries) AS there');
-  if (!any!.there) return null;
-  const ids = await sample(store === 'qdrant' ? idsInQdrant(qdrant) : idsInGraph(falkordb));
-  return ids.length === 0 ? null : { asked: ids.length, known: (await memoriesAmong(postgres, ids)).size };
+  const newest = await newestMemories(postgres, NEWEST);
+  const ids = newest.length > 0 ? await sample(store === 'qdrant' ? idsInQdrant(qdrant) : idsInGraph(falkordb)) : [];
+  if (ids.length === 0) return null;
+  const known = (await memoriesAmong(postgres, ids)).size;
+  if (known > 0) return { asked: ids.length, known };
+  const back = store === 'qdrant' ? await inQdrant(cluster, newest) : await memoriesIn(falkordb, newest);
+  return { asked: ids.length + newest.length, known: back };
 }
 
+async function inQdrant({ qdrant }: Cluster, ids: readonly string[]): Promise<number> {
+  let found = 0;
+  for (const name of await listCollections(qdrant)) found += await pointsOfMemories(qdrant, name, ids);
+  return found;
+}
+
+/** Some of each page, from its beginning to its end. */
 async function sample(pages: AsyncIterable<string[]>): Promise<string[]> {
   const ids = new Set<string>();
   let read = 0;
   for await (const page of pages) {
-    for (const id of page.slice(0, OF_A_PAGE)) ids.add(id);
+    const every = Math.max(1, Math.floor(page.length / OF_A_PAGE));
+    for (let at = 0; at < page.length; at += every) ids.add(page[at]!);
     read += 1;
     if (read === PAGES) break;
   }

@@ -129,10 +129,16 @@ describe('a profile', () => {
     const ended = await crossCheck(ours.places.profile);
     expect(ended.exitCode, ended.stdout).toBe(3);
     expect(ended.stderr).toMatch(
-      /of \d+ memories that Qdrant at http:\/\/127\.0\.0\.1:\d+ names, the Postgres at \S+ knows none: the two do not belong together/,
+      /of \d+ memories that Qdrant at http:\/\/127\.0\.0\.1:\d+ or the Postgres at \S+ names, the other knows none: the two do not belong together/,
     );
     const [started] = findRun('latest').events;
     expect(started).toMatchObject({ fingerprint: { falkordb: { kinship: { known: 0 } } } });
     expect(await kinshipOf('qdrant', ours.cluster)).toMatchObject({ known: 0 });
+    // All but the newest deleted: what is left is known to both.
+    await ours.sql(
+      'DELETE FROM memory_entries; INSERT INTO memory_entries SELECT * FROM hidden ORDER BY id DESC LIMIT 3',
+    );
+    expect(await kinshipOf('qdrant', ours.cluster)).not.toMatchObject({ known: 0 });
+    expect(await kinshipOf('falkordb', ours.cluster)).not.toMatchObject({ known: 0 });
   });
 });

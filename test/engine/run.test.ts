@@ -117,7 +117,7 @@ describe('the confirmation of a step that destroys', () => {
     await begin();
     await until('drop', 'asking');
     run.intend({ type: 'skip', step: 'drop' });
-    expect(await run.finished).toBe('recovered-with-exceptions');
+    expect(await run.finished).toBe('failed');
     expect(ran).toEqual([]);
     expect(outcomesIn(run)).toEqual({ drop: 'skipped', after: 'skipped' });
   });

@@ -11,6 +11,16 @@ export const MERGE_MEMORIES =
 export const MERGE_RELATIONS =
   'UNWIND $rows AS row MATCH (a:Memory {id: row.from}), (b:Memory {id: row.to}) MERGE (a)-[r:RELATES {kind: row.kind}]->(b) SET r.strength = row.strength RETURN count(r)';
 
+/** How many of these memories have a node in the graph. */
+export async function memoriesIn(falkordb: FalkorDB, ids: readonly string[]): Promise<number> {
+  const rows = withRows(ids.map((id) => ({ id })));
+  const [row] = await falkordb.query(
+    falkordb.graph,
+    `${rows}UNWIND $rows AS row MATCH (m:Memory {id: row.id}) RETURN count(m)`,
+  );
+  return Number(row?.[0] ?? 0);
+}
+
 /** Puts memories into a graph; those that are there already stay one. */
 export async function mergeMemories(
   falkordb: FalkorDB,

@@ -48,6 +48,15 @@ export function readMemories(
   );
 }
 
+/** The ids of the newest memories: an id begins with the moment at which it was made. */
+export async function newestMemories(postgres: Postgres, most: number): Promise<string[]> {
+  const rows = await postgres.read<{ id: string }>(
+    'SELECT id::text AS id FROM memory_entries ORDER BY id DESC LIMIT $1',
+    [most],
+  );
+  return rows.map((row) => row.id);
+}
+
 /** Which of these ids Postgres holds a memory of, now. */
 export async function memoriesAmong(postgres: Postgres, ids: readonly string[]): Promise<Set<string>> {
   if (ids.length === 0) return new Set();

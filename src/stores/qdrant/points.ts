@@ -41,6 +41,13 @@ export function memoryOf(payload: Record<string, unknown> | null | undefined): s
   return typeof payload?.entryId === 'string' ? payload.entryId : null;
 }
 
+/** How many points of a collection are of one of these memories. */
+export async function pointsOfMemories(qdrant: Qdrant, collection: string, ids: readonly string[]): Promise<number> {
+  const filter = { must: [{ key: 'entryId', match: { any: [...ids] } }] };
+  const { count } = await reading(collection, () => qdrant.client.count(collection, { exact: true, filter }));
+  return count;
+}
+
 /** Those of the points that are there, with vector and payload. */
 export async function readPoints(
   qdrant: Qdrant,
