@@ -83,7 +83,7 @@ describe('embedding again through the queue', () => {
     expect(await findings(qdrantReindex, { ...QUEUE, perMinute: 1200 }, context())).toContainEqual(
       'info: to embed: 300 memories, about 15 s at 1200 a minute',
     );
-    await restartNovamem(real, { embeddingsPerMinute: 3_000 });
+    await restartNovamem(real, { embeddingsPerMinute: 1_500 });
     const texts: string[] = [];
     for await (const event of qdrantReindex.run(params(QUEUE), context(), new AbortController().signal))
       if (event.type === 'progress') texts.push(`${event.done} of ${event.total}: ${event.text}`);
