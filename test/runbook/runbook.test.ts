@@ -40,6 +40,7 @@ describe('a runbook', () => {
       sessions: 'refuse',
       safetyCopy: 'required',
       jobs: 3,
+      patienceSeconds: 120,
     });
   });
 
