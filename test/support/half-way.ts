@@ -63,7 +63,9 @@ export async function halfWay({ cluster, record }: RealCluster): Promise<HalfWay
     }),
   );
   const run = async (scenario: string, ...more: string[]) => {
-    const args = ['run', scenario, '--profile', profile, '--headless', '--confirm', cluster.name, ...more];
+    // Behind its watched port every store is somewhere else than it was.
+    const meant = ['--confirm', cluster.name, '--accept', 'cluster'];
+    const args = ['run', scenario, '--profile', profile, '--headless', ...meant, ...more];
     const ended = await runProgram(args, { timeoutMs: RUN_PATIENCE });
     const words = (ended.stdout + ended.stderr).slice(-6_000);
     const journal = /^Journal +(\S+) \(intact\)$/m.exec(ended.stdout)?.[1];
