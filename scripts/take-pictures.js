@@ -50,6 +50,7 @@ function open(...args) {
       throw new Error(`never shown: ${pattern}\n${text()}`);
     },
     draw(name) {
+      if (text().includes(root)) throw new Error(`${name} shows a path of this machine:\n${text()}`);
       const pieces = Array.from({ length: ROWS }, (_, row) =>
         piecesOf(lineAt(row)).map((piece) => drawn(piece, row)),
       );
@@ -121,7 +122,14 @@ async function rescue() {
     app.draw('report');
     app.type('l');
     await app.shows(/Log · /);
+    // Without the commands, in which the place of this program stands.
+    app.type('/');
+    await app.shows(/Lines with/);
+    app.type(`restore-postgres${ENTER}`);
+    await app.shows(/with "restore-postgres"/);
     app.draw('log');
+    app.type(ESCAPE);
+    await app.shows(/all steps · UTC/);
     app.type(ESCAPE);
     await app.shows(/q quit/);
     app.type('u');
