@@ -155,30 +155,26 @@ export class Desk {
   }
 
   /** Goes on with a run that was broken off. */
-  async resume(id: string): Promise<void> {
-    await this.show(() =>
-      prepareResume({
-        recorded: findRun(id),
-        profile: this.profile,
-        onFailure: 'ask',
-        accept: this.accept,
-        takeOver: false,
-      }),
-    );
+  resume(id: string): Promise<void> {
+    return this.#takeUp(id, 'go on');
   }
 
   /** Shows what can be put back of a run that has ended, in the place of the run that is shown. */
   async undo(id: string): Promise<void> {
     this.#behind = this.#snapshot.run;
     this.#change({ run: undefined });
-    await this.show(() =>
+    await this.#takeUp(id, 'undo');
+  }
+
+  #takeUp(id: string, purpose: 'go on' | 'undo'): Promise<void> {
+    return this.show(() =>
       prepareResume({
         recorded: findRun(id),
         profile: this.profile,
         onFailure: 'ask',
         accept: this.accept,
         takeOver: false,
-        purpose: 'undo',
+        purpose,
       }),
     );
   }
