@@ -6,12 +6,14 @@ import type { BackupFile } from '../../stores/backup-set/backup-set.js';
 import type { Qdrant } from '../../stores/qdrant/connection.js';
 import {
   type CollectionInventory,
+  collectionHealth,
   inParallel,
   inventoryCollection,
   listCollections,
 } from '../../stores/qdrant/inventory.js';
+import { servedWithoutFiles } from '../../stores/qdrant/on-disk.js';
 import { downloadSnapshot } from '../../stores/qdrant/transfer.js';
-import { messageOf } from '../../words.js';
+import { messageOf, plural } from '../../words.js';
 import { startService, stopService } from '../service.js';
 import type { StepContext } from '../step.js';
 import type { Emitter } from '../step-events.js';
@@ -117,8 +119,8 @@ export async function checksum(snapshot: Snapshot, signal: AbortSignal): Promise
 
 /**
  * Has the server write before anything is replaced: a key without the right to manage is found here, and so is a server
- * whose disk went away under it, which goes on answering reads from memory, or that hangs in what it was asked before. A
- * restart mends the last two. Answers whether one was needed.
+ * whose disk went away under it, wholly or for some collections, which goes on answering from memory, or that hangs in what
+ * it was asked before. A restart mends the last two. Answers whether one was needed.
  */
 export async function proveWritable(
   ctx: StepContext,
@@ -127,17 +129,36 @@ export async function proveWritable(
   signal: AbortSignal,
 ): Promise<boolean> {
   const { qdrant } = ctx.cluster;
-  try {
-    await within(TRIAL_PATIENCE, tryToWrite(ctx, names));
-    return false;
-  } catch (error) {
-    if (!/HTTP 5\d\d|no answer within/.test(messageOf(error)) || !ctx.cluster.driver('qdrant')) throw error;
-    emit.output(`${messageOf(error)}: Qdrant at ${qdrant.address} answers but cannot use its storage; restarting it`);
-    await stopService('qdrant', ctx, emit, RESTART_PATIENCE, signal);
-    await startService('qdrant', ctx, emit, RESTART_PATIENCE, signal);
-    await tryToWrite(ctx, names);
-    return true;
-  }
+  const ailment = await within(TRIAL_PATIENCE, tryToWrite(ctx, names)).then(
+    () => lostFiles(ctx),
+    (error: unknown) => {
+      if (/HTTP 5\d\d|no answer within/.test(messageOf(error))) return messageOf(error);
+      throw error;
+    },
+  );
+  if (ailment === undefined) return false;
+  if (!ctx.cluster.driver('qdrant'))
+    throw new Error(
+      `${ailment}: Qdrant at ${qdrant.address} cannot use its storage, and the profile does not say how to restart it; nothing was changed. Restart Qdrant by hand and retry, or add services.qdrant to the profile`,
+    );
+  emit.output(`${ailment}: Qdrant at ${qdrant.address} answers but cannot use its storage; restarting it`);
+  await stopService('qdrant', ctx, emit, RESTART_PATIENCE, signal);
+  await startService('qdrant', ctx, emit, RESTART_PATIENCE, signal);
+  await tryToWrite(ctx, names);
+  return true;
+}
+
+/** The collections that the trial cannot speak for: that their files are gone is seen on the disk, or by their status. */
+async function lostFiles({ cluster: { qdrant, profile } }: StepContext): Promise<string | undefined> {
+  const served = await listCollections(qdrant);
+  const lost = new Set(servedWithoutFiles(profile.qdrant, served));
+  await inParallel(served, 4, async (name) => {
+    const health = await collectionHealth(qdrant, name).catch(() => undefined);
+    if (health?.status === 'red') lost.add(name);
+  });
+  if (lost.size === 0) return undefined;
+  const [first] = [...lost].sort();
+  return `${plural(lost.size, 'collection')} without files or with the status red, the first: ${first}`;
 }
 
 /** A snapshot of the smallest collection that holds points, or an empty collection of its own: both are removed again. */

@@ -2,12 +2,12 @@ import { existsSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import type { Profile } from '../../config/profile.js';
+import { isHere } from '../../hosts/here.js';
 import { countOf, messageOf, plural } from '../../words.js';
 import type { FalkorDB } from '../falkordb/connection.js';
 import type { FalkordbInventory } from '../falkordb/inventory.js';
 import { filesFaults, formOf, loadedFiles, persistenceFilesIn } from '../falkordb/persistence.js';
 import { isFarBelow, type Looking } from './looking.js';
-import { isHere } from './postgres-symptoms.js';
 
 /** What is wrong with FalkorDB: the graph is missing, or has far fewer nodes and relationships than at the last backup. */
 export async function lookAtFalkordb(

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Profile } from '../../config/profile.js';
+import { isHere } from '../../hosts/here.js';
 import { countOf, messageOf, plural } from '../../words.js';
 import { DATABASE_MISSING, type Postgres, quoteIdentifier, type Reading, sqlState } from '../postgres/connection.js';
 import type { PostgresInventory } from '../postgres/inventory.js';
@@ -107,9 +108,4 @@ function lookAtFolder(looking: Looking, { host }: Postgres, dataDir: string | un
   if (dataDir === undefined || !isHere(host)) return;
   if (!existsSync(join(dataDir, 'PG_VERSION')))
     looking.ail('missing', `Postgres: there is no data directory at ${dataDir}`);
-}
-
-/** Whether a host is this machine, so that its files can be looked at. */
-export function isHere(host: string): boolean {
-  return ['localhost', '127.0.0.1', '::1', '[::1]'].includes(host) || host.startsWith('/');
 }

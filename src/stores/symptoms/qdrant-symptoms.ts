@@ -1,10 +1,11 @@
 import { existsSync } from 'node:fs';
 import type { Profile } from '../../config/profile.js';
+import { isHere } from '../../hosts/here.js';
 import { countOf, plural } from '../../words.js';
 import { type Qdrant, qdrantMessage } from '../qdrant/connection.js';
 import { inParallel, listCollections, type QdrantInventory } from '../qdrant/inventory.js';
+import { servedWithoutFiles } from '../qdrant/on-disk.js';
 import { isFarBelow, type Looking } from './looking.js';
-import { isHere } from './postgres-symptoms.js';
 
 const AT_ONCE = 8;
 
@@ -22,6 +23,12 @@ export async function lookAtQdrant(
   const names = await listCollections(qdrant).catch((error: unknown) => {
     throw new Error(qdrantMessage(error), { cause: error });
   });
+  const hollow = servedWithoutFiles(settings, names);
+  if (hollow.length > 0)
+    looking.ail(
+      'missing',
+      `Qdrant: the files of ${hollow.length} of ${plural(names.length, 'collection')} are gone from ${dataDir} (${hollow.slice(0, 5).join(', ')}): it answers from memory and loses them when it ends`,
+    );
   let points = 0;
   await inParallel(names, AT_ONCE, async (name) => {
     looking.now(`counting ${name}`);

@@ -127,6 +127,17 @@ describe('embedding again through the queue', () => {
     expect(facts.kept?.rows).toBe(MEMORIES);
     expect(await differences()).toEqual([]);
   });
+
+  test('restarts a Qdrant that only lost the files of some collections, which a snapshot of another does not show', async () => {
+    for (const name of [ACME, NOTES])
+      rmSync(join(real.places.qdrantData, 'storage', 'collections', name), { recursive: true });
+    const { error, output } = await perform(qdrantReindex, MISSING, context());
+    expect(error).toBeUndefined();
+    expect(output.join('\n')).toMatch(
+      /2 collections without files.*the first: novamem_u_acme_default.*restarting it/,
+    );
+    expect(await differences()).toEqual([]);
+  });
 });
 
 describe('an embedder that is out of order', () => {
