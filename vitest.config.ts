@@ -18,6 +18,8 @@ export default defineConfig({
     maxWorkers: 4,
     // Tests that only wait for a server that hangs wait side by side.
     maxConcurrency: 12,
+    // On a busy machine a test that waits for real servers may miss its moment: it is tried once more there, and the report says so.
+    retry: process.env.CI ? 1 : 0,
     // A test that reaches the developer's own settings would pass here and fail there.
     env: { NO_COLOR: '1' },
   },
