@@ -8,6 +8,8 @@ export interface HistoryEntry {
   scenario: string | null;
   title: string | null;
   cluster: string | null;
+  /** The cluster whose backup a drill has put to the proof; null for every other run. */
+  drillOf: string | null;
   mode: Mode | null;
   startedAt: Date | null;
   outcome: RunOutcome | 'unfinished';
@@ -36,6 +38,7 @@ function entryOf(id: string): HistoryEntry {
     scenario: started?.scenario ?? null,
     title: started?.title ?? null,
     cluster: started?.profile ?? null,
+    drillOf: started?.drillOf ?? null,
     mode: started?.mode ?? null,
     startedAt: started ? new Date(started.ts) : null,
     outcome: finished?.outcome ?? 'unfinished',

@@ -33,6 +33,8 @@ export type Happening =
       runbook: string;
       backup: { id: string; folder: string; kind: 'manifest' | 'loose'; takenAt: string | null } | null;
       newBackup: string | null;
+      /** The cluster whose backup a drill puts to the proof in a sandbox; null in every other run. */
+      drillOf: string | null;
       /** The runbook's file, where it is none of the program's own. */
       runbookFile: string | null;
       operator: string;

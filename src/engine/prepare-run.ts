@@ -27,6 +27,8 @@ export interface RunRequest {
   /** An id, a path, `latest`, or `none` where the runbook can do without. */
   backup: string;
   overrides: Overrides;
+  /** In a drill: the cluster whose backup is put to the proof. */
+  drillOf?: string;
   onFailure: 'ask' | 'stop';
   /** What is meant to be another one than was expected. */
   accept?: readonly Difference[];
@@ -82,6 +84,7 @@ export async function prepareRun(request: RunRequest): Promise<Run> {
       ? { newBackup: { id: fileInstantOf(startedAt), folder: resolve(root, fileInstantOf(startedAt)) } }
       : {}),
     ...(/\.ya?ml$/.test(request.scenario) ? { runbookFile: resolve(request.scenario) } : {}),
+    ...(request.drillOf === undefined ? {} : { drillOf: request.drillOf }),
     lockFolders: request.mode === 'dry-run' ? [] : lockFoldersOf(request.profile),
     accept: request.accept ?? [],
     onFailure: request.onFailure,

@@ -20,6 +20,8 @@ export interface RunSettings {
   cluster: Cluster;
   backup?: BackupSet;
   newBackup?: { id: string; folder: string };
+  /** The cluster whose backup is put to the proof. */
+  drillOf?: string;
   /** What an earlier process left of this run, and its journal, to go on with. */
   past?: RunPast & { journal: JournalReading; differs: string[]; lock: ClusterLock };
   /** What else keeps it from beginning before it is accepted. */
@@ -35,7 +37,7 @@ export interface RunSettings {
 
 /** The first line of a run's journal: all that a later process needs to know to go on with it. */
 export function startedEvent(settings: RunSettings, fingerprint: Fingerprint, operator: string): Happening {
-  const { mode, runbook, runbookFile, cluster, backup, newBackup, versions } = settings;
+  const { mode, runbook, runbookFile, cluster, backup, newBackup, drillOf, versions } = settings;
   return {
     type: 'run.started',
     mode,
@@ -49,6 +51,7 @@ export function startedEvent(settings: RunSettings, fingerprint: Fingerprint, op
       ? { id: backup.id, folder: backup.folder, kind: backup.kind, takenAt: backup.takenAt?.toISOString() ?? null }
       : null,
     newBackup: newBackup?.folder ?? null,
+    drillOf: drillOf ?? null,
     runbookFile: runbookFile ?? null,
     operator,
     versions,

@@ -337,6 +337,7 @@ describe('runs of before', () => {
       runbook: '0',
       backup: null,
       newBackup: null,
+      drillOf: null,
       runbookFile: null,
       operator: 'test',
       versions: {},
