@@ -147,6 +147,25 @@ program
     }),
   );
 
+program
+  .command('drill')
+  .description(
+    'put a backup to the proof: restored into a throw-away cluster by the own runbook, compared and searched',
+  )
+  .addOption(profileOption())
+  .option(
+    '-b, --backup <id|path|latest|yesterday>',
+    'the backup set (yesterday: the newest of that day, UTC)',
+    'latest',
+  )
+  .option('--scenario <scenario>', 'whose runbook restores it, or a runbook file', 'whole-cluster-lost')
+  .option('--junit <file>', 'write what was compared as a JUnit file')
+  .option('--keep', 'leave the throw-away cluster up at the end')
+  .addOption(setOption())
+  .addOption(acceptOption())
+  .addOption(jsonOption())
+  .action(calls(async () => (await import('./commands/drill.js')).drillCommand));
+
 const backups = program.command('backups').description('the backup sets of a cluster');
 backups
   .command('list')
@@ -191,7 +210,7 @@ runs
 program
   .command('report <run>')
   .description('the report of a run, made again from its journal')
-  .option('--format <md|html|json>', 'what to print', 'md')
+  .option('--format <md|html|junit|json>', 'what to print', 'md')
   .action(calls(async () => (await import('./commands/runs.js')).reportCommand));
 
 const sandbox = program.command('sandbox').description('a real throw-away cluster on this machine');

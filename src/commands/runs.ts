@@ -4,6 +4,7 @@ import { JOURNAL_FILE } from '../engine/journal.js';
 import { findRun } from '../engine/runs.js';
 import { EXIT, Problem } from '../problem.js';
 import { htmlReport } from '../reports/html.js';
+import { junitReport } from '../reports/junit.js';
 import { markdownReport, outcomeWords } from '../reports/markdown.js';
 import { plainLines } from '../reports/plain.js';
 import { reportOf } from '../reports/run-report.js';
@@ -59,7 +60,7 @@ export async function runsVerifyCommand(wanted: string): Promise<number> {
   return fault === '' ? EXIT.recovered : EXIT.stepFailed;
 }
 
-const FORMATS = ['md', 'html', 'json'] as const;
+const FORMATS = ['md', 'html', 'junit', 'json'] as const;
 
 export async function reportCommand(wanted: string, { format }: { format: string }): Promise<number> {
   const { events, fault } = findRun(wanted);
@@ -70,6 +71,9 @@ export async function reportCommand(wanted: string, { format }: { format: string
       break;
     case 'html':
       print(htmlReport(report, fault));
+      break;
+    case 'junit':
+      print(junitReport(report));
       break;
     case 'json':
       print(JSON.stringify({ ...report, journal: fault === '' ? 'intact' : fault }, null, 2));

@@ -123,6 +123,18 @@ export const profileSchema = z.strictObject({
     })
     .default({}),
   backups: z.array(z.string().min(1)).default([]),
+  /** How a backup of this cluster is put to the proof. */
+  drill: z
+    .strictObject({
+      /** The real novamem, for the throw-away cluster; it finds its stores in NOVAMEM_WARM_URL, NOVAMEM_COLD_URL, NOVAMEM_COLD_API_KEY, NOVAMEM_GRAPH_URL and NOVAMEM_PORT. */
+      novamem: z
+        .strictObject({
+          command: z.array(z.string().min(1)).min(1),
+          environment: z.record(z.string(), z.string()).default({}),
+        })
+        .optional(),
+    })
+    .default({}),
 });
 
 export type Profile = z.infer<typeof profileSchema>;

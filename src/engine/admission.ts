@@ -5,7 +5,7 @@ import type { Cluster } from '../stores/cluster.js';
 import { addressesIn, type Fingerprint, fingerprintOf, fingerprintText } from '../stores/fingerprint.js';
 import { endLeftovers } from '../stores/leftovers.js';
 import { ClusterHeld, ClusterLock, type HeldLock, heldText } from './cluster-lock.js';
-import { type Difference, type Guard, guardsOf } from './guards.js';
+import { backupGuards, type Difference, type Guard, guardsOf } from './guards.js';
 import type { Happening } from './journal.js';
 import { operatorHere } from './operator.js';
 
@@ -13,6 +13,8 @@ interface AdmissionRequest {
   run: string;
   cluster: Cluster;
   backup: BackupSet | undefined;
+  /** In a drill: the cluster whose backup it is, which is not the one that is worked on. */
+  drillOf: string | undefined;
   /** What keeps the run from beginning, besides what is found out here. */
   guards: readonly Guard[];
   /** What is meant to be another one than was expected. */
@@ -45,12 +47,15 @@ export class Admission {
 
   /** Finds out which cluster this is, and whether that and the backup set are the expected ones. */
   async identify(): Promise<Fingerprint> {
-    const { cluster, backup } = this.#request;
+    const { cluster, backup, drillOf } = this.#request;
     const fingerprint = await fingerprintOf(cluster);
     this.identity = fingerprintText(fingerprint);
     this.#fingerprint = fingerprint;
     this.#guards = [
-      ...guardsOf(cluster.name, fingerprint, knownIdentity(cluster.name), backup),
+      ...guardsOf(cluster.name, fingerprint, knownIdentity(cluster.name), drillOf === undefined ? backup : undefined),
+      ...(drillOf === undefined || !backup
+        ? []
+        : backupGuards(drillOf, knownIdentity(drillOf)?.systemIdentifiers ?? [], backup)),
       ...this.#request.guards,
     ];
     return fingerprint;

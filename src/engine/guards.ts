@@ -26,15 +26,13 @@ export function guardsOf(
   known: Identity | undefined,
   backup: BackupSet | undefined,
 ): Guard[] {
+  const ours = [...(known?.systemIdentifiers ?? []), now.postgres.systemIdentifier];
   return [
     ...targetFaults(now, known).map((fault) => ({
       difference: 'cluster' as const,
       said: `the profile ${cluster} may lead to another cluster: ${fault}`,
     })),
-    ...(backup ? backupFaults(cluster, now, known, backup) : []).map((fault) => ({
-      difference: 'backup' as const,
-      said: `the backup set ${backup!.id} was taken from ${fault}`,
-    })),
+    ...(backup ? backupGuards(cluster, ours, backup) : []),
   ];
 }
 
@@ -56,12 +54,20 @@ function targetFaults(now: Fingerprint, known: Identity | undefined): string[] {
   return faults;
 }
 
-function backupFaults(cluster: string, now: Fingerprint, known: Identity | undefined, backup: BackupSet): string[] {
+/** Whether a backup set is another cluster's. `systemIdentifiers`: of the Postgres servers that the cluster is known to have had. */
+export function backupGuards(cluster: string, systemIdentifiers: readonly string[], backup: BackupSet): Guard[] {
+  return backupFaults(cluster, systemIdentifiers, backup).map((fault) => ({
+    difference: 'backup' as const,
+    said: `the backup set ${backup.id} was taken from ${fault}`,
+  }));
+}
+
+function backupFaults(cluster: string, systemIdentifiers: readonly string[], backup: BackupSet): string[] {
   const faults: string[] = [];
   if (backup.cluster !== undefined && backup.cluster !== cluster)
     faults.push(`the cluster "${backup.cluster}", and this is "${cluster}"`);
   const taken = backup.inventory?.postgres?.systemIdentifier ?? '';
-  const ours = [...(known?.systemIdentifiers ?? []), now.postgres.systemIdentifier].filter((one) => one !== '');
+  const ours = systemIdentifiers.filter((one) => one !== '');
   if (taken && ours.length > 0 && !ours.includes(taken))
     faults.push(`the Postgres with the system identifier ${taken}; the profile ${cluster} leads to ${ours.at(-1)}`);
   return faults;

@@ -29,6 +29,8 @@ export interface RunRequest {
   overrides: Overrides;
   /** In a drill: the cluster whose backup is put to the proof. */
   drillOf?: string;
+  /** What its record is to say from its beginning. */
+  notes?: readonly string[];
   onFailure: 'ask' | 'stop';
   /** What is meant to be another one than was expected. */
   accept?: readonly Difference[];
@@ -85,6 +87,7 @@ export async function prepareRun(request: RunRequest): Promise<Run> {
       : {}),
     ...(/\.ya?ml$/.test(request.scenario) ? { runbookFile: resolve(request.scenario) } : {}),
     ...(request.drillOf === undefined ? {} : { drillOf: request.drillOf }),
+    ...(request.notes ? { notes: request.notes } : {}),
     lockFolders: request.mode === 'dry-run' ? [] : lockFoldersOf(request.profile),
     accept: request.accept ?? [],
     onFailure: request.onFailure,

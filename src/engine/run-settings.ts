@@ -22,6 +22,8 @@ export interface RunSettings {
   newBackup?: { id: string; folder: string };
   /** The cluster whose backup is put to the proof. */
   drillOf?: string;
+  /** What the record is to say from its beginning. */
+  notes?: readonly string[];
   /** What an earlier process left of this run, and its journal, to go on with. */
   past?: RunPast & { journal: JournalReading; differs: string[]; lock: ClusterLock };
   /** What else keeps it from beginning before it is accepted. */

@@ -62,6 +62,7 @@ export class Run {
       run: id,
       cluster: settings.cluster,
       backup: settings.backup,
+      drillOf: settings.drillOf,
       guards: settings.guards ?? [],
       accept: settings.accept ?? [],
       lockFolders: settings.lockFolders ?? [],
@@ -135,11 +136,12 @@ export class Run {
    * be put back, records nothing, and waits for `undo`.
    */
   async preflight(): Promise<void> {
-    const { past, mode, purpose } = this.#settings;
+    const { past, mode, purpose, notes = [] } = this.#settings;
     if (purpose === 'undo') return this.#lookBack();
     if (past) await this.#writeResumed();
     else this.#write(startedEvent(this.#settings, await this.#admission.identify(), this.operator));
     this.#admission.raise();
+    for (const text of notes) this.#write({ type: 'note', text, who: 'novamem-runbook' });
     this.#begun = true;
     if (this.#abort.signal.aborted) return this.#abortAll();
     await this.#lookAtAll();

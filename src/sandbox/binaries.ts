@@ -19,22 +19,27 @@ export interface Binaries {
 const OLDEST_POSTGRES = 15;
 const OLDEST_REDIS = [7, 2] as const;
 
-/** Finds every server program, or says which is missing and how to get it. */
-export async function findBinaries(): Promise<Binaries> {
+/**
+ * Finds every server program, or says which is missing and how to get it. `major`: the Postgres that is wanted, where it is
+ * there; else the oldest that is newer, else the newest.
+ */
+export async function findBinaries(major?: number): Promise<Binaries> {
   const falkordb = join(packageFolder('@falkordblite/linux-x64'), 'bin');
   return {
-    postgres: await findPostgres(),
+    postgres: await findPostgres(major),
     qdrant: findQdrant(),
     redis: findRedis(join(falkordb, 'redis-server')),
     module: join(falkordb, 'falkordb.so'),
   };
 }
 
-async function findPostgres(): Promise<string> {
-  const found = (await installations()).find(
+async function findPostgres(major: number | undefined): Promise<string> {
+  const usable = (await installations()).filter(
     (one) =>
       one.major >= OLDEST_POSTGRES && ['postgres', 'initdb', 'pg_dump'].every((name) => canRun(join(one.bin, name))),
   );
+  // Newest first: the last that is not older can read the dump, and is the nearest.
+  const found = (major === undefined ? undefined : usable.findLast((one) => one.major >= major)) ?? usable[0];
   if (found) return found.bin;
   throw missing(`PostgreSQL ${OLDEST_POSTGRES} or newer (server and client programs)`);
 }

@@ -4,6 +4,26 @@ import type { Profile, ServiceName } from '../config/profile.js';
 import type { Binaries } from './binaries.js';
 import type { SandboxRecord } from './registry.js';
 
+/** What the stores of a sandbox are called, so that the backup of another cluster fits into them. */
+export interface SandboxShape {
+  /** The role that owns everything, and the database. */
+  user: string;
+  database: string;
+  collectionPrefix: string;
+  graph: string;
+  /** The servers' major version that is wanted; the newest otherwise, and where it is not there. */
+  postgresMajor?: number;
+  /** A real novamem instead of the stand-in. It is told its stores in the variables that novamem knows. */
+  novamem?: { command: string[]; environment: Record<string, string>; tokenFrom?: string };
+}
+
+export const ORDINARY: SandboxShape = {
+  user: 'novamem',
+  database: 'novamem',
+  collectionPrefix: 'novamem_',
+  graph: 'novamem',
+};
+
 /** Where a sandbox keeps what. */
 export function placesIn(folder: string) {
   return {
@@ -29,6 +49,7 @@ export function profileOf(
   { name, folder, ports }: SandboxRecord,
   binaries: Binaries,
   postgresUser: { uid: number; gid: number } | undefined,
+  shape: SandboxShape,
 ): Profile {
   const places = placesIn(folder);
   const driver = (
@@ -49,7 +70,7 @@ export function profileOf(
     name,
     production: false,
     postgres: {
-      url: `postgres://novamem@127.0.0.1:${ports.postgres}/novamem`,
+      url: `postgres://${encodeURIComponent(shape.user)}@127.0.0.1:${ports.postgres}/${encodeURIComponent(shape.database)}`,
       passwordFrom: `file:${places.secret('postgres')}`,
       dataDir: places.postgresData,
       walArchive: places.walArchive,
@@ -57,18 +78,26 @@ export function profileOf(
     qdrant: {
       url: `http://127.0.0.1:${ports.qdrant}`,
       apiKeyFrom: `file:${places.secret('qdrant')}`,
-      collectionPrefix: 'novamem_',
+      collectionPrefix: shape.collectionPrefix,
       dataDir: places.qdrantData,
     },
     falkordb: {
       url: `redis://127.0.0.1:${ports.falkordb}`,
       passwordFrom: `file:${places.secret('falkordb')}`,
-      graph: 'novamem',
+      graph: shape.graph,
       dataDir: places.falkordbData,
     },
-    novamem: { url: `http://127.0.0.1:${ports.novamem}`, tokenFrom: `file:${places.secret('novamem')}` },
+    novamem: {
+      url: `http://127.0.0.1:${ports.novamem}`,
+      tokenFrom: shape.novamem ? shape.novamem.tokenFrom : `file:${places.secret('novamem')}`,
+    },
     services: {
-      novamem: driver('novamem', [process.execPath, STAND_IN, places.standInSettings]),
+      novamem: shape.novamem
+        ? driver('novamem', shape.novamem.command, {
+            environment: shape.novamem.environment,
+            environmentFile: places.secret('novamem-environment'),
+          })
+        : driver('novamem', [process.execPath, STAND_IN, places.standInSettings]),
       postgres: driver(
         'postgres',
         [
@@ -96,5 +125,6 @@ export function profileOf(
       falkordb: driver('falkordb', [binaries.redis, places.falkordbConfig]),
     },
     backups: [places.backups],
+    drill: {},
   };
 }

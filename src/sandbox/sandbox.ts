@@ -1,29 +1,13 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import {
-  appendFileSync,
-  chmodSync,
-  chownSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  realpathSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, readFileSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { QdrantClient } from '@qdrant/js-client-rest';
-import { Redis } from 'ioredis';
-import pg from 'pg';
-import { stringify } from 'yaml';
 import { homeFolder } from '../config/home.js';
 import { forgetIdentity } from '../config/identities.js';
 import { type Profile, SERVICES, type ServiceName } from '../config/profile.js';
 import { readProfile } from '../config/profiles.js';
-import { shellWord } from '../hosts/command.js';
 import { openGateway } from '../hosts/gateway.js';
 import { isAlive, markOf, type ProcessMark, serversIn } from '../hosts/process-mark.js';
 import { driverFor } from '../hosts/services/drivers.js';
@@ -31,8 +15,10 @@ import { waitFor } from '../hosts/waiting.js';
 import { Problem } from '../problem.js';
 import { Cluster } from '../stores/cluster.js';
 import { durationOf, messageOf } from '../words.js';
-import { type Binaries, findBinaries } from './binaries.js';
+import { findBinaries } from './binaries.js';
+import { fill } from './fill.js';
 import { freePorts } from './free-ports.js';
+import { lay } from './lay.js';
 import { ownProfile } from './own-profile.js';
 import {
   claimRecord,
@@ -43,10 +29,7 @@ import {
   type SandboxRecord,
   writeRecord,
 } from './registry.js';
-import { placesIn, profileOf } from './sandbox-profile.js';
-import { makeSeedData } from './seed-data.js';
-import { seedFalkordb, seedPostgres, seedQdrant } from './seed-stores.js';
-import type { StandInSettings } from './stand-in.js';
+import { ORDINARY, placesIn, type SandboxShape } from './sandbox-profile.js';
 
 export const DEFAULT_SANDBOX = 'sandbox';
 export const DEFAULT_MEMORIES = 5_200;
@@ -56,6 +39,10 @@ export interface UpOptions {
   name?: string;
   /** How many memories it remembers; 0 leaves the stores empty. */
   memories?: number;
+  /** What its stores are called, and of which versions they are to be. */
+  shape?: SandboxShape;
+  /** `false`: novamem is not started, for stores into which something else comes first. */
+  novamem?: boolean;
   /** `process`: it is taken down when this process ends, however it ends. */
   lives?: 'on' | 'process';
   onLine?: (line: string) => void;
@@ -64,6 +51,7 @@ export interface UpOptions {
 /** Starts a real cluster in a folder of its own, on free ports of 127.0.0.1, and fills it. One that is up already is left as it is. */
 export async function sandboxUp(options: UpOptions = {}): Promise<SandboxRecord> {
   const { name = DEFAULT_SANDBOX, memories = DEFAULT_MEMORIES, lives = 'on', onLine = () => {} } = options;
+  const { shape = ORDINARY, novamem: withNovamem = true } = options;
   if (!/^[a-z][a-z0-9-]{0,30}$/.test(name))
     throw new Problem(`"${name}" cannot be a sandbox's name: lower-case letters, digits and dashes, at most 31.`);
   await cleanStale(onLine);
@@ -74,7 +62,7 @@ export async function sandboxUp(options: UpOptions = {}): Promise<SandboxRecord>
     return existing;
   }
   if (existing) throw isBeingMade(name, existing.maker.pid);
-  const binaries = await findBinaries();
+  const binaries = await findBinaries(shape.postgresMajor);
   const [postgres, qdrant, qdrantGrpc, falkordb, novamem] = (await freePorts(5)) as [
     number,
     number,
@@ -97,10 +85,10 @@ export async function sandboxUp(options: UpOptions = {}): Promise<SandboxRecord>
   if (!claimRecord(record)) throw isBeingMade(name, readRecord(name)?.maker.pid);
   if (lives === 'process') watchOver(record);
   try {
-    const profile = await lay(record, binaries);
+    const profile = lay(record, binaries, shape);
     await startAll(profile, onLine, ['postgres', 'qdrant', 'falkordb']);
     if (memories > 0) await fill(profile, memories, onLine);
-    await startAll(profile, onLine, ['novamem']);
+    if (withNovamem) await startAll(profile, onLine, ['novamem']);
   } catch (error) {
     const logs = lastWords(folder);
     await takeDown(record);
@@ -174,131 +162,6 @@ export async function cleanStale(onLine: (line: string) => void = () => {}): Pro
   }
 }
 
-/** Makes the folder, the secrets, the configuration and an empty Postgres data directory. */
-async function lay(record: SandboxRecord, binaries: Binaries): Promise<Profile> {
-  const { folder, ports } = record;
-  const places = placesIn(folder);
-  const user = unprivilegedUser();
-  mkdirSync(folder, { mode: 0o711 });
-  for (const name of ['secrets', 'pids', 'falkordb', 'qdrant', 'backups'])
-    mkdirSync(join(folder, name), { mode: 0o700 });
-  mkdirSync(join(folder, 'logs'), { mode: 0o711 });
-  const secrets = { postgres: secret(), qdrant: secret(), falkordb: secret(), novamem: `nm_${secret()}` };
-  const keep = (path: string, text: string) => writeFileSync(path, text, { mode: 0o600 });
-  for (const [name, value] of Object.entries(secrets)) keep(places.secret(name), `${value}\n`);
-  keep(places.secret('qdrant-environment'), `QDRANT__SERVICE__API_KEY=${secrets.qdrant}\n`);
-  keep(
-    places.falkordbConfig,
-    [
-      'bind 127.0.0.1',
-      `port ${ports.falkordb}`,
-      `dir ${places.falkordbData}`,
-      `requirepass ${secrets.falkordb}`,
-      `loadmodule ${binaries.module}`,
-      'appendonly yes',
-      'appendfsync everysec',
-      'daemonize no',
-      '',
-    ].join('\n'),
-  );
-  const standIn: StandInSettings = {
-    port: ports.novamem,
-    token: secrets.novamem,
-    postgres: {
-      host: '127.0.0.1',
-      port: ports.postgres,
-      user: 'novamem',
-      password: secrets.postgres,
-      database: 'novamem',
-    },
-    qdrant: { port: ports.qdrant, apiKey: secrets.qdrant },
-    falkordb: { port: ports.falkordb, password: secrets.falkordb, graph: 'novamem' },
-  };
-  keep(places.standInSettings, JSON.stringify(standIn));
-  initDatabase(folder, binaries, secrets.postgres, user);
-  const profile = profileOf(record, binaries, user);
-  keep(
-    places.profile,
-    `# The profile of the sandbox ${record.name}: a real cluster that may be broken at will.\n${stringify(profile)}`,
-  );
-  return profile;
-}
-
-function initDatabase(
-  folder: string,
-  binaries: Binaries,
-  password: string,
-  user: { uid: number; gid: number } | undefined,
-): void {
-  const { postgresData, walArchive } = placesIn(folder);
-  for (const path of [postgresData, walArchive]) {
-    mkdirSync(path, { mode: 0o700 });
-    if (user) chownSync(path, user.uid, user.gid);
-  }
-  const passwordFile = join(mkdtempSync(join(folder, 'initdb-')), 'password');
-  writeFileSync(passwordFile, password, { mode: 0o600 });
-  if (user) for (const path of [join(passwordFile, '..'), passwordFile]) chownSync(path, user.uid, user.gid);
-  chmodSync(join(passwordFile, '..'), 0o700);
-  try {
-    execFileSync(
-      join(binaries.postgres, 'initdb'),
-      [
-        '--pgdata',
-        postgresData,
-        '--username',
-        'novamem',
-        '--auth',
-        'scram-sha-256',
-        '--pwfile',
-        passwordFile,
-        '--encoding',
-        'UTF8',
-        '--locale',
-        'C.UTF-8',
-        '--data-checksums',
-        '--no-sync',
-        '--no-instructions',
-      ],
-      { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'], env: { PATH: process.env.PATH, LC_ALL: 'C.UTF-8' }, ...user },
-    );
-  } catch (error) {
-    throw new Error(`initdb failed: ${String((error as { stderr?: Buffer }).stderr ?? messageOf(error)).trim()}`);
-  } finally {
-    rmSync(join(passwordFile, '..'), { recursive: true, force: true });
-  }
-  // In the file and not among the arguments: what stands there a recovery could not switch off for its own time.
-  appendFileSync(
-    join(postgresData, 'postgresql.conf'),
-    [
-      '',
-      "wal_level = 'replica'",
-      "archive_mode = 'on'",
-      `archive_command = '${archiveCommand(walArchive).replaceAll("'", "''")}'`,
-      '',
-    ].join('\n'),
-  );
-}
-
-/** Only whole segments appear under their names. One that is there is never written over; the same once more is no error. */
-function archiveCommand(folder: string): string {
-  const at = shellWord(folder).replaceAll('%', '%%');
-  return `cmp -s %p ${at}/%f || { test ! -e ${at}/%f && cp %p ${at}/.%f.part && mv ${at}/.%f.part ${at}/%f; }`;
-}
-
-/** Postgres refuses to run as root: the user `postgres` where there is one, else `nobody`. */
-function unprivilegedUser(): { uid: number; gid: number } | undefined {
-  if (process.getuid?.() !== 0) return undefined;
-  const users = readFileSync('/etc/passwd', 'utf8')
-    .split('\n')
-    .map((line) => line.split(':'));
-  const found = users.find(([name]) => name === 'postgres') ?? users.find(([name]) => name === 'nobody');
-  if (!found)
-    throw new Problem('Postgres refuses to run as root, and this machine has neither a user postgres nor nobody.');
-  return { uid: Number(found[2]), gid: Number(found[3]) };
-}
-
-const secret = () => randomBytes(18).toString('base64url');
-
 /** Starts the services that do not run and waits until they answer; side by side. */
 async function startAll(
   profile: Profile,
@@ -327,62 +190,6 @@ async function startAll(
       onLine(`${service} answers after ${durationOf(Date.now() - started)}`);
     }),
   );
-}
-
-async function fill(profile: Profile, memories: number, onLine: (line: string) => void): Promise<void> {
-  const started = Date.now();
-  const data = makeSeedData(memories);
-  const secretOf = (reference: string | undefined) => readFileSync(reference!.slice('file:'.length), 'utf8').trim();
-  const host = '127.0.0.1';
-  const postgresUrl = new URL(profile.postgres.url);
-  const connection = {
-    host,
-    port: Number(postgresUrl.port),
-    user: 'novamem',
-    password: secretOf(profile.postgres.passwordFrom),
-  };
-  await Promise.all([
-    (async () => {
-      await withClient({ ...connection, database: 'postgres' }, (client) => client.query('CREATE DATABASE novamem'));
-      await withClient({ ...connection, database: 'novamem' }, (client) => seedPostgres(client, data));
-    })(),
-    seedQdrant(
-      new QdrantClient({
-        host,
-        port: Number(new URL(profile.qdrant.url).port),
-        headers: { 'api-key': secretOf(profile.qdrant.apiKeyFrom) },
-        checkCompatibility: false,
-      }),
-      data,
-    ),
-    (async () => {
-      const port = Number(new URL(profile.falkordb.url).port);
-      const redis = new Redis({
-        host,
-        port,
-        password: secretOf(profile.falkordb.passwordFrom),
-        retryStrategy: () => null,
-        maxRetriesPerRequest: 0,
-      });
-      redis.on('error', () => {});
-      await seedFalkordb(redis, profile.falkordb.graph, data).finally(() => redis.disconnect());
-    })(),
-  ]);
-  onLine(
-    `${data.memories.length} memories, ${data.relations.length} relations stored after ${durationOf(Date.now() - started)}`,
-  );
-}
-
-async function withClient(settings: pg.ClientConfig, work: (client: pg.Client) => Promise<unknown>): Promise<void> {
-  const client = new pg.Client(settings);
-  // A connection that breaks between two queries reports it here; the next query reports it too.
-  client.on('error', () => {});
-  await client.connect();
-  try {
-    await work(client);
-  } finally {
-    await client.end();
-  }
 }
 
 /** Ends every process of a sandbox at once, then removes its folder and, last, its record. */

@@ -4,6 +4,7 @@ import https from 'node:https';
 import { QdrantClient } from '@qdrant/js-client-rest';
 import { Redis } from 'ioredis';
 import pg from 'pg';
+import { STAND_IN_TITLE } from '../stores/novamem/stand-in-title.js';
 import { messageOf } from '../words.js';
 import { collectionOf, embed } from './embedding.js';
 import { DEFAULT_PER_MINUTE, Embedder } from './embedding-worker.js';
@@ -127,7 +128,11 @@ export class StandIn {
   async #answer(request: http.IncomingMessage): Promise<{ status: number; body: unknown }> {
     const route = `${request.method} ${request.url?.split('?')[0]}`;
     if (route === 'GET /live') return { status: 200, body: { ok: true } };
-    if (route === 'GET /openapi.json') return { status: 200, body: { openapi: '3.0.3', paths: this.#paths() } };
+    if (route === 'GET /openapi.json')
+      return {
+        status: 200,
+        body: { openapi: '3.0.3', info: { title: STAND_IN_TITLE, version: '1' }, paths: this.#paths() },
+      };
     if (route === 'GET /ready' || route === 'GET /health') {
       const ok = (await this.#isOk('warm')) && (await this.#isOk('cold'));
       return { status: ok ? 200 : 503, body: { ok } };

@@ -1,3 +1,4 @@
+import { backupDrill } from './backup/drill.js';
 import { backupManifest } from './backup/manifest.js';
 import { clusterCrosscheck } from './cluster/crosscheck.js';
 import { clusterInventory } from './cluster/inventory.js';
@@ -52,6 +53,7 @@ const KINDS: readonly AnyStepKind[] = [
   falkordbSurvey,
   falkordbBackup,
   backupManifest,
+  backupDrill,
   clusterInventory,
   clusterCrosscheck,
   clusterReconcile,

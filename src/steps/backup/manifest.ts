@@ -67,7 +67,7 @@ export const backupManifest: StepKind<Params, Facts> = {
     stepEvents<Facts>(async (emit) => {
       const { id, folder } = newBackupOf(ctx);
       const saved = savedParts(ctx);
-      const { searches, notes } = await goldenSearches(p, ctx, saved.postgres?.part.at);
+      const { searches, notes, by } = await goldenSearches(p, ctx, saved.postgres?.part.at);
       const { agreement, note } = await agreementNow(
         ctx,
         { ...saved, begun: Math.min(...instantsOf(saved)) },
@@ -76,7 +76,7 @@ export const backupManifest: StepKind<Params, Facts> = {
       );
       if (note) notes.push(note);
       for (const one of notes) emit.output(`warning: ${one}`);
-      const manifest = manifestOf(id, ctx.cluster.name, saved, { searches, agreement, notes });
+      const manifest = manifestOf(id, ctx.cluster.name, saved, { searches, by, agreement, notes });
       const file = join(folder, MANIFEST_FILE);
       // What a manifest vouches for must not be taken by a power cut that spares the manifest.
       await keepOnDisk(folder);
@@ -123,7 +123,7 @@ async function goldenSearches(
   p: Params,
   ctx: StepContext,
   dumpedAt: string | undefined,
-): Promise<{ searches: GoldenSearch[]; notes: string[] }> {
+): Promise<{ searches: GoldenSearch[]; notes: string[]; by?: 'novamem' | 'stand-in' }> {
   const { novamem, postgres } = ctx.cluster;
   const own = ownSearches(ctx) ?? [];
   const none = (why: string) => ({ searches: [], notes: [`no golden searches: ${why}`] });
@@ -146,7 +146,17 @@ function manifestOf(
   id: string,
   cluster: string,
   saved: Saved,
-  { searches, agreement, notes }: { searches: GoldenSearch[]; agreement: Agreement | undefined; notes: string[] },
+  {
+    searches,
+    by,
+    agreement,
+    notes,
+  }: {
+    searches: GoldenSearch[];
+    by: 'novamem' | 'stand-in' | undefined;
+    agreement: Agreement | undefined;
+    notes: string[];
+  },
 ): Manifest {
   const { postgres, base, qdrant, falkordb } = saved;
   const instants = instantsOf(saved);
@@ -180,5 +190,6 @@ function manifestOf(
     ],
     moving: { qdrant: qdrant?.moving ?? {}, ...(falkordb?.moving ? { falkordb: falkordb.moving } : {}) },
     goldenSearches: searches,
+    ...(by && searches.length > 0 ? { goldenSearchesBy: by } : {}),
   };
 }

@@ -21,6 +21,8 @@ const params = z.strictObject({
     .array(z.enum(STORES))
     .min(1)
     .default([...STORES]),
+  /** A backup set that does not say what it must hold proves nothing, and blocks. */
+  required: z.boolean().default(false),
 });
 type Params = z.infer<typeof params>;
 
@@ -47,12 +49,12 @@ export const clusterInventory: StepKind<Params, Facts> = {
       stores.length === STORES.length ? 'all three stores' : stores.map((one) => SERVICE_TITLES[one]).join(' and ');
     return readingPlan(`Compare ${which} with ${what}`, [`${stores.map((one) => HOW[one]).join(', ')} (read-only)`]);
   },
-  async check({ stores }, ctx) {
+  async check({ stores, required }, ctx) {
     const findings: (Finding | undefined)[] = [];
     if (ctx.phase === 'ready') for (const store of stores) findings.push(await unreachable(store, ctx));
     if (!ctx.backup?.inventory) {
       findings.push({
-        level: 'warning',
+        level: required ? 'blocking' : 'warning',
         message:
           'this backup set has no inventory: rows are compared with the dump itself, points and nodes with what was there right after their restore',
       });

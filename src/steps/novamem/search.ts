@@ -8,6 +8,7 @@ import {
   sampleSearches,
 } from '../../stores/novamem/golden-searches.js';
 import { NoSearch, search, searchText } from '../../stores/novamem/search.js';
+import { isStandIn } from '../../stores/novamem/stand-in-title.js';
 import { messageOf, plural } from '../../words.js';
 import { readingPlan, type StepContext, type StepKind } from '../step.js';
 import { stepEvents } from '../step-events.js';
@@ -21,7 +22,11 @@ const params = z.strictObject({
   samples: z.number().int().positive().max(50).default(5),
 });
 type Params = z.infer<typeof params>;
-type Facts = { checks: Check[] };
+interface Facts {
+  checks: Check[];
+  /** Why the golden searches were not compared; empty where they were, or there are none. */
+  incomparable: string;
+}
 
 const searches = (count: number) => plural(count, 'golden search', 'golden searches');
 
@@ -71,8 +76,10 @@ export const novamemSearch: StepKind<Params, Facts> = {
   run: (p, ctx, signal) =>
     stepEvents<Facts>(async (emit) => {
       const golden = goldenOf(ctx);
-      const checks = golden.length > 0 ? await compareAll() : await findSamples(p, ctx);
-      emit.facts({ checks });
+      const incomparable = golden.length > 0 ? await whyIncomparable(ctx) : '';
+      if (incomparable) emit.output(`${incomparable}: sampled memories are searched for instead`);
+      const checks = golden.length > 0 && !incomparable ? await compareAll() : await findSamples(p, ctx);
+      emit.facts({ checks, incomparable });
 
       async function compareAll(): Promise<Check[]> {
         const all: Check[] = [];
@@ -89,6 +96,10 @@ export const novamemSearch: StepKind<Params, Facts> = {
       }
     }),
   verify: async (_p, _ctx, { checks }) => checks,
+  conclusion: ({ incomparable = '' }) =>
+    incomparable === ''
+      ? undefined
+      : { text: `scores are not proven: ${incomparable}; sampled memories were found instead`, exception: true },
   probe: async () => 'not-started',
 };
 
@@ -104,6 +115,16 @@ async function compareOne(
     checks: await compareSearchSince(cluster.novamem!, cluster.postgres, golden, backup.takenAt),
     how: 'all that is as it was then is found with every signal; scores and new memories differ',
   };
+}
+
+/** Scores are made by the service, and a stand-in makes others; empty where the same kind of service answers as then. */
+async function whyIncomparable({ cluster, backup }: StepContext): Promise<string> {
+  const now = (await isStandIn(cluster.novamem!)) ? 'stand-in' : 'novamem';
+  const then = backup?.goldenSearchesBy ?? 'novamem';
+  const title = { novamem: 'a real novamem', 'stand-in': "a sandbox's stand-in" };
+  return now === then
+    ? ''
+    : `the golden searches were recorded with ${title[then]}, and ${title[now]} answers here, which scores otherwise`;
 }
 
 const goldenOf = ({ backup }: StepContext) => backup?.goldenSearches ?? [];

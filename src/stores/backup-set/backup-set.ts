@@ -32,6 +32,8 @@ export interface BackupSet {
   moving?: Moving;
   /** Empty for loose files, and where novamem could not be asked when the backup was taken. */
   goldenSearches: GoldenSearch[];
+  /** Who found it; absent where nothing says. */
+  goldenSearchesBy?: 'novamem' | 'stand-in';
   cluster?: string;
   skewMs?: number;
   /** What cannot be proven about it, a sentence each. */

@@ -5,6 +5,8 @@ import { Problem } from '../../problem.js';
 import type { BackupSet } from './backup-set.js';
 import { openBackupSet } from './open-backup-set.js';
 
+const DAY = 86_400_000;
+
 /** One entry of a listing: a set that can be opened, or why it cannot. */
 export type ListedSet =
   | { id: string; folder: string; set: BackupSet }
@@ -39,16 +41,23 @@ async function listRoot(root: string): Promise<ListedSet[]> {
   );
 }
 
-/** The set behind `--backup`: a path, an id below the roots, or `latest` (the newest that has a manifest, else the newest). */
+/**
+ * The set behind `--backup`: a path, an id below the roots, `latest` (the newest that has a manifest, else the newest), or
+ * `yesterday` (the newest of the UTC day before this one).
+ */
+
 export async function findBackupSet(wanted: string, roots: readonly string[]): Promise<BackupSet> {
   const looksLikePath = wanted.includes('/') || wanted === '.' || wanted === '..';
   if (wanted !== 'latest' && (looksLikePath || (await exists(wanted)))) return openBackupSet(wanted);
   const listed = await listBackupSets(roots);
   const usable = listed.flatMap((one) => ('set' in one ? [one.set] : []));
+  const yesterday = new Date(Date.now() - DAY).toISOString().slice(0, 10);
   const found =
-    wanted === 'latest'
-      ? (usable.find((set) => set.kind === 'manifest') ?? usable[0])
-      : usable.find((set) => set.id === wanted);
+    wanted === 'yesterday'
+      ? usable.find((set) => set.takenAt?.toISOString().startsWith(yesterday))
+      : wanted === 'latest'
+        ? (usable.find((set) => set.kind === 'manifest') ?? usable[0])
+        : usable.find((set) => set.id === wanted);
   if (found) return found;
   const refused = listed.find((one) => one.id === wanted);
   if (refused && 'problem' in refused)

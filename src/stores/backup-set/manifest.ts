@@ -100,6 +100,8 @@ export const manifestSchema = z.object({
   moving: movingSchema.default({ qdrant: {} }),
   /** What novamem found when the backup was taken. */
   goldenSearches: goldenSearchSchema.array().default([]),
+  /** Who found it: a sandbox's stand-in scores otherwise than novamem. Absent in older sets. */
+  goldenSearchesBy: z.enum(['novamem', 'stand-in']).optional(),
 });
 export type Manifest = z.infer<typeof manifestSchema>;
 export type PostgresPart = z.infer<typeof postgresPartSchema>;

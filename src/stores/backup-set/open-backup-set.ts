@@ -130,6 +130,7 @@ async function openWithManifest(folder: string): Promise<BackupSet> {
     ...(manifest.inventory ? { inventory: manifest.inventory } : {}),
     moving: manifest.moving,
     goldenSearches: manifest.goldenSearches,
+    ...(manifest.goldenSearchesBy ? { goldenSearchesBy: manifest.goldenSearchesBy } : {}),
     ...(manifest.cluster === undefined ? {} : { cluster: manifest.cluster }),
     skewMs: manifest.skewMs,
     unproven: manifest.notExact,

@@ -24,12 +24,17 @@ export type GraphInventory = FalkordbInventory['graphs'][string];
 export async function inventoryFalkordb(falkordb: FalkorDB): Promise<FalkordbInventory> {
   const graphs: FalkordbInventory['graphs'] = {};
   for (const graph of await falkordb.graphs()) graphs[graph] = await inventoryGraph(falkordb, graph);
-  const server = await falkordb.info('server');
   return {
-    serverVersion: server.valkey_version ? `valkey ${server.valkey_version}` : `redis ${server.redis_version}`,
+    serverVersion: await serverVersionOf(falkordb),
     moduleVersion: await moduleVersion(falkordb),
     graphs,
   };
+}
+
+/** `valkey 8.0.1`, `redis 7.4.0` */
+export async function serverVersionOf(falkordb: FalkorDB): Promise<string> {
+  const server = await falkordb.info('server');
+  return server.valkey_version ? `valkey ${server.valkey_version}` : `redis ${server.redis_version}`;
 }
 
 /** What is in one graph, which must be there. */

@@ -1,10 +1,11 @@
 import type { z } from 'zod';
 import { type SearchRequest, searchRequestSchema } from '../../config/profile.js';
-import { countOf } from '../../words.js';
+import { countOf, plural } from '../../words.js';
 import { type Check, equal } from '../check.js';
 import type { Postgres } from '../postgres/connection.js';
 import type { Novamem } from './connection.js';
 import { type SearchAnswer, search, searchResultSchema } from './search.js';
+import { isStandIn } from './stand-in-title.js';
 
 /** A search and what it found when the backup was taken. */
 export const goldenSearchSchema = searchRequestSchema.extend({ results: searchResultSchema.array() });
@@ -90,10 +91,7 @@ export function compareSearch(golden: GoldenSearch, answer: SearchAnswer, tolera
   const mayVary = ({ score }: { score: number }) => Math.abs(score - cutOff) <= tolerance;
   const missing = golden.results.filter((result) => !now.has(result.id) && !mayVary(result));
   const extra = answer.results.filter((result) => !before.has(result.id) && !mayVary(result));
-  const differences = [
-    ...missing.map(({ id, score }) => `missing: ${id} (${rounded(score)})`),
-    ...extra.map(({ id, score }) => `not expected: ${id} (${rounded(score)})`),
-  ];
+  const differences = missing.length + extra.length;
   const size = countOf(golden.results.length);
   return [
     equal(subject, 'golden search: degraded', 'no', answer.degraded ? 'yes' : 'no'),
@@ -101,10 +99,12 @@ export function compareSearch(golden: GoldenSearch, answer: SearchAnswer, tolera
       subject,
       what: 'golden search: same memories',
       expected: size,
-      actual: differences.length === 0 ? size : `${answer.results.length} (${differences.join('; ')})`,
-      ok: differences.length === 0,
+      actual: differences === 0 ? size : `${answer.results.length}, ${plural(differences, 'difference')}`,
+      ok: differences === 0,
     },
-    scoreCheck(subject, golden, now, tolerance),
+    ...missing.map(({ id, score }) => different(subject, `memory ${id}`, `score ${rounded(score)}`, 'not found')),
+    ...extra.map(({ id, score }) => different(subject, `memory ${id}`, 'not found', `score ${rounded(score)}`)),
+    ...scoreChecks(subject, golden, now, tolerance),
   ];
 }
 
@@ -159,12 +159,21 @@ export async function compareSearchSince(
   ];
 }
 
-function scoreCheck(
+const different = (subject: string, what: string, expected: string, actual: string): Check => ({
+  subject,
+  what: `golden search: ${what}`,
+  expected,
+  actual,
+  ok: false,
+});
+
+/** One check for all scores and signals, and one for each that is too far off. */
+function scoreChecks(
   subject: string,
   golden: GoldenSearch,
   now: ReadonlyMap<string, SearchAnswer['results'][number]>,
   tolerance: number,
-): Check {
+): Check[] {
   const apart = golden.results.flatMap((expected) => {
     const actual = now.get(expected.id);
     if (!actual) return [];
@@ -179,15 +188,18 @@ function scoreCheck(
     ];
     return pairs
       .filter(([, left, right]) => left === undefined || right === undefined || Math.abs(left - right) > tolerance)
-      .map(([name, left, right]) => `${expected.id} ${name} ${rounded(left)} → ${rounded(right)}`);
+      .map(([name, left, right]) => different(subject, `${name} of ${expected.id}`, rounded(left), rounded(right)));
   });
-  return {
-    subject,
-    what: 'golden search: scores and signals',
-    expected: `within ${tolerance}`,
-    actual: apart.length === 0 ? `within ${tolerance}` : apart.join('; '),
-    ok: apart.length === 0,
-  };
+  return [
+    {
+      subject,
+      what: 'golden search: scores and signals',
+      expected: `within ${tolerance}`,
+      actual: apart.length === 0 ? `within ${tolerance}` : `${plural(apart.length, 'one', 'ones')} further off`,
+      ok: apart.length === 0,
+    },
+    ...apart,
+  ];
 }
 
 const rounded = (score: number | undefined) => (score === undefined ? 'none' : String(Math.round(score * 1e4) / 1e4));
@@ -200,11 +212,12 @@ export async function recordSearches(
   novamem: Novamem,
   postgres: Postgres,
   { own, count, dumpedAt }: { own: SearchRequest[]; count: number; dumpedAt: string },
-): Promise<{ searches: GoldenSearch[]; notes: string[] }> {
+): Promise<{ searches: GoldenSearch[]; notes: string[]; by: 'novamem' | 'stand-in' }> {
+  const by = (await isStandIn(novamem)) ? 'stand-in' : 'novamem';
   const requests =
     own.length > 0 ? own : (await sampleSearches(novamem, postgres, count)).samples.map((sample) => sample.request);
   if (requests.length === 0)
-    return { searches: [], notes: ['no golden searches: none of the sampled memories is found with this token'] };
+    return { searches: [], notes: ['no golden searches: none of the sampled memories is found with this token'], by };
   const searches: GoldenSearch[] = [];
   const notes: string[] = [];
   for (const request of requests) {
@@ -217,5 +230,5 @@ export async function recordSearches(
     if (why) notes.push(`the search "${request.query}" is not recorded: ${why}`);
     else searches.push({ ...request, results: results.map(({ id, score, signals }) => ({ id, score, signals })) });
   }
-  return { searches, notes };
+  return { searches, notes, by };
 }

@@ -1,0 +1,112 @@
+import { writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import type { Profile } from '../config/profile.js';
+import type { Difference } from '../engine/guards.js';
+import { prepareRun } from '../engine/prepare-run.js';
+import { findRun } from '../engine/runs.js';
+import { EXIT, Problem } from '../problem.js';
+import { junitProblem, junitReport } from '../reports/junit.js';
+import { reportOf } from '../reports/run-report.js';
+import { drillSandbox } from '../sandbox/drill-sandbox.js';
+import { sandboxDown } from '../sandbox/sandbox.js';
+import type { BackupSet } from '../stores/backup-set/backup-set.js';
+import { findBackupSet } from '../stores/backup-set/find-backup-set.js';
+import { durationOf, messageOf, sizeOf } from '../words.js';
+import { findCluster } from './find-cluster.js';
+import { runHeadless } from './headless.js';
+import { readOverrides } from './overrides.js';
+import { print, say } from './print.js';
+
+export interface DrillOptions {
+  profile?: string;
+  scenario: string;
+  backup: string;
+  set: string[];
+  accept: Difference[];
+  junit?: string;
+  json?: boolean;
+  keep?: boolean;
+}
+
+/**
+ * Restores a backup set of a cluster into a throw-away cluster by the scenario's own runbook, and proves what came back. The
+ * cluster itself is not asked anything. Without a person by design; the exit code is that of the run.
+ */
+export async function drillCommand(options: DrillOptions): Promise<number> {
+  const of = findCluster(options.profile);
+  const { junit } = options;
+  // What a drill that is killed leaves behind, and whether that file can be written at all.
+  if (junit) writeJunit(junit, junitProblem(`Drill: ${of.name}`, 'the drill did not come to its end'));
+  try {
+    const set = await provableSet(options.backup, of);
+    return await drill(of, set, options);
+  } catch (error) {
+    if (junit && error instanceof Problem)
+      writeJunit(junit, junitProblem(`Drill: ${of.name}`, error.lines().join('\n')));
+    throw error;
+  }
+}
+
+function writeJunit(file: string, text: string): void {
+  try {
+    writeFileSync(file, text);
+  } catch (error) {
+    throw new Problem(`The JUnit file ${file} cannot be written: ${messageOf(error)}.`, {
+      next: 'name another with --junit FILE',
+    });
+  }
+}
+
+async function provableSet(backup: string, { backups, name }: Profile): Promise<BackupSet> {
+  const set = await findBackupSet(backup, backups);
+  if (set.kind === 'manifest' && set.inventory) return set;
+  throw new Problem(
+    `The backup set ${set.id} has no ${set.kind === 'manifest' ? 'inventory' : 'manifest'}: nothing says what it must hold, so that a drill could prove nothing.`,
+    {
+      exitCode: EXIT.stepFailed,
+      safe: 'Nothing was begun.',
+      next: `take one that can be proven: novamem-runbook backup --profile ${name}`,
+    },
+  );
+}
+
+async function drill(of: Profile, set: BackupSet, options: DrillOptions): Promise<number> {
+  const { json = false, keep = false } = options;
+  const tell = json ? say : print;
+  const name = `drill-${process.pid}`;
+  const stop = () => void sandboxDown(name).then(() => process.exit(EXIT.aborted));
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+  tell(
+    `Drill of ${of.name}: backup set ${set.id}, ${sizeOf(set.bytes)}${set.takenAt ? `, taken ${durationOf(Date.now() - set.takenAt.getTime())} ago` : ''} (${set.folder})`,
+    'A throw-away cluster is started; the cluster itself is not asked anything.',
+  );
+  for (const signal of signals) process.once(signal, stop);
+  try {
+    const { profile, notes } = await drillSandbox({ name, of, set, lives: keep ? 'on' : 'process' }, (line) =>
+      tell(`   ${line}`),
+    );
+    const run = await prepareRun({
+      scenario: options.scenario,
+      profile,
+      mode: 'drill',
+      drillOf: of.name,
+      notes,
+      backup: set.folder,
+      overrides: readOverrides(options.set),
+      onFailure: 'stop',
+      accept: options.accept,
+    });
+    // From here on an abort belongs to the run.
+    for (const signal of signals) process.off(signal, stop);
+    const code = await runHeadless(run, { json, confirm: profile.name });
+    if (options.junit) writeJunit(options.junit, junitReport(reportOf(findRun(dirname(run.journalFile)).events)));
+    return code;
+  } finally {
+    for (const signal of signals) process.off(signal, stop);
+    if (keep)
+      tell(
+        `The throw-away cluster stays up: novamem-runbook --profile ${name}; at the end: novamem-runbook sandbox down --name ${name}`,
+      );
+    else await sandboxDown(name);
+  }
+}

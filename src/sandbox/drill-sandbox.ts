@@ -1,0 +1,116 @@
+import { realpathSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import type { Profile } from '../config/profile.js';
+import { freeBytes } from '../hosts/files.js';
+import { openGateway } from '../hosts/gateway.js';
+import { EXIT, Problem } from '../problem.js';
+import type { BackupSet } from '../stores/backup-set/backup-set.js';
+import { Cluster } from '../stores/cluster.js';
+import { serverVersionOf } from '../stores/falkordb/inventory.js';
+import { quoteIdentifier } from '../stores/postgres/connection.js';
+import { readContents } from '../stores/postgres/dump.js';
+import { describeServer } from '../stores/postgres/server.js';
+import { toolsFor } from '../stores/postgres/tools.js';
+import { versionOf } from '../stores/qdrant/inventory.js';
+import { sizeOf } from '../words.js';
+import { sandboxProfile, sandboxUp } from './sandbox.js';
+import type { SandboxShape } from './sandbox-profile.js';
+
+/** How much room a set takes once it is restored, beside what is copied meanwhile: several times its compressed dump. */
+const GROWTH = 5;
+
+/** A sandbox that is empty, and into which a backup set of another cluster fits. */
+export interface DrillSandbox {
+  profile: Profile;
+  /** Which servers these are and which novamem, against those of the backup: sentences for the record. */
+  notes: string[];
+}
+
+/**
+ * Starts a throw-away cluster that is called like the one the backup set was taken from (database, role, graph, prefix), with
+ * servers of the same major version where they are here, and makes the roles that the dump names. `of`: that cluster's
+ * profile, whose servers are not asked. With `lives: 'process'` it is taken down when this process ends.
+ */
+export async function drillSandbox(
+  { name, of, set, lives }: { name: string; of: Profile; set: BackupSet; lives: 'on' | 'process' },
+  onLine: (line: string) => void,
+): Promise<DrillSandbox> {
+  await requireRoom(set);
+  const shape = shapeFor(of, set);
+  await sandboxUp({ name, memories: 0, shape, novamem: false, lives, onLine });
+  const profile = sandboxProfile(name);
+  const cluster = new Cluster(profile);
+  await makeRoles(cluster, set);
+  return { profile, notes: [await serversText(cluster, set), novamemText(shape)] };
+}
+
+export function shapeFor({ postgres, qdrant, falkordb, novamem, drill }: Profile, set: BackupSet): SandboxShape {
+  const url = new URL(postgres.url);
+  const major = Number.parseInt(set.inventory?.postgres?.serverVersion ?? '', 10);
+  return {
+    user: decodeURIComponent(url.username) || 'novamem',
+    database: decodeURIComponent(url.pathname.slice(1)) || 'novamem',
+    collectionPrefix: qdrant.collectionPrefix,
+    graph: falkordb.graph,
+    ...(Number.isNaN(major) ? {} : { postgresMajor: major }),
+    ...(drill.novamem
+      ? { novamem: { ...drill.novamem, ...(novamem?.tokenFrom ? { tokenFrom: novamem.tokenFrom } : {}) } }
+      : {}),
+  };
+}
+
+async function requireRoom(set: BackupSet): Promise<void> {
+  const folder = realpathSync(tmpdir());
+  const free = await freeBytes(folder);
+  const wanted = set.bytes * GROWTH;
+  if (free === undefined || free > wanted) return;
+  throw new Problem(
+    `A drill of the backup set ${set.id} (${sizeOf(set.bytes)}) takes about ${sizeOf(wanted)} below ${folder}, and ${sizeOf(free)} are free.`,
+    {
+      safe: 'Nothing was begun.',
+      next: 'free some room there, or name another folder: TMPDIR=FOLDER novamem-runbook drill',
+      exitCode: EXIT.stepFailed,
+    },
+  );
+}
+
+/** The roles of the cluster that the dump names as owners or grants rights to; those of a throw-away cluster need no password. */
+async function makeRoles(cluster: Cluster, set: BackupSet): Promise<void> {
+  if (!set.postgres) return;
+  const { postgres } = cluster;
+  const { version } = await describeServer(postgres);
+  const contents = await readContents(await toolsFor(Number.parseInt(version, 10)), set.postgres.file).catch(
+    () => undefined,
+  );
+  const gateway = openGateway(() => {});
+  const maintenance = await postgres.maintenanceDatabase();
+  for (const role of contents?.roles ?? [])
+    await postgres.write(gateway, `CREATE ROLE ${quoteIdentifier(role)}`, maintenance).catch((error: unknown) => {
+      if ((error as { code?: string }).code !== '42710') throw error;
+    });
+}
+
+async function serversText(cluster: Cluster, { inventory }: BackupSet): Promise<string> {
+  const { postgres, qdrant, falkordb } = cluster;
+  const [{ version }, vectors, graph] = await Promise.all([
+    describeServer(postgres),
+    versionOf(qdrant),
+    serverVersionOf(falkordb),
+  ]);
+  const against = (title: string, now: string, then: string | undefined, parts: number) => {
+    const head = (version: string) => version.split('.', parts).join('.');
+    if (!then) return `${title} ${now} (the backup does not say of which version its own was)`;
+    const same = head(now) === head(then);
+    return `${title} ${now} (the backup's ${then}${same ? '' : ': ANOTHER VERSION, none such is here'})`;
+  };
+  return [
+    against('Postgres', version, inventory?.postgres?.serverVersion, 1),
+    against('Qdrant', vectors, inventory?.qdrant?.serverVersion, 2),
+    against('FalkorDB on', graph, inventory?.falkordb?.serverVersion, 1),
+  ].join(', ');
+}
+
+const novamemText = ({ novamem }: SandboxShape) =>
+  novamem
+    ? `novamem is the profile's own: ${novamem.command.join(' ')}`
+    : 'novamem is a stand-in and not the real one: name its command in the profile (drill.novamem) to have it proven, too';
