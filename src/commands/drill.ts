@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Profile } from '../config/profile.js';
+import { drillOverrides } from '../engine/drill-overrides.js';
 import type { Difference } from '../engine/guards.js';
 import { prepareRun } from '../engine/prepare-run.js';
 import { findRun } from '../engine/runs.js';
@@ -92,7 +93,7 @@ async function drill(of: Profile, set: BackupSet, options: DrillOptions): Promis
       drillOf: of.name,
       notes,
       backup: set.folder,
-      overrides: readOverrides(options.set),
+      overrides: drillOverrides(options.scenario, readOverrides(options.set)),
       onFailure: 'stop',
       accept: options.accept,
     });

@@ -59,6 +59,7 @@ export function markdownReport(report: RunReport, fault: string): string {
     `# ${started.title}: ${outcomeWords(report)}`,
     '',
     `| | |\n|---|---|`,
+    ...(started.drillOf ? [row('Drill of', started.drillOf)] : []),
     row('Cluster', started.profile + (started.production ? ' (production)' : '')),
     row('Mode', modeWords(started.mode)),
     row('Run', report.id),

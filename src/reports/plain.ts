@@ -20,7 +20,7 @@ export function plainLines(event: JournalEvent): string[] {
       return [
         ...line(
           'run',
-          `${event.title} on ${event.profile}${event.production ? ' (PRODUCTION)' : ''}, ${modeWords(event.mode)}, run ${event.run}`,
+          `${event.title} on ${event.profile}${event.production ? ' (PRODUCTION)' : ''}, ${modeWords(event.mode)}${event.drillOf ? `, of the backup of ${event.drillOf}` : ''}, run ${event.run}`,
         ),
         ...(event.backup ? line('run', `from backup set ${event.backup.id} (${event.backup.folder})`) : []),
       ];

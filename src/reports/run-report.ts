@@ -124,6 +124,8 @@ export function nextAfter({ started, id, steps }: RunReport): string {
   if (steps.some(isHalfUndone))
     return `mend what it says, then put the rest back: novamem-runbook undo ${id} --confirm ${started.profile}`;
   const backup = started.backup ? ` --backup '${started.backup.folder}'` : '';
+  if (started.drillOf)
+    return `mend what it says, or the way the backup is made, then: novamem-runbook drill --profile ${started.drillOf}${backup}`;
   return `mend what it says, then run it again, with the answers and settings of before: novamem-runbook run ${started.scenario} --profile ${started.profile}${backup} …`;
 }
 

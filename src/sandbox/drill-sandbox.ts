@@ -12,6 +12,7 @@ import { readContents } from '../stores/postgres/dump.js';
 import { describeServer } from '../stores/postgres/server.js';
 import { toolsFor } from '../stores/postgres/tools.js';
 import { versionOf } from '../stores/qdrant/inventory.js';
+import { canLoad } from '../stores/qdrant/server.js';
 import { sizeOf } from '../words.js';
 import { sandboxProfile, sandboxUp } from './sandbox.js';
 import type { SandboxShape } from './sandbox-profile.js';
@@ -41,7 +42,9 @@ export async function drillSandbox(
   const profile = sandboxProfile(name);
   const cluster = new Cluster(profile);
   await makeRoles(cluster, set);
-  return { profile, notes: [await serversText(cluster, set), novamemText(shape)] };
+  const servers = await serversOf(cluster, set);
+  requireVersions(servers, set);
+  return { profile, notes: [servers.map(serverText).join(', '), novamemText(shape)] };
 }
 
 export function shapeFor({ postgres, qdrant, falkordb, novamem, drill }: Profile, set: BackupSet): SandboxShape {
@@ -90,24 +93,66 @@ async function makeRoles(cluster: Cluster, set: BackupSet): Promise<void> {
     });
 }
 
-async function serversText(cluster: Cluster, { inventory }: BackupSet): Promise<string> {
-  const { postgres, qdrant, falkordb } = cluster;
+/** A server of the throw-away cluster. `then`: of which version the backup's own was, where it says. */
+interface DrillServer {
+  title: string;
+  now: string;
+  then: string | undefined;
+  /** Of the same version, as far as it matters for what it stores. */
+  same: boolean;
+  /** It may load what the other has stored. */
+  fits: boolean;
+  how: string;
+}
+
+async function serversOf({ postgres, qdrant, falkordb }: Cluster, { inventory }: BackupSet): Promise<DrillServer[]> {
   const [{ version }, vectors, graph] = await Promise.all([
     describeServer(postgres),
     versionOf(qdrant),
     serverVersionOf(falkordb),
   ]);
-  const against = (title: string, now: string, then: string | undefined, parts: number) => {
-    const head = (version: string) => version.split('.', parts).join('.');
-    if (!then) return `${title} ${now} (the backup does not say of which version its own was)`;
-    const same = head(now) === head(then);
-    return `${title} ${now} (the backup's ${then}${same ? '' : ': ANOTHER VERSION, none such is here'})`;
+  const server = (
+    title: string,
+    now: string,
+    then: string | undefined,
+    { parts, fits, how }: { parts: number; fits: (then: string) => boolean; how: string },
+  ): DrillServer => {
+    const head = (text: string) => text.split('.', parts).join('.');
+    return { title, now, then, how, same: then === undefined || head(now) === head(then), fits: !then || fits(then) };
   };
+  const major = (text: string) => Number.parseInt(text, 10);
   return [
-    against('Postgres', version, inventory?.postgres?.serverVersion, 1),
-    against('Qdrant', vectors, inventory?.qdrant?.serverVersion, 2),
-    against('FalkorDB on', graph, inventory?.falkordb?.serverVersion, 1),
-  ].join(', ');
+    server('Postgres', version, inventory?.postgres?.serverVersion.split(' ')[0], {
+      parts: 1,
+      fits: (then) => !(major(version) < major(then)),
+      how: 'install that PostgreSQL beside the one that is here',
+    }),
+    server('Qdrant', vectors, inventory?.qdrant?.serverVersion, {
+      parts: 2,
+      fits: (then) => canLoad(vectors, then) !== false,
+      how: 'name one with QDRANT_BIN=PROGRAM',
+    }),
+    server('FalkorDB on', graph, inventory?.falkordb?.serverVersion, { parts: 1, fits: () => true, how: '' }),
+  ];
+}
+
+/** A restore into a server that need not understand what it is given would prove nothing, however it ended. */
+function requireVersions(servers: readonly DrillServer[], { id }: BackupSet): void {
+  const wrong = servers.filter(({ fits }) => !fits);
+  if (wrong.length === 0) return;
+  throw new Problem(
+    `The backup set ${id} cannot be proven with the servers of this machine: ${wrong.map(({ title, now, then }) => `${title} ${now} is here, and the backup's was ${then}`).join('; ')}.`,
+    {
+      exitCode: EXIT.stepFailed,
+      safe: 'Nothing was restored; the throw-away cluster is taken down.',
+      next: wrong.map(({ how }) => how).join('; '),
+    },
+  );
+}
+
+function serverText({ title, now, then, same }: DrillServer): string {
+  if (then === undefined) return `${title} ${now} (the backup does not say of which version its own was)`;
+  return `${title} ${now} (the backup's ${then}${same ? '' : ': ANOTHER VERSION, none such is here'})`;
 }
 
 const novamemText = ({ novamem }: SandboxShape) =>

@@ -19,8 +19,9 @@ import type { StepContext } from '../step.js';
 //    Loose files cannot say how their stores agreed: nothing fails, but more than that share is an exception of the run.
 // 4. Anything else (one store restored, a point in time, nothing restored): none.
 // 5. `younger` (written after the moment for which the other store stands) passes in 2 and 3.
-// 6. `allow` lets pass what it names, in any number; `younger` is a stray that is younger than what Postgres holds.
-// 7. Whatever is allowed: where there are vectors (nodes), some must be of a memory in Postgres, else these are stores of two
+// 6. In a drill (`strict`) neither `recent` nor `younger` passes: nobody writes there, and a set is to be of one moment.
+// 7. `allow` lets pass what it names, in any number; `younger` is a stray that is younger than what Postgres holds.
+// 8. Whatever is allowed: where there are vectors (nodes), some must be of a memory in Postgres, else these are stores of two
 //    clusters; and no fewer vectors (nodes) than the backup set holds may have come back.
 
 /** What may be let pass by name. */
@@ -30,12 +31,14 @@ export type Allowed = (typeof ALLOWED)[number];
 export interface CrosscheckParams {
   allow: Allowed[];
   tolerance: number;
+  strict: boolean;
 }
 
 export interface Rule {
   /** How many differences of a kind may be there that do not explain themselves. */
   limits: Record<DifferenceKind, (memories: number) => number>;
   youngerPasses(kind: DifferenceKind): boolean;
+  recentPasses: boolean;
   /** Differences beyond the limits are an exception of the run and do not fail it. */
   lenient: boolean;
   /** The moments that are known, ms since 1970. */
@@ -67,7 +70,8 @@ export function ruleOf(p: CrosscheckParams, ctx: StepContext): Rule {
   return {
     limits: Object.fromEntries(DIFFERENCES.map((kind) => [kind, limit(kind)])) as Rule['limits'],
     lenient: whole && backup.kind === 'loose',
-    youngerPasses: (kind) => whole || (p.allow.includes('younger') && familyOf(kind) === 'stray'),
+    recentPasses: !p.strict,
+    youngerPasses: (kind) => (whole && !p.strict) || (p.allow.includes('younger') && familyOf(kind) === 'stray'),
     moments: { ...momentOf('postgres'), ...momentOf('qdrant'), ...momentOf('falkordb') },
     atLeast: {
       ...(restored.qdrant && backup ? { collections: pointsOf(backup) } : {}),
@@ -109,9 +113,13 @@ function nodesOf({ inventory, moving }: BackupSet, graph: string): { nodes?: num
 }
 
 /** How many differences of a kind speak against it. */
-export function against({ differences }: Crosscheck, kind: DifferenceKind, { youngerPasses }: Rule): number {
-  const { unexplained, younger } = differences[kind];
-  return unexplained + (youngerPasses(kind) ? 0 : younger);
+export function against(
+  { differences }: Crosscheck,
+  kind: DifferenceKind,
+  { youngerPasses, recentPasses }: Rule,
+): number {
+  const { unexplained, younger, recent } = differences[kind];
+  return unexplained + (youngerPasses(kind) ? 0 : younger) + (recentPasses ? 0 : recent);
 }
 
 /** The evidence of a cross-check under a rule. */

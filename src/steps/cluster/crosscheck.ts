@@ -26,6 +26,8 @@ const params = z.strictObject({
   allow: z.array(z.enum(ALLOWED)).default([]),
   /** The share of the memories that may differ where the backup set cannot say whether its own parts agree. */
   tolerance: z.number().min(0).max(1).default(0.01),
+  /** What is recent, or younger than another store's part, does not pass: a backup set is put to the proof. */
+  strict: z.boolean().default(false),
 });
 type Params = z.infer<typeof params>;
 

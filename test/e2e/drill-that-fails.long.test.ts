@@ -1,0 +1,133 @@
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { listRecords } from '../../src/sandbox/registry.js';
+import type { BackupSet } from '../../src/stores/backup-set/backup-set.js';
+import type { Manifest } from '../../src/stores/backup-set/manifest.js';
+import { inventoryFalkordb } from '../../src/stores/falkordb/inventory.js';
+import { changedSet, vouchFor } from '../support/changed-set.js';
+import { runProgram } from '../support/program.js';
+import { open, type RealCluster, realCluster } from '../support/sandbox.js';
+
+// What a backup can lack without anybody noticing until it is restored: each is found by a drill.
+
+let real: RealCluster;
+/** Before some memories were written, as if a day ago, and after it. */
+let older: BackupSet;
+let backup: BackupSet;
+
+beforeAll(async () => {
+  real = await realCluster(300);
+  older = await real.backup();
+  for (const content of [
+    'the staging cluster replaces login',
+    'billing moved to the other queue',
+    'nobody reads the log',
+  ])
+    await real.cluster.novamem!.ask('/v1/remember', { content });
+  backup = await real.backup();
+});
+
+const drill = (folder: string) =>
+  runProgram(['drill', '--profile', real.cluster.name, '--backup', folder], { timeoutMs: 150_000 });
+
+/** A copy of the backup set whose append-only file has one more write than its snapshot: the file, and the part of the manifest. */
+async function withOneMoreWrite(): Promise<{ folder: string; incremental: Manifest['parts']['falkordb'][number] }> {
+  const { falkordb } = real.cluster;
+  await falkordb.write(
+    open,
+    'GRAPH.QUERY',
+    falkordb.graph,
+    "MATCH (a:Memory), (b:Memory) WHERE a.id < b.id AND NOT (a)-[:RELATES]->(b) WITH a, b LIMIT 1 CREATE (a)-[:RELATES {kind: 'co_occurs', strength: 0.5}]->(b)",
+  );
+  const inventory = await inventoryFalkordb(falkordb);
+  let incremental: Manifest['parts']['falkordb'][number] | undefined;
+  const folder = changedSet(backup, (manifest, at) => {
+    incremental = manifest.parts.falkordb.find((part) => part.file.endsWith('.incr.aof'))!;
+    const live = readFileSync(join(real.places.falkordbData, incremental.file.replace('falkordb/', '')));
+    expect(live.length).toBeGreaterThan(0);
+    writeFileSync(join(at, incremental.file), live);
+    vouchFor(incremental, at);
+    manifest.inventory!.falkordb = inventory;
+    // One more relation changes what the graph adds to a score.
+    manifest.goldenSearches = [];
+  });
+  return { folder, incremental: incremental! };
+}
+
+/** Where the last command of an append-only file begins. */
+function lastCommand(bytes: Buffer): number {
+  const starts = [...bytes.toString('latin1').matchAll(/(?<=^|\r\n)\*\d+\r\n\$/g)].map((match) => match.index);
+  return starts.at(-1)!;
+}
+
+const changes: Record<string, { make: () => string | Promise<string>; says: RegExp }> = {
+  'one of whose collections is missing': {
+    make: () =>
+      changedSet(backup, (manifest, at) => {
+        const [part] = manifest.parts.qdrant.splice(0, 1);
+        rmSync(join(at, part!.file));
+      }),
+    says: /compare +NOT EQUAL qdrant.*collections/,
+  },
+  'whose append-only file was cut between two commands': {
+    make: async () => {
+      const { folder, incremental } = await withOneMoreWrite();
+      const bytes = readFileSync(join(folder, incremental.file));
+      writeFileSync(join(folder, incremental.file), bytes.subarray(0, lastCommand(bytes)));
+      return changedManifest(folder, (manifest) =>
+        vouchFor(manifest.parts.falkordb.find((part) => part.file === incremental.file)!, folder),
+      );
+    },
+    says: /NOT EQUAL falkordb.*co_occurs relationships: expected (\d+), found \d+/,
+  },
+  'whose Postgres part is older than the rest': {
+    make: () =>
+      changedSet(backup, (manifest, at) => {
+        const file = join(at, manifest.parts.postgres!.file);
+        writeFileSync(file, readFileSync(older.postgres!.file));
+        vouchFor(manifest.parts.postgres!, at);
+        manifest.inventory!.postgres = older.inventory!.postgres!;
+        manifest.goldenSearches = [];
+      }),
+    says: /cross-check +NOT EQUAL qdrant.*stray vectors/,
+  },
+  'in which the golden scores are others': {
+    make: () =>
+      changedSet(backup, (manifest) => {
+        for (const one of manifest.goldenSearches[0]!.results) one.score += 0.05;
+      }),
+    says: /recall +NOT EQUAL novamem search .*golden search: score of \S+: expected 0\.\d+, found 0\.\d+/,
+  },
+  'that was made by a newer Qdrant': {
+    make: () =>
+      changedSet(backup, (manifest) => {
+        manifest.inventory!.qdrant!.serverVersion = '1.99.0';
+        for (const part of manifest.parts.qdrant) part.serverVersion = '1.99.0';
+      }),
+    says: /Qdrant 1\.16\.\d+ is here, and the backup's was 1\.99\.0/,
+  },
+};
+
+function changedManifest(folder: string, change: (manifest: Manifest) => void): string {
+  const file = join(folder, 'manifest.json');
+  const manifest = JSON.parse(readFileSync(file, 'utf8')) as Manifest;
+  change(manifest);
+  writeFileSync(file, JSON.stringify(manifest));
+  return folder;
+}
+
+test('of a backup with one more write in its append-only file passes: nothing but the cut makes the next one fail', async () => {
+  const { folder } = await withOneMoreWrite();
+  const ended = await drill(folder);
+  expect(ended.exitCode, ended.stdout + ended.stderr).toBe(0);
+});
+
+describe('a drill of a backup', () => {
+  test.each(Object.entries(changes))('%s fails, and says so', async (_, { make, says }) => {
+    const ended = await drill(await make());
+    expect(ended.exitCode, ended.stdout + ended.stderr).toBe(1);
+    expect(ended.stdout + ended.stderr).toMatch(says);
+    expect(listRecords().map((record) => record.name)).toEqual([real.cluster.name]);
+  });
+});
