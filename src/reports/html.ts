@@ -14,8 +14,8 @@ body{font:15px/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding
 h1{font-size:1.5rem;line-height:1.25}h2{font-size:1.15rem;margin-top:2rem}h3{font-size:1rem;margin:1.2rem 0 .2rem}
 .wide{overflow-x:auto}table{border-collapse:collapse;width:100%}
 th,td{text-align:left;padding:.25rem .6rem .25rem 0;border-bottom:1px solid #8884;vertical-align:top}
-td{overflow-wrap:anywhere}th{font-weight:600;white-space:nowrap}
-.number{text-align:right;white-space:nowrap}.name{white-space:nowrap}
+th{font-weight:600;white-space:nowrap}.number{text-align:right;white-space:nowrap}.name{white-space:nowrap}
+.value{overflow-wrap:anywhere;min-width:7rem}
 .time{min-width:12rem;width:45%}.time i{display:block;height:.9rem;min-width:2px;background:#4a7ebb;border-radius:2px}
 .bad{color:#c0392b;font-weight:600}.good{color:#2e8b57}
 pre{white-space:pre-wrap;overflow-wrap:anywhere;background:#8881;padding:.5rem;font-size:.85rem;margin:.3rem 0}
@@ -36,7 +36,7 @@ export function htmlReport(report: RunReport, fault: string): string {
     `<h1>${escaped(title)}</h1>`,
     table(
       [],
-      factsOf(report, fault).map(([name, value]) => `<th>${escaped(name)}<td>${escaped(value)}`),
+      factsOf(report, fault).map(([name, value]) => `<th>${escaped(name)}<td class="value">${escaped(value)}`),
     ),
     ...(different.length > 0 ? ['<h2>What differs</h2>', differences(different)] : []),
     ...(halfDone(report).length > 0 ? [`<h2>What next</h2><p>${escaped(nextAfter(report))}`] : []),
@@ -79,15 +79,16 @@ const differences = (checks: Check[]) =>
     ['what', 'compared', 'expected', 'found'],
     checks.map(
       ({ subject, what, expected, actual }) =>
-        `<td>${escaped(subject)}<td>${escaped(what)}<td>${escaped(expected)}<td class="bad">${escaped(actual)}`,
+        `<td class="value">${escaped(subject)}<td>${escaped(what)}<td class="value">${escaped(expected)}<td class="value bad">${escaped(actual)}`,
     ),
   );
 
-function outcomes({ steps, finished }: RunReport): string[] {
+function outcomes({ started, steps, finished }: RunReport): string[] {
   const said = steps.filter((step) => step.outcome === 'succeeded' && step.reason !== '');
   const lines = [
     ...said.map((step) => `${step.id}: ${step.reason}`),
-    ...(finished?.standing ?? []).map(standingLine),
+    // Of a throw-away cluster nothing stands any more.
+    ...(started.mode === 'drill' ? [] : (finished?.standing ?? []).map(standingLine)),
   ];
   return lines.length === 0 ? [] : ['<h2>What came of it</h2>', list(lines)];
 }
@@ -109,7 +110,7 @@ function timeline({ started, finished, steps }: RunReport): string {
       const bar = startedAt
         ? `<i style="margin-left:${Math.min(from, 99).toFixed(2)}%;width:${Math.min(share, 100 - from).toFixed(2)}%"></i>`
         : '';
-      return `<td class="name">${escaped(id)}<td class="${tone(outcome)}">${outcome}<td class="number">${startedAt ? durationOf(tookMs) : ''}<td class="number">${startedAt ? `${share.toFixed(0)} %` : ''}<td class="time">${bar}`;
+      return `<td class="name">${escaped(id)}<td class="name ${tone(outcome)}">${outcome}<td class="number">${startedAt ? durationOf(tookMs) : ''}<td class="number">${startedAt ? `${share.toFixed(0)} %` : ''}<td class="time">${bar}`;
     }),
   );
 }
@@ -119,7 +120,7 @@ const evidence = (checks: Check[]) =>
     ['store', 'compared', 'expected', 'found', ''],
     evidenceRows(checks).map(
       ({ store, what, expected, actual, failed }) =>
-        `<td>${escaped(store)}<td>${escaped(what)}<td>${escaped(expected)}<td>${escaped(actual)}<td class="${failed === 0 ? 'good' : 'bad'}">${failed === 0 ? 'equal' : `${failed} differ`}`,
+        `<td class="name">${escaped(store)}<td>${escaped(what)}<td class="value">${escaped(expected)}<td class="value">${escaped(actual)}<td class="name ${failed === 0 ? 'good' : 'bad'}">${failed === 0 ? 'equal' : `${failed} differ`}`,
     ),
   );
 

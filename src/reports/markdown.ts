@@ -93,7 +93,7 @@ export function markdownReport(report: RunReport, fault: string): string {
         `| ${cell(step.id)} | ${step.outcome} | ${durationOf(step.tookMs)} | ${cell(step.reason || step.summary)} |`,
     ),
     '',
-    ...(finished && finished.standing.length > 0
+    ...(finished && finished.standing.length > 0 && started.mode !== 'drill'
       ? ['## How things stand', '', ...finished.standing.map((one) => `- ${standingLine(one)}`), '']
       : []),
     ...(halfDone(report).length > 0 ? ['## What next', '', nextAfter(report), ''] : []),

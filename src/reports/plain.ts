@@ -118,7 +118,7 @@ export function plainSummary(
           ...evidenceTable(evidenceRows(checks), width - 2).map((line) => `  ${line}`),
         ]
       : []),
-    ...(finished && finished.standing.length > 0
+    ...(finished && finished.standing.length > 0 && started.mode !== 'drill'
       ? ['', 'Now', ...finished.standing.map((one) => `  ${standingLine(one)}`)]
       : []),
     '',

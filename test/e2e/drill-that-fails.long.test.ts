@@ -97,7 +97,7 @@ const changes: Record<string, { make: () => string | Promise<string>; says: RegE
       changedSet(backup, (manifest) => {
         for (const one of manifest.goldenSearches[0]!.results) one.score += 0.05;
       }),
-    says: /recall +NOT EQUAL novamem search .*golden search: score of \S+: expected 0\.\d+, found 0\.\d+/,
+    says: /recall +NOT EQUAL novamem search .*golden search: one memory: expected score 0\.\d+, found score 0\.\d+/,
   },
   'that was made by a newer Qdrant': {
     make: () =>

@@ -21,6 +21,8 @@ export interface SampledSearch {
 const WORDS = 8;
 const TRIED_FOR_A_USER = 3;
 const USERS_TRIED = 50;
+/** Of a search whose scores are others, so many memories are told one by one. */
+const NAMED = 5;
 
 /**
  * Searches for sampled memories of the user as whom the profile's token searches, at most `count`: a few memories
@@ -102,8 +104,8 @@ export function compareSearch(golden: GoldenSearch, answer: SearchAnswer, tolera
       actual: differences === 0 ? size : `${answer.results.length}, ${plural(differences, 'difference')}`,
       ok: differences === 0,
     },
-    ...missing.map(({ id, score }) => different(subject, `memory ${id}`, `score ${rounded(score)}`, 'not found')),
-    ...extra.map(({ id, score }) => different(subject, `memory ${id}`, 'not found', `score ${rounded(score)}`)),
+    ...missing.map(({ id, score }) => different(subject, id, `score ${rounded(score)}`, 'not found')),
+    ...extra.map(({ id, score }) => different(subject, id, 'not found', `score ${rounded(score)}`)),
     ...scoreChecks(subject, golden, now, tolerance),
   ];
 }
@@ -159,15 +161,16 @@ export async function compareSearchSince(
   ];
 }
 
-const different = (subject: string, what: string, expected: string, actual: string): Check => ({
-  subject,
-  what: `golden search: ${what}`,
+/** One memory of a search that is not as it was. */
+const different = (subject: string, id: string, expected: string, actual: string): Check => ({
+  subject: `${subject}, memory ${id}`,
+  what: 'golden search: one memory',
   expected,
   actual,
   ok: false,
 });
 
-/** One check for all scores and signals, and one for each that is too far off. */
+/** One check for all scores and signals, and one for each of the memories in which they are furthest off. */
 function scoreChecks(
   subject: string,
   golden: GoldenSearch,
@@ -178,27 +181,28 @@ function scoreChecks(
     const actual = now.get(expected.id);
     if (!actual) return [];
     const signals = new Set([...Object.keys(expected.signals), ...Object.keys(actual.signals)]);
-    const pairs: [string, number | undefined, number | undefined][] = [
-      ['score', expected.score, actual.score],
-      ...[...signals].map((name): [string, number | undefined, number | undefined] => [
-        name,
-        expected.signals[name],
-        actual.signals[name],
-      ]),
-    ];
-    return pairs
-      .filter(([, left, right]) => left === undefined || right === undefined || Math.abs(left - right) > tolerance)
-      .map(([name, left, right]) => different(subject, `${name} of ${expected.id}`, rounded(left), rounded(right)));
+    const off = [
+      { name: 'score', was: expected.score as number | undefined, is: actual.score as number | undefined },
+      ...[...signals].map((name) => ({ name, was: expected.signals[name], is: actual.signals[name] })),
+    ].filter(({ was, is }) => was === undefined || is === undefined || Math.abs(was - is) > tolerance);
+    if (off.length === 0) return [];
+    const told = (side: 'was' | 'is') => off.map((one) => `${one.name} ${rounded(one[side])}`).join(', ');
+    const farthest = Math.max(...off.map(({ was = 0, is = 0 }) => Math.abs(was - is)));
+    return [{ farthest, check: different(subject, expected.id, told('was'), told('is')) }];
   });
   return [
     {
       subject,
       what: 'golden search: scores and signals',
       expected: `within ${tolerance}`,
-      actual: apart.length === 0 ? `within ${tolerance}` : `${plural(apart.length, 'one', 'ones')} further off`,
+      actual:
+        apart.length === 0 ? `within ${tolerance}` : `further off in ${plural(apart.length, 'memory', 'memories')}`,
       ok: apart.length === 0,
     },
-    ...apart,
+    ...apart
+      .sort((a, b) => b.farthest - a.farthest)
+      .slice(0, NAMED)
+      .map(({ check }) => check),
   ];
 }
 

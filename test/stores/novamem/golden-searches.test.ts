@@ -12,7 +12,11 @@ const golden = (results: GoldenSearch['results'], k = 10): GoldenSearch => ({ qu
 function differences(before: GoldenSearch, results: GoldenSearch['results'], degraded = false): string[] {
   return compareSearch(before, { results, degraded }, 0.001)
     .filter((check) => !check.ok)
-    .map((check) => `${check.what}: ${check.actual}`);
+    .map(({ subject, what, expected, actual }) =>
+      what === 'golden search: one memory'
+        ? `${subject.split(', ').at(-1)}: ${expected} → ${actual}`
+        : `${what}: ${actual}`,
+    );
 }
 
 describe('a golden search', () => {
@@ -24,15 +28,27 @@ describe('a golden search', () => {
 
   test('names the memory that is missing and the one that is new, with their scores', () => {
     expect(differences(before, [result('a', 0.9), result('c', 0.4)])).toEqual([
-      'golden search: same memories: 2 (missing: b (0.5); not expected: c (0.4))',
+      'golden search: same memories: 2, 2 differences',
+      'memory b: score 0.5 → not found',
+      'memory c: not found → score 0.4',
     ]);
   });
 
   test('names the score and the signal that are not as they were', () => {
     const graphLost = golden([result('a', 0.9, { vector: 0.8, graph: 0.5 })]);
     expect(differences(graphLost, [result('a', 0.85, { vector: 0.8 })])).toEqual([
-      'golden search: scores and signals: a score 0.9 → 0.85; a graph 0.5 → none',
+      'golden search: scores and signals: further off in 1 memory',
+      'memory a: score 0.9, graph 0.5 → score 0.85, graph none',
     ]);
+  });
+
+  test('of which many are off names those that are furthest off', () => {
+    const many = golden(Array.from({ length: 10 }, (_, index) => result(`m${index}`, 0.9)));
+    const now = many.results.map((one, index) => result(one.id, 0.9 - index / 100));
+    const [, ...named] = differences(many, now);
+    expect(named.map((line) => line.split(':')[0])).toEqual(
+      ['m9', 'm8', 'm7', 'm6', 'm5'].map((id) => `memory ${id}`),
+    );
   });
 
   test('that is answered without one of its tiers differs', () => {
@@ -43,14 +59,16 @@ describe('a golden search', () => {
     const cut = golden([result('a', 0.9), result('b', 0.5)], 2);
     expect(differences(cut, [result('a', 0.9), result('c', 0.5)])).toEqual([]);
     expect(differences(cut, [result('b', 0.5), result('c', 0.5)])).toEqual([
-      'golden search: same memories: 2 (missing: a (0.9))',
+      'golden search: same memories: 2, 1 difference',
+      'memory a: score 0.9 → not found',
     ]);
   });
 
   test('that found nothing differs once it finds something', () => {
     expect(differences(golden([]), [])).toEqual([]);
     expect(differences(golden([]), [result('a', 0.1)])).toEqual([
-      'golden search: same memories: 1 (not expected: a (0.1))',
+      'golden search: same memories: 1, 1 difference',
+      'memory a: not found → score 0.1',
     ]);
   });
 });
