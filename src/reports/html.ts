@@ -20,7 +20,7 @@ th{font-weight:600;white-space:nowrap}.number{text-align:right;white-space:nowra
 .bad{color:#c0392b;font-weight:600}.good{color:#2e8b57}
 pre{white-space:pre-wrap;overflow-wrap:anywhere;background:#8881;padding:.5rem;font-size:.85rem;margin:.3rem 0}
 ul{margin:.3rem 0;padding-left:1.2rem}
-@media (max-width:40rem){body{margin:1rem auto;font-size:14px}.time{min-width:6rem}}
+@media (max-width:40rem){body{margin:1rem auto;font-size:14px}.time{min-width:6rem}.value{min-width:3.5rem}th,td{padding-right:.4rem}}
 @media print{:root{color-scheme:light}body{max-width:none;margin:0;font-size:10pt}.wide{overflow:visible}
 tr,h2,h3{break-inside:avoid}h2,h3{break-after:avoid}.time i{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
 `;

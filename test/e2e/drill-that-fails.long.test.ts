@@ -1,13 +1,15 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { stringify } from 'yaml';
 import { listRecords } from '../../src/sandbox/registry.js';
 import type { BackupSet } from '../../src/stores/backup-set/backup-set.js';
 import type { Manifest } from '../../src/stores/backup-set/manifest.js';
 import { inventoryFalkordb } from '../../src/stores/falkordb/inventory.js';
 import { changedSet, vouchFor } from '../support/changed-set.js';
-import { runProgram } from '../support/program.js';
+import { ROOT, runProgram } from '../support/program.js';
 import { open, type RealCluster, realCluster } from '../support/sandbox.js';
+import { tempFolder } from '../support/temp.js';
 
 // What a backup can lack without anybody noticing until it is restored: each is found by a drill.
 
@@ -121,6 +123,52 @@ test('of a backup with one more write in its append-only file passes: nothing bu
   const { folder } = await withOneMoreWrite();
   const ended = await drill(folder);
   expect(ended.exitCode, ended.stdout + ended.stderr).toBe(0);
+});
+
+test('a drill makes the roles that the dump names, and restores rights and owners', async () => {
+  await real.sql(
+    'CREATE ROLE "app owner" NOLOGIN; CREATE TABLE kept_notes (); ALTER TABLE kept_notes OWNER TO "app owner"',
+  );
+  const set = await real.backup();
+  const ended = await drill(set.folder);
+  await real.sql('DROP TABLE kept_notes; DROP ROLE "app owner"');
+  expect(ended.exitCode, ended.stdout + ended.stderr).toBe(0);
+});
+
+describe('novamem in a drill', () => {
+  /** The cluster's profile with a novamem of its own for drills, whose token the profile refers to. */
+  function withOwnNovamem(): string {
+    const file = join(tempFolder('profile'), 'profile.yaml');
+    const { profile } = real.cluster;
+    const token = readFileSync(real.places.secret('novamem'), 'utf8').trim();
+    const drillOf = {
+      command: [process.execPath, join(ROOT, 'test', 'support', 'novamem-by-environment.mjs')],
+      environment: { DRILL_TOKEN: token },
+    };
+    writeFileSync(file, stringify({ ...profile, drill: { novamem: drillOf } }));
+    return file;
+  }
+
+  test('is the profile’s own where it names one, told its stores by its variables', async () => {
+    const ended = await runProgram(['drill', '--profile', withOwnNovamem(), '--backup', backup.folder], {
+      timeoutMs: 150_000,
+    });
+    expect(ended.exitCode, ended.stdout + ended.stderr).toBe(0);
+    expect(ended.stdout).toContain("novamem is the profile's own");
+    expect(ended.stdout).toContain('novamem-by-environment.mjs');
+  });
+
+  test('that is a stand-in is not held to what a real one has scored, which is an exception', async () => {
+    const folder = changedSet(backup, (manifest) => {
+      manifest.goldenSearchesBy = 'novamem';
+      for (const one of manifest.goldenSearches) for (const result of one.results) result.score /= 2;
+    });
+    const ended = await drill(folder);
+    expect(ended.exitCode, ended.stdout + ended.stderr).toBe(4);
+    expect(ended.stdout).toMatch(
+      /recall: scores are not proven: the golden searches were recorded with a real novamem/,
+    );
+  });
 });
 
 describe('a drill of a backup', () => {

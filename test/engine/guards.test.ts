@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { Identity } from '../../src/config/identities.js';
-import { guardsOf } from '../../src/engine/guards.js';
+import { backupGuards, guardsOf } from '../../src/engine/guards.js';
 import type { BackupSet } from '../../src/stores/backup-set/backup-set.js';
 import type { Fingerprint } from '../../src/stores/fingerprint.js';
 import type { Kinship } from '../../src/stores/kinship.js';
@@ -80,4 +80,16 @@ describe('a run is held up', () => {
     ]);
     expect([...held(200, 1), ...held(4, 0)]).toEqual([]);
   });
+});
+
+test('in a drill it is the other cluster that the backup set must be of', () => {
+  const differ = (set: BackupSet, known: string[]) => backupGuards('acme', known, set).map((one) => one.said);
+  expect(differ(setOf('acme', '1'), ['1'])).toEqual([]);
+  expect(differ(setOf('acme', '1'), [])).toEqual([]);
+  expect(differ(setOf('acme-eu', undefined), [])).toEqual([
+    'the backup set set was taken from the cluster "acme-eu", and this is "acme"',
+  ]);
+  expect(differ(setOf('acme', '2'), ['1'])).toEqual([
+    'the backup set set was taken from the Postgres with the system identifier 2; the profile acme leads to 1',
+  ]);
 });
