@@ -108,6 +108,7 @@ async function drill(of: Profile, set: BackupSet, options: DrillOptions): Promis
       tell(
         `The throw-away cluster stays up: novamem-runbook --profile ${name}; at the end: novamem-runbook sandbox down --name ${name}`,
       );
-    else await sandboxDown(name);
+    else if (await sandboxDown(name))
+      tell('', 'The throw-away cluster is taken down; the cluster itself was not asked anything.');
   }
 }

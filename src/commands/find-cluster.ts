@@ -1,7 +1,22 @@
 import type { Profile } from '../config/profile.js';
 import { findProfile, listProfiles } from '../config/profiles.js';
+import type { RecordedRun } from '../engine/runs.js';
 import { Problem } from '../problem.js';
+import { reportOf } from '../reports/run-report.js';
 import { DEFAULT_SANDBOX, sandboxNames, sandboxProfile } from '../sandbox/sandbox.js';
+
+/** The cluster that a recorded run has worked on, or the one that is named instead. */
+export function clusterOf({ events }: RecordedRun, named: string | undefined): Profile {
+  const { profile, drillOf } = reportOf(events).started;
+  if (named === undefined && drillOf && !sandboxNames().includes(profile))
+    throw new Problem(
+      `That run was a drill: its throw-away cluster ${profile} was taken down, and nothing is left of it.`,
+      {
+        next: `novamem-runbook drill --profile ${drillOf}, or name another run: novamem-runbook runs list`,
+      },
+    );
+  return findCluster(named ?? profile);
+}
 
 /**
  * The profile to work on: the one that is named (a file, a remembered name or a sandbox); without a name the remembered

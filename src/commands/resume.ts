@@ -3,8 +3,7 @@ import { requireConfirmation } from '../engine/confirmation.js';
 import type { Difference } from '../engine/guards.js';
 import { newestResumable, prepareResume } from '../engine/prepare-resume.js';
 import { findRun } from '../engine/runs.js';
-import { reportOf } from '../reports/run-report.js';
-import { findCluster } from './find-cluster.js';
+import { clusterOf, findCluster } from './find-cluster.js';
 import { runHeadless } from './headless.js';
 
 export interface ResumeOptions {
@@ -22,7 +21,7 @@ export async function resumeCommand(wanted: string | undefined, options: ResumeO
     wanted === undefined
       ? newestResumable(options.profile === undefined ? undefined : findCluster(options.profile).name)
       : findRun(wanted);
-  const profile = findCluster(options.profile ?? reportOf(recorded.events).started.profile);
+  const profile = clusterOf(recorded, options.profile);
   const headless = options.headless || options.json || !process.stdout.isTTY || !process.stdin.isTTY;
   const run = await prepareResume({
     recorded,

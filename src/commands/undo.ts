@@ -1,10 +1,10 @@
 import { profileWord } from '../config/profiles.js';
 import { requireUndoConfirmation } from '../engine/confirmation.js';
 import type { Difference } from '../engine/guards.js';
+import { history } from '../engine/history.js';
 import { prepareResume } from '../engine/prepare-resume.js';
 import { findRun } from '../engine/runs.js';
-import { reportOf } from '../reports/run-report.js';
-import { findCluster } from './find-cluster.js';
+import { clusterOf } from './find-cluster.js';
 import { runHeadless } from './headless.js';
 
 export interface UndoOptions {
@@ -18,9 +18,11 @@ export interface UndoOptions {
 
 /** `undo [RUN]`: puts back what a run of this or an earlier process has replaced. Exit 0 once it is as it was before. */
 export async function undoCommand(wanted: string | undefined, options: UndoOptions): Promise<number> {
-  const recorded = findRun(wanted ?? 'latest');
+  // Nothing of a drill is left that could be put back.
+  const newest = history().find((run) => run.drillOf === null)?.id ?? 'latest';
+  const recorded = findRun(wanted ?? newest);
   const { step, confirm, accept, takeOver = false, json = false } = options;
-  const profile = findCluster(options.profile ?? reportOf(recorded.events).started.profile);
+  const profile = clusterOf(recorded, options.profile);
   const run = await prepareResume({ recorded, profile, onFailure: 'stop', accept, takeOver, purpose: 'undo' });
   let steps: string[];
   try {

@@ -51,7 +51,9 @@ export function findResumable(cluster?: string): RecordedRun | undefined {
     const recorded = findRun(id);
     if (recorded.events[0]?.type !== 'run.started') continue;
     const past = pastOf(recorded.events);
-    const { profile, scenario, backup } = past.started;
+    const { profile, scenario, backup, drillOf } = past.started;
+    // The cluster of a drill is gone with it.
+    if (drillOf && cluster === undefined) continue;
     const same = `${profile} ${scenario}`;
     if (over.has(profile) || over.has(same) || (cluster !== undefined && profile !== cluster)) continue;
     // Of one that was undone nothing is left to go on with, unless that is asked for.

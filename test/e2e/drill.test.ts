@@ -83,7 +83,17 @@ describe('a drill', () => {
     const ended = await drill(folder);
     expect(ended.exitCode).toBe(1);
     expect(ended.stdout).toMatch(/novamem\.dump.*SHA-256/);
-    expect(history()[0]).toMatchObject({ mode: 'drill', outcome: 'failed' });
+    const [newest] = history();
+    expect(newest).toMatchObject({ mode: 'drill', outcome: 'failed' });
+    for (const words of [
+      ['resume', newest!.id, '--headless'],
+      ['undo', newest!.id],
+    ])
+      expect(await runProgram(words)).toMatchObject({
+        exitCode: 2,
+        stderr: expect.stringContaining(`novamem-runbook drill --profile ${real.cluster.name}`),
+      });
+    expect((await runProgram(['resume', '--headless'])).stderr).toContain('There is no run to go on with');
     expect(listRecords().map((record) => record.name)).toEqual([real.cluster.name]);
   });
 
