@@ -17,7 +17,7 @@ const program = new Command('novamem-runbook')
   .version(version)
   .exitOverride()
   .showHelpAfterError('(novamem-runbook --help tells what there is)')
-  .configureHelp({ showGlobalOptions: true });
+  .configureHelp({ showGlobalOptions: true, minWidthToWrap: 20 });
 
 let exitCode: number = EXIT.recovered;
 

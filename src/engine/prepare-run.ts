@@ -39,9 +39,11 @@ export interface RunRequest {
 /** Whether a runbook needs a backup set: not at all, in one of the ways that it lets a person choose from or to compare with, or always. */
 export function restores(runbook: Runbook): 'no' | 'may' | 'must' {
   const using = runbook.steps.filter(
-    (step) => ['reads', 'compares'].includes(step.kind.backupSet ?? '') && givenAgainst(step, runbook) === '',
+    (step) =>
+      ['reads', 'compares', 'proves'].includes(step.kind.backupSet ?? '') && givenAgainst(step, runbook) === '',
   );
   if (using.length === 0) return 'no';
+  if (using.some((step) => step.kind.backupSet === 'proves')) return 'must';
   const reading = using.filter((step) => step.kind.backupSet === 'reads');
   return reading.every(({ only }) => only && hasWayWithout(only.step, reading, runbook)) ? 'may' : 'must';
 }

@@ -8,8 +8,8 @@ import { type Overrides, type Runbook, readRunbook } from './runbook.js';
 /** The folder of the runbooks that come with the program. */
 export const RUNBOOK_FOLDER = join(dirname(fileURLToPath(import.meta.url)), '..', '..', 'runbooks');
 
-/** Looking whether all is well, and taking a backup: offered behind the disasters, in this order. */
-const ANSWER_NO_DISASTER = ['cross-check', 'backup'];
+/** Looking whether all is well, taking a backup and proving one: offered behind the disasters, in this order. */
+const ANSWER_NO_DISASTER = ['cross-check', 'backup', 'drill'];
 
 /** The scenarios that have a runbook, in the order in which they are offered. */
 export function scenarios(): string[] {

@@ -96,8 +96,8 @@ export interface StepContext {
 export interface StepKind<P, F> {
   kind: string;
   effect: Effect;
-  /** Whether it restores from a backup set, compares with one where there is one, or adds to a new one. */
-  backupSet?: 'reads' | 'compares' | 'writes';
+  /** Whether it restores from a backup set, compares with one where there is one, puts one to the proof, or adds to a new one. */
+  backupSet?: 'reads' | 'compares' | 'proves' | 'writes';
   params: z.ZodType<P>;
   /**
    * For kinds that ask: the answers that steps may depend on (none for free text), and the one that was given beforehand.

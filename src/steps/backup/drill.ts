@@ -43,7 +43,7 @@ const eventSchema = z.looseObject({
 export const backupDrill: StepKind<Params, Facts> = {
   kind: 'backup.drill',
   effect: 'write',
-  backupSet: 'compares',
+  backupSet: 'proves',
   params,
   async plan(p, ctx) {
     return readingPlan(
