@@ -231,6 +231,14 @@ sandbox
   .addOption(jsonOption())
   .action(calls(async () => (await import('./commands/sandbox.js')).sandboxStatusCommand));
 sandbox
+  .command('break [disaster]')
+  .description('do real damage to it; without a name one is chosen and not told')
+  .addOption(nameOption())
+  .option('--list', 'what can happen')
+  .option('--seed <seed>', 'which is chosen: the same for the same seed')
+  .option('--reveal', 'do nothing, but say what a seed has chosen')
+  .action(calls(async () => (await import('./commands/sandbox-break.js')).sandboxBreakCommand));
+sandbox
   .command('profile')
   .description('print its profile, an example for your own')
   .addOption(nameOption())

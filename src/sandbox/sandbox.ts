@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -212,11 +212,21 @@ async function takeDown(record: SandboxRecord): Promise<void> {
     slowest: 100,
   });
   if (!gone) for (const { mark } of marks) endNow(mark, 'SIGKILL');
+  unmountBelow(record.folder);
   rmSync(record.folder, { recursive: true, force: true, maxRetries: 5 });
   removeRecord(record.name);
   // Its keeper has nothing left to keep.
   keepers.get(record.folder)?.kill('SIGKILL');
   keepers.delete(record.folder);
+}
+
+/** A disaster may have put a small disk under a store. */
+function unmountBelow(folder: string): void {
+  if (!existsSync('/proc/self/mounts')) return;
+  const mounts = readFileSync('/proc/self/mounts', 'utf8')
+    .split('\n')
+    .map((line) => line.split(' ')[1] ?? '');
+  for (const mount of mounts.filter((path) => path.startsWith(`${folder}/`))) spawnSync('umount', ['-l', mount]);
 }
 
 /** Ends one process; that it is gone already (a child of one that was ended before) is no error. */

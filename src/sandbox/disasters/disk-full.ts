@@ -1,0 +1,62 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { closeSync, mkdirSync, openSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { sizeOfTree } from '../../hosts/copy-tree.js';
+import { sizeOf } from '../../words.js';
+import { type Disaster, start, stop } from './disaster.js';
+
+/** What of the small disk is left for Postgres to start with, before it is filled. */
+const ROOM = 48 << 20;
+const PIECE = 64 << 10;
+/** What fills it: nothing of it belongs to Postgres. */
+export const BALLAST = 'core.dump';
+
+export const diskFull: Disaster = {
+  id: 'disk-full',
+  title: 'The disk under Postgres is full of something that is not its own; nothing is lost',
+  scenario: 'cross-check',
+  pager: 'Postgres: could not write: No space left on device',
+  users: 'Nothing can be remembered any more; searching still works.',
+  before: ['backup'],
+  impossible: () => (process.getuid?.() === 0 ? undefined : 'a small disk can only be mounted as root'),
+  async strike(scene) {
+    const data = scene.places.postgresData;
+    const { uid, gid, mode } = statSync(data);
+    const { bytes } = await sizeOfTree(data);
+    await stop(scene, 'postgres');
+    const aside = `${data}-before-the-small-disk`;
+    renameSync(data, aside);
+    mkdirSync(data, { mode: 0o700 });
+    const mounted = spawnSync('mount', [
+      ...['-t', 'tmpfs', '-o', `size=${bytes + ROOM},mode=${(mode & 0o777).toString(8)},uid=${uid},gid=${gid}`],
+      ...['tmpfs', data],
+    ]);
+    if (mounted.status !== 0) {
+      rmSync(data, { recursive: true });
+      renameSync(aside, data);
+      await start(scene, 'postgres');
+      throw new Error(`no small disk can be mounted here: ${String(mounted.stderr).trim()}`);
+    }
+    execFileSync('cp', ['-aT', aside, data]);
+    rmSync(aside, { recursive: true });
+    await start(scene, 'postgres');
+    return [
+      `Postgres lies on a disk of ${sizeOf(bytes + ROOM)}, and ${fill(join(data, BALLAST))} of it are a ${BALLAST}`,
+    ];
+  },
+};
+
+/** Takes all the room that is left. Answers how much it was. */
+function fill(file: string): string {
+  const descriptor = openSync(file, 'w', 0o600);
+  const piece = Buffer.alloc(PIECE, 1);
+  let bytes = 0;
+  try {
+    for (;;) bytes += writeSync(descriptor, piece);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
+  } finally {
+    closeSync(descriptor);
+  }
+  return sizeOf(bytes);
+}

@@ -1,0 +1,116 @@
+import { spawn } from 'node:child_process';
+import { closeSync, mkdirSync, openSync, renameSync, statSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { resolveSecret } from '../../config/secrets.js';
+import { quoteIdentifier } from '../../stores/postgres/connection.js';
+import { otherSessions } from '../../stores/postgres/server.js';
+import { newestTools } from '../../stores/postgres/tools.js';
+import { plural } from '../../words.js';
+import { type Disaster, gateway, type Scene, start, stop } from './disaster.js';
+
+// What can happen to the source of truth.
+
+const BLOCK = 8192;
+
+/** Ends every session and drops the database. */
+export async function dropDatabase({ cluster: { postgres } }: Scene): Promise<string> {
+  const maintenance = await postgres.maintenanceDatabase();
+  for (const { pid } of await otherSessions(postgres))
+    await postgres.write(gateway, `SELECT pg_terminate_backend(${pid})`, maintenance);
+  await postgres.write(
+    gateway,
+    `DROP DATABASE IF EXISTS ${quoteIdentifier(postgres.database)} WITH (FORCE)`,
+    maintenance,
+  );
+  return `database ${postgres.database} dropped`;
+}
+
+async function deleteMemories({ cluster: { postgres } }: Scene, namespace: string): Promise<string> {
+  const [row] = await postgres.read<{ count: string }>(
+    'SELECT count(*)::text AS count FROM memory_entries WHERE namespace = $1',
+    [namespace],
+  );
+  await postgres.write(gateway, `DELETE FROM memory_entries WHERE namespace = '${namespace}'`);
+  return `${plural(Number(row!.count), 'memory', 'memories')} of the namespace ${namespace} deleted`;
+}
+
+export const pagesDamaged: Disaster = {
+  id: 'pages-damaged',
+  title: 'Two pages of memory_entries are overwritten while Postgres is stopped',
+  scenario: 'postgres-corrupt',
+  pager: 'novamem: HTTP 500 on /v1/search, "invalid page in block"',
+  users: 'Some searches fail, others work.',
+  before: ['backup', 'memories'],
+  async strike(scene) {
+    const { postgres } = scene.cluster;
+    const [row] = await postgres.read<{ path: string }>("SELECT pg_relation_filepath('memory_entries') AS path");
+    await postgres.write(gateway, 'CHECKPOINT');
+    await stop(scene, 'postgres');
+    const file = join(scene.places.postgresData, row!.path);
+    const blocks = Math.floor(statSync(file).size / BLOCK);
+    const hit = [...new Set([Math.floor(blocks / 3), Math.floor((2 * blocks) / 3)])];
+    const descriptor = openSync(file, 'r+');
+    for (const block of hit) writeSync(descriptor, Buffer.alloc(BLOCK, 0xa5), 0, BLOCK, block * BLOCK);
+    closeSync(descriptor);
+    await start(scene, 'postgres');
+    return [`pages ${hit.join(' and ')} of ${blocks} of memory_entries overwritten`];
+  },
+};
+
+export const rowsDeleted: Disaster = {
+  id: 'rows-deleted',
+  title: 'Somebody deletes every memory of a namespace, and writing goes on',
+  scenario: 'postgres-point-in-time',
+  pager: 'nothing: every service is up',
+  users: 'All our incidents are gone since a few minutes ago!',
+  before: ['base-backup', 'memories'],
+  strike: async (scene) => [await deleteMemories(scene, 'incidents')],
+};
+
+export const walArchiveNotMounted: Disaster = {
+  id: 'wal-archive-not-mounted',
+  title: 'Somebody deletes every memory of a namespace, and the WAL archive is not mounted',
+  scenario: 'postgres-point-in-time',
+  pager: 'Postgres: archive_command has failed for a while',
+  users: 'All our incidents are gone since a few minutes ago!',
+  before: ['base-backup', 'memories'],
+  async strike(scene) {
+    const { walArchive } = scene.places;
+    const deleted = await deleteMemories(scene, 'incidents');
+    renameSync(walArchive, `${walArchive}-not-mounted`);
+    mkdirSync(walArchive, { mode: 0o700 });
+    return [deleted, `the archive was moved to ${walArchive}-not-mounted, an empty folder is in its place`];
+  },
+};
+
+export const sessionHoldsLock: Disaster = {
+  id: 'session-holds-lock',
+  title: 'A forgotten session holds a lock on the memories, whose table was emptied',
+  scenario: 'postgres-corrupt',
+  pager: 'novamem: searches find nothing; Postgres: a transaction is open and idle',
+  users: 'Everything I ever remembered is gone.',
+  before: ['backup', 'memories'],
+  async strike({ cluster: { postgres, profile } }) {
+    await postgres.write(gateway, 'DELETE FROM memory_entries');
+    const tools = await newestTools();
+    const { host, port, user, database } = postgres;
+    const child = spawn(
+      join(tools.bin, 'psql'),
+      [
+        ...['-h', host, '-p', String(port), '-U', user, '-d', database, '-X', '-q'],
+        ...['-c', 'BEGIN; LOCK TABLE memory_entries IN ACCESS SHARE MODE; SELECT pg_sleep(86400)'],
+      ],
+      {
+        detached: true,
+        stdio: 'ignore',
+        env: {
+          ...process.env,
+          PGAPPNAME: 'nightly report',
+          PGPASSWORD: resolveSecret(profile.postgres.passwordFrom!, 'the Postgres password'),
+        },
+      },
+    );
+    child.unref();
+    return ['every row of memory_entries deleted', 'a session "nightly report" holds ACCESS SHARE on memory_entries'];
+  },
+};
