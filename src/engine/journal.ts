@@ -3,7 +3,7 @@ import { closeSync, existsSync, fsyncSync, ftruncateSync, openSync, readFileSync
 import { dirname, join } from 'node:path';
 import { redactDeep } from '../config/redact.js';
 import { keepPlaceNow } from '../hosts/durable.js';
-import type { Finding, StepPlan } from '../steps/step.js';
+import type { Effect, Finding, StepPlan } from '../steps/step.js';
 import type { Check } from '../stores/check.js';
 import type { Fingerprint } from '../stores/fingerprint.js';
 import { jsonLine } from '../words.js';
@@ -42,6 +42,9 @@ export type Happening =
       steps: {
         id: string;
         uses: string;
+        /** This and the effect are not in journals of before. */
+        why?: string;
+        effect?: Effect;
         needs: string[];
         only?: { step: string; choices: string[] };
         params: unknown;

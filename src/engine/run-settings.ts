@@ -57,9 +57,11 @@ export function startedEvent(settings: RunSettings, fingerprint: Fingerprint, op
     runbookFile: runbookFile ?? null,
     operator,
     versions,
-    steps: runbook.steps.map(({ id, kind, needs, only, params }) => ({
+    steps: runbook.steps.map(({ id, kind, why, needs, only, params }) => ({
       id,
       uses: kind.kind,
+      why,
+      effect: kind.effect,
       needs,
       ...(only ? { only } : {}),
       params,
