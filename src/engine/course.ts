@@ -1,7 +1,7 @@
 import { messageOf } from '../words.js';
 import type { Asking } from './asking.js';
 import type { RunStep, Verdict } from './run-step.js';
-import { BUSY, OPEN, turnOf } from './turn.js';
+import { ABORTED_BEFORE, BUSY, OPEN, turnOf } from './turn.js';
 
 interface CourseRequest {
   steps: readonly RunStep[];
@@ -93,7 +93,7 @@ export class Course {
   async #perform(step: RunStep, again: boolean): Promise<void> {
     step.set('checking');
     await step.look('ready');
-    if (this.#request.signal.aborted) return step.finish('skipped', 'aborted before it began');
+    if (this.#request.signal.aborted) return step.finish('skipped', ABORTED_BEFORE);
     if (this.stopped) return step.finish('skipped', 'the run stopped before it');
     const { notApplicable, notAskedFor } = step.snapshot.plan ?? {};
     if (notApplicable ?? notAskedFor) {

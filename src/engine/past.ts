@@ -77,7 +77,7 @@ function withKnown(now: Fingerprint, before: Fingerprint): Fingerprint {
   };
 }
 
-const untouched = (): StepPast => ({
+export const untouched = (): StepPast => ({
   state: 'untouched',
   plan: undefined,
   facts: {},
@@ -91,7 +91,8 @@ const untouched = (): StepPast => ({
   reason: undefined,
 });
 
-function follow(step: StepPast, event: JournalEvent): void {
+/** Takes one event of a step into what is known of it. */
+export function follow(step: StepPast, event: JournalEvent): void {
   switch (event.type) {
     case 'step.planned':
       step.plan = event.plan;

@@ -20,7 +20,7 @@ import type { Intent, RunSnapshot } from './snapshot.js';
 import { type Standing, standingOf } from './standing.js';
 import { contextOf } from './step-context.js';
 import { takeSnapshot } from './take-snapshot.js';
-import { isChosen } from './turn.js';
+import { ABORTED_BEFORE, isChosen } from './turn.js';
 import { Undoing } from './undoing.js';
 
 /**
@@ -264,9 +264,9 @@ export class Run {
   #abortAll(): void {
     this.#course.stopped = true;
     if (!this.#abort.signal.aborted) this.#abort.abort(new Error('aborted by the operator'));
-    this.#course.endQuestions('aborted before it began');
+    this.#course.endQuestions(ABORTED_BEFORE);
     if (!this.#undoing.now)
-      for (const step of this.#steps) if (step.state === 'waiting') step.finish('skipped', 'aborted before it began');
+      for (const step of this.#steps) if (step.state === 'waiting') step.finish('skipped', ABORTED_BEFORE);
     if (this.#course.busy) this.#publisher.changed(true);
     else this.#end();
   }

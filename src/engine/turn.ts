@@ -15,6 +15,11 @@ export const BUSY: ReadonlySet<StepState> = new Set(['checking', 'running', 'ver
 /** The run goes on with it, or with what a person says. */
 export const OPEN: ReadonlySet<StepState> = new Set([...BUSY, 'asking', 'deciding']);
 
+/** Why a step did not begin, as it is on record. */
+export const ABORTED_BEFORE = 'aborted before it began';
+
+export const notChosenAt = (asking: string) => `not chosen at ${asking}`;
+
 /** What becomes of a step that waits. `left out`: another way was chosen, which is no exception. */
 export type Turn = { now: 'wait' } | { now: 'begin' } | { now: 'skip' | 'left out'; why: string };
 
@@ -23,7 +28,7 @@ export function turnOf(step: RunStep, steps: readonly RunStep[]): Turn {
   const unmet = needs.find((need) => OVER.has(need.state) && !need.satisfied);
   if (unmet) return { now: 'skip', why: `it needs ${unmet.id}, which is ${unmet.state}` };
   if (!needs.every((need) => need.satisfied)) return { now: 'wait' };
-  if (isChosen(step, steps) === 'no') return { now: 'left out', why: `not chosen at ${step.of.only!.step}` };
+  if (isChosen(step, steps) === 'no') return { now: 'left out', why: notChosenAt(step.of.only!.step) };
   return { now: 'begin' };
 }
 

@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
 import { z } from 'zod';
 import { profileSchema } from '../../src/config/profile.js';
 import { ClusterLock } from '../../src/engine/cluster-lock.js';
 import type { Difference, Guard } from '../../src/engine/guards.js';
 import type { JournalEvent, Mode, RunOutcome } from '../../src/engine/journal.js';
-import { readJournal } from '../../src/engine/journal.js';
+import { JOURNAL_FILE, readJournal } from '../../src/engine/journal.js';
 import { pastOf } from '../../src/engine/past.js';
 import { Run } from '../../src/engine/run.js';
 import { makeRunFolder } from '../../src/engine/runs.js';
@@ -120,10 +121,15 @@ export function tinyRun(
 }
 
 /** A tiny run that has ended, as a later process takes it up to undo it: looked at, and under a lock in a folder of its own. */
-export async function laterUndo(
-  { run, folder }: TinyRun,
+export const laterUndo = ({ folder }: TinyRun, steps: RunbookStep[], more: Parameters<typeof laterRun>[2] = {}) =>
+  laterRun(folder, steps, { ...more, purpose: 'undo' });
+
+/** The run of a folder, as a later process takes it up. */
+export async function laterRun(
+  folder: string,
   steps: RunbookStep[],
   {
+    purpose = 'go on' as 'go on' | 'undo',
     cluster = absentCluster(),
     onFailure = 'ask' as 'ask' | 'stop',
     guards = [] as Guard[],
@@ -131,13 +137,13 @@ export async function laterUndo(
   } = {},
 ): Promise<{ run: Run; locks: string }> {
   const locks = tempFolder('locks');
-  const journal = readJournal(run.journalFile);
-  const { run: id } = run.getSnapshot();
+  const journal = readJournal(join(folder, JOURNAL_FILE));
+  const { run: id } = journal.events[0]!;
   const later = new Run({
     id,
     folder,
     mode: 'live',
-    purpose: 'undo',
+    purpose,
     runbook: { scenario: 'tiny', title: 'Tiny', when: 'now', outcome: 'done', steps, hash: '0' },
     cluster,
     past: {
