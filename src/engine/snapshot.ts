@@ -138,3 +138,10 @@ export type Intent =
   | { type: 'accept'; difference: Difference }
   | { type: 'abort' }
   | { type: 'note'; text: string };
+
+/** What screens need of a run: a recorded one that is replayed has it, too. */
+export interface ShownRun {
+  subscribe(onChange: () => void): () => void;
+  getSnapshot(): RunSnapshot;
+  intend(intent: Intent): void;
+}
