@@ -58,6 +58,11 @@ const count = (text: string): number => {
   return Number(text);
 };
 
+const speed = (text: string): number => {
+  if (!/^\d{1,4}(\.\d{1,3})?$/.test(text)) throw new InvalidArgumentError('a number from 0 to 9999 is needed.');
+  return Number(text);
+};
+
 program
   .argument('[scenario]', 'go straight into this scenario')
   .addOption(profileOption())
@@ -114,6 +119,20 @@ program
   .addOption(takeOverOption())
   .addOption(jsonOption())
   .action(calls(async () => (await import('./commands/undo.js')).undoCommand));
+
+program
+  .command('replay <run>')
+  .description('walk through a recorded run again (an id, a part of it, a folder, or latest): nothing is done')
+  .option('--speed <times>', 'times the pace at which it was recorded; 0: step by step', speed)
+  .addOption(jsonOption())
+  .action(calls(async () => (await import('./commands/replay.js')).replayCommand))
+  .addHelpText(
+    'after',
+    `
+In a terminal: the screens of the run, marked REPLAY; where somebody was asked then, you are. ? tells the keys.
+Off a terminal: its plain lines, at once or with --speed as it went. --json: the recorded events.
+A run's folder that was copied from another machine is replayed by its path.`,
+  );
 
 program
   .command('diagnose')
@@ -210,7 +229,7 @@ runs
 program
   .command('report <run>')
   .description('the report of a run, made again from its journal')
-  .option('--format <md|html|junit|json>', 'what to print', 'md')
+  .option('--format <md|html|junit|json|cast>', 'what to print', 'md')
   .action(calls(async () => (await import('./commands/runs.js')).reportCommand));
 
 const sandbox = program.command('sandbox').description('a real throw-away cluster on this machine');

@@ -7,7 +7,7 @@ import type { Run } from '../engine/run.js';
 import { findRun } from '../engine/runs.js';
 import type { RunSnapshot } from '../engine/snapshot.js';
 import { standingLine } from '../engine/standing.js';
-import { enterPressed, openShell, stopJob } from '../hosts/shell.js';
+import { openShell } from '../hosts/shell.js';
 import { EXIT, Problem } from '../problem.js';
 import { plainSummary } from '../reports/plain.js';
 import { reportOf } from '../reports/run-report.js';
@@ -15,7 +15,8 @@ import { writeReports } from '../reports/write-reports.js';
 import type { Overrides } from '../runbook/runbook.js';
 import { messageOf } from '../words.js';
 import { exitCodeOf } from './headless.js';
-import { print, printWidth, say } from './print.js';
+import { print, printWidth } from './print.js';
+import { isLinear, loadScreens, readAlone, stopHere } from './terminal.js';
 
 export interface AppRequest {
   profile: Profile;
@@ -41,15 +42,7 @@ export async function openApp({
   run: prepared,
   accept = [],
 }: AppRequest): Promise<number> {
-  if (isDumb())
-    say(
-      'This terminal can show plain lines only (TERM says so): the screens are told line by line, as with --screen-reader.',
-    );
-  // Ink's colours know FORCE_COLOR only, and read it when they are loaded.
-  if (process.env.NO_COLOR) process.env.FORCE_COLOR = '0';
-  // React's development build checks a lot at every frame.
-  process.env.NODE_ENV ??= 'production';
-  const { openScreens } = await import('../screens/open-screens.js');
+  const { openScreens } = await loadScreens();
   const desk = new Desk(profile, overrides, mode, backup, scenario, accept);
   if (prepared) void desk.show(async () => prepared);
   const fault = await openScreens(desk, scenario, outside(desk), isLinear()).then(
@@ -82,15 +75,6 @@ async function endOf(run: Run): Promise<number> {
     ...plainSummary(reportOf(recorded.events), { journal: run.journalFile, ...paths }, recorded.fault, printWidth()),
   );
   return exitCodeOf(run.getSnapshot());
-}
-
-/** A terminal of which nothing is known, or that is known to do nothing but show lines. */
-const isDumb = () => ['', 'dumb', undefined].includes(process.env.TERM);
-
-/** Whether the screens are told line by line: asked for, or the terminal can do nothing else. */
-function isLinear(): boolean {
-  const asked = [process.env.NOVAMEM_RUNBOOK_SCREEN_READER, process.env.INK_SCREEN_READER];
-  return isDumb() || asked.some((value) => value === '1' || value === 'true');
 }
 
 /** The screens ended by a fault of this program. `phase`: where the run stood then. */
@@ -133,16 +117,8 @@ function outside(desk: Desk) {
         print(`No shell could be started: ${messageOf(error)}.`),
       );
     },
-    async stop() {
-      print(
-        `novamem-runbook is stopped.${meanwhile('stands still, and others may take its lock')} fg goes on with it.`,
-      );
-      await stopJob();
-    },
-    async read(lines: readonly string[]) {
-      print(...lines, '', 'enter comes back to novamem-runbook.');
-      await enterPressed();
-    },
+    stop: () => stopHere(meanwhile('stands still, and others may take its lock')),
+    read: readAlone,
     async kill() {
       const run = desk.lastShown;
       print(

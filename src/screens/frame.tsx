@@ -1,8 +1,9 @@
 import { Box, Text, useWindowSize } from 'ink';
-import type { ReactNode } from 'react';
+import { type ReactNode, useContext } from 'react';
 import { useLinear } from './linear.js';
 import { PASSING, SCREEN } from './linear-output.js';
-import { cut } from './text.js';
+import { ReplayContext, type ReplayKeys, replayKeys, standingAloud, standingOf, useReplay } from './replaying.js';
+import { cut, wrap } from './text.js';
 
 /**
  * The size of the window in cells, and how many rows a frame leaves for its body. What is told line by line has no window: no line
@@ -10,8 +11,12 @@ import { cut } from './text.js';
  */
 export function useSpace(): { columns: number; rows: number; bodyRows: number } {
   const { columns, rows } = useWindowSize();
-  return useLinear() ? ALOUD : { columns, rows, bodyRows: Math.max(3, rows - FRAME_ROWS) };
+  const replayRows = useContext(ReplayContext) ? replayRowsOf(rows) : 0;
+  return useLinear() ? ALOUD : { columns, rows, bodyRows: Math.max(3, rows - FRAME_ROWS - replayRows) };
 }
+
+/** What a replay says, and where it stands. */
+const replayRowsOf = (rows: number) => (rows < 20 ? 2 : 3);
 
 const ALOUD = { columns: 1000, rows: 34, bodyRows: 30 };
 
@@ -26,15 +31,19 @@ interface FrameProps {
   right: string;
   /** What a key does now: `enter open`. */
   keys: string[];
+  /** Which keys of a replay work now. */
+  replayed?: ReplayKeys;
   children: ReactNode;
 }
 
 /** Header, body and footer: the header never scrolls away, the footer names the keys that work now. */
-export function Frame({ cluster, production, title, right, keys, children }: FrameProps) {
-  const { columns, bodyRows } = useSpace();
+export function Frame({ cluster, production, title, right, keys, replayed = 'all', children }: FrameProps) {
+  const { columns, rows, bodyRows } = useSpace();
   const linear = useLinear();
+  const replay = useReplay();
+  const more = replay ? replayKeys(replay.replay, replayed) : [];
   if (linear) {
-    const told = keys.join(', ');
+    const told = [...keys, ...more].join(', ');
     return (
       <Box flexDirection="column">
         <Text>
@@ -42,23 +51,36 @@ export function Frame({ cluster, production, title, right, keys, children }: Fra
           {title} {told}
         </Text>
         <Text>
+          {replay ? 'REPLAY, ' : ''}
           {cluster}
           {production ? ', PRODUCTION' : ''}, {title}
           {PASSING}
           {right}
         </Text>
         {children}
+        {replay && <Lines lines={[replay.status.said, standingAloud(replay.status)]} />}
         <Text>Keys: {told}</Text>
       </Box>
     );
   }
   const name = ` ${cluster}`;
   const banner = production ? '  PRODUCTION' : '';
-  const rest = Math.max(0, columns - name.length - banner.length - right.length - 2);
+  const mark = replay ? ' REPLAY ' : '';
+  const rest = Math.max(0, columns - mark.length - name.length - banner.length - right.length - 2);
   const rule = '─'.repeat(columns);
+  const said = replay ? wrapped(replay.status.said, columns - 2, replayRowsOf(rows) - 1) : [];
+  const standing = replay ? [[standingOf(replay.status), ...more].join('  ')] : [];
   return (
-    <Box flexDirection="column" height={bodyRows + FRAME_ROWS} width={columns} overflow="hidden">
+    <Box
+      flexDirection="column"
+      height={bodyRows + FRAME_ROWS + said.length + standing.length}
+      width={columns}
+      overflow="hidden"
+    >
       <Text wrap="truncate">
+        <Text bold inverse>
+          {mark}
+        </Text>
         <Text bold>{name}</Text>
         <Text bold color="red">
           {banner}
@@ -70,18 +92,37 @@ export function Frame({ cluster, production, title, right, keys, children }: Fra
         {children}
       </Box>
       <Text dimColor>{rule}</Text>
+      <Lines lines={said} bold />
       <Text wrap="truncate"> {cut(keys.join('  '), columns - 2)}</Text>
+      <Lines lines={standing.map((line) => ` ${cut(line, columns - 2)}`)} />
     </Box>
   );
 }
 
+/** The text in exactly so many rows. */
+function wrapped(text: string, width: number, rows: number): string[] {
+  const lines = wrap(text, width);
+  return Array.from(
+    { length: rows },
+    (_, row) => ` ${row < rows - 1 ? (lines[row] ?? '') : cut(lines.slice(row).join(' '), width)}`,
+  );
+}
+
 /** Lines as they are, one row each. */
-export function Lines({ lines, dim = false }: { lines: readonly string[]; dim?: boolean }) {
+export function Lines({
+  lines,
+  dim = false,
+  bold = false,
+}: {
+  lines: readonly string[];
+  dim?: boolean;
+  bold?: boolean;
+}) {
   return lines.map((line, index) => (
     // Without a fixed height, rows that find no room are drawn over each other instead of being cut off.
     // biome-ignore lint/suspicious/noArrayIndexKey: rows have no identity but their place
     <Box key={index} height={1} flexShrink={0}>
-      <Text dimColor={dim} wrap="truncate">
+      <Text dimColor={dim} bold={bold} wrap="truncate">
         {line === '' ? ' ' : line}
       </Text>
     </Box>

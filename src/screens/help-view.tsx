@@ -1,6 +1,7 @@
 import { Text } from 'ink';
 import { Lines, useSpace } from './frame.js';
 import { useKeys } from './keys.js';
+import { useReplay } from './replaying.js';
 import { useScroll } from './scroll.js';
 import { wrap } from './text.js';
 
@@ -25,9 +26,29 @@ const KEYS = [
   'Every line of output is in the run folder, whatever the screen shows.',
 ];
 
+const ABOUT_REPLAY =
+  'A REPLAY of what is on record: nothing is done, nothing can be touched, and no key changes that. Where somebody was asked then, you are: answer as you would, and see what was done.';
+
+const REPLAY_KEYS = [
+  'space p    pause, play      → ←     the next, the last event of weight',
+  '+ -        faster, slower   e       the next error',
+  'j 1-9      to a step        w       only watch: nothing is asked of you',
+  'q Ctrl-C   leave            Ctrl-Z  stops this program until fg',
+  '↑ ↓ tab    choose a step    l       the log at that moment',
+  'enter      begin, answer    esc     look at the run first; c answers then',
+  'r s u a    after a failure: what you would do',
+  '',
+  '▶ plays  ‖ paused  ? waits for you  ■ the end of the record',
+  '✔ done  ◐ runs  ◑ proves  ? asks you  ✗ failed  - skipped  · waits  ! warning',
+  '',
+  'Where nothing was recorded for long, that time is shortened, and it is said.',
+];
+
 export function HelpView({ onClose }: { onClose: () => void }) {
   const { columns, bodyRows } = useSpace();
-  const lines = [...wrap(ABOUT, columns - 2), '', ...KEYS.flatMap((line) => wrap(line, columns - 2, 11))];
+  const replay = useReplay();
+  const [about, keys] = replay ? [ABOUT_REPLAY, REPLAY_KEYS] : [ABOUT, KEYS];
+  const lines = [...wrap(about, columns - 2), '', ...keys.flatMap((line) => wrap(line, columns - 2, 11))];
   const { shown, below, fits } = useScroll(lines, bodyRows - 1);
   useKeys((input, key) => {
     const scrolls = key.upArrow || key.downArrow || key.pageUp || key.pageDown || input === ' ';

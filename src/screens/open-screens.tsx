@@ -1,9 +1,12 @@
 import { render } from 'ink';
+import type { ReactNode } from 'react';
 import type { Desk } from '../engine/desk.js';
+import type { Replay } from '../engine/replay.js';
 import { App } from './app.js';
 import { Guarded } from './guarded.js';
 import { LinearOutput } from './linear-output.js';
 import { type Outside, OutsideContext } from './outside.js';
+import { ReplayScreen } from './replay-screen.js';
 
 const ERASE_SCREEN = '\u001b[2J\u001b[H';
 
@@ -18,12 +21,26 @@ export async function openScreens(
   linear: boolean,
 ): Promise<void> {
   const first = desk.getSnapshot().scenarios.find((card) => card.scenario === scenario);
+  const left = show(<App desk={desk} {...(first ? { first } : {})} />, outside, linear);
+  desk.look();
+  void desk.diagnose();
+  // One that restores nothing has no backup set to be chosen first.
+  if (first?.restores === 'no') void desk.open(first.scenario, 'latest');
+  await left.finally(() => desk.stopLooking());
+}
+
+/** The same for a recorded run, which is replayed meanwhile. */
+export async function openReplay(replay: Replay, outside: Outside, linear: boolean): Promise<void> {
+  const left = show(<ReplayScreen replay={replay} />, outside, linear);
+  replay.start();
+  await left.finally(() => replay.close());
+}
+
+async function show(screens: ReactNode, outside: Outside, linear: boolean): Promise<void> {
   const lines = linear ? new LinearOutput(process.stdout) : undefined;
   const app = render(
     <OutsideContext value={lines ? toldAnewAfter(outside, lines) : outside}>
-      <Guarded>
-        <App desk={desk} {...(first ? { first } : {})} />
-      </Guarded>
+      <Guarded>{screens}</Guarded>
     </OutsideContext>,
     {
       ...(lines
@@ -46,16 +63,11 @@ export async function openScreens(
     process.stdout.write(ERASE_SCREEN);
   };
   if (!lines) process.stdout.prependListener('resize', wipe);
-  desk.look();
-  void desk.diagnose();
-  // One that restores nothing has no backup set to be chosen first.
-  if (first?.restores === 'no') void desk.open(first.scenario, 'latest');
   try {
     await app.waitUntilExit();
   } finally {
     for (const signal of signals) process.off(signal, leave);
     process.stdout.off('resize', wipe);
-    desk.stopLooking();
     lines?.end();
   }
 }

@@ -1,5 +1,6 @@
 import { useApp } from 'ink';
 import { createContext, useContext } from 'react';
+import { ReplayContext } from './replaying.js';
 
 /** What a person may do with the terminal in between. Each resolves when they are back. */
 export interface Outside {
@@ -18,7 +19,10 @@ export const OutsideContext = createContext<Outside | undefined>(undefined);
 export function useOutside(): (where: keyof Outside, lines?: readonly string[]) => void {
   const outside = useContext(OutsideContext);
   const { suspendTerminal } = useApp();
+  const replaying = useContext(ReplayContext);
   return (where, lines = []) => {
+    // A shell could touch the cluster of which everything on screen is over.
+    if (replaying && where === 'shell') return replaying.replay.refuse();
     if (outside) void suspendTerminal(() => outside[where](lines)).catch(() => {});
   };
 }

@@ -1,9 +1,8 @@
-import type { Run } from '../engine/run.js';
-import type { RunSnapshot, StepState } from '../engine/snapshot.js';
+import type { RunSnapshot, ShownRun, StepState } from '../engine/snapshot.js';
 
 /** Tells of a run's progress at most every `everyMs` milliseconds, and of anything that changes where it stands at once. */
 export const paced =
-  (run: Pick<Run, 'subscribe' | 'getSnapshot'>, everyMs: number): Run['subscribe'] =>
+  (run: Pick<ShownRun, 'subscribe' | 'getSnapshot'>, everyMs: number): ShownRun['subscribe'] =>
   (onChange) => {
     let standing = standingOf(run.getSnapshot());
     let toldAt = Date.now();

@@ -9,6 +9,7 @@ import { useKeys } from './keys.js';
 import { Chosen, useLinear } from './linear.js';
 import { FINDING_MARKS } from './marks.js';
 import { useOutside } from './outside.js';
+import { useReplay } from './replaying.js';
 import { planLines } from './step-lines.js';
 import { cut, windowAround, wrap } from './text.js';
 
@@ -30,6 +31,7 @@ export function PlanView({ run, onBegin, onAccept, onLook, onBack, onHelp }: Pro
   const linear = useLinear();
   const [selected, setSelected] = useState(0);
   const [scrolled, setScrolled] = useState(0);
+  const now = useReplay()?.status.at ?? Date.now();
   const looking = run.phase !== 'planned';
   const blocked = run.steps.filter(
     (one) => !one.only && one.findings.some((finding) => finding.level === 'blocking'),
@@ -61,7 +63,7 @@ export function PlanView({ run, onBegin, onAccept, onLook, onBack, onHelp }: Pro
     cluster: run.cluster,
     production: run.production,
     title: `${run.title.toLowerCase()} · the plan`,
-    right: run.backup ? ageOf(run.backup) : '',
+    right: run.backup ? ageOf(run.backup, now) : '',
     keys: [...beginKeys(looking, blocked, run), '↑↓ step', 'space more', 'esc back', '? help'],
   };
   // Read aloud, a plan is told when it is whole.
@@ -129,8 +131,8 @@ export function PlanView({ run, onBegin, onAccept, onLook, onBack, onHelp }: Pro
 /** From this many rows on there is room to say which cluster it is. */
 const ROOMY_ROWS = 18;
 
-function ageOf({ id, takenAt }: NonNullable<RunSnapshot['backup']>): string {
-  return takenAt ? `backup ${durationOf(Date.now() - takenAt.getTime())} old` : cut(`backup ${id}`, 30);
+function ageOf({ id, takenAt }: NonNullable<RunSnapshot['backup']>, now: number): string {
+  return takenAt ? `backup ${durationOf(now - takenAt.getTime())} old` : cut(`backup ${id}`, 30);
 }
 
 function beginKeys(looking: boolean, blocked: number, { guards, held }: RunSnapshot): string[] {

@@ -1,7 +1,6 @@
 import { useInput } from 'ink';
 import { useEffect, useMemo, useState, useSyncExternalStore } from 'react';
-import type { Run } from '../engine/run.js';
-import type { Intent, RunSnapshot, StepSnapshot } from '../engine/snapshot.js';
+import type { Intent, RunSnapshot, ShownRun, StepSnapshot } from '../engine/snapshot.js';
 import { clockOf } from '../words.js';
 import { AcknowledgeView } from './acknowledge-view.js';
 import { AskView } from './ask-view.js';
@@ -17,13 +16,14 @@ import { LogView } from './log-view.js';
 import { useOutside } from './outside.js';
 import { paced } from './paced.js';
 import { PlanView } from './plan-view.js';
+import { type ReplayKeys, useReplay, useReplayKeys } from './replaying.js';
 import { ReportView } from './report-view.js';
 import { RunView } from './run-view.js';
 import { TextField } from './text-field.js';
 import { UndoView } from './undo-view.js';
 
 interface Props {
-  run: Run;
+  run: ShownRun;
   onBack: () => void;
   /** Shows what can be put back of this run, which is over. */
   onUndo: () => void;
@@ -39,7 +39,9 @@ export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
   const linear = useLinear();
   const subscribe = useMemo(() => (linear ? paced(run, TOLD_EVERY_MS) : run.subscribe), [run, linear]);
   const snapshot = useSyncExternalStore(subscribe, run.getSnapshot);
-  const now = useNow(snapshot.phase === 'running' && !linear);
+  const replay = useReplay();
+  const ticking = useNow(snapshot.phase === 'running' && !linear && !replay);
+  const now = replay?.status.at ?? ticking;
   const [overlay, setOverlay] = useState<'none' | 'stop' | 'help' | 'note' | 'undo' | 'log'>('none');
   const [looking, setLooking] = useState(false);
   const [chosen, setChosen] = useState<string | undefined>(undefined);
@@ -49,10 +51,12 @@ export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
   const selected = selectedStep(snapshot, chosen);
   const question = looking ? undefined : snapshot.steps.find((step) => step.id === snapshot.attention[0]);
   const atRun = snapshot.phase === 'running' && overlay === 'none' && !question;
+  const replayed = overlay !== 'none' ? 'none' : replayKeysAt(snapshot, question);
+  useReplayKeys(replayed);
 
   useInput((input, key) => {
     if (key.ctrl && input === 'c') {
-      if (snapshot.phase === 'finished') onQuit();
+      if (snapshot.phase === 'finished' || replay) onQuit();
       else if (snapshot.purpose === 'undo' && !snapshot.undoing) onBack();
       else setOverlay('stop');
     }
@@ -64,11 +68,12 @@ export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
       if (key.downArrow || key.tab) move(1);
       else if (key.upArrow) move(-1);
       else if (input === 'l') setOverlay('log');
-      else if (input === 'n') setOverlay('note');
       else if (input === '?') setOverlay('help');
-      else if (input === 'q') setOverlay('stop');
       else if (input === '!') leave('shell');
       else if (input === 'c') setLooking(false);
+      else if (replay) return;
+      else if (input === 'n') setOverlay('note');
+      else if (input === 'q') setOverlay('stop');
     },
     { isActive: atRun },
   );
@@ -78,7 +83,9 @@ export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
     production: snapshot.production,
     title: titleOf(snapshot),
     right: rightOf(snapshot, now),
-  };
+    replayed,
+  } as const;
+  const stop = replay ? '^C leave' : '^C stop…';
   const isBefore = overlay === 'none' && ['preflight', 'planned', 'beginning'].includes(snapshot.phase);
   const [guard] = snapshot.guards;
   const isUndo = isBefore && snapshot.purpose === 'undo';
@@ -157,11 +164,11 @@ export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
   const canUndo = snapshot.steps.some((step) => step.canUndo) && snapshot.mode !== 'dry-run' && snapshot.lost === '';
   if (snapshot.phase === 'finished') {
     return (
-      <Frame {...frame} keys={['↑↓ scroll', ...(canUndo ? ['u undo…'] : []), 'l log', 'q quit']}>
+      <Frame {...frame} keys={['↑↓ scroll', ...(canUndo && !replay ? ['u undo…'] : []), 'l log', 'q quit']}>
         <ReportView
           run={snapshot}
           onQuit={onQuit}
-          onUndo={() => canUndo && onUndo()}
+          onUndo={() => canUndo && !replay && onUndo()}
           onLog={() => setOverlay('log')}
         />
       </Frame>
@@ -173,7 +180,7 @@ export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
     const onAnswer = (answer: string) => intend({ type: 'answer', step, answer });
     const onLater = () => setLooking(true);
     return (
-      <Frame {...frame} keys={['enter answer', 'esc look at the run', '^C stop…']}>
+      <Frame {...frame} keys={['enter answer', 'esc look at the run', stop]}>
         {asks.type === 'choose' ? (
           <ChooseView key={step} run={snapshot} step={question} asks={asks} onAnswer={onAnswer} onLater={onLater} />
         ) : asks.type === 'text' ? (
@@ -186,7 +193,7 @@ export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
   }
   if (question?.state === 'asking') {
     return (
-      <Frame {...frame} keys={['enter confirm', 'esc look at the run', '^C stop…']}>
+      <Frame {...frame} keys={['enter confirm', 'esc look at the run', stop]}>
         <ConfirmView
           key={question.id}
           run={snapshot}
@@ -202,18 +209,19 @@ export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
     return (
       <Frame
         {...frame}
-        keys={['r retry', ...(canUndo ? ['u undo…'] : []), 's skip', 'a abort', 'esc look at the run', '^C stop…']}
+        keys={['r retry', ...(canUndo ? ['u undo…'] : []), 's skip', 'a abort', 'esc look at the run', stop]}
       >
         <DecideView
           run={snapshot}
           step={question}
           onRetry={() => intend({ type: 'retry', step })}
           onUndo={() => {
+            if (replay) return intend({ type: 'undo', steps: [step], typed: '' });
             intend({ type: 'plan-undo' });
             setOverlay('undo');
           }}
           onSkip={() => intend({ type: 'skip', step })}
-          onAbort={() => setOverlay('stop')}
+          onAbort={() => (replay ? intend({ type: 'abort' }) : setOverlay('stop'))}
           onLater={() => setLooking(true)}
         />
       </Frame>
@@ -221,10 +229,15 @@ export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
   }
   const asked = snapshot.attention.length > 0 ? [`c answer (${snapshot.attention.length})`] : [];
   return (
-    <Frame {...frame} keys={[...asked, '↑↓ step', 'l log', 'n note', '^C stop…', '? help']}>
+    <Frame {...frame} keys={[...asked, '↑↓ step', 'l log', ...(replay ? [] : ['n note', stop]), '? help']}>
       <RunView run={snapshot} selected={selected} isChosen={chosen !== undefined} now={now} />
     </Frame>
   );
+}
+
+function replayKeysAt({ phase }: RunSnapshot, question: StepSnapshot | undefined): ReplayKeys {
+  if (question?.state === 'asking') return 'moves';
+  return question !== undefined || phase === 'planned' ? 'asked' : 'all';
 }
 
 /** The step that a person chose, else the first that runs, else the last that ended. */

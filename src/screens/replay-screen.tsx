@@ -1,0 +1,70 @@
+import { useApp, useInput } from 'ink';
+import { useState } from 'react';
+import type { Replay } from '../engine/replay.js';
+import { logTimeOf } from '../words.js';
+import { Frame, useSpace } from './frame.js';
+import { useKeys } from './keys.js';
+import { useOutside } from './outside.js';
+import { ReplayContext } from './replaying.js';
+import { RunScreen } from './run-screen.js';
+import { Select } from './select.js';
+import { cut } from './text.js';
+
+/** A recorded run on the screens of a run, marked as a replay at all times. */
+export function ReplayScreen({ replay }: { replay: Replay }) {
+  const { exit } = useApp();
+  const leave = useOutside();
+  const [jumping, setJumping] = useState(false);
+  const quit = () => exit();
+  useInput((input, key) => {
+    if (key.ctrl && input === 'z') leave('stop');
+    else if (key.ctrl && input === 'c' && jumping) quit();
+  });
+  const jump = (id: string) => {
+    setJumping(false);
+    replay.jump(id);
+  };
+  return (
+    <ReplayContext value={{ replay, onJump: () => setJumping(true), onLeave: quit }}>
+      {jumping ? (
+        <Stations replay={replay} onChoose={jump} onBack={() => setJumping(false)} />
+      ) : (
+        <RunScreen run={replay} onBack={quit} onUndo={() => replay.refuse()} onQuit={quit} />
+      )}
+    </ReplayContext>
+  );
+}
+
+/** The steps, to go to one of them. */
+function Stations({
+  replay,
+  onChoose,
+  onBack,
+}: {
+  replay: Replay;
+  onChoose: (step: string) => void;
+  onBack: () => void;
+}) {
+  const { columns, bodyRows } = useSpace();
+  const { cluster, production, title } = replay.getSnapshot();
+  useKeys((_input, key) => {
+    if (key.escape) onBack();
+  });
+  const items = replay.stations().map(({ id, at }) => ({
+    key: id,
+    label: cut(`${at === undefined ? '--:--:--' : logTimeOf(new Date(at)).slice(0, 8)}  ${id}`, columns - 4),
+    value: id,
+  }));
+  return (
+    <Frame
+      cluster={cluster}
+      production={production}
+      title={`${title.toLowerCase()} · to which step?`}
+      right=""
+      keys={['↑↓ choose', 'enter go there', 'esc back']}
+      replayed="none"
+    >
+      <Select items={items} limit={Math.max(2, bodyRows - 1)} onSelect={({ value }) => onChoose(value)} />
+    </Frame>
+  );
+}
