@@ -3,6 +3,7 @@ import { history } from '../engine/history.js';
 import { JOURNAL_FILE } from '../engine/journal.js';
 import { findRun } from '../engine/runs.js';
 import { EXIT, Problem } from '../problem.js';
+import { castLines } from '../reports/cast.js';
 import { htmlReport } from '../reports/html.js';
 import { junitReport } from '../reports/junit.js';
 import { markdownReport, outcomeWords } from '../reports/markdown.js';
@@ -60,7 +61,7 @@ export async function runsVerifyCommand(wanted: string): Promise<number> {
   return fault === '' ? EXIT.recovered : EXIT.stepFailed;
 }
 
-const FORMATS = ['md', 'html', 'junit', 'json'] as const;
+const FORMATS = ['md', 'html', 'junit', 'json', 'cast'] as const;
 
 export async function reportCommand(wanted: string, { format }: { format: string }): Promise<number> {
   const { events, fault } = findRun(wanted);
@@ -77,6 +78,9 @@ export async function reportCommand(wanted: string, { format }: { format: string
       break;
     case 'json':
       print(JSON.stringify({ ...report, journal: fault === '' ? 'intact' : fault }, null, 2));
+      break;
+    case 'cast':
+      print(...castLines(events, fault));
       break;
     default:
       throw new Problem(`There is no report format "${format}".`, { next: `choose one of: ${FORMATS.join(', ')}` });
