@@ -36,23 +36,26 @@ export interface Outline {
 export function outlineOf(events: readonly JournalEvent[]): Outline {
   const parts = partsOf(events);
   const begun = parts.map((part) => ({ part, begin: beginOf(events, part) }));
-  const { asksWhatNow, decisions } = answersIn(events);
+  const { asksWhatNow, decisions: answers } = answersIn(events);
+  const decisions = [...begun.flatMap(({ part, begin }) => beginning(events, part, begin)), ...answers].sort(
+    (a, b) => a.at - b.at,
+  );
   const errors = events.flatMap((event, at) => (isError(event) && !isSameDifference(events, at) ? [at] : []));
-  const wrong = new Set(errors);
+  const turns = new Set([...errors, ...decisions.map(({ at }) => at)]);
   return {
     planned: new Set(begun.map(({ part, begin }) => planEnd(events, part, begin))),
     begins: new Set(begun.flatMap(({ begin }) => begin ?? [])),
     asksWhatNow,
-    decisions: [
-      ...begun.flatMap(({ part, begin }): Decision[] => {
-        if (begin === undefined || begin === part.from) return [];
-        return [{ at: begin, about: 'begin', asked: planEnd(events, part, begin), done: 'begun', who: '' }];
-      }),
-      ...decisions,
-    ].sort((a, b) => a.at - b.at),
-    landmarks: events.flatMap((event, at) => (LANDMARKS.has(event.type) || wrong.has(at) ? [at] : [])),
+    decisions,
+    landmarks: events.flatMap((event, at) => (LANDMARKS.has(event.type) || turns.has(at) ? [at] : [])),
     errors,
   };
+}
+
+/** Whoever only undoes has been asked before anything of it was written. */
+function beginning(events: readonly JournalEvent[], part: Part, begin: number | undefined): Decision[] {
+  if (begin === undefined || begin === part.from) return [];
+  return [{ at: begin, about: 'begin', asked: planEnd(events, part, begin), done: 'begun', who: '' }];
 }
 
 const LANDMARKS: ReadonlySet<JournalEvent['type']> = new Set([

@@ -1,5 +1,5 @@
 import { steadyNow } from '../hosts/waiting.js';
-import { durationOf, instantOf, plural } from '../words.js';
+import { durationOf, logTimeOf, plural } from '../words.js';
 import type { JournalEvent } from './journal.js';
 import { Publisher } from './publisher.js';
 import { RecordedLines } from './recorded-lines.js';
@@ -61,6 +61,8 @@ export class Replay {
   #held: Decision | undefined;
   #shownMs = 0;
   #said: string;
+  /** What was last told of a decision. */
+  #told = '';
   #timer: NodeJS.Timeout | undefined;
 
   /** `speed`: times the recorded pace; 0: step by step. A Problem where the record does not say how the run began. */
@@ -229,7 +231,9 @@ export class Replay {
     if (this.#held !== decision) {
       this.#held = decision;
       this.#shownMs = 0;
-      if (!this.#watching) this.#said = ASKS[decision.about];
+      // What was told of the question before may have been on screen for a moment only.
+      if (!this.#watching)
+        this.#said = [...(this.#said === this.#told ? [this.#told] : []), ASKS[decision.about]].join(' ');
     }
     this.#shownMs += ms;
     return this.#watching && this.#shownMs > SHOWN_MS;
@@ -292,8 +296,10 @@ export class Replay {
 
   #tell({ done, who, at, asked }: Decision, yours?: string): void {
     const waited = durationOf(this.#times[at]! - this.#times[asked]!);
-    const then = `Then: ${done}${who ? ` by ${who}` : ''} at ${instantOf(new Date(this.#times[at]!))}, after ${waited}.`;
-    this.#said = yours === undefined ? then : `${then} You: ${yours}.`;
+    const time = logTimeOf(new Date(this.#times[at]!)).slice(0, 8);
+    const then = `${done}${who ? ` by ${who}` : ''} at ${time} UTC, after ${waited}.`;
+    this.#told = yours === done ? `As then: ${then}` : `Then: ${then}${yours === undefined ? '' : ` You: ${yours}.`}`;
+    this.#said = this.#told;
   }
 
   #end(): void {
@@ -355,7 +361,7 @@ export interface ReplayOptions {
 }
 
 const ASKS: Record<Decision['about'], string> = {
-  begin: 'Read the plan. enter: you would begin, too. → shows what was done.',
+  begin: 'Read the plan, and begin as you would; → shows what was done.',
   confirm: 'Type what you would; → shows what was done.',
   answer: 'Answer as you would; → shows what was done.',
   'what now': 'What would you do: r, u, s or a? → shows what was done.',
@@ -382,15 +388,24 @@ function answers({ about, step }: Decision, intent: Intent): boolean {
   }
 }
 
+const WORDS: Partial<Record<Intent['type'], string>> = {
+  begin: 'begun',
+  look: 'looked again',
+  retry: 'retried',
+  skip: 'skipped',
+  undo: 'undone',
+};
+
+/** In the words in which a decision is told. */
 function wordsOf(intent: Intent): string {
   switch (intent.type) {
     case 'confirm':
       return `"${intent.typed}" typed`;
     case 'answer':
       return `"${intent.answer}" typed`;
-    case 'look':
-      return 'look again';
+    case 'abort':
+      return 'the run aborted';
     default:
-      return intent.type;
+      return WORDS[intent.type] ?? intent.type;
   }
 }

@@ -30,11 +30,13 @@ export function castLines(recorded: readonly JournalEvent[], fault: string): str
   const output = events.flatMap((event) => {
     // A clock may have been set back: a recording only goes on.
     seconds = Math.max(seconds, (Date.parse(event.ts) - begin) / 1000);
-    return plainLines(event).map((line) => [
+    const lines = plainLines(event).map((line) => [
       seconds,
       'o',
       `${linesWithoutControls(line).replaceAll('\n', '\r\n')}\r\n`,
     ]);
+    // Players offer to go from one marker to the next.
+    return event.type === 'step.started' ? [[seconds, 'm', event.step], ...lines] : lines;
   });
   const damage = fault === '' ? [] : [[seconds, 'o', `The journal of this run is not whole: ${fault}.\r\n`]];
   return [header, ...output, ...damage].map(jsonLine);

@@ -23,6 +23,8 @@ export function spoken(row: string): string {
   return `${word === '' ? '' : `${word}: `}${text}`
     .replace(/ ?[◀]|[─█░●◐◑◌✔✗↶]+ */g, '')
     .replace(/↑↓/g, 'up and down')
+    .replace(/→←/g, 'right and left')
+    .replace(/→(?= shows)/g, 'right')
     .replace(/↓/g, 'down')
     .replace(/\^C/g, 'ctrl-c')
     .replace(/(\d) %/g, '$1 percent')

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { keepSecret } from '../../src/config/redact.js';
 import type { JournalEvent } from '../../src/engine/journal.js';
 import { findRun } from '../../src/engine/runs.js';
+import { castLines } from '../../src/reports/cast.js';
 import { evidenceRows, evidenceTable } from '../../src/reports/evidence.js';
 import { htmlReport } from '../../src/reports/html.js';
 import { markdownReport } from '../../src/reports/markdown.js';
@@ -14,6 +15,7 @@ import { writeReports } from '../../src/reports/write-reports.js';
 import { readingPlan } from '../../src/steps/step.js';
 import { stepEvents } from '../../src/steps/step-events.js';
 import { equal } from '../../src/stores/check.js';
+import { linesWithoutControls } from '../../src/words.js';
 import { step, type TinyFacts, type TinyRun, tinyKind, tinyRun } from '../support/tiny-run.js';
 
 const NASTY = '<script>alert("x")</script> a|b';
@@ -204,6 +206,48 @@ describe('the reports', () => {
       expect(readFileSync(file, 'utf8')).not.toContain(secret);
     }
     expect(readFileSync(written.markdown, 'utf8')).toContain('‹secret›');
+  });
+});
+
+describe('the recording', () => {
+  test('is an asciicast v2 that says what the plain lines say, when they were said, and steers no terminal', async () => {
+    const { run } = await recorded(tinyRun([step('drop', kinds.writing)]));
+    for (const event of run.events) if (event.type === 'note') event.text = 'a bell\u0007, \u001b[2J and \u009b2J';
+    const [header, ...events] = castLines(run.events, '').map((line) => JSON.parse(line));
+    expect(header).toEqual({
+      version: 2,
+      width: 80,
+      height: 24,
+      timestamp: Math.floor(Date.parse(run.events[0]!.ts) / 1000),
+      title: `Tiny on acme-test, live: it really happened, run ${run.id}`,
+      idle_time_limit: 2,
+    });
+    const told = events.filter(([, type]) => type === 'o');
+    const lines = run.events.flatMap((event) =>
+      plainLines(event).map((line) => [
+        (Date.parse(event.ts) - Date.parse(run.events[0]!.ts)) / 1000,
+        'o',
+        `${linesWithoutControls(line)}\r\n`,
+      ]),
+    );
+    expect(told).toEqual(lines);
+    expect(events.filter(([, type]) => type === 'm').map(([, , label]) => label)).toEqual(['drop']);
+    expect(told.map(([, , text]) => text.replaceAll('\r\n', '')).join('')).not.toMatch(
+      /[\u0000-\u001f\u007f-\u009f]/,
+    );
+  });
+
+  test('goes on only, whatever the clock did, and says where the journal is not whole', async () => {
+    const { run } = await recorded(tinyRun([step('a', kinds.good)]));
+    const half = Math.floor(run.events.length / 2);
+    const events = run.events.map((event, at) =>
+      at < half ? event : { ...event, ts: new Date(Date.parse(event.ts) - 3_600_000).toISOString() },
+    );
+    const [, ...output] = castLines(events, 'line 4 is not JSON').map((line) => JSON.parse(line));
+    const times = output.map(([seconds]) => seconds as number);
+    expect(times).toEqual([...times].sort((a, b) => a - b));
+    expect(times[0]).toBe(0);
+    expect(output.at(-1)[2]).toBe('The journal of this run is not whole: line 4 is not JSON.\r\n');
   });
 });
 

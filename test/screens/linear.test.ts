@@ -35,6 +35,7 @@ describe('a line of a screen', () => {
     ['Way back   a safety copy · verified', 'Way back: a safety copy, verified'],
     ['████████░░░░  61 %  118 MiB/s', '61 percent, 118 MiB/s'],
     ['↑↓ choose', 'up and down choose'],
+    ['→← event', 'right and left event'],
     ['Will run   kill -s TERM 812', 'Will run: kill -s TERM 812'],
     ['────────────────', ''],
   ])('%j is said as %j', (row, words) => expect(spoken(row)).toBe(words));
