@@ -8,7 +8,7 @@ import { outcomeWords } from '../reports/markdown.js';
 import { plainLines } from '../reports/plain.js';
 import { reportOf } from '../reports/run-report.js';
 import { instantOf, jsonLine, messageOf, plural } from '../words.js';
-import { print } from './print.js';
+import { print, say } from './print.js';
 import { isAtTerminal, isLinear, loadScreens, readAlone, stopHere } from './terminal.js';
 
 /** Off a terminal nobody waits longer for the next line. */
@@ -20,8 +20,10 @@ export async function replayCommand(
   { speed, json }: { speed?: number; json?: boolean },
 ): Promise<number> {
   const recorded = findRun(wanted);
-  if (json) for (const event of recorded.events) process.stdout.write(`${jsonLine(event)}\n`);
-  else if (isAtTerminal()) await show(recorded, speed);
+  if (json) {
+    for (const event of recorded.events) process.stdout.write(`${jsonLine(event)}\n`);
+    if (recorded.fault !== '') say(`The journal of ${recorded.id} is not whole: ${recorded.fault}.`);
+  } else if (isAtTerminal()) await show(recorded, speed);
   else await tell(recorded, speed);
   return EXIT.recovered;
 }

@@ -1,11 +1,13 @@
 import { Text, useApp, useInput } from 'ink';
 import { useState, useSyncExternalStore } from 'react';
 import type { Desk, ScenarioCard } from '../engine/desk.js';
+import { Replay } from '../engine/replay.js';
 import { BackupPicker } from './backup-picker.js';
 import { Frame, Lines, useSpace } from './frame.js';
 import { HelpView } from './help-view.js';
 import { HistoryView } from './history-view.js';
 import { useOutside } from './outside.js';
+import { ReplayScreen } from './replay-screen.js';
 import { RunScreen } from './run-screen.js';
 import { ScenarioPicker } from './scenario-picker.js';
 import { wrap } from './text.js';
@@ -17,12 +19,13 @@ export function App({ desk, first }: { desk: Desk; first?: ScenarioCard }) {
   const [card, setCard] = useState(first);
   const [help, setHelp] = useState(false);
   const [past, setPast] = useState(false);
+  const [replay, setReplay] = useState<Replay | undefined>(undefined);
   /** A run of before was asked for: there is no list behind it. */
   const [direct, setDirect] = useState(false);
   const quit = () => exit();
   const leave = useOutside();
   useInput((input, key) => {
-    if (key.ctrl && input === 'c' && !snapshot.run) quit();
+    if (key.ctrl && input === 'c' && !snapshot.run && !replay) quit();
     if (key.ctrl && input === 'z') leave('stop');
   });
 
@@ -44,6 +47,7 @@ export function App({ desk, first }: { desk: Desk; first?: ScenarioCard }) {
     };
     return <RunScreen key={purpose} run={run} onBack={back} onUndo={() => undo(id)} onQuit={quit} />;
   }
+  if (replay) return <ReplayScreen replay={replay} onLeave={() => setReplay(undefined)} />;
   if (help) {
     return (
       <Frame
@@ -68,7 +72,14 @@ export function App({ desk, first }: { desk: Desk; first?: ScenarioCard }) {
   if (past) {
     const back = () => (snapshot.looked ? desk.lookAt() : setPast(false));
     return (
-      <HistoryView desk={snapshot} onLook={(id) => desk.lookAt(id)} onResume={resume} onUndo={undo} onBack={back} />
+      <HistoryView
+        desk={snapshot}
+        onLook={(id) => desk.lookAt(id)}
+        onReplay={(recorded) => setReplay(new Replay(recorded))}
+        onResume={resume}
+        onUndo={undo}
+        onBack={back}
+      />
     );
   }
   if (card && card.restores !== 'no') {

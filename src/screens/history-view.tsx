@@ -18,6 +18,8 @@ import { cut, wrap } from './text.js';
 interface Props {
   desk: DeskSnapshot;
   onLook: (id: string) => void;
+  /** Walks through a run again. */
+  onReplay: (recorded: RecordedRun) => void;
   /** Goes on with a run that was broken off. */
   onResume: (id: string) => void;
   onUndo: (id: string) => void;
@@ -25,13 +27,22 @@ interface Props {
 }
 
 /** What was done to this cluster, the newest first; each run can be looked at to its evidence. */
-export function HistoryView({ desk, onLook, onResume, onUndo, onBack }: Props) {
+export function HistoryView({ desk, onLook, onReplay, onResume, onUndo, onBack }: Props) {
   const { columns, bodyRows } = useSpace();
   useKeys((_input, key) => {
     if (key.escape && !desk.looked) onBack();
   });
   if (desk.looked)
-    return <PastRunView desk={desk} recorded={desk.looked} onResume={onResume} onUndo={onUndo} onBack={onBack} />;
+    return (
+      <PastRunView
+        desk={desk}
+        recorded={desk.looked}
+        onReplay={onReplay}
+        onResume={onResume}
+        onUndo={onUndo}
+        onBack={onBack}
+      />
+    );
   return (
     <Frame {...headOf(desk)} title="history" keys={['↑↓ choose', 'enter look', 'esc back']}>
       <Text bold wrap="truncate">
@@ -53,10 +64,11 @@ export function HistoryView({ desk, onLook, onResume, onUndo, onBack }: Props) {
 function PastRunView({
   desk,
   recorded,
+  onReplay,
   onResume,
   onUndo,
   onBack,
-}: Pick<Props, 'desk' | 'onResume' | 'onUndo' | 'onBack'> & { recorded: RecordedRun }) {
+}: Pick<Props, 'desk' | 'onReplay' | 'onResume' | 'onUndo' | 'onBack'> & { recorded: RecordedRun }) {
   const { columns, bodyRows } = useSpace();
   const { id, folder, events, fault } = recorded;
   const lines = useMemo(() => {
@@ -73,9 +85,11 @@ function PastRunView({
   }, [id, folder, events, fault, columns]);
   const { shown, below } = useScroll(lines, bodyRows - 1);
   const canUndo = desk.undoable?.id === id;
-  const canResume = useMemo(() => events[0]?.type === 'run.started' && isResumable(pastOf(events)), [events]);
+  const isTold = events[0]?.type === 'run.started';
+  const canResume = useMemo(() => isTold && isResumable(pastOf(events)), [isTold, events]);
   useKeys((input, key) => {
     if (key.escape) onBack();
+    else if (input === 'p' && isTold) onReplay(recorded);
     else if (input === 'r' && canResume) onResume(id);
     else if (input === 'u' && canUndo) onUndo(id);
   });
@@ -83,7 +97,13 @@ function PastRunView({
     <Frame
       {...headOf(desk)}
       title={`run ${id}`}
-      keys={['↑↓ scroll', ...(canResume ? ['r resume'] : []), ...(canUndo ? ['u undo…'] : []), 'esc back']}
+      keys={[
+        '↑↓ scroll',
+        ...(isTold ? ['p replay'] : []),
+        ...(canResume ? ['r resume'] : []),
+        ...(canUndo ? ['u undo…'] : []),
+        'esc back',
+      ]}
     >
       <Lines lines={shown.map((line) => ` ${line}`)} />
       <Text dimColor> {below > 0 ? `${below} more lines: ↓ or space` : ' '}</Text>

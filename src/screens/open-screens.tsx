@@ -6,7 +6,7 @@ import { App } from './app.js';
 import { Guarded } from './guarded.js';
 import { LinearOutput } from './linear-output.js';
 import { type Outside, OutsideContext } from './outside.js';
-import { ReplayScreen } from './replay-screen.js';
+import { ReplayAlone } from './replay-screen.js';
 
 const ERASE_SCREEN = '\u001b[2J\u001b[H';
 
@@ -29,11 +29,9 @@ export async function openScreens(
   await left.finally(() => desk.stopLooking());
 }
 
-/** The same for a recorded run, which is replayed meanwhile. */
-export async function openReplay(replay: Replay, outside: Outside, linear: boolean): Promise<void> {
-  const left = show(<ReplayScreen replay={replay} />, outside, linear);
-  replay.start();
-  await left.finally(() => replay.close());
+/** The same for a recorded run that is replayed. */
+export function openReplay(replay: Replay, outside: Outside, linear: boolean): Promise<void> {
+  return show(<ReplayAlone replay={replay} />, outside, linear);
 }
 
 async function show(screens: ReactNode, outside: Outside, linear: boolean): Promise<void> {

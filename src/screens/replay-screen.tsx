@@ -1,5 +1,5 @@
 import { useApp, useInput } from 'ink';
-import { useState } from 'react';
+import { useEffect, useState } from 'react';
 import type { Replay } from '../engine/replay.js';
 import { logTimeOf } from '../words.js';
 import { Frame, useSpace } from './frame.js';
@@ -10,15 +10,25 @@ import { RunScreen } from './run-screen.js';
 import { Select } from './select.js';
 import { cut } from './text.js';
 
-/** A recorded run on the screens of a run, marked as a replay at all times. */
-export function ReplayScreen({ replay }: { replay: Replay }) {
+/** A replay that was asked for on the command line: nothing is behind it. */
+export function ReplayAlone({ replay }: { replay: Replay }) {
   const { exit } = useApp();
   const leave = useOutside();
-  const [jumping, setJumping] = useState(false);
-  const quit = () => exit();
   useInput((input, key) => {
     if (key.ctrl && input === 'z') leave('stop');
-    else if (key.ctrl && input === 'c' && jumping) quit();
+  });
+  return <ReplayScreen replay={replay} onLeave={() => exit()} />;
+}
+
+/** A recorded run on the screens of a run, marked as a replay at all times. It goes on while it is shown. */
+export function ReplayScreen({ replay, onLeave: quit }: { replay: Replay; onLeave: () => void }) {
+  const [jumping, setJumping] = useState(false);
+  useEffect(() => {
+    replay.start();
+    return () => replay.close();
+  }, [replay]);
+  useInput((input, key) => {
+    if (key.ctrl && input === 'c' && jumping) quit();
   });
   const jump = (id: string) => {
     setJumping(false);

@@ -64,6 +64,7 @@ describe('what the program says of itself', () => {
       'backups',
       'runs',
       'report',
+      'replay',
       'sandbox',
       'profile',
       'validate',

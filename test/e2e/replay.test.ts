@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, readFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { afterEach, beforeAll, expect, it } from 'vitest';
 import { JOURNAL_FILE } from '../../src/engine/journal.js';
@@ -35,16 +35,22 @@ function start(args: string[], options: { columns?: number; rows?: number } = {}
     environment: { NOVAMEM_RUNBOOK_HOME: home },
   });
   open.push(program);
+  /** Every first row that was ever seen. */
+  const heads = new Set<string>();
   return {
     program,
     type: (keys: string) => program.type(keys),
     /** Waits until the screen shows something, wherever its lines are broken. */
     async shows(pattern: RegExp): Promise<void> {
-      const seen = () => program.screen().join(' ').replace(/\s+/g, ' ');
+      const seen = () => {
+        const rows = program.screen();
+        if (program.onAlternateScreen && rows.some((row) => row !== '')) heads.add(rows[0]!);
+        return rows.join(' ').replace(/\s+/g, ' ');
+      };
       await eventually(`the screen shows ${pattern}`, () => pattern.test(seen()), 30_000).catch((error: Error) => {
         throw new Error(`${error.message}; it shows:\n${program.screen().join('\n')}`);
       });
-      expect(program.screen()[0]).toMatch(/^ REPLAY {2}acme-test/);
+      expect([...heads].filter((head) => !/^ REPLAY {2}acme-test/.test(head))).toEqual([]);
     },
   };
 }
@@ -101,6 +107,24 @@ it('fits into 60 columns and 16 rows, marked all the same', async () => {
   await shows(/17 %/);
   type('e');
   await shows(/◑ second.*‖ ×1 .* p?(space)? play/);
+});
+
+it('is asked for in the history of the app, and left to it', async () => {
+  const profile = join(home, 'acme-test.yaml');
+  const nowhere = 'postgres: { url: "postgres://n@127.0.0.1:1/n" }\nqdrant: { url: "http://127.0.0.1:1" }';
+  writeFileSync(profile, `name: acme-test\n${nowhere}\nfalkordb: { url: "redis://127.0.0.1:1" }\n`);
+  const app = new ProgramInTerminal(['--profile', profile], { environment: { NOVAMEM_RUNBOOK_HOME: home } });
+  open.push(app);
+  await app.shows(/What happened\?/);
+  app.type('h');
+  await app.shows(/What was done here:\s+❯ .*Tiny/);
+  app.type(ENTER);
+  await app.shows(/p replay/);
+  app.type('p');
+  await app.shows(/^ REPLAY {2}acme-test.*the plan/);
+  await app.shows(/Read the plan, and begin/);
+  app.type('q');
+  expect((await app.shows(/p replay/)).split('\n')[0]).not.toContain('REPLAY');
 });
 
 it('is read aloud as lines of words, each screen marked', async () => {
