@@ -25,6 +25,8 @@ export interface ReplayStatus {
   held: boolean;
   /** Questions are not stopped at. */
   watching: boolean;
+  /** What of the record is missing; empty where nothing is. */
+  damage: string;
   /** What is to be said just now; may be empty. */
   said: string;
 }
@@ -61,8 +63,9 @@ export class Replay {
   #held: Decision | undefined;
   #shownMs = 0;
   #said: string;
-  /** What was last told of a decision. */
-  #told = '';
+  /** What was last told of a decision, or at first of what is missing, and of which moment. */
+  #told: { text: string; at: number };
+  readonly #damage: string;
   #timer: NodeJS.Timeout | undefined;
 
   /** `speed`: times the recorded pace; 0: step by step. A Problem where the record does not say how the run began. */
@@ -82,11 +85,13 @@ export class Replay {
     this.#at = this.#times[0]!;
     this.#playing = speed > 0;
     this.#speed = speed > 0 ? speed : 1;
-    this.#said = [
+    this.#damage = [
       ...(recorded.fault ? [`The journal is not whole: ${recorded.fault}. What is left of it is shown`] : []),
       ...(lost > 0 ? [`${plural(lost, 'line')} of the journal cannot be read`] : []),
       ...(this.#lines.missing.length > 0 ? [`no output is there of ${this.#lines.missing.join(', ')}`] : []),
     ].join('; ');
+    this.#told = { text: this.#damage === '' ? '' : `${this.#damage}.`, at: this.#at };
+    this.#said = this.#told.text;
     this.#snapshots = new Publisher(() => this.#takeSnapshot());
     this.#statuses = new Publisher(() => this.#takeStatus());
   }
@@ -231,9 +236,7 @@ export class Replay {
     if (this.#held !== decision) {
       this.#held = decision;
       this.#shownMs = 0;
-      // What was told of the question before may have been on screen for a moment only.
-      if (!this.#watching)
-        this.#said = [...(this.#said === this.#told ? [this.#told] : []), ASKS[decision.about]].join(' ');
+      if (!this.#watching) this.#said = this.#withTold(ASKS[decision.about]);
     }
     this.#shownMs += ms;
     return this.#watching && this.#shownMs > SHOWN_MS;
@@ -298,15 +301,22 @@ export class Replay {
     const waited = durationOf(this.#times[at]! - this.#times[asked]!);
     const time = logTimeOf(new Date(this.#times[at]!)).slice(0, 8);
     const then = `${done}${who ? ` by ${who}` : ''} at ${time} UTC, after ${waited}.`;
-    this.#told = yours === done ? `As then: ${then}` : `Then: ${then}${yours === undefined ? '' : ` You: ${yours}.`}`;
-    this.#said = this.#told;
+    const text = yours === done ? `As then: ${then}` : `Then: ${then}${yours === undefined ? '' : ` You: ${yours}.`}`;
+    this.#told = { text, at: this.#times[at]! };
+    this.#said = text;
+  }
+
+  /** What was told of a decision may have been on screen for a moment only: it stays before what is said next. */
+  #withTold(text: string): string {
+    const isFresh = this.#said === this.#told.text && this.#at - this.#told.at < LONGEST_WAIT_MS * this.#speed;
+    return isFresh ? `${this.#told.text} ${text}`.trim() : text;
   }
 
   #end(): void {
     const before = this.#playing;
     this.#playing = false;
     const { phase } = this.#run.run;
-    if (phase !== 'finished' || before) this.#said = `${this.#said} ${this.#ending()}`.trim();
+    if (phase !== 'finished' || before) this.#said = this.#withTold(this.#ending());
     this.#changed();
   }
 
@@ -349,6 +359,7 @@ export class Replay {
       over: this.#run.taken === this.#events.length,
       held: this.#held !== undefined && !this.#watching,
       watching: this.#watching,
+      damage: this.#damage,
       said: this.#said,
     };
   }

@@ -69,13 +69,13 @@ export function replayKeys(replay: Replay, which: ReplayKeys): string[] {
 }
 
 /** How a replay stands: `▶ ×10 03:14:15 62 %`. */
-export function standingOf({ playing, over, held, speed, at, taken, of }: ReplayStatus): string {
+export function standingOf({ playing, over, held, speed, at, taken, of, damage }: ReplayStatus): string {
   const state = over ? '■' : held ? '?' : playing ? '▶' : '‖';
-  return `${state} ×${speed} ${logTimeOf(new Date(at)).slice(0, 8)} ${Math.floor((taken / of) * 100)} %`;
+  return `${damage === '' ? '' : 'NOT WHOLE '}${state} ×${speed} ${logTimeOf(new Date(at)).slice(0, 8)} ${Math.floor((taken / of) * 100)} %`;
 }
 
 /** The same in words, for those who hear it: what passes all the time is left out. */
-export function standingAloud({ playing, over, held, speed, watching }: ReplayStatus): string {
+export function standingAloud({ playing, over, held, speed, watching, damage }: ReplayStatus): string {
   const state = over
     ? 'at its end'
     : held
@@ -83,5 +83,5 @@ export function standingAloud({ playing, over, held, speed, watching }: ReplaySt
       : playing
         ? `plays at ${speed} times the pace`
         : 'paused';
-  return `Replay: ${state}${watching ? ', only watched' : ''}`;
+  return `Replay: ${state}${watching ? ', only watched' : ''}${damage === '' ? '' : ', of a record that is not whole'}`;
 }

@@ -8,6 +8,7 @@ import { findRun, type RecordedRun } from '../../src/engine/runs.js';
 import { recordedRun } from '../support/recorded-run.js';
 import { tempFolder } from '../support/temp.js';
 
+const PLAN = 'Read the plan, and begin as you would; → shows what was done.';
 let recorded: RecordedRun;
 
 beforeAll(async () => {
@@ -190,7 +191,10 @@ describe('a replay', () => {
     appendFileSync(file, '\n{"seq":1');
     rmSync(join(folder, 'steps', 'second.log'));
     const replay = new Replay(findRun(folder));
-    expect(replay.getStatus().said).toMatch(
+    for (let times = 0; times < 20; times += 1) replay.advance(100);
+    // Still there beside the first question.
+    expect(replay.getStatus()).toMatchObject({ held: true, said: `${replay.getStatus().damage}. ${PLAN}` });
+    expect(replay.getStatus().damage).toMatch(
       /journal is not whole: line \d+ does not follow.*1 line of the journal cannot be read.*no output is there of second/,
     );
     while (!replay.getStatus().over) replay.next();
