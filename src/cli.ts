@@ -124,14 +124,15 @@ program
   .command('replay <run>')
   .description('walk through a recorded run again (an id, a part of it, a folder, or latest): nothing is done')
   .option('--speed <times>', 'times the pace at which it was recorded; 0: step by step', speed)
-  .addOption(jsonOption())
+  .option('--json', 'the recorded events, one a line, and nothing else on stdout')
   .action(calls(async () => (await import('./commands/replay.js')).replayCommand))
   .addHelpText(
     'after',
     `
-In a terminal: the screens of the run, marked REPLAY; where somebody was asked then, you are. ? tells the keys.
-Off a terminal: its plain lines, at once or with --speed as it went. --json: the recorded events.
-A run's folder that was copied from another machine is replayed by its path.`,
+In a terminal: the screens of the run, marked REPLAY; where somebody was asked
+then, you are. ? tells the keys. Off a terminal: its plain lines, at once, or
+with --speed as they came. A run's folder that was copied from another machine
+is replayed by its path.`,
   );
 
 program
