@@ -11,6 +11,7 @@ import type { Difference } from './guards.js';
 import { changedBy, newerRunGuards } from './newer-runs.js';
 import { operatorHere } from './operator.js';
 import { pastOf, type RunPast } from './past.js';
+import { pastTimesOf } from './past-times.js';
 import { lockFoldersOf, versions } from './prepare-run.js';
 import { Run } from './run.js';
 import { findRun, listRuns, type RecordedRun } from './runs.js';
@@ -134,6 +135,7 @@ export async function prepareResume({
       guards: purpose === 'undo' ? newerRunGuards(id, profile.name) : [],
       accept: [...new Set([...past.accepted, ...accept])],
       onFailure,
+      times: pastTimesOf(runbook.scenario),
       versions: versions(),
     });
   } catch (error) {

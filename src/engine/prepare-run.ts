@@ -15,6 +15,7 @@ import { Cluster } from '../stores/cluster.js';
 import { fileInstantOf } from '../words.js';
 import type { Difference } from './guards.js';
 import type { Mode } from './journal.js';
+import { pastTimesOf } from './past-times.js';
 import { Run } from './run.js';
 import { listRuns, makeRunFolder } from './runs.js';
 import { requireThrowAway } from './throw-away.js';
@@ -93,6 +94,7 @@ export async function prepareRun(request: RunRequest): Promise<Run> {
     lockFolders: request.mode === 'dry-run' ? [] : lockFoldersOf(request.profile),
     accept: request.accept ?? [],
     onFailure: request.onFailure,
+    times: pastTimesOf(runbook.scenario),
     versions: versions(),
   });
 }

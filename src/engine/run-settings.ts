@@ -6,6 +6,7 @@ import type { ClusterLock } from './cluster-lock.js';
 import type { Difference, Guard } from './guards.js';
 import type { Happening, JournalReading, Mode } from './journal.js';
 import type { RunPast } from './past.js';
+import type { StepTime } from './past-times.js';
 
 export interface RunSettings {
   id: string;
@@ -34,6 +35,8 @@ export interface RunSettings {
   lockFolders?: readonly string[];
   /** `ask`: a failed step waits for a person. `stop`: no further step is started, and the run ends. */
   onFailure: 'ask' | 'stop';
+  /** How long the runbook's steps took in earlier runs, the newest first. */
+  times?: readonly StepTime[];
   versions: Record<string, string>;
 }
 

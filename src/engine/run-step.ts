@@ -2,7 +2,7 @@ import { redact, redactDeep } from '../config/redact.js';
 import { steadyNow } from '../hosts/waiting.js';
 import { nextOf } from '../problem.js';
 import type { RunbookStep } from '../runbook/runbook.js';
-import type { Finding, StepContext, StepEvent, UndoPlan } from '../steps/step.js';
+import type { Finding, StepContext, StepEvent, StepPlan, UndoPlan } from '../steps/step.js';
 import type { Check } from '../stores/check.js';
 import { messageOf } from '../words.js';
 import type { Happening, StepOutcome } from './journal.js';
@@ -23,6 +23,8 @@ export interface Hands {
   show(step: string, text: string, at: Date): void;
   changed(now?: boolean): void;
   contextOf(step: RunStep, phase: StepContext['phase']): StepContext;
+  /** The plan with what earlier runs tell of how long it takes. */
+  estimated(step: RunStep, plan: StepPlan): StepPlan;
   loseRecord(error: unknown): void;
   /** Why nothing can be recorded any more; empty while it can. */
   lost(): string;
@@ -155,7 +157,7 @@ export class RunStep {
     try {
       const plan = await kind.plan(params, context);
       if (plan.notAskedFor !== undefined) plan.notAskedFor = this.#named(plan.notAskedFor);
-      this.snapshot.plan = redactDeep(plan);
+      this.snapshot.plan = redactDeep(this.#hands.estimated(this, plan));
       this.#hands.record({ type: 'step.planned', step: this.id, plan: this.snapshot.plan });
     } catch (error) {
       refusal = error;

@@ -8,6 +8,7 @@ import { Admission } from './admission.js';
 import { Asking } from './asking.js';
 import { heldText } from './cluster-lock.js';
 import { Course } from './course.js';
+import { estimated } from './estimates.js';
 import type { Happening, JournalEvent, RunOutcome } from './journal.js';
 import { NewestLines } from './newest-lines.js';
 import { operatorHere } from './operator.js';
@@ -83,6 +84,8 @@ export class Run {
       },
       changed: (now) => this.#publisher.changed(now),
       contextOf: (step, phase) => this.#contextOf(step, phase),
+      estimated: ({ id, of }, plan) =>
+        estimated(plan, { id, uses: of.kind.kind, cluster: settings.cluster.name }, settings.times ?? []),
       loseRecord: (error) => this.#record.lose(error),
       lost: () => this.#record.lost,
     };

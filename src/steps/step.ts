@@ -21,14 +21,38 @@ export interface StepPlan {
   pointOfNoReturn: string;
   /** What an abort, or a failure half-way, leaves behind. */
   onAbort: string;
-  /** Milliseconds; absent when nothing is known. */
+  /** Milliseconds; absent when nothing is known. A kind can only guess: what an earlier run took is put in its place. */
   estimateMs?: number;
+  /** How much there is to do, where it can be counted beforehand. */
+  work?: Work;
+  /** The earlier run that the estimate goes by; absent where it is a guess. No kind gives it: the engine does. */
+  measured?: PastTime;
   /** Asked before it runs; absent when the answer was given beforehand. */
   asks?: Question;
   /** Why this step has nothing to do on this cluster: it is then skipped, which is not the same as done. */
   notApplicable?: string;
   /** An optional step that nobody asked for, and how to ask for it: it is no part of this run, which is no exception. */
   notAskedFor?: string;
+}
+
+/** How much a step has to do. */
+export interface Work {
+  amount: number;
+  unit: 'bytes' | 'rows' | 'items';
+}
+
+/** How long a step took in an earlier run in which it succeeded. */
+export interface PastTime {
+  run: string;
+  /** What that run was for: `live`, `drill`, `train`. */
+  mode: string;
+  /** The cluster, where it was another one. */
+  cluster?: string;
+  /** When it began, ISO 8601 in UTC. */
+  at: string;
+  /** Milliseconds. */
+  tookMs: number;
+  work?: Work;
 }
 
 /** What an undo of a step would do, found out without touching anything. */

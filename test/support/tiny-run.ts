@@ -7,6 +7,7 @@ import type { Difference, Guard } from '../../src/engine/guards.js';
 import type { JournalEvent, Mode, RunOutcome } from '../../src/engine/journal.js';
 import { JOURNAL_FILE, readJournal } from '../../src/engine/journal.js';
 import { pastOf } from '../../src/engine/past.js';
+import type { StepTime } from '../../src/engine/past-times.js';
 import { Run } from '../../src/engine/run.js';
 import { makeRunFolder } from '../../src/engine/runs.js';
 import type { RunSnapshot, StepSnapshot } from '../../src/engine/snapshot.js';
@@ -82,9 +83,17 @@ export interface TinyRun {
 
 export function tinyRun(
   steps: RunbookStep[],
-  { mode = 'live', onFailure = 'ask', cluster = absentCluster(), backup, runs }: Partial<TinyRunOptions> = {},
+  {
+    mode = 'live',
+    onFailure = 'ask',
+    cluster = absentCluster(),
+    backup,
+    runs,
+    name,
+    times,
+  }: Partial<TinyRunOptions> = {},
 ): TinyRun {
-  const id = `tiny-${randomBytes(3).toString('hex')}`;
+  const id = name ?? `tiny-${randomBytes(3).toString('hex')}`;
   const folder = makeRunFolder(runs ?? tempFolder('runs'), id);
   const runbook: Runbook = { scenario: 'tiny', title: 'Tiny', when: 'now', outcome: 'done', steps, hash: '0' };
   const run = new Run({
@@ -94,6 +103,7 @@ export function tinyRun(
     runbook,
     cluster,
     ...(backup ? { backup } : {}),
+    ...(times ? { times } : {}),
     onFailure,
     versions: { test: '1' },
   });
@@ -174,6 +184,10 @@ interface TinyRunOptions {
   backup: BackupSet;
   /** The folder in which the run's own is made. */
   runs: string;
+  /** The run's id. */
+  name: string;
+  /** How long its steps took in earlier runs. */
+  times: readonly StepTime[];
 }
 
 const waitsFor = (run: Run, id: string, state: StepSnapshot['state']) =>

@@ -57,7 +57,11 @@ export const clusterCrosscheck: StepKind<Params, CrosscheckFacts> = {
         `POST ${qdrant.address}/collections/${qdrant.prefix}*/points/scroll {"with_payload": ["entryId"]}`,
         `GRAPH.RO_QUERY ${falkordb.graph} "MATCH (m:Memory) WHERE ID(m) >= … RETURN ID(m), m.id"`,
       ],
-      { onAbort: 'nothing is changed; the lists are not whole', estimateMs: 500 + memories / ROUGH_PER_MS },
+      {
+        onAbort: 'nothing is changed; the lists are not whole',
+        estimateMs: 500 + memories / ROUGH_PER_MS,
+        ...(memories > 0 ? { work: { amount: memories, unit: 'rows' } } : {}),
+      },
     );
   },
   async check(p, ctx) {

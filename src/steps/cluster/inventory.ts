@@ -47,7 +47,12 @@ export const clusterInventory: StepKind<Params, Facts> = {
       : 'what this run restored (the backup set has no inventory)';
     const which =
       stores.length === STORES.length ? 'all three stores' : stores.map((one) => SERVICE_TITLES[one]).join(' and ');
-    return readingPlan(`Compare ${which} with ${what}`, [`${stores.map((one) => HOW[one]).join(', ')} (read-only)`]);
+    const rows = Object.values(ctx.backup?.inventory?.postgres?.tables ?? {}).reduce((sum, one) => sum + one.rows, 0);
+    return readingPlan(
+      `Compare ${which} with ${what}`,
+      [`${stores.map((one) => HOW[one]).join(', ')} (read-only)`],
+      rows > 0 ? { work: { amount: rows, unit: 'rows' } } : {},
+    );
   },
   async check({ stores, required }, ctx) {
     const findings: (Finding | undefined)[] = [];

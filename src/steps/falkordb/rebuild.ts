@@ -62,6 +62,7 @@ export const falkordbRebuild: StepKind<Params, RebuildFacts> = {
     const { graph } = falkordb;
     const said = await postgresGraph(ctx).catch(() => undefined);
     const content = said && memoryGraphContent(said);
+    const items = content ? totalOf(content.nodes) + totalOf(content.relationships) : 0;
     const now = await contentNow(ctx.cluster);
     const files = await needsNewFiles(ctx.cluster);
     const safety = safetyName(graph, ctx.runId);
@@ -94,7 +95,7 @@ export const falkordbRebuild: StepKind<Params, RebuildFacts> = {
       pointOfNoReturn: 'none: what was there is kept until an undo puts it back, or you remove it',
       onAbort: 'the graph is half built; undo, or a retry, goes on from there',
       ...(content
-        ? { estimateMs: 3_000 + ((totalOf(content.nodes) + totalOf(content.relationships)) / ITEMS_A_SECOND) * 1000 }
+        ? { estimateMs: 3_000 + (items / ITEMS_A_SECOND) * 1000, work: { amount: items, unit: 'items' } }
         : {}),
     };
   },

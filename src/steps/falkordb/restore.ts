@@ -111,6 +111,7 @@ export const falkordbRestore: StepKind<Params, Facts> = {
       pointOfNoReturn: 'none: moving the files back undoes it',
       onAbort: 'FalkorDB may be stopped, its files moved aside; undo, or a retry, goes on from there',
       estimateMs: 3_000 + bytes / 100_000,
+      work: { amount: bytes, unit: 'bytes' },
     };
   },
 

@@ -9,7 +9,7 @@ import { asideOf, type RecoveryFacts, type RecoveryParams, recoveryParams } from
 import { recoveryChecks, stopChecks } from './recovery-evidence.js';
 import { reachFindings } from './recovery-moments.js';
 import { placeBase, swapIn } from './recovery-placing.js';
-import { atStake, commandsOf, courseFindings, estimateOf, serverFindings } from './recovery-plan.js';
+import { atStake, commandsOf, courseFindings, effortOf, serverFindings } from './recovery-plan.js';
 import { type Survey, surveyNow, surveyOnce } from './recovery-survey.js';
 import { replay } from './replay.js';
 import { planRecoveryUndo, recoveryUndoChecks } from './undo-plan.js';
@@ -43,7 +43,7 @@ export const postgresPointInTime: StepKind<RecoveryParams, RecoveryFacts> = {
         dataDir === ''
           ? 'nothing is changed'
           : `Postgres is stopped; its old data is in ${aside} once it was moved, else still in its place. Undo puts it back and starts it. By hand: if [ -d ${aside} ]; then mv ${dataDir} ${dataDir}.undone; mv ${aside} ${dataDir}; fi, and start Postgres`,
-      ...(course ? { estimateMs: estimateOf(survey, course) } : {}),
+      ...(course ? effortOf(survey, course) : {}),
       ...(p.target === undefined && ctx.answer === undefined
         ? { asks: { type: 'text', question: 'To which moment shall Postgres be recovered?', hint: TARGET_FORMS } }
         : {}),

@@ -54,7 +54,7 @@ export const postgresRawCopy: StepKind<Params, RawCopyFacts> = {
       wayBack: 'not needed: the original is only read',
       pointOfNoReturn: 'none',
       onAbort: 'half a copy, which a retry removes',
-      ...(size ? { estimateMs: size.bytes / ROUGH_BYTES_PER_MS } : {}),
+      ...(size ? { estimateMs: size.bytes / ROUGH_BYTES_PER_MS, work: { amount: size.bytes, unit: 'bytes' } } : {}),
       ...(nothing === '' ? {} : { notApplicable: nothing }),
     };
   },

@@ -7,7 +7,7 @@ import { countMemories, estimatedRows } from '../../stores/postgres/server.js';
 import { lsnText } from '../../stores/postgres/wal-position.js';
 import { leftOut } from '../../stores/postgres/wal-removals.js';
 import { countOf, durationOf, plural, sizeOf } from '../../words.js';
-import type { Finding, StepContext } from '../step.js';
+import type { Finding, StepContext, StepPlan } from '../step.js';
 import { AUTO_CONF, placeFor, RECOVERY_SIGNAL, replaySettings } from './recovery-placing.js';
 import type { Survey } from './recovery-survey.js';
 
@@ -19,10 +19,10 @@ const ROUGH_BYTES_PER_MS = 60_000;
 /** Stopping and starting the server, twice. */
 const SERVER_MS = 8_000;
 
-/** Milliseconds; copying is counted twice, since the base backup is also read to its end before. */
-export function estimateOf({ wal }: Survey, { base, stop, reach }: Course): number {
+/** How much is copied and replayed, and how long that takes; copying is counted twice, since the base backup is also read to its end before. */
+export function effortOf({ wal }: Survey, { base, stop, reach }: Course): Pick<StepPlan, 'estimateMs' | 'work'> {
   const bytes = base.bytes * 2 + Math.max(wal!.segmentBytes, (stop?.lsn ?? reach.until) - base.endLsn);
-  return SERVER_MS + bytes / ROUGH_BYTES_PER_MS;
+  return { estimateMs: SERVER_MS + bytes / ROUGH_BYTES_PER_MS, work: { amount: bytes, unit: 'bytes' } };
 }
 
 export function commandsOf(survey: Survey, course: Course, aside: string, ctx: StepContext): string[] {

@@ -98,6 +98,7 @@ export const postgresRestore: StepKind<RestoreParams, RestoreFacts> = {
             ? 'the database is as it was (one transaction, rolled back)'
             : 'a half-filled database; a retry replaces it',
       estimateMs: dump.bytes / ROUGH_BYTES_PER_MS + 2_000,
+      work: { amount: dump.bytes, unit: 'bytes' },
     };
   },
 

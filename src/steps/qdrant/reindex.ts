@@ -104,7 +104,9 @@ export const qdrantReindex: StepKind<Params, Facts> = {
       wayBack: `which memory was embedded when is kept in ${ctx.workFolder}, and put back by an undo; vectors are only added`,
       pointOfNoReturn: 'none',
       onAbort: 'what was queued stays queued, and novamem goes on embedding it by itself',
-      ...(rows === undefined ? {} : { estimateMs: timeFor(rows, p.perMinute) + 2_000 }),
+      ...(rows === undefined
+        ? {}
+        : { estimateMs: timeFor(rows, p.perMinute) + 2_000, work: { amount: rows, unit: 'rows' } }),
       ...(p.by === 'queue' && p.afterRestore && ctx.phase === 'ready' && lacking > 0
         ? { notApplicable: `${NO_QUEUE}: ${memoriesOf(lacking)} without a vector can only be found by keyword` }
         : {}),

@@ -106,6 +106,7 @@ export const qdrantRestore: StepKind<Params, Facts> = {
       onAbort:
         'the collections done so far are restored, the others are as they were; Qdrant may finish the uploads under way by itself, or leave them broken where it is ended',
       estimateMs: 1_000 + bytes / 60_000,
+      work: { amount: bytes, unit: 'bytes' },
     };
   },
 
