@@ -6,7 +6,7 @@ import { findRun } from '../engine/runs.js';
 import type { RunSnapshot } from '../engine/snapshot.js';
 import { standingLine } from '../engine/standing.js';
 import { EXIT, Problem } from '../problem.js';
-import { plainLines, plainSummary } from '../reports/plain.js';
+import { expectedLines, plainLines, plainSummary } from '../reports/plain.js';
 import { reportOf } from '../reports/run-report.js';
 import { writeReports } from '../reports/write-reports.js';
 import { jsonLine } from '../words.js';
@@ -33,11 +33,13 @@ export interface HeadlessOptions {
   confirm: string | undefined;
   takeOver?: boolean;
   /** What is done with the run; it begins, unless something else is said. */
-  act?: (run: Run, takeOver: boolean) => Promise<void>;
+  act?: (run: Run, takeOver: boolean, json: boolean) => Promise<void>;
 }
 
-async function begin(run: Run, takeOver: boolean): Promise<void> {
+async function begin(run: Run, takeOver: boolean, json: boolean): Promise<void> {
   await run.preflight();
+  const { phase, expected } = run.getSnapshot();
+  if (!json && phase === 'planned') print(...expectedLines(expected));
   run.intend({ type: 'begin', takeOver });
 }
 
@@ -66,7 +68,7 @@ export async function runHeadless(
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
   for (const signal of signals) process.on(signal, abort);
   try {
-    await act(run, takeOver);
+    await act(run, takeOver, json);
     await run.finished;
     const { lost, held, guards } = run.getSnapshot();
     const [guard] = guards;

@@ -1,6 +1,7 @@
 import type { Effect, Finding, ProgressUnit, StepPlan, UndoPlan } from '../steps/step.js';
 import type { Check } from '../stores/check.js';
 import type { HeldLock } from './cluster-lock.js';
+import type { Expected } from './estimates.js';
 import type { Difference, Guard } from './guards.js';
 import type { Mode, RunOutcome, StepOutcome } from './journal.js';
 import type { Standing } from './standing.js';
@@ -97,8 +98,8 @@ export interface RunSnapshot {
   log: LogLine[];
   startedAt: number;
   finishedAt?: number;
-  /** Sum over the longest path of estimates, milliseconds. */
-  estimateMs: number;
+  /** How long it is expected to be at work. */
+  expected: Expected;
   outcome?: RunOutcome;
   rpoMs: number | null;
   /** Ids of the steps that are undone, or were to be, in their order, after which the run ends; and since when. */

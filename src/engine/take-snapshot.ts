@@ -1,4 +1,4 @@
-import { longestPath } from './longest-path.js';
+import { expectedOf } from './estimates.js';
 import type { RunSettings } from './run-settings.js';
 import type { RunStep } from './run-step.js';
 import type { RunSnapshot } from './snapshot.js';
@@ -17,7 +17,7 @@ export type Moment = Omit<
   | 'production'
   | 'backup'
   | 'steps'
-  | 'estimateMs'
+  | 'expected'
 >;
 
 /** The run as it is at one moment. */
@@ -35,8 +35,13 @@ export function takeSnapshot(settings: RunSettings, steps: readonly RunStep[], m
     production: cluster.profile.production,
     backup: backup ? { id: backup.id, takenAt: backup.takenAt, kind: backup.kind, unproven: backup.unproven } : null,
     steps: steps.map((step) => ({ ...step.snapshot })),
-    estimateMs: longestPath(
-      steps.map(({ id, of, snapshot }) => ({ id, needs: of.needs, length: snapshot.plan?.estimateMs ?? 0 })),
+    expected: expectedOf(
+      steps.map(({ id, of, snapshot }) => ({
+        id,
+        needs: of.needs,
+        plan: snapshot.plan,
+        leftOut: snapshot.notChosen || snapshot.state === 'skipped',
+      })),
     ),
     ...moment,
   };

@@ -1,8 +1,9 @@
 import { standingLine } from '../engine/standing.js';
 import type { Check } from '../stores/check.js';
 import { countOf, durationOf, plural, withoutControls } from '../words.js';
+import { aboutText } from './estimate-words.js';
 import { evidenceRows } from './evidence.js';
-import { modeWords, outcomeWords } from './markdown.js';
+import { modeWords, outcomeWords, workText } from './markdown.js';
 import { halfDone, nextAfter, type RunReport, type StepReport } from './run-report.js';
 
 const escaped = (text: string) => withoutControls(text).replace(/[&<>"']/g, (sign) => `&#${sign.charCodeAt(0)};`);
@@ -58,7 +59,8 @@ function table(heads: string[], rows: string[]): string {
   return `<div class="wide"><table>${head}${rows.map((row) => `<tr>${row}`).join('')}</table></div>`;
 }
 
-function factsOf({ id, started, finished }: RunReport, fault: string): [string, string][] {
+function factsOf(report: RunReport, fault: string): [string, string][] {
+  const { id, started, finished } = report;
   const { backup, newBackup, drillOf } = started;
   return [
     ...(drillOf === null || drillOf === undefined ? [] : ([['Drill of', drillOf]] as [string, string][])),
@@ -68,6 +70,7 @@ function factsOf({ id, started, finished }: RunReport, fault: string): [string, 
     ['Operator', started.operator],
     ['Started', started.ts],
     ['RTO', finished ? durationOf(finished.rtoMs) : 'unknown'],
+    ...(finished && report.expected.ms > 0 ? ([['At work', workText(report)]] as [string, string][]) : []),
     ['RPO', finished?.rpoMs == null ? 'unknown' : durationOf(finished.rpoMs)],
     ['Backup set', backup ? `${backup.id} (${backup.kind}), ${backup.folder}` : (newBackup ?? 'none')],
     ['Journal', fault === '' ? 'intact: every line follows the line before it' : `NOT INTACT: ${fault}`],
@@ -103,14 +106,14 @@ function timeline({ started, finished, steps }: RunReport): string {
   const begin = Date.parse(started.ts);
   const whole = Math.max(1, (finished ? Date.parse(finished.ts) : begin + 1) - begin);
   return table(
-    ['step', 'outcome', 'took', 'of all', ''],
-    steps.map(({ id, outcome, startedAt, tookMs }) => {
+    ['step', 'outcome', 'took', 'expected', 'of all', ''],
+    steps.map(({ id, outcome, startedAt, tookMs, plan }) => {
       const from = startedAt ? ((Date.parse(startedAt) - begin) / whole) * 100 : 0;
       const share = startedAt ? (tookMs / whole) * 100 : 0;
       const bar = startedAt
         ? `<i style="margin-left:${Math.min(from, 99).toFixed(2)}%;width:${Math.min(share, 100 - from).toFixed(2)}%"></i>`
         : '';
-      return `<td class="name">${escaped(id)}<td class="name ${tone(outcome)}">${outcome}<td class="number">${startedAt ? durationOf(tookMs) : ''}<td class="number">${startedAt ? `${share.toFixed(0)} %` : ''}<td class="time">${bar}`;
+      return `<td class="name">${escaped(id)}<td class="name ${tone(outcome)}">${outcome}<td class="number">${startedAt ? durationOf(tookMs) : ''}<td class="number">${escaped(aboutText(plan))}<td class="number">${startedAt ? `${share.toFixed(0)} %` : ''}<td class="time">${bar}`;
     }),
   );
 }

@@ -2,6 +2,7 @@ import { standingLine } from '../engine/standing.js';
 import type { Check } from '../stores/check.js';
 import { fingerprintText } from '../stores/fingerprint.js';
 import { durationOf, linesWithoutControls } from '../words.js';
+import { aboutText, expectedText } from './estimate-words.js';
 import { evidenceRows } from './evidence.js';
 import {
   halfDone,
@@ -67,6 +68,7 @@ export function markdownReport(report: RunReport, fault: string): string {
     row('Started', started.ts),
     row('Ended', finished?.ts ?? 'it did not'),
     row('RTO', finished ? durationOf(finished.rtoMs) : 'unknown'),
+    ...(finished && report.expected.ms > 0 ? [row('At work', workText(report))] : []),
     row('RPO', finished?.rpoMs == null ? 'unknown' : durationOf(finished.rpoMs)),
     row(
       'Backup set',
@@ -87,10 +89,10 @@ export function markdownReport(report: RunReport, fault: string): string {
     '',
     '## Steps',
     '',
-    '| step | outcome | took | |\n|---|---|---|---|',
+    '| step | outcome | took | expected | |\n|---|---|---|---|---|',
     ...report.steps.map(
       (step) =>
-        `| ${cell(step.id)} | ${step.outcome} | ${durationOf(step.tookMs)} | ${cell(step.reason || step.summary)} |`,
+        `| ${cell(step.id)} | ${step.outcome} | ${durationOf(step.tookMs)} | ${aboutText(step.plan)} | ${cell(step.reason || step.summary)} |`,
     ),
     '',
     ...(finished && finished.standing.length > 0 && started.mode !== 'drill'
@@ -108,6 +110,10 @@ export function markdownReport(report: RunReport, fault: string): string {
   ];
   return linesWithoutControls(lines.join('\n'));
 }
+
+/** How long it was at work, against what was expected: `19 s; expected: about 21 s, by earlier runs`. */
+export const workText = ({ started, workMs, expected }: RunReport) =>
+  `${started.mode === 'dry-run' ? '' : `${durationOf(workMs)}; `}expected: ${expectedText(expected)}`;
 
 function evidence(checks: Check[]): string[] {
   return [

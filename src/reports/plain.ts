@@ -1,8 +1,10 @@
+import type { Expected } from '../engine/estimates.js';
 import type { JournalEvent } from '../engine/journal.js';
 import { standingLine } from '../engine/standing.js';
 import { countOf, durationOf, logTimeOf, plural, sizeOf } from '../words.js';
+import { aboutText, expectedText } from './estimate-words.js';
 import { evidenceRows, evidenceTable } from './evidence.js';
-import { modeWords, outcomeWords } from './markdown.js';
+import { modeWords, outcomeWords, workText } from './markdown.js';
 import { halfDone, leftBy, nextAfter, type RunReport } from './run-report.js';
 
 /** A quantity with its unit: `1.2 GiB`, `5,000 rows`, `12`. */
@@ -12,9 +14,17 @@ export function quantityOf(value: number, unit: string): string {
   return unit === 'rows' ? `${countOf(value)} rows` : countOf(value);
 }
 
+const runLine = (at: Date, who: string, text: string) => `${logTimeOf(at)} ${who.padEnd(18)} ${text}`;
+
+/** What is expected of a run that is about to begin, as one of its plain lines; none where nothing is known. */
+export function expectedLines(expected: Expected): string[] {
+  const text = expectedText(expected);
+  return text === '' ? [] : [runLine(new Date(), 'run', `expected to be at work for ${text}`)];
+}
+
 /** One event as the plain lines of a run that has no terminal; none where it has nothing to say to a person. */
 export function plainLines(event: JournalEvent): string[] {
-  const line = (who: string, text: string) => [`${logTimeOf(new Date(event.ts))} ${who.padEnd(18)} ${text}`];
+  const line = (who: string, text: string) => [runLine(new Date(event.ts), who, text)];
   switch (event.type) {
     case 'run.started':
       return [
@@ -91,13 +101,16 @@ export function plainSummary(
   const failed = checks.filter((check) => !check.ok).length;
   const timeline = report.steps.map((step) => {
     const from = step.startedAt ? `+${((Date.parse(step.startedAt) - begin) / 1000).toFixed(1)} s` : '';
-    return `  ${from.padStart(9)}  ${step.id.padEnd(20)} ${step.outcome.padEnd(10)} ${step.startedAt ? durationOf(step.tookMs) : ''}`.trimEnd();
+    const about = aboutText(step.plan);
+    const took = step.startedAt ? durationOf(step.tookMs) : '';
+    return `  ${from.padStart(9)}  ${step.id.padEnd(20)} ${step.outcome.padEnd(10)} ${took.padEnd(12)} ${took && about && `expected ${about}`}`.trimEnd();
   });
   const concluded = report.steps.filter((step) => step.outcome === 'succeeded' && step.reason !== '');
   const rpo = finished?.rpoMs == null ? '' : ` · RPO ${durationOf(finished.rpoMs)}`;
   return [
     '',
     `${started.title}: ${outcomeWords(report)}${finished ? ` in ${durationOf(finished.rtoMs)}` : ''}${started.backup ? rpo : ''}`,
+    ...(finished && report.expected.ms > 0 ? [`At work ${workText(report)}`] : []),
     '',
     'Timeline',
     ...timeline,

@@ -1,5 +1,5 @@
 import { fingerprintText } from '../stores/fingerprint.js';
-import { durationOf } from '../words.js';
+import { expectedText, takesText } from './estimate-words.js';
 import { modeWords } from './markdown.js';
 import { obstaclesIn, type RunReport } from './run-report.js';
 
@@ -36,7 +36,7 @@ export function planLines(report: RunReport): string[] {
           ? [`   Way back   ${plan.wayBack}`, `   No return  ${plan.pointOfNoReturn}`]
           : []),
         ...(plan ? [`   On abort   ${plan.onAbort}`] : []),
-        ...(plan?.estimateMs === undefined ? [] : [`   Takes      roughly ${durationOf(plan.estimateMs)}`]),
+        ...[takesText(plan) ?? []].flat().map((takes) => `   Takes      ${takes}`),
         ...step.findings.map(
           (finding) =>
             `   ${MARKS[finding.level]} ${finding.message}${finding.next ? `\n     next: ${finding.next}` : ''}`,
@@ -44,6 +44,7 @@ export function planLines(report: RunReport): string[] {
       ];
     }),
     '',
+    ...(report.expected.ms > 0 ? [`Expected to be at work for ${expectedText(report.expected)}.`] : []),
     blocking.length === 0
       ? 'Nothing would block this run. Nothing was touched.'
       : `${blocking.length} finding(s) would block this run. Nothing was touched.`,

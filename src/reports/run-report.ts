@@ -1,3 +1,4 @@
+import { type Expected, expectedOf, timeAtWork } from '../engine/estimates.js';
 import { endOf, type Happening, type JournalEvent, type StepOutcome } from '../engine/journal.js';
 import { Problem } from '../problem.js';
 import type { Finding, StepPlan } from '../steps/step.js';
@@ -31,6 +32,9 @@ export interface RunReport {
   finished: (Extract<Happening, { type: 'run.finished' }> & { ts: string }) | undefined;
   steps: StepReport[];
   notes: { at: string; who: string; text: string }[];
+  /** How long it was expected to be at work, and how long it was (milliseconds): not while a person was waited for. */
+  expected: Expected;
+  workMs: number;
 }
 
 /** Reads a run out of its events. A Problem when they do not begin with the start of a run. */
@@ -41,16 +45,36 @@ export function reportOf(events: readonly JournalEvent[]): RunReport {
       next: 'novamem-runbook runs verify RUN',
     });
   const finished = endOf(events);
+  const steps = started.steps.map(({ id, uses, only }) => ({
+    ...stepReport(id, uses, events, basesOf(started.steps, id)),
+    ...(only ? { only } : {}),
+  }));
   return {
     id: started.run,
     started,
     finished,
-    steps: started.steps.map(({ id, uses, only }) => ({
-      ...stepReport(id, uses, events, basesOf(started.steps, id)),
-      ...(only ? { only } : {}),
-    })),
+    steps,
     notes: events.flatMap(noteOf),
+    ...timesOf(started.steps, steps),
   };
+}
+
+function timesOf(
+  needing: readonly { id: string; needs: string[] }[],
+  steps: readonly StepReport[],
+): Pick<RunReport, 'expected' | 'workMs'> {
+  const planned = steps.map(({ id, plan, outcome }) => ({
+    id,
+    needs: needing.find((one) => one.id === id)!.needs,
+    plan,
+    leftOut: outcome === 'skipped',
+  }));
+  const spans = steps.flatMap(({ startedAt, tookMs }) => {
+    if (startedAt === undefined) return [];
+    const from = Date.parse(startedAt);
+    return [{ startedAt: from, finishedAt: from + tookMs }];
+  });
+  return { expected: expectedOf(planned), workMs: timeAtWork(spans, 0) };
 }
 
 function noteOf(event: JournalEvent): RunReport['notes'] {

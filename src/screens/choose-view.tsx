@@ -2,11 +2,10 @@ import { Box, Text, useInput } from 'ink';
 import { useState } from 'react';
 import type { RunSnapshot, StepSnapshot } from '../engine/snapshot.js';
 import type { Question } from '../steps/step.js';
-import { durationOf } from '../words.js';
 import { Lines, useSpace } from './frame.js';
 import { useScroll } from './scroll.js';
 import { Select } from './select.js';
-import { findingLines } from './step-lines.js';
+import { findingLines, takesLines } from './step-lines.js';
 import { cut, labelled, wrap } from './text.js';
 
 interface Props {
@@ -75,9 +74,7 @@ function factsOf(option: { because: string }, steps: readonly StepSnapshot[], wi
       ...labelled('Does', step.plan?.summary ?? step.uses, width),
       ...(step.plan?.destroys ?? []).flatMap((what) => labelled('Destroys', what, width)),
       ...(step.plan && step.plan.destroys.length > 0 ? labelled('Way back', step.plan.wayBack, width) : []),
-      ...(step.plan?.estimateMs === undefined
-        ? []
-        : labelled('Takes', `roughly ${durationOf(step.plan.estimateMs)}`, width)),
+      ...takesLines(step, width),
       ...findingLines(step, width),
     ]),
   ];

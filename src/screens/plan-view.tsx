@@ -3,6 +3,7 @@ import { useState } from 'react';
 import { heldText } from '../engine/cluster-lock.js';
 import type { Difference } from '../engine/guards.js';
 import type { RunSnapshot, StepSnapshot } from '../engine/snapshot.js';
+import { expectedText } from '../reports/estimate-words.js';
 import { durationOf, plural } from '../words.js';
 import { Frame, Lines, useSpace } from './frame.js';
 import { useKeys } from './keys.js';
@@ -175,6 +176,6 @@ function headline(looking: boolean, blocked: number, run: RunSnapshot): string {
   if (blocked > 0) return `${plural(blocked, 'step')} would be blocked (✗). Nothing has been touched yet.`;
   const done = run.steps.filter((step) => step.state === 'succeeded').length;
   if (done > 0) return `${done} of ${plural(run.steps.length, 'step')} done before. Nothing further is touched yet.`;
-  const roughly = run.estimateMs > 0 ? `, roughly ${durationOf(run.estimateMs)}` : '';
-  return `${plural(run.steps.length, 'step')}${roughly}. Nothing has been touched yet.`;
+  const takes = run.expected.ms > 0 ? `, ${expectedText(run.expected)}` : '';
+  return `${plural(run.steps.length, 'step')}${takes}. Nothing has been touched yet.`;
 }

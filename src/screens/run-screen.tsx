@@ -1,5 +1,6 @@
 import { useInput } from 'ink';
 import { useEffect, useMemo, useState, useSyncExternalStore } from 'react';
+import { rtoClock } from '../engine/rto-clock.js';
 import type { Intent, RunSnapshot, ShownRun, StepSnapshot } from '../engine/snapshot.js';
 import { clockOf } from '../words.js';
 import { AcknowledgeView } from './acknowledge-view.js';
@@ -261,10 +262,10 @@ const titleOf = ({ title, mode, purpose, undoing, aborting }: RunSnapshot) =>
 function rightOf(snapshot: RunSnapshot, now: number): string {
   if (snapshot.undoing) return `undo ${clockOf((snapshot.finishedAt ?? now) - snapshot.undoing.since)}`;
   if (snapshot.purpose === 'undo') return '';
-  const elapsed = (snapshot.finishedAt ?? now) - snapshot.startedAt;
-  return snapshot.phase === 'finished'
-    ? `RTO ${clockOf(elapsed)}`
-    : `RTO ${clockOf(elapsed)}${snapshot.estimateMs > 0 ? ` of ~${clockOf(snapshot.estimateMs)}` : ''}`;
+  const { elapsed, expected, guessed, late } = rtoClock(snapshot, now);
+  if (snapshot.phase === 'finished' || expected === undefined) return `RTO ${clockOf(elapsed)}`;
+  const isLate = late >= 1_000 ? ` · ${clockOf(late)} LATE` : '';
+  return `RTO ${clockOf(elapsed)} of ${guessed ? 'guessed ' : '~'}${clockOf(expected)}${isLate}`;
 }
 
 function undoKeys({ phase, purpose, guards }: RunSnapshot): string[] {

@@ -1,4 +1,5 @@
 import type { StepSnapshot, StepState } from '../engine/snapshot.js';
+import { aboutText, takesText } from '../reports/estimate-words.js';
 import { evidenceRows } from '../reports/evidence.js';
 import { quantityOf } from '../reports/plain.js';
 import { durationOf, plural, sizeOf } from '../words.js';
@@ -25,10 +26,16 @@ export function planLines(step: StepSnapshot, width: number): string[] {
       ? [...label('Way back', plan.wayBack), ...label('No return', plan.pointOfNoReturn)]
       : []),
     ...(plan ? label('On abort', plan.onAbort) : []),
-    ...(plan?.estimateMs === undefined ? [] : label('Takes', `roughly ${durationOf(plan.estimateMs)}`)),
+    ...takesLines(step, width),
     ...findingLines(step, width),
     ...(plan?.commands ?? []).flatMap((command, index) => label(index === 0 ? 'Will run' : '', command)),
   ];
+}
+
+/** How long it takes, and how that is known. */
+export function takesLines({ plan }: StepSnapshot, width: number): string[] {
+  const takes = takesText(plan);
+  return takes === undefined ? [] : labelled('Takes', takes, width);
 }
 
 export function findingLines(step: StepSnapshot, width: number): string[] {
@@ -72,12 +79,18 @@ function leftOf({ progress }: StepSnapshot, took: number): number | undefined {
     : undefined;
 }
 
+/** Of how long, while it runs. */
+function ofAbout({ state, plan }: StepSnapshot): string {
+  const about = aboutText(plan);
+  return about !== '' && (state === 'running' || state === 'verifying') ? ` of ${about}` : '';
+}
+
 /** How far a running step is, what it proved, or why it failed. */
 export function progressLines(step: StepSnapshot, width: number, now: number): string[] {
   const took = step.startedAt === undefined ? 0 : (step.finishedAt ?? now) - step.startedAt;
   const lines = [
     ...wrap(step.plan?.summary ?? step.uses, width),
-    `${MARKS[step.state].word}${took > 0 ? ` · ${durationOf(took)}` : ''}`,
+    ...wrap(`${MARKS[step.state].word}${took > 0 ? ` · ${durationOf(took)}${ofAbout(step)}` : ''}`, width, 2),
   ];
   const { progress } = step;
   if (progress && (step.state === 'running' || step.state === 'undoing')) {
