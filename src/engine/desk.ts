@@ -23,8 +23,8 @@ export interface ScenarioCard {
   when: string;
   outcome: string;
   restores: 'no' | 'may' | 'must';
-  /** The newest run of it on this cluster that ended well: when it began, and how long it took (milliseconds). */
-  last?: { at: Date; tookMs: number };
+  /** The newest run of it on this cluster; a dry run does nothing, and is none. */
+  last?: HistoryEntry;
 }
 
 /** A run that has ended. `at`: when. */
@@ -91,9 +91,10 @@ export class Desk {
       production: profile.production,
       mode,
       services: {},
-      scenarios: [...new Set([...scenarios(), ...(scenario === undefined ? [] : [scenario])])].map((name) =>
-        cardOf(name, past),
-      ),
+      scenarios: [...new Set([...scenarios(), ...(scenario === undefined ? [] : [scenario])])].map((name) => ({
+        ...cardOf(name),
+        ...lastOf(name, past),
+      })),
       history: past,
       looked: undefined,
       ...pastRunsOn(profile.name),
@@ -216,7 +217,8 @@ export class Desk {
     const behind = this.#behind;
     this.#behind = undefined;
     const past = history({ cluster: this.profile.name, most: RUNS_LISTED });
-    this.#change({ run: behind, problem: [], history: past, ...pastRunsOn(this.profile.name) });
+    const scenarios = this.#snapshot.scenarios.map((card) => ({ ...card, ...lastOf(card.scenario, past) }));
+    this.#change({ run: behind, problem: [], history: past, scenarios, ...pastRunsOn(this.profile.name) });
     if (behind) return;
     this.look();
     void this.diagnose();
@@ -246,15 +248,18 @@ function pastRunOf(recorded: RecordedRun | undefined): PastRun | undefined {
     : undefined;
 }
 
-function cardOf(scenario: string, past: readonly HistoryEntry[]): ScenarioCard {
+function lastOf(scenario: string, past: readonly HistoryEntry[]): Pick<ScenarioCard, 'last'> {
+  const last = past.find((one) => one.scenario === scenario && one.mode !== 'dry-run');
+  return last ? { last } : {};
+}
+
+function cardOf(scenario: string): ScenarioCard {
   const runbook = loadRunbook(scenario);
-  const last = past.find((one) => one.scenario === scenario && one.mode !== 'dry-run' && one.outcome === 'recovered');
   return {
     scenario,
     title: runbook.title,
     when: runbook.when,
     outcome: runbook.outcome,
     restores: restores(runbook),
-    ...(last?.startedAt ? { last: { at: last.startedAt, tookMs: last.tookMs ?? 0 } } : {}),
   };
 }

@@ -2,7 +2,9 @@ import { Box, Text } from 'ink';
 import { useState } from 'react';
 import { SERVICES } from '../config/profile.js';
 import type { DeskSnapshot, ScenarioCard } from '../engine/desk.js';
-import { durationOf, plural } from '../words.js';
+import type { HistoryEntry } from '../engine/history.js';
+import type { Mode } from '../engine/journal.js';
+import { durationOf, instantOf, plural } from '../words.js';
 import { Frame, Lines, useSpace } from './frame.js';
 import { useKeys } from './keys.js';
 import { useOutside } from './outside.js';
@@ -136,7 +138,28 @@ function linesAbout(card: ScenarioCard, desk: DeskSnapshot, columns: number): st
       .slice(0, FITS)
       .flatMap((reason, index) => wrap(`${index === 0 ? 'Fits  ' : '      '} ${reason}`, columns - 2, 7)),
     ...wrap(`Then   ${card.outcome}`, columns - 2, 7),
+    ...(card.last ? wrap(`Last   ${lastText(card.last)}`, columns - 2, 7) : []),
   ].map((line) => ` ${line}`);
+}
+
+/** `drilled 12 d 3 h ago in 5 min 48 s` */
+function agoText({ startedAt, mode, outcome, tookMs }: HistoryEntry): string {
+  const done = outcome === 'recovered' || outcome === 'recovered-with-exceptions';
+  const what = done ? (DONE[mode ?? 'live'] ?? 'done') : outcome === 'unfinished' ? 'broken off' : outcome;
+  const ago = startedAt ? ` ${durationOf(Date.now() - startedAt.getTime())} ago` : '';
+  return `${what}${ago}${done && tookMs !== null ? ` in ${durationOf(tookMs)}` : ''}`;
+}
+
+const DONE: Partial<Record<Mode, string>> = { drill: 'drilled', train: 'practised' };
+
+/** `2026-11-02 02:00 UTC, drill: recovered, RTO 5 min 48 s, RPO 25 h 12 min` */
+function lastText({ startedAt, mode, outcome, tookMs, rpoMs }: HistoryEntry): string {
+  const at = startedAt ? `${instantOf(startedAt).slice(0, 16)} UTC` : 'at an unknown time';
+  return [
+    `${at}, ${mode ?? 'unknown'}: ${outcome.replaceAll('-', ' ')}`,
+    ...(tookMs === null ? [] : [`RTO ${durationOf(tookMs)}`]),
+    ...(rpoMs === null ? [] : [`RPO ${durationOf(rpoMs)}`]),
+  ].join(', ');
 }
 
 /** What speaks for a scenario; empty when nothing does. */
@@ -159,8 +182,5 @@ function labelOf(card: ScenarioCard, { diagnosis }: DeskSnapshot, width: number)
     const { confidence } = diagnosis!.scenarios[place]!;
     return cut(`${card.title.padEnd(26)} fits what is seen (${confidence})${place === 0 ? ' ◀' : ''}`, width);
   }
-  const last = card.last
-    ? `done ${durationOf(Date.now() - card.last.at.getTime())} ago in ${durationOf(card.last.tookMs)}`
-    : 'never done here';
-  return cut(`${card.title.padEnd(26)} ${last}`, width);
+  return cut(`${card.title.padEnd(26)} ${card.last ? agoText(card.last) : 'never done here'}`, width);
 }
