@@ -65,16 +65,17 @@ export function PlanView({ run, onBegin, onAccept, onLook, onBack, onHelp }: Pro
     production: run.production,
     title: `${run.title.toLowerCase()} · the plan`,
     right: run.backup ? ageOf(run.backup, now) : '',
-    keys: [...beginKeys(looking, blocked, run), '↑↓ step', 'space more', 'esc back', '? help'],
+    keys: [...beginKeys(looking, blocked, run, columns), '↑↓ step', 'space more', 'esc back', '? help'],
   };
   // Read aloud, a plan is told when it is whole.
   if (linear && looking) {
     return (
       <Frame {...frame}>
-        <Text>{headline(looking, blocked, run)}</Text>
+        <Text>{headline(looking, blocked, run, columns)}</Text>
       </Frame>
     );
   }
+  const timeWidth = columns < WIDE_COLUMNS ? 0 : Math.max(...run.steps.map((one) => timeOf(one).length));
   const { from, to } = windowAround(selected, run.steps.length, listRows);
   const detail = planLines(step, columns - 3);
   const detailRows = Math.max(1, bodyRows - above - listRows - 3);
@@ -83,7 +84,7 @@ export function PlanView({ run, onBegin, onAccept, onLook, onBack, onHelp }: Pro
     <Frame {...frame}>
       <Text bold wrap="truncate">
         {' '}
-        {headline(looking, blocked, run)}
+        {headline(looking, blocked, run, columns - 2)}
       </Text>
       {identity.map((line) => (
         <Text key="identity" dimColor wrap="truncate">
@@ -112,7 +113,7 @@ export function PlanView({ run, onBegin, onAccept, onLook, onBack, onHelp }: Pro
             ) : (
               ' '
             )}{' '}
-            {rowOf(one, columns - 10)}
+            {rowOf(one, columns - 10, timeWidth)}
           </Text>
         );
       })}
@@ -132,20 +133,31 @@ export function PlanView({ run, onBegin, onAccept, onLook, onBack, onHelp }: Pro
 /** From this many rows on there is room to say which cluster it is. */
 const ROOMY_ROWS = 18;
 
+/** From this many columns on there is room for how long each step takes. */
+const WIDE_COLUMNS = 80;
+
 function ageOf({ id, takenAt }: NonNullable<RunSnapshot['backup']>, now: number): string {
   return takenAt ? `backup ${durationOf(now - takenAt.getTime())} old` : cut(`backup ${id}`, 30);
 }
 
-function beginKeys(looking: boolean, blocked: number, { guards, held }: RunSnapshot): string[] {
+function beginKeys(looking: boolean, blocked: number, { guards, held }: RunSnapshot, columns: number): string[] {
   if (looking) return ['looking…'];
   if (guards.length > 0) return [`a it is meant so: accept this ${guards[0]!.difference}`];
   if (held) return ['enter try again', ...(held.state === 'silent' ? ['t take over'] : [])];
-  return blocked > 0 ? ['r look again', 'b begin all the same'] : ['enter begin (what destroys asks first)'];
+  return blocked > 0
+    ? ['r look again', 'b begin all the same']
+    : [columns < WIDE_COLUMNS ? 'enter begin' : 'enter begin (what destroys asks first)'];
 }
 
-/** What a step does, and at the right end whether it destroys something that is there now. */
-function rowOf(step: StepSnapshot, width: number): string {
-  const right =
+/** `~12 s`, or `~2.0 s?` where it is a guess; empty where it is not known. */
+function timeOf({ state, plan }: StepSnapshot): string {
+  if (plan?.estimateMs === undefined || state === 'succeeded' || plan.notApplicable || plan.notAskedFor) return '';
+  return `~${durationOf(plan.estimateMs)}${plan.measured ? '' : '?'}`;
+}
+
+/** What a step does, and at the right end whether it destroys something that is there now, and how long it takes. */
+function rowOf(step: StepSnapshot, width: number, timeWidth: number): string {
+  const flag =
     step.state === 'succeeded'
       ? 'done'
       : step.plan?.notApplicable
@@ -155,6 +167,7 @@ function rowOf(step: StepSnapshot, width: number): string {
           : (step.plan?.destroys.length ?? 0) > 0
             ? 'DESTROYS'
             : '';
+  const right = timeWidth === 0 ? flag : `${flag} ${timeOf(step).padStart(timeWidth)}`;
   const room = width - right.length - 1;
   return `${cut(step.plan?.summary ?? step.id, room).padEnd(room)} ${right}`;
 }
@@ -168,7 +181,7 @@ function planText(run: RunSnapshot): string[] {
   ]);
 }
 
-function headline(looking: boolean, blocked: number, run: RunSnapshot): string {
+function headline(looking: boolean, blocked: number, run: RunSnapshot, width: number): string {
   if (run.phase === 'beginning') return 'Locking the cluster, so that nobody else changes it meanwhile…';
   if (looking) return 'Looking at every step; nothing is touched…';
   if (run.guards.length > 0) return 'Is this the right one? Nothing begins before that is accepted.';
@@ -176,6 +189,9 @@ function headline(looking: boolean, blocked: number, run: RunSnapshot): string {
   if (blocked > 0) return `${plural(blocked, 'step')} would be blocked (✗). Nothing has been touched yet.`;
   const done = run.steps.filter((step) => step.state === 'succeeded').length;
   if (done > 0) return `${done} of ${plural(run.steps.length, 'step')} done before. Nothing further is touched yet.`;
-  const takes = run.expected.ms > 0 ? `, ${expectedText(run.expected)}` : '';
-  return `${plural(run.steps.length, 'step')}${takes}. Nothing has been touched yet.`;
+  const untouched = 'Nothing has been touched yet.';
+  const steps = plural(run.steps.length, 'step');
+  if (run.expected.ms === 0) return `${steps}. ${untouched}`;
+  const whole = `${steps}, ${expectedText(run.expected)}. ${untouched}`;
+  return whole.length <= width ? whole : `${steps}, about ${durationOf(run.expected.ms)}. ${untouched}`;
 }
