@@ -1,7 +1,9 @@
 import { Text } from 'ink';
+import { timeAtWork } from '../engine/estimates.js';
 import type { RunSnapshot, StepSnapshot } from '../engine/snapshot.js';
 import { standingLine } from '../engine/standing.js';
 import { isIdle, undoOrder } from '../engine/undo-choice.js';
+import { aboutText, expectedText } from '../reports/estimate-words.js';
 import { evidenceRows, evidenceTable } from '../reports/evidence.js';
 import { durationOf, plural } from '../words.js';
 import { Lines, useSpace } from './frame.js';
@@ -117,6 +119,19 @@ function failureLines(run: RunSnapshot, width: number): string[] {
   ];
 }
 
+/** How long a step was expected to take. */
+function expectedOf({ plan }: StepSnapshot, { undoing }: RunSnapshot): string {
+  const about = aboutText(plan);
+  return about === '' || undoing ? '' : `expected ${about}`;
+}
+
+/** How long the run was at work, against what was expected. */
+function workLines({ expected, steps, undoing }: RunSnapshot, width: number): string[] {
+  if (expected.ms === 0 || undoing) return [];
+  const work = durationOf(timeAtWork(steps, Date.now()));
+  return wrap(`At work ${work}; expected: ${expectedText(expected)}`, width, 2);
+}
+
 function reportLines(run: RunSnapshot, width: number): string[] {
   if (run.lost) return wrap(`STOPPED: ${run.lost}.`, width);
   const undone = run.steps.filter((step) => run.undoing?.steps.includes(step.id));
@@ -138,10 +153,11 @@ function reportLines(run: RunSnapshot, width: number): string[] {
         const took =
           step.startedAt === undefined ? '' : durationOf((step.finishedAt ?? step.startedAt) - step.startedAt);
         return cut(
-          `${MARKS[step.state].symbol} ${step.id.padEnd(20)} ${MARKS[step.state].word.padEnd(9)} ${took.padStart(12)}  ${step.state === 'succeeded' ? '' : (step.reason ?? '')}`,
+          `${MARKS[step.state].symbol} ${step.id.padEnd(20)} ${MARKS[step.state].word.padEnd(9)} ${took.padStart(12)}  ${step.state === 'succeeded' ? expectedOf(step, run) : (step.reason ?? '')}`,
           width,
         );
       }),
+    ...workLines(run, width),
     ...(concluded.length > 0 ? [''] : []),
     ...concluded.flatMap((step) => wrap(`${step.id}: ${step.reason}`, width, 2)),
     '',

@@ -1,4 +1,6 @@
 import { beforeAll, expect, test } from 'vitest';
+import type { JournalEvent, StepOutcome } from '../../src/engine/journal.js';
+import { findRun, listRuns } from '../../src/engine/runs.js';
 import { loseEverything } from '../../src/sandbox/lose-everything.js';
 import { measureCluster } from '../support/measure-cluster.js';
 import { runProgram } from '../support/program.js';
@@ -19,6 +21,10 @@ const program = (...args: string[]) =>
     timeoutMs: 120_000,
   });
 const wordsOf = ({ stdout, stderr }: { stdout: string; stderr: string }) => stdout + stderr;
+const isEndOf =
+  (step: string, outcome: StepOutcome) =>
+  (event: JournalEvent): event is Extract<JournalEvent, { type: 'step.finished' }> =>
+    event.type === 'step.finished' && event.step === step && event.outcome === outcome;
 const confirm = () => ['--confirm', real.cluster.name];
 
 test('a rescue of a cluster that was not lost is undone: everything younger than the backup is there again', async () => {
@@ -60,10 +66,27 @@ test('a rescue of a cluster that was not lost is undone: everything younger than
   expect(again.stderr).toMatch(/has nothing that can be put back/);
 });
 
-test('one step alone is undone; the rest stays as it was recovered', async () => {
+test('the plan of a second rescue goes by what the first one took', async () => {
   await loseEverything(real.record.name);
+  const first = listRuns().find((run) => findRun(run).events.some(isEndOf('restore-qdrant', 'succeeded')))!;
+  const { tookMs } = findRun(first).events.find(isEndOf('restore-qdrant', 'succeeded'))!;
+  const { stdout } = await program('plan', 'whole-cluster-lost');
+  expect(stdout).toMatch(
+    /restore-qdrant[\s\S]*?\n {3}Takes {6}[\d.]+ m?s in the run of \d{4}-\d\d-\d\d, for [\d.]+ [KM]iB\n/,
+  );
+  expect(stdout).toMatch(/Expected to be at work for about .*, by earlier runs\./);
+  const plans = findRun('latest').events.flatMap((event) => (event.type === 'step.planned' ? [event] : []));
+  expect(plans.find(({ step }) => step === 'restore-qdrant')!.plan).toMatchObject({
+    estimateMs: tookMs,
+    measured: { run: first, mode: 'live', tookMs },
+  });
+});
+
+test('one step alone is undone; the rest stays as it was recovered', async () => {
   const rescue = await program('run', 'whole-cluster-lost', '--headless', ...confirm());
   expect(rescue.exitCode, wordsOf(rescue)).toBe(0);
+  expect(rescue.stdout).toMatch(/ expected to be at work for about /);
+  expect(rescue.stdout).toMatch(/\nAt work [\d.]+ s; expected: about [\d.]+ s, by earlier runs\n/);
   const { collections, ...recovered } = await measureCluster(real);
   expect(Object.keys(collections)).not.toEqual([]);
   const strange = await program('undo', '--step', 'no-such', ...confirm());
