@@ -48,6 +48,9 @@ interface Facts {
   created: string[];
 }
 
+/** Rough: receiving, loading and comparing one on two cores, however small it is. */
+const ROUGH_MS_A_COLLECTION = 500;
+
 function snapshotsOf(p: Params, backup: BackupSet | undefined): Snapshot[] {
   const named = backup?.qdrant ?? [];
   const given =
@@ -105,7 +108,7 @@ export const qdrantRestore: StepKind<Params, Facts> = {
       pointOfNoReturn: 'each upload replaces its collection at once',
       onAbort:
         'the collections done so far are restored, the others are as they were; Qdrant may finish the uploads under way by itself, or leave them broken where it is ended',
-      estimateMs: 1_000 + bytes / 60_000,
+      estimateMs: 1_000 + snapshots.length * ROUGH_MS_A_COLLECTION + bytes / 60_000,
       work: { amount: bytes, unit: 'bytes' },
     };
   },
