@@ -1,6 +1,7 @@
 import { Box, Text } from 'ink';
 import { useState } from 'react';
 import type { RunSnapshot, StepSnapshot } from '../engine/snapshot.js';
+import { plural } from '../words.js';
 import { Lines, useSpace } from './frame.js';
 import { useLinear } from './linear.js';
 import { useScroll } from './scroll.js';
@@ -47,8 +48,8 @@ export function ConfirmView({ run, step, onConfirm, onLater }: Props) {
       <Text dimColor wrap="truncate">
         {' '}
         {below > 0 ? `${below} more below: ↓ or page down. ` : ''}
-        {busy.length > 0 ? `meanwhile: ${busy.join(', ')}. ` : ''}
-        {waiting > 0 ? `${waiting} more question${waiting === 1 ? '' : 's'} after this one.` : ''}
+        {waiting > 0 ? `${plural(waiting, 'more question', 'more questions')} after this one. ` : ''}
+        {busy.length > 0 ? `Meanwhile: ${busy.join(', ')}.` : ''}
       </Text>
       <Text wrap="truncate" color="yellow">
         {refused === '' ? ' ' : ` "${refused}" is not this cluster's name; nothing was started.`}

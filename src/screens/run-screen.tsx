@@ -2,7 +2,7 @@ import { useInput } from 'ink';
 import { useEffect, useMemo, useState, useSyncExternalStore } from 'react';
 import { rtoClock } from '../engine/rto-clock.js';
 import type { Intent, RunSnapshot, ShownRun, StepSnapshot } from '../engine/snapshot.js';
-import { clockOf } from '../words.js';
+import { clockOf, durationOf } from '../words.js';
 import { AcknowledgeView } from './acknowledge-view.js';
 import { AskView } from './ask-view.js';
 import { Choice } from './choice.js';
@@ -263,7 +263,8 @@ function rightOf(snapshot: RunSnapshot, now: number): string {
   if (snapshot.undoing) return `undo ${clockOf((snapshot.finishedAt ?? now) - snapshot.undoing.since)}`;
   if (snapshot.purpose === 'undo') return '';
   const { elapsed, expected, guessed, late } = rtoClock(snapshot, now);
-  if (snapshot.phase === 'finished' || expected === undefined) return `RTO ${clockOf(elapsed)}`;
+  if (snapshot.phase === 'finished') return `RTO ${durationOf(elapsed)}`;
+  if (expected === undefined) return `RTO ${clockOf(elapsed)}`;
   const isLate = late >= 1_000 ? ` · ${clockOf(late)} LATE` : '';
   return `RTO ${clockOf(elapsed)} of ${guessed ? 'guessed ' : '~'}${clockOf(expected)}${isLate}`;
 }

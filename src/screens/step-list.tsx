@@ -1,6 +1,6 @@
 import { Text } from 'ink';
 import type { StepSnapshot } from '../engine/snapshot.js';
-import { durationOf } from '../words.js';
+import { clockOf, durationOf } from '../words.js';
 import { MARKS } from './marks.js';
 import { cut, windowAround } from './text.js';
 
@@ -35,8 +35,11 @@ export function StepList({
 
 function rightOf(step: StepSnapshot, now: number): string {
   const { progress, state } = step;
-  if (state === 'running' && progress?.total) return `${Math.floor((progress.done / progress.total) * 100)} %`;
-  if (state === 'succeeded' || state === 'failed' || state === 'deciding')
-    return durationOf((step.finishedAt ?? now) - (step.startedAt ?? step.finishedAt ?? now));
+  const took = (step.finishedAt ?? now) - (step.startedAt ?? step.finishedAt ?? now);
+  // What is told to its end, and goes on, has more to do than it has told.
+  if (state === 'running' && progress?.total && progress.done < progress.total)
+    return `${Math.floor((progress.done / progress.total) * 100)} %`;
+  if (state === 'running') return clockOf(took);
+  if (state === 'succeeded' || state === 'failed' || state === 'deciding') return durationOf(took);
   return MARKS[state].word;
 }
