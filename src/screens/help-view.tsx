@@ -23,6 +23,9 @@ const KEYS = [
   '',
   '✔ done  ◐ runs  ◑ proves  ? asks you  ✗ failed  - skipped  · waits  ! warning',
   '',
+  'RTO        so far, and when it should be over; waiting for you makes no run late',
+  '~12 s      as long as in an earlier run  ~12 s?  a guess: it was never measured',
+  '',
   'Every line of output is in the run folder, whatever the screen shows.',
 ];
 
