@@ -23,7 +23,7 @@ export interface ScenarioCard {
   when: string;
   outcome: string;
   restores: 'no' | 'may' | 'must';
-  /** The newest run of it on this cluster; a dry run does nothing, and is none. */
+  /** The newest run of it on this cluster that began anything. */
   last?: HistoryEntry;
 }
 
@@ -249,7 +249,7 @@ function pastRunOf(recorded: RecordedRun | undefined): PastRun | undefined {
 }
 
 function lastOf(scenario: string, past: readonly HistoryEntry[]): Pick<ScenarioCard, 'last'> {
-  const last = past.find((one) => one.scenario === scenario && one.mode !== 'dry-run');
+  const last = past.find((one) => one.scenario === scenario && one.begun);
   return last ? { last } : {};
 }
 

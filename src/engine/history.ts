@@ -13,6 +13,8 @@ export interface HistoryEntry {
   mode: Mode | null;
   startedAt: Date | null;
   outcome: RunOutcome | 'unfinished';
+  /** Whether any step was begun: a plan that was only looked at is no run. */
+  begun: boolean;
   /** Milliseconds from its begin to its end. */
   tookMs: number | null;
   rpoMs: number | null;
@@ -42,6 +44,7 @@ function entryOf(id: string): HistoryEntry {
     mode: started?.mode ?? null,
     startedAt: started ? new Date(started.ts) : null,
     outcome: finished?.outcome ?? 'unfinished',
+    begun: events.some((event) => event.type === 'step.started'),
     tookMs: finished?.rtoMs ?? null,
     rpoMs: finished?.rpoMs ?? null,
   };

@@ -12,11 +12,12 @@ export interface StepTime extends PastTime {
   cluster: string;
 }
 
-/** What is read at most: of how many journals the first line, of how many all, and how much of one. */
+/** How many journals are looked into at most, how many that tell a time are enough, and how much is read of one and of all. */
 const RUNS_LOOKED_AT = 1_000;
-const RUNS_READ = 20;
+const RUNS_TELLING = 20;
 const FIRST_LINE_BYTES = 64 * 1024;
 const JOURNAL_BYTES = 4 * 1024 * 1024;
+const ALL_BYTES = 32 * 1024 * 1024;
 
 const TELLING = /"type":"(?:step\.(?:planned|started|progress|finished)|run\.resumed)"/;
 
@@ -26,13 +27,15 @@ const TELLING = /"type":"(?:step\.(?:planned|started|progress|finished)|run\.res
  */
 export function pastTimesOf(scenario: string): StepTime[] {
   const times: StepTime[] = [];
-  let read = 0;
+  let telling = 0;
+  let bytes = 0;
   for (const run of runsOnRecord()) {
-    const lines = linesOf(join(homeFolder(), 'runs', run, JOURNAL_FILE), scenario);
-    if (!lines) continue;
-    times.push(...timesIn(lines));
-    read += 1;
-    if (read === RUNS_READ) break;
+    const text = textOf(join(homeFolder(), 'runs', run, JOURNAL_FILE), scenario);
+    const found = timesIn(text.split('\n').slice(0, -1));
+    times.push(...found);
+    telling += found.length > 0 ? 1 : 0;
+    bytes += text.length;
+    if (telling === RUNS_TELLING || bytes > ALL_BYTES) break;
   }
   return times;
 }
@@ -45,17 +48,16 @@ function runsOnRecord(): string[] {
   }
 }
 
-/** The whole lines of a journal; undefined where it is of another scenario, or of a dry run, which takes no time. */
-function linesOf(file: string, scenario: string): string[] | undefined {
+/** What a journal holds; empty where it is of another scenario, or of a dry run, which takes no time. */
+function textOf(file: string, scenario: string): string {
   let descriptor: number | undefined;
   try {
     descriptor = openSync(file, 'r');
     const started = eventIn(read(descriptor, FIRST_LINE_BYTES).split('\n', 1)[0]!);
-    if (started?.type !== 'run.started' || started.scenario !== scenario || started.mode === 'dry-run')
-      return undefined;
-    return read(descriptor, JOURNAL_BYTES).split('\n').slice(0, -1);
+    if (started?.type !== 'run.started' || started.scenario !== scenario || started.mode === 'dry-run') return '';
+    return read(descriptor, JOURNAL_BYTES);
   } catch {
-    return undefined;
+    return '';
   } finally {
     if (descriptor !== undefined) closeSync(descriptor);
   }

@@ -2,9 +2,8 @@ import { Box, Text } from 'ink';
 import { useState } from 'react';
 import { SERVICES } from '../config/profile.js';
 import type { DeskSnapshot, ScenarioCard } from '../engine/desk.js';
-import type { HistoryEntry } from '../engine/history.js';
-import type { Mode } from '../engine/journal.js';
-import { durationOf, instantOf, plural } from '../words.js';
+import { agoText, lastText } from '../reports/history-words.js';
+import { durationOf, plural } from '../words.js';
 import { Frame, Lines, useSpace } from './frame.js';
 import { useKeys } from './keys.js';
 import { useOutside } from './outside.js';
@@ -140,26 +139,6 @@ function linesAbout(card: ScenarioCard, desk: DeskSnapshot, columns: number): st
     ...wrap(`Then   ${card.outcome}`, columns - 2, 7),
     ...(card.last ? wrap(`Last   ${lastText(card.last)}`, columns - 2, 7) : []),
   ].map((line) => ` ${line}`);
-}
-
-/** `drilled 12 d 3 h ago in 5 min 48 s` */
-function agoText({ startedAt, mode, outcome, tookMs }: HistoryEntry): string {
-  const done = outcome === 'recovered' || outcome === 'recovered-with-exceptions';
-  const what = done ? (DONE[mode ?? 'live'] ?? 'done') : outcome === 'unfinished' ? 'broken off' : outcome;
-  const ago = startedAt ? ` ${durationOf(Date.now() - startedAt.getTime())} ago` : '';
-  return `${what}${ago}${done && tookMs !== null ? ` in ${durationOf(tookMs)}` : ''}`;
-}
-
-const DONE: Partial<Record<Mode, string>> = { drill: 'drilled', train: 'practised' };
-
-/** `2026-11-02 02:00 UTC, drill: recovered, RTO 5 min 48 s, RPO 25 h 12 min` */
-function lastText({ startedAt, mode, outcome, tookMs, rpoMs }: HistoryEntry): string {
-  const at = startedAt ? `${instantOf(startedAt).slice(0, 16)} UTC` : 'at an unknown time';
-  return [
-    `${at}, ${mode ?? 'unknown'}: ${outcome.replaceAll('-', ' ')}`,
-    ...(tookMs === null ? [] : [`RTO ${durationOf(tookMs)}`]),
-    ...(rpoMs === null ? [] : [`RPO ${durationOf(rpoMs)}`]),
-  ].join(', ');
 }
 
 /** What speaks for a scenario; empty when nothing does. */

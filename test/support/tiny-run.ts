@@ -91,11 +91,12 @@ export function tinyRun(
     runs,
     name,
     times,
+    scenario = 'tiny',
   }: Partial<TinyRunOptions> = {},
 ): TinyRun {
   const id = name ?? `tiny-${randomBytes(3).toString('hex')}`;
   const folder = makeRunFolder(runs ?? tempFolder('runs'), id);
-  const runbook: Runbook = { scenario: 'tiny', title: 'Tiny', when: 'now', outcome: 'done', steps, hash: '0' };
+  const runbook: Runbook = { scenario, title: 'Tiny', when: 'now', outcome: 'done', steps, hash: '0' };
   const run = new Run({
     id,
     folder,
@@ -184,6 +185,7 @@ interface TinyRunOptions {
   backup: BackupSet;
   /** The folder in which the run's own is made. */
   runs: string;
+  scenario: string;
   /** The run's id. */
   name: string;
   /** How long its steps took in earlier runs. */
