@@ -35,6 +35,8 @@ beforeEach(() => {
 const begun = (name: string, kind = moving(), options: Parameters<typeof tinyRun>[1] = {}) =>
   tinyRun([step('move', kind)], { runs: homeSubfolder('runs'), name, cluster: ACME, onFailure: 'stop', ...options });
 
+const journal = (run: string) => join(homeSubfolder('runs', run), JOURNAL_FILE);
+
 /** A run that the engine itself has recorded; how long its step took. */
 async function recorded(...args: Parameters<typeof begun>): Promise<number> {
   const tiny = begun(...args);
@@ -128,9 +130,16 @@ describe('no time is taken from', () => {
   });
 });
 
-describe('a journal that is broken tells less, and stands in nobody’s way', () => {
-  const journal = (run: string) => join(homeSubfolder('runs', run), JOURNAL_FILE);
+test('a step that another process went on with tells nothing: it may have lain idle in between', async () => {
+  await recorded('run-1');
+  const lines = readFileSync(journal('run-1'), 'utf8').split('\n');
+  const resumed = { ...JSON.parse(lines[0]!), type: 'run.resumed', cutOff: 0, accepted: [] };
+  const at = lines.findIndex((line) => line.includes('"step.started"')) + 1;
+  writeFileSync(journal('run-1'), lines.toSpliced(at, 0, JSON.stringify(resumed)).join('\n'));
+  expect(pastTimesOf('tiny')).toEqual([]);
+});
 
+describe('a journal that is broken tells less, and stands in nobody’s way', () => {
   test('nothing of it can be read', async () => {
     const tookMs = await recorded('run-1');
     const whole = readFileSync(journal('run-1'), 'utf8');
