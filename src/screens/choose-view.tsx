@@ -1,7 +1,9 @@
 import { Box, Text, useInput } from 'ink';
 import { useState } from 'react';
+import { expectedOf } from '../engine/estimates.js';
 import type { RunSnapshot, StepSnapshot } from '../engine/snapshot.js';
 import type { Question } from '../steps/step.js';
+import { durationOf } from '../words.js';
 import { Lines, useSpace } from './frame.js';
 import { useScroll } from './scroll.js';
 import { Select } from './select.js';
@@ -64,7 +66,9 @@ const isBlocked = (steps: readonly StepSnapshot[]) =>
   steps.some((step) => step.findings.some((finding) => finding.level === 'blocking'));
 
 function labelOf(title: string, steps: readonly StepSnapshot[]): string {
-  return isBlocked(steps) ? `${title} (not possible now)` : title;
+  if (isBlocked(steps)) return `${title} (not possible now)`;
+  const { ms, measured, ...of } = expectedOf(steps.map((step) => ({ ...step, plan: step.plan, leftOut: false })));
+  return ms === 0 ? title : `${title}  ~${durationOf(ms)}${measured === of.steps ? '' : '?'}`;
 }
 
 function factsOf(option: { because: string }, steps: readonly StepSnapshot[], width: number): string[] {

@@ -150,8 +150,9 @@ function beginKeys(looking: boolean, blocked: number, { guards, held }: RunSnaps
 }
 
 /** `~12 s`, or `~2.0 s?` where it is a guess; empty where it is not known. */
-function timeOf({ state, plan }: StepSnapshot): string {
-  if (plan?.estimateMs === undefined || state === 'succeeded' || plan.notApplicable || plan.notAskedFor) return '';
+function timeOf({ state, effect, plan }: StepSnapshot): string {
+  const isNone = state === 'succeeded' || effect === 'ask' || (plan?.notApplicable ?? plan?.notAskedFor);
+  if (plan?.estimateMs === undefined || isNone) return '';
   return `~${durationOf(plan.estimateMs)}${plan.measured ? '' : '?'}`;
 }
 

@@ -152,10 +152,10 @@ function reportLines(run: RunSnapshot, width: number): string[] {
       .map((step) => {
         const took =
           step.startedAt === undefined ? '' : durationOf((step.finishedAt ?? step.startedAt) - step.startedAt);
-        return cut(
-          `${MARKS[step.state].symbol} ${step.id.padEnd(20)} ${MARKS[step.state].word.padEnd(9)} ${took.padStart(12)}  ${step.state === 'succeeded' ? expectedOf(step, run) : (step.reason ?? '')}`,
-          width,
-        );
+        const row = `${MARKS[step.state].symbol} ${step.id.padEnd(20)} ${MARKS[step.state].word.padEnd(9)} ${took.padStart(12)}`;
+        if (step.state !== 'succeeded') return cut(`${row}  ${step.reason ?? ''}`, width);
+        const more = expectedOf(step, run);
+        return cut(row.length + 2 + more.length <= width ? `${row}  ${more}` : row, width);
       }),
     ...workLines(run, width),
     ...(concluded.length > 0 ? [''] : []),

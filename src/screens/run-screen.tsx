@@ -241,12 +241,14 @@ function replayKeysAt({ phase }: RunSnapshot, question: StepSnapshot | undefined
   return question !== undefined || phase === 'planned' ? 'asked' : 'all';
 }
 
-/** The step that a person chose, else the first that runs, else the last that ended. */
-function selectedStep({ steps }: RunSnapshot, chosen: string | undefined): number {
+/** The step that a person chose, else the first that runs, else the first that waits for a person, else the last that ended. */
+function selectedStep({ steps, attention }: RunSnapshot, chosen: string | undefined): number {
   const at = steps.findIndex((step) => step.id === chosen);
   if (at !== -1) return at;
   const busy = steps.findIndex((step) => ['running', 'verifying', 'undoing'].includes(step.state));
   if (busy !== -1) return busy;
+  const asking = steps.findIndex((step) => step.id === attention[0]);
+  if (asking !== -1) return asking;
   const waiting = steps.findIndex((step) => step.state === 'waiting');
   return waiting === -1 ? steps.length - 1 : Math.max(0, waiting - 1);
 }

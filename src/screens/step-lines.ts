@@ -69,6 +69,9 @@ export function standingWords(step: StepSnapshot, now: number): string {
   return parts.join(', ');
 }
 
+/** Before the reason of a state that is no failure. */
+const REASON_MARKS: Partial<Record<StepState, string>> = { succeeded: '·', skipped: '-' };
+
 const UNDER_WAY: StepState[] = ['waiting', 'checking', 'asking', 'running', 'verifying', 'undoing'];
 
 /** How long a step is likely to take still, in milliseconds, going by its pace so far. */
@@ -111,7 +114,7 @@ export function progressLines(step: StepSnapshot, width: number, now: number): s
     if (left !== undefined) lines.push(`left  about ${durationOf(left)}`);
     lines.push(...wrap(progress.text, width));
   }
-  if (step.reason) lines.push(...wrap(`${step.state === 'succeeded' ? '·' : '✗'} ${step.reason}`, width, 2));
+  if (step.reason) lines.push(...wrap(`${REASON_MARKS[step.state] ?? '✗'} ${step.reason}`, width, 2));
   for (const copy of step.safetyCopies) lines.push(...wrap(`safety copy of ${copy.of}: ${copy.at}`, width, 2));
   for (const row of evidenceRows(step.checks))
     lines.push(
