@@ -40,7 +40,7 @@ export function takeSnapshot(settings: RunSettings, steps: readonly RunStep[], m
         id,
         needs: of.needs,
         plan: snapshot.plan,
-        leftOut: snapshot.notChosen || snapshot.state === 'skipped',
+        leftOut: snapshot.notChosen,
       })),
     ),
     ...moment,

@@ -63,11 +63,12 @@ function timesOf(
   needing: readonly { id: string; needs: string[] }[],
   steps: readonly StepReport[],
 ): Pick<RunReport, 'expected' | 'workMs'> {
-  const planned = steps.map(({ id, plan, outcome }) => ({
+  const planned = steps.map(({ id, plan, only, outcome }) => ({
     id,
     needs: needing.find((one) => one.id === id)!.needs,
     plan,
-    leftOut: outcome === 'skipped',
+    // A way that was not chosen; what an end before its time left undone was expected all the same.
+    leftOut: only !== undefined && outcome === 'skipped',
   }));
   const spans = steps.flatMap(({ startedAt, tookMs }) => {
     if (startedAt === undefined) return [];
