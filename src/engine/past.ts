@@ -12,6 +12,8 @@ export interface StepPast {
   state: 'untouched' | 'begun' | 'succeeded';
   /** What it was last said to do. */
   plan: StepPlan | undefined;
+  /** What it was said to do when it was last begun. */
+  tried: StepPlan | undefined;
   facts: Record<string, unknown>;
   /** How often it was started. */
   attempts: number;
@@ -80,6 +82,7 @@ function withKnown(now: Fingerprint, before: Fingerprint): Fingerprint {
 export const untouched = (): StepPast => ({
   state: 'untouched',
   plan: undefined,
+  tried: undefined,
   facts: {},
   attempts: 0,
   answer: undefined,
@@ -107,6 +110,7 @@ export function follow(step: StepPast, event: JournalEvent): void {
     case 'step.started':
       step.state = 'begun';
       step.attempts = event.attempt;
+      step.tried = step.plan;
       step.checks = [];
       step.startedAt = Date.parse(event.ts);
       step.finishedAt = undefined;

@@ -79,11 +79,12 @@ export class RunStep {
   #takeUp(past: StepPast): void {
     this.attempt = past.attempts;
     this.facts = past.facts;
-    const { plan, safetyCopies, checks, startedAt, finishedAt, reason } = past;
+    const { plan, tried, safetyCopies, checks, startedAt, finishedAt, reason } = past;
     Object.assign(
       this.snapshot,
       { safetyCopies },
       plan ? { plan } : {},
+      tried ? { tried } : {},
       startedAt === undefined ? {} : { startedAt },
     );
     this.#noteWayBack();
@@ -205,6 +206,7 @@ export class RunStep {
     if (lost) return { outcome: this.attempt > 0 ? 'failed' : 'skipped', reason: lost };
     this.attempt += 1;
     this.snapshot.startedAt = steadyNow();
+    this.snapshot.tried = this.snapshot.plan;
     this.snapshot.checks = [];
     this.snapshot.undone = false;
     delete this.snapshot.reason;
@@ -288,7 +290,7 @@ export class RunStep {
     const said = this.#named(reason);
     this.tell(`failed: ${said}`);
     this.snapshot.reason = redact(said);
-    this.snapshot.finishedAt = steadyNow();
+    this.#noteEnd();
     return said;
   }
 
@@ -305,11 +307,16 @@ export class RunStep {
 
   /** It is over: nothing of it follows. */
   finish(outcome: StepOutcome, reason?: string): void {
-    this.snapshot.finishedAt = steadyNow();
+    this.#noteEnd();
     if (reason !== undefined) this.snapshot.reason = redact(this.#named(reason));
     this.recordOutcome(outcome, reason);
     this.log.flush();
     this.set(outcome);
+  }
+
+  /** An attempt that could not even begin did not make the one before it any longer. */
+  #noteEnd(): void {
+    this.snapshot.finishedAt ??= steadyNow();
   }
 
   /** A step that was ended half-way is unknown until reality was asked. */

@@ -47,6 +47,8 @@ export interface StepSnapshot {
   only?: { step: string; choices: string[] };
   state: StepState;
   plan?: StepPlan;
+  /** The plan with which it was last begun: what it left, should it have failed, is said there and in no later plan. */
+  tried?: StepPlan;
   findings: Finding[];
   checks: Check[];
   safetyCopies: SafetyCopy[];

@@ -16,6 +16,8 @@ export interface StepReport {
   tookMs: number;
   reason: string;
   plan: StepPlan | undefined;
+  /** The plan with which it was last begun. */
+  tried: StepPlan | undefined;
   findings: Finding[];
   changes: { at: string; channel: string; text: string }[];
   safetyCopies: { of: string; at: string; verified: string }[];
@@ -119,15 +121,15 @@ export function obstaclesIn({ started, steps }: RunReport): Finding[] {
 }
 
 /** What a step that ended half-way has left, as its plan announced it: labels and what they are of. */
-export function leftBy({ plan, safetyCopies, undoing }: StepReport): [string, string][] {
+export function leftBy({ tried, safetyCopies, undoing }: StepReport): [string, string][] {
   return [
     ...(undoing
       ? ([['Left', 'put back in part, or not at all: its undo did not come to its end']] as [string, string][])
       : []),
-    ...(plan && !undoing
+    ...(tried && !undoing
       ? ([
-          ['Left', plan.onAbort],
-          ['Way back', plan.wayBack],
+          ['Left', tried.onAbort],
+          ['Way back', tried.wayBack],
         ] as [string, string][])
       : []),
     ...safetyCopies.map(({ of, at, verified }): [string, string] => ['Kept', `${of}: ${at} (${verified})`]),
@@ -183,6 +185,7 @@ function stepReport(
     tookMs: 0,
     reason: '',
     plan: undefined,
+    tried: undefined,
     findings: [],
     changes: [],
     safetyCopies: [],
@@ -209,6 +212,7 @@ function stepReport(
         break;
       case 'step.started':
         report.startedAt = event.ts;
+        report.tried = report.plan;
         report.checks = [];
         report.undoing = false;
         break;

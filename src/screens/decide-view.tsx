@@ -1,7 +1,7 @@
 import { Box, Text } from 'ink';
 import type { RunSnapshot, StepSnapshot } from '../engine/snapshot.js';
 import { dependentsOf, undoOrder } from '../engine/undo-choice.js';
-import { durationOf } from '../words.js';
+import { durationOf, plural } from '../words.js';
 import { Lines, useSpace } from './frame.js';
 import { useKeys } from './keys.js';
 import { useOutside } from './outside.js';
@@ -94,7 +94,9 @@ function undoText(step: StepSnapshot, others: readonly StepSnapshot[]): string {
 
 function dependents(run: RunSnapshot, step: StepSnapshot): string {
   const after = dependentsOf(run.steps, step.id).map((one) => one.id);
-  return after.length > 0 ? `then ${after.join(', ')} will not run` : 'nothing else needs it';
+  return after.length > 0
+    ? `then ${plural(after.length, 'step')} will not run: ${after.join(', ')}`
+    : 'nothing else needs it';
 }
 
 function stateNow(step: StepSnapshot): string {
@@ -103,5 +105,5 @@ function stateNow(step: StepSnapshot): string {
   if (step.undone) return 'as it was before this step';
   return step.startedAt === undefined
     ? 'nothing was changed by this step: it did not begin'
-    : (step.plan?.onAbort ?? 'unknown');
+    : (step.tried?.onAbort ?? 'unknown');
 }

@@ -2,6 +2,8 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { keepSecret } from '../../src/config/redact.js';
 import { readJournal } from '../../src/engine/journal.js';
+import { pastOf } from '../../src/engine/past.js';
+import { leftBy, reportOf } from '../../src/reports/run-report.js';
 import { readingPlan, type StepContext } from '../../src/steps/step.js';
 import { stepEvents } from '../../src/steps/step-events.js';
 import { equal } from '../../src/stores/check.js';
@@ -191,6 +193,38 @@ describe('a step that failed', () => {
     expect(await run.finished).toBe('recovered');
     expect(runs).toBe(1);
     expect(events.some((event) => event.type === 'step.check')).toBe(true);
+  });
+
+  test('and whose retry cannot begin took as long, and left what its plan said, as when it was last begun', async () => {
+    let looks = 0;
+    let down = false;
+    const kind = tinyKind('tiny', {
+      plan: async () => {
+        looks += 1;
+        return readingPlan('replace', [], { onAbort: down ? 'a store that is down' : 'half of it' });
+      },
+      check: async () => (down ? [{ level: 'blocking', message: 'the store is down' }] : []),
+      run: () =>
+        stepEvents<TinyFacts>(async () => {
+          down = true;
+          throw new Error('the connection broke');
+        }),
+    });
+    const { run, begin, until, events, stepOf } = tinyRun([step('broken', kind)]);
+    await begin();
+    await until('broken', 'deciding');
+    const before = looks;
+    run.intend({ type: 'retry', step: 'broken' });
+    await eventually('it was looked at again', () => looks > before && run.getSnapshot().attention.length > 0);
+    expect(stepOf('broken').plan!.onAbort).toBe('a store that is down');
+    expect(stepOf('broken').tried!.onAbort).toBe('half of it');
+    run.intend({ type: 'abort' });
+    await run.finished;
+    const ends = events.flatMap((event) => (event.type === 'step.finished' ? event.tookMs : []));
+    expect(ends).toHaveLength(2);
+    expect(ends[1]).toBe(ends[0]);
+    expect(leftBy(reportOf(events).steps[0]!)[0]).toEqual(['Left', 'half of it']);
+    expect(pastOf(events).steps.get('broken')!.tried!.onAbort).toBe('half of it');
   });
 
   test('when skipped leaves a run with exceptions, in which skipped is not done', async () => {
