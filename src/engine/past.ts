@@ -136,7 +136,7 @@ export function follow(step: StepPast, event: JournalEvent): void {
       step.checks.push(event.check);
       break;
     case 'step.finished':
-      step.finishedAt = Date.parse(event.ts);
+      step.finishedAt = step.startedAt === undefined ? Date.parse(event.ts) : step.startedAt + event.tookMs;
       step.reason = event.reason;
       if (event.outcome === 'succeeded') step.state = 'succeeded';
       else if (event.outcome === 'undone')

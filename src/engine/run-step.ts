@@ -85,7 +85,8 @@ export class RunStep {
       { safetyCopies },
       plan ? { plan } : {},
       tried ? { tried } : {},
-      startedAt === undefined ? {} : { startedAt },
+      // Whatever became of it, it has not been at work since: how long it was, nobody knows where its end is not on record.
+      startedAt === undefined ? {} : { startedAt, finishedAt: finishedAt ?? startedAt },
     );
     this.#noteWayBack();
     if (past.state !== 'succeeded') return;
@@ -94,7 +95,6 @@ export class RunStep {
     Object.assign(this.snapshot, {
       checks,
       state: 'succeeded',
-      ...(finishedAt === undefined ? {} : { finishedAt }),
       ...(reason === undefined ? {} : { reason }),
     });
   }

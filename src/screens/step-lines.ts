@@ -59,7 +59,7 @@ export function standingWords(step: StepSnapshot, now: number): string {
     if (left !== undefined) parts.push(`about ${durationOf(left)} left`);
     if (progress.text !== '') parts.push(progress.text);
   }
-  if (step.finishedAt !== undefined && took > 0) parts.push(durationOf(took));
+  if (step.finishedAt !== undefined && took > 0 && state !== 'waiting') parts.push(durationOf(took));
   if (state === 'succeeded' && checks.length > 0) {
     const failed = checks.filter((check) => !check.ok).length;
     parts.push(`${plural(checks.length, 'comparison')}, ${failed === 0 ? 'all equal' : `${failed} DIFFER`}`);
@@ -93,7 +93,11 @@ export function progressLines(step: StepSnapshot, width: number, now: number): s
   const took = step.startedAt === undefined ? 0 : (step.finishedAt ?? now) - step.startedAt;
   const lines = [
     ...wrap(step.plan?.summary ?? step.uses, width),
-    ...wrap(`${MARKS[step.state].word}${took > 0 ? ` · ${durationOf(took)}${ofAbout(step)}` : ''}`, width, 2),
+    ...wrap(
+      `${MARKS[step.state].word}${took > 0 && step.state !== 'waiting' ? ` · ${durationOf(took)}${ofAbout(step)}` : ''}`,
+      width,
+      2,
+    ),
   ];
   const { progress } = step;
   if (progress && (step.state === 'running' || step.state === 'undoing')) {

@@ -2,13 +2,12 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { keepSecret } from '../../src/config/redact.js';
 import { readJournal } from '../../src/engine/journal.js';
-import { pastOf } from '../../src/engine/past.js';
 import { leftBy, reportOf } from '../../src/reports/run-report.js';
 import { readingPlan, type StepContext } from '../../src/steps/step.js';
 import { stepEvents } from '../../src/steps/step-events.js';
 import { equal } from '../../src/stores/check.js';
 import { eventually } from '../support/eventually.js';
-import { gate, outcomesIn, step, type TinyFacts, tinyKind, tinyRun } from '../support/tiny-run.js';
+import { gate, laterUndo, outcomesIn, step, type TinyFacts, tinyKind, tinyRun } from '../support/tiny-run.js';
 
 const PASSED = [equal('tiny step', 'ran', 'yes', 'yes')];
 const FAILED = [equal('tiny step', 'rows', 12, 11)];
@@ -210,7 +209,9 @@ describe('a step that failed', () => {
           throw new Error('the connection broke');
         }),
     });
-    const { run, begin, until, events, stepOf } = tinyRun([step('broken', kind)]);
+    const steps = [step('broken', kind)];
+    const tiny = tinyRun(steps);
+    const { run, begin, until, events, stepOf } = tiny;
     await begin();
     await until('broken', 'deciding');
     const before = looks;
@@ -224,7 +225,12 @@ describe('a step that failed', () => {
     expect(ends).toHaveLength(2);
     expect(ends[1]).toBe(ends[0]);
     expect(leftBy(reportOf(events).steps[0]!)[0]).toEqual(['Left', 'half of it']);
-    expect(pastOf(events).steps.get('broken')!.tried!.onAbort).toBe('half of it');
+    const later = await laterUndo(tiny, steps);
+    const [taken] = later.run.getSnapshot().steps;
+    expect(taken!.tried!.onAbort).toBe('half of it');
+    expect(taken!.finishedAt! - taken!.startedAt!).toBe(ends[0]);
+    later.run.intend({ type: 'abort' });
+    await later.run.finished;
   });
 
   test('when skipped leaves a run with exceptions, in which skipped is not done', async () => {
