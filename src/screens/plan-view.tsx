@@ -1,6 +1,7 @@
 import { Box, Text } from 'ink';
 import { useState } from 'react';
 import { heldText } from '../engine/cluster-lock.js';
+import { expectedOf } from '../engine/estimates.js';
 import type { Difference } from '../engine/guards.js';
 import type { RunSnapshot, StepSnapshot } from '../engine/snapshot.js';
 import { expectedText } from '../reports/estimate-words.js';
@@ -189,7 +190,13 @@ function headline(looking: boolean, blocked: number, run: RunSnapshot, width: nu
   if (run.held) return 'Not begun: somebody else works on this cluster. Nothing has been touched.';
   if (blocked > 0) return `${plural(blocked, 'step')} would be blocked (✗). Nothing has been touched yet.`;
   const done = run.steps.filter((step) => step.state === 'succeeded').length;
-  if (done > 0) return `${done} of ${plural(run.steps.length, 'step')} done before. Nothing further is touched yet.`;
+  if (done > 0) {
+    const { ms } = expectedOf(
+      run.steps.map((step) => ({ ...step, plan: step.plan, leftOut: step.notChosen || step.state === 'succeeded' })),
+    );
+    const left = ms > 0 ? `, about ${durationOf(ms)} to go` : '';
+    return `${done} of ${plural(run.steps.length, 'step')} done before${left}. Nothing further is touched yet.`;
+  }
   const untouched = 'Nothing has been touched yet.';
   const steps = plural(run.steps.length, 'step');
   if (run.expected.ms === 0) return `${steps}. ${untouched}`;

@@ -71,7 +71,7 @@ test('a rescue that was killed is offered when the program is opened again, and 
   program.type('r');
   const plan = await program.shows(/enter begin/);
   expect(plan).toMatch(/ 1 +Stop novamem +done/);
-  expect(plan).toMatch(/[1-9] of 11 steps done before\. Nothing further is touched yet\./);
+  expect(plan).toMatch(/[1-9] of 11 steps done before, about [\d.]+ m?s to go\. Nothing further is touched yet\./);
   program.type(ENTER);
   for (;;) {
     const screen = await program.shows(/Type the cluster's name \(\S+\) to go on: *$|q quit/m);
