@@ -23,8 +23,8 @@ const KEYS = [
   '',
   '✔ done  ◐ runs  ◑ proves  ? asks you  ✗ failed  - skipped  · waits  ! warning',
   '',
-  'RTO        so far, and when it should be over; waiting for you makes no run late',
-  '~12 s      as long as in an earlier run  ~12 s?  a guess: it was never measured',
+  'RTO        so far, of what is expected; no run is late for waiting for you',
+  '~12 s      as in an earlier run; with a ? it is a guess: never measured',
   '',
   'Every line of output is in the run folder, whatever the screen shows.',
 ];
