@@ -1,4 +1,5 @@
 import { Box, Text } from 'ink';
+import { rtoClock } from '../engine/rto-clock.js';
 import type { RunSnapshot } from '../engine/snapshot.js';
 import { logTimeOf } from '../words.js';
 import { Lines, useSpace } from './frame.js';
@@ -24,6 +25,7 @@ export function RunView({ run, selected, isChosen, now }: Props) {
     return (
       <>
         <Lines lines={run.steps.map((one) => standingWords(one, now))} />
+        {rtoClock(run, now).late > 0 && <Text>The run takes longer than expected.</Text>}
         {isChosen && (
           <>
             <Chosen label={step.id} at={selected} of={run.steps.length} />
