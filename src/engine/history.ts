@@ -20,13 +20,13 @@ export interface HistoryEntry {
   rpoMs: number | null;
 }
 
-/** The newest runs on record, on one cluster or on all, the newest first. Reads every journal, whole or not. */
+/** The newest runs on record, on one cluster (and the drills of its backups) or on all, the newest first. Reads every journal, whole or not. */
 export function history({ cluster, most = Number.POSITIVE_INFINITY }: { cluster?: string; most?: number } = {}) {
   const entries: HistoryEntry[] = [];
   for (const id of listRuns()) {
     if (entries.length >= most) break;
     const entry = entryOf(id);
-    if (cluster === undefined || entry.cluster === cluster) entries.push(entry);
+    if (cluster === undefined || [entry.cluster, entry.drillOf].includes(cluster)) entries.push(entry);
   }
   return entries;
 }

@@ -96,7 +96,8 @@ function timesIn(lines: readonly string[]): StepTime[] {
 function timesOfAttempts(lines: readonly string[]): StepTime[] {
   const started = eventIn(lines[0] ?? '');
   if (started?.type !== 'run.started') return [];
-  const { run, mode, profile: cluster, ts: at } = started;
+  const { run, mode, profile, drillOf, ts: at } = started;
+  const cluster = drillOf ?? profile;
   const kinds = new Map(started.steps.map(({ id, uses }) => [id, uses]));
   const attempts = new Map<string, Attempt>();
   const times: StepTime[] = [];

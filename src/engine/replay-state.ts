@@ -2,8 +2,8 @@ import { Problem } from '../problem.js';
 import { stepKind } from '../steps/registry.js';
 import type { Finding } from '../steps/step.js';
 import { fingerprintText } from '../stores/fingerprint.js';
+import { expectedOf } from './estimates.js';
 import type { JournalEvent } from './journal.js';
-import { longestPath } from './longest-path.js';
 import { follow, type StepPast, untouched } from './past.js';
 import type { Outline } from './replay-outline.js';
 import type { LogLine, RunSnapshot, StepSnapshot } from './snapshot.js';
@@ -25,7 +25,7 @@ interface ReplayedStep {
 export interface ReplayedRun {
   /** So many events are taken in. */
   readonly taken: number;
-  readonly run: Omit<RunSnapshot, 'steps' | 'log' | 'estimateMs'>;
+  readonly run: Omit<RunSnapshot, 'steps' | 'log' | 'expected'>;
   readonly steps: ReadonlyMap<string, ReplayedStep>;
 }
 
@@ -112,7 +112,7 @@ export function snapshotOf({ run, steps }: ReplayedRun, log: LogLine[]): RunSnap
     ...run,
     steps: all,
     log,
-    estimateMs: longestPath(all.map(({ id, needs, plan }) => ({ id, needs, length: plan?.estimateMs ?? 0 }))),
+    expected: expectedOf(all.map(({ id, needs, plan, notChosen }) => ({ id, needs, plan, leftOut: notChosen }))),
   };
 }
 

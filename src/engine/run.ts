@@ -85,7 +85,11 @@ export class Run {
       changed: (now) => this.#publisher.changed(now),
       contextOf: (step, phase) => this.#contextOf(step, phase),
       estimated: ({ id, of }, plan) =>
-        estimated(plan, { id, uses: of.kind.kind, cluster: settings.cluster.name }, settings.times ?? []),
+        estimated(
+          plan,
+          { id, uses: of.kind.kind, cluster: settings.drillOf ?? settings.cluster.name },
+          settings.times ?? [],
+        ),
       loseRecord: (error) => this.#record.lose(error),
       lost: () => this.#record.lost,
     };

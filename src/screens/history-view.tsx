@@ -86,7 +86,9 @@ function PastRunView({
   const { shown, below } = useScroll(lines, bodyRows - 1);
   const canUndo = desk.undoable?.id === id;
   const isTold = events[0]?.type === 'run.started';
-  const canResume = useMemo(() => isTold && isResumable(pastOf(events)), [isTold, events]);
+  // The cluster of a drill is gone with it.
+  const isDrill = isTold && events[0].drillOf !== null && events[0].drillOf !== undefined;
+  const canResume = useMemo(() => isTold && !isDrill && isResumable(pastOf(events)), [isTold, isDrill, events]);
   useKeys((input, key) => {
     if (key.escape) onBack();
     else if (input === 'p' && isTold) onReplay(recorded);
