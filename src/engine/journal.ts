@@ -1,5 +1,15 @@
 import { createHash } from 'node:crypto';
-import { closeSync, existsSync, fsyncSync, ftruncateSync, openSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  ftruncateSync,
+  openSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  rmSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { redactDeep } from '../config/redact.js';
 import { keepPlaceNow } from '../hosts/durable.js';
@@ -198,6 +208,24 @@ export interface JournalReading {
   /** Bytes of all whole lines, and the hash of the last of them. */
   wholeBytes: number;
   lastHash: string;
+}
+
+/** So long may the line be with which a journal begins. */
+const LONGEST_BEGINNING = 1024 * 1024;
+
+/** The line with which a journal begins, without reading the rest; undefined while nothing is written. Throws where it is damaged. */
+export function readStart(file: string): (JournalEvent & { type: 'run.started' }) | undefined {
+  const descriptor = openSync(file, 'r');
+  try {
+    const bytes = Buffer.allocUnsafe(LONGEST_BEGINNING);
+    const text = bytes.toString('utf8', 0, readSync(descriptor, bytes, 0, bytes.length, 0));
+    if (text === '') return undefined;
+    const event = JSON.parse(text.split('\n', 1)[0]!) as JournalEvent | null;
+    if (event?.type !== 'run.started') throw new Error('it does not begin with the start of a run');
+    return event;
+  } finally {
+    closeSync(descriptor);
+  }
 }
 
 /** Reads a journal and checks its chain. A last line without an end (a crash while it was written) is left out and said. */

@@ -32,6 +32,9 @@ export function listRuns(): string[] {
     .reverse();
 }
 
+/** The journal of a run that is listed. */
+export const journalOf = (id: string): string => join(runsFolder(), id, JOURNAL_FILE);
+
 /** A run by its id, by any part of the id that only one has, as a folder, or `latest`. */
 export function findRun(wanted: string): RecordedRun {
   if (existsSync(join(wanted, JOURNAL_FILE)))

@@ -84,17 +84,17 @@ export interface TinyRun {
 export function tinyRun(
   steps: RunbookStep[],
   {
+    id = `tiny-${randomBytes(3).toString('hex')}`,
     mode = 'live',
     onFailure = 'ask',
     cluster = absentCluster(),
     backup,
+    drillOf,
     runs,
-    name,
     times,
     scenario = 'tiny',
   }: Partial<TinyRunOptions> = {},
 ): TinyRun {
-  const id = name ?? `tiny-${randomBytes(3).toString('hex')}`;
   const folder = makeRunFolder(runs ?? tempFolder('runs'), id);
   const runbook: Runbook = { scenario, title: 'Tiny', when: 'now', outcome: 'done', steps, hash: '0' };
   const run = new Run({
@@ -105,6 +105,7 @@ export function tinyRun(
     cluster,
     ...(backup ? { backup } : {}),
     ...(times ? { times } : {}),
+    ...(drillOf === undefined ? {} : { drillOf }),
     onFailure,
     versions: { test: '1' },
   });
@@ -178,16 +179,16 @@ export async function laterRun(
   return { run: later, locks };
 }
 
-interface TinyRunOptions {
+export interface TinyRunOptions {
+  id: string;
   mode: Mode;
   onFailure: 'ask' | 'stop';
   cluster: Cluster;
   backup: BackupSet;
+  drillOf: string;
   /** The folder in which the run's own is made. */
   runs: string;
   scenario: string;
-  /** The run's id. */
-  name: string;
   /** How long its steps took in earlier runs. */
   times: readonly StepTime[];
 }

@@ -1,0 +1,144 @@
+import { STORES } from '../config/profile.js';
+import { stepKind } from '../steps/registry.js';
+import { endOf, type JournalEvent, type Mode, type RunOutcome, readJournal, readStart } from './journal.js';
+import { pastOf } from './past.js';
+import { journalOf, listRuns } from './runs.js';
+
+// What the record says of whether a cluster's backups can be restored: nothing is asked of any server.
+
+/** A restore of a cluster's backup that came to its end. Times are milliseconds. */
+export interface ProvenRestore {
+  run: string;
+  by: 'drill' | 'recovery';
+  /** When it had ended. */
+  at: Date;
+  rtoMs: number;
+  rpoMs: number | null;
+  backup: { id: string; takenAt: Date | null } | null;
+}
+
+/** A drill, whatever became of it. */
+export interface PastDrill {
+  run: string;
+  startedAt: Date;
+  outcome: RunOutcome | 'unfinished';
+  /** Null where nothing was recovered. */
+  rtoMs: number | null;
+  rpoMs: number | null;
+  /** By how much it took longer than the one before that recovered; below zero where it was faster, null where there is none. */
+  slowerMs: number | null;
+}
+
+export interface ProofOnRecord {
+  proven: ProvenRestore | null;
+  /** Newer restores that are no proof, the newest first, and why. */
+  unproven: (ProvenRestore & { why: string })[];
+  /** The newest, the newest first. */
+  drills: PastDrill[];
+  /** The newest drill that came to a verdict, where that is a failure and nothing was proven since. */
+  failedDrill: string | null;
+  /** Runs whose record cannot be read: what they were is not known. */
+  unread: string[];
+}
+
+/** So many drills are told of. */
+const TREND = 5;
+/** So many runs are looked at, the newest first. */
+const MOST_RUNS = 10_000;
+
+/**
+ * Reads what was proven of a cluster's backups: by a drill of them that recovered, or by a recovery of this very cluster that put
+ * all three stores back. A journal that is not the one that was written proves nothing.
+ */
+export function proofOf(cluster: string): ProofOnRecord {
+  const unread: string[] = [];
+  const restores: Restored[] = [];
+  const drills: Omit<PastDrill, 'slowerMs'>[] = [];
+  let proven: Restored | undefined;
+  for (const id of listRuns().slice(0, MOST_RUNS)) {
+    if (proven && drills.filter(({ rtoMs }) => rtoMs !== null).length > TREND) break;
+    try {
+      const start = readStart(journalOf(id));
+      const mode = start && modeFor(cluster, start);
+      if (!mode || (mode === 'live' && proven)) continue;
+      const { events, changed } = readJournal(journalOf(id));
+      const restore = restoreIn(id, mode, events, changed);
+      if (mode === 'drill') drills.push(drillOf(id, events));
+      if (!restore) continue;
+      if (restore.why === '') proven ??= restore;
+      else if (!proven) restores.push(restore);
+    } catch {
+      unread.push(id);
+    }
+  }
+  const verdict = drills.find(({ outcome }) => VERDICTS.has(outcome));
+  return {
+    proven: proven ? withoutWhy(proven) : null,
+    unproven: restores,
+    drills: drills
+      .map((drill, index) => ({ ...drill, slowerMs: slowerThan(drills.slice(index + 1), drill) }))
+      .slice(0, TREND),
+    failedDrill: verdict?.outcome === 'failed' && (!proven || verdict.run > proven.run) ? verdict.run : null,
+    unread,
+  };
+}
+
+/** `why`: why it is no proof; empty where it is one. */
+type Restored = ProvenRestore & { why: string };
+
+const withoutWhy = ({ why: _, ...restore }: Restored): ProvenRestore => restore;
+
+const VERDICTS: ReadonlySet<PastDrill['outcome']> = new Set(['recovered', 'recovered-with-exceptions', 'failed']);
+const RECOVERED: ReadonlySet<PastDrill['outcome']> = new Set(['recovered', 'recovered-with-exceptions']);
+
+/** How a run has to do with a cluster's backups; undefined where it has not. */
+function modeFor(cluster: string, { mode, profile, drillOf }: Started): Mode | undefined {
+  if (mode === 'drill') return drillOf === cluster ? mode : undefined;
+  return mode === 'live' && profile === cluster ? mode : undefined;
+}
+
+type Started = JournalEvent & { type: 'run.started' };
+
+function restoreIn(run: string, mode: Mode, events: readonly JournalEvent[], changed: string): Restored | undefined {
+  const end = endOf(events);
+  if (!end || !RECOVERED.has(end.outcome)) return undefined;
+  const { started, steps } = pastOf(events);
+  const stores = started.steps
+    .filter(({ id, uses }) => stepKind(uses)?.backupSet === 'reads' && steps.get(id)?.state === 'succeeded')
+    .map(({ uses }) => uses.split('.')[0]!);
+  if (mode === 'live' && stores.length === 0) return undefined;
+  const missing = mode === 'live' ? STORES.filter((store) => !stores.includes(store)) : [];
+  const { backup } = started;
+  return {
+    run,
+    by: mode === 'drill' ? 'drill' : 'recovery',
+    at: new Date(end.ts),
+    rtoMs: end.rtoMs,
+    rpoMs: end.rpoMs,
+    backup: backup && { id: backup.id, takenAt: backup.takenAt === null ? null : new Date(backup.takenAt) },
+    why: changed
+      ? 'its journal is not the one that was written'
+      : end.outcome !== 'recovered'
+        ? 'it recovered with exceptions'
+        : missing.length > 0
+          ? `it restored no ${missing.join(' and no ')}`
+          : '',
+  };
+}
+
+function drillOf(run: string, events: readonly JournalEvent[]): Omit<PastDrill, 'slowerMs'> {
+  const end = endOf(events);
+  const outcome = end?.outcome ?? 'unfinished';
+  return {
+    run,
+    startedAt: new Date(events[0]!.ts),
+    outcome,
+    rtoMs: RECOVERED.has(outcome) ? end!.rtoMs : null,
+    rpoMs: end?.rpoMs ?? null,
+  };
+}
+
+function slowerThan(older: readonly Omit<PastDrill, 'slowerMs'>[], { rtoMs }: { rtoMs: number | null }) {
+  const before = older.find((one) => one.rtoMs !== null);
+  return rtoMs === null || !before ? null : rtoMs - before.rtoMs!;
+}
