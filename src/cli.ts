@@ -279,6 +279,24 @@ profile
   .action(calls(async () => (await import('./commands/profile.js')).profileShowCommand));
 
 program
+  .command('status')
+  .description('the newest backup, the last proven restore, past drills, when the next is due (asks no server)')
+  .addOption(profileOption())
+  .addOption(
+    new Option('--format <format>', 'how it is told').choices(['text', 'json', 'prometheus']).default('text'),
+  )
+  .action(calls(async () => (await import('./commands/status.js')).statusCommand))
+  .addHelpText(
+    'after',
+    `
+Exit code 0: a restore was proven, no drill is due, the last one did not fail, and there is a backup. 1: one of these is not so.
+For node_exporter's textfile collector, written so that it never reads half of it (status exits 1 just when it matters):
+  cd /var/lib/node_exporter
+  novamem-runbook status --profile acme-prod --format prometheus > acme-prod.prom.$$
+  [ -s acme-prod.prom.$$ ] && mv acme-prod.prom.$$ acme-prod.prom || rm -f acme-prod.prom.$$`,
+  );
+
+program
   .command('doctor')
   .description('what is missing for which scenario on this cluster, and how to get it (reads only)')
   .addOption(profileOption())

@@ -126,6 +126,8 @@ export const profileSchema = z.strictObject({
   /** How a backup of this cluster is put to the proof. */
   drill: z
     .strictObject({
+      /** After so many days without a proven restore a drill is due. */
+      everyDays: z.number().int().positive().max(3650).default(90),
       /** The real novamem, for the throw-away cluster; it finds its stores in NOVAMEM_WARM_URL, NOVAMEM_COLD_URL, NOVAMEM_COLD_API_KEY, NOVAMEM_GRAPH_URL and NOVAMEM_PORT. */
       novamem: z
         .strictObject({
@@ -134,7 +136,7 @@ export const profileSchema = z.strictObject({
         })
         .optional(),
     })
-    .default({}),
+    .prefault({}),
 });
 
 export type Profile = z.infer<typeof profileSchema>;

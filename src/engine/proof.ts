@@ -47,8 +47,8 @@ const TREND = 5;
 const MOST_RUNS = 10_000;
 
 /**
- * Reads what was proven of a cluster's backups: by a drill of them that recovered, or by a recovery of this very cluster that put
- * all three stores back. A journal that is not the one that was written proves nothing.
+ * Reads what was proven of a cluster's backups: by a drill of them, or by a recovery of this very cluster, that put all three stores
+ * back without an exception. A journal that is not the one that was written proves nothing.
  */
 export function proofOf(cluster: string): ProofOnRecord {
   const unread: string[] = [];
@@ -106,8 +106,8 @@ function restoreIn(run: string, mode: Mode, events: readonly JournalEvent[], cha
   const stores = started.steps
     .filter(({ id, uses }) => stepKind(uses)?.backupSet === 'reads' && steps.get(id)?.state === 'succeeded')
     .map(({ uses }) => uses.split('.')[0]!);
-  if (mode === 'live' && stores.length === 0) return undefined;
-  const missing = mode === 'live' ? STORES.filter((store) => !stores.includes(store)) : [];
+  if (stores.length === 0) return undefined;
+  const missing = STORES.filter((store) => !stores.includes(store));
   const { backup } = started;
   return {
     run,

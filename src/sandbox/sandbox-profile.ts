@@ -125,6 +125,6 @@ export function profileOf(
       falkordb: driver('falkordb', [binaries.redis, places.falkordbConfig]),
     },
     backups: [places.backups],
-    drill: {},
+    drill: { everyDays: 90 },
   };
 }

@@ -83,6 +83,21 @@ describe('what is proven of a backup', () => {
     expect(proofOf(CLUSTER)).toMatchObject({ proven: null, unproven: [{ by: 'recovery', why }], drills: [] });
   });
 
+  test('is not a drill by a runbook for one store', async () => {
+    const steps = restoring('qdrant');
+    await recordRun('20260801T020000Z-00001', steps, {
+      mode: 'drill',
+      cluster: absentCluster('x'),
+      drillOf: CLUSTER,
+    });
+    expect(proofOf(CLUSTER)).toMatchObject({
+      proven: null,
+      unproven: [{ by: 'drill', why: 'it restored no postgres and no falkordb' }],
+      drills: [{ outcome: 'recovered' }],
+      failedDrill: null,
+    });
+  });
+
   test.each(['dry-run', 'train'] as const)('is not what was done as %s', async (mode) => {
     await live('20260801T020000Z-00001', WHOLE, mode);
     expect(proofOf(CLUSTER)).toMatchObject({ proven: null, unproven: [], drills: [] });

@@ -1,4 +1,5 @@
 import { stat } from 'node:fs/promises';
+import { countOf } from '../../words.js';
 import type { FalkordbFiles } from '../falkordb/persistence.js';
 import type { GoldenSearch } from '../novamem/golden-searches.js';
 import type { Inventory, Moving } from './manifest.js';
@@ -43,4 +44,14 @@ export interface BackupSet {
 /** Bytes of a file that is there; the manifest's word is not enough. */
 export async function bytesOf(file: string): Promise<number> {
   return (await stat(file)).size;
+}
+
+/** The first file of a set that is not there as its manifest says, in words; empty where all are. None of them is read for it. */
+export async function gapIn({ postgres, qdrant, falkordb }: BackupSet): Promise<string> {
+  for (const { file, bytes } of [...(postgres ? [postgres] : []), ...qdrant, ...(falkordb?.files ?? [])]) {
+    const found = await bytesOf(file).catch(() => undefined);
+    if (found === undefined) return `${file} is missing`;
+    if (found !== bytes) return `${file} has ${countOf(found)} bytes, and the manifest says ${countOf(bytes)}`;
+  }
+  return '';
 }
