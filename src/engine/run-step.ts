@@ -62,6 +62,7 @@ export class RunStep {
       effect: of.kind.effect,
       needs: of.needs,
       ...(of.only ? { only: of.only } : {}),
+      ...(of.teach ? { teach: of.teach } : {}),
       state: 'waiting',
       findings: [],
       checks: [],

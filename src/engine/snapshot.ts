@@ -1,3 +1,4 @@
+import type { Teach } from '../runbook/runbook.js';
 import type { Effect, Finding, ProgressUnit, StepPlan, UndoPlan } from '../steps/step.js';
 import type { Check } from '../stores/check.js';
 import type { HeldLock } from './cluster-lock.js';
@@ -45,6 +46,7 @@ export interface StepSnapshot {
   needs: string[];
   /** Runs only when that asking step is answered with one of these. */
   only?: { step: string; choices: string[] };
+  teach?: Teach;
   state: StepState;
   plan?: StepPlan;
   /** The plan with which it was last begun: what it left, should it have failed, is said there and in no later plan. */

@@ -10,6 +10,8 @@ export interface StepReport {
   uses: string;
   /** Runs only when that asking step is answered with one of these. */
   only?: { step: string; choices: string[] };
+  /** Absent in older journals. */
+  why?: string;
   summary: string;
   outcome: StepOutcome | 'unfinished';
   startedAt: string | undefined;
@@ -47,9 +49,10 @@ export function reportOf(events: readonly JournalEvent[]): RunReport {
       next: 'novamem-runbook runs verify RUN',
     });
   const finished = endOf(events);
-  const steps = started.steps.map(({ id, uses, only }) => ({
+  const steps = started.steps.map(({ id, uses, only, why }) => ({
     ...stepReport(id, uses, events, basesOf(started.steps, id)),
     ...(only ? { only } : {}),
+    ...(why === undefined ? {} : { why }),
   }));
   return {
     id: started.run,

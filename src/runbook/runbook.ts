@@ -17,6 +17,9 @@ const teachSchema = z.strictObject({
   hints: z.array(sentence).optional(),
 });
 
+/** What a lesson asks and tells at a step: `answer` is one of the options. */
+export type Teach = z.infer<typeof teachSchema>;
+
 const stepSchema = z.strictObject({
   id: identifier,
   uses: z.string(),
@@ -25,7 +28,7 @@ const stepSchema = z.strictObject({
   /** Only after these answers: the id of a step that asks, and one or more of its choices. */
   if: z.record(z.string(), z.union([z.string(), z.array(z.string()).min(1)])).optional(),
   why: sentence,
-  /** What a lesson asks and tells at this step; a run does not read it. */
+  /** What a lesson asks and tells at this step, and a dry run explains. */
   teach: teachSchema.optional(),
 });
 
@@ -46,6 +49,7 @@ export interface RunbookStep {
   why: string;
   /** Runs only when that asking step was answered with one of these. */
   only?: { step: string; choices: string[] };
+  teach?: Teach;
 }
 
 /** A validated runbook: the answer to one scenario. Steps are in an order in which each comes after what it needs. */
@@ -59,7 +63,7 @@ export interface Runbook {
   hash: string;
 }
 
-/** Whether a step that comes before another starts a service. */
+/** Whether a step that comes before another starts a service, or cannot end without it. */
 export function startsBefore(steps: readonly RunbookStep[], id: string, service: string): boolean {
   return steps
     .slice(
@@ -68,8 +72,9 @@ export function startsBefore(steps: readonly RunbookStep[], id: string, service:
     )
     .some(
       ({ kind, params }) =>
-        (kind.kind === 'service.start' || kind.kind === 'service.restart') &&
-        (params as { service?: string }).service === service,
+        (kind.effect === 'destroy' && kind.kind.startsWith(`${service}.`)) ||
+        ((kind.kind === 'service.start' || kind.kind === 'service.restart') &&
+          (params as { service?: string }).service === service),
     );
 }
 
@@ -123,6 +128,7 @@ export function readRunbook(
       params: changed.data,
       why: step.why,
       ...(condition ? { only: { step: condition[0], choices: [condition[1]].flat() } } : {}),
+      ...(step.teach ? { teach: step.teach } : {}),
     };
   });
   for (const id of Object.keys(overrides)) {

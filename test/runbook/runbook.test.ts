@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { loadRunbook, RUNBOOK_FOLDER, scenarios } from '../../src/runbook/library.js';
-import { type Overrides, readRunbook, runbookJsonSchema } from '../../src/runbook/runbook.js';
+import { type Overrides, readRunbook, runbookJsonSchema, startsBefore } from '../../src/runbook/runbook.js';
 import { stepKinds } from '../../src/steps/registry.js';
 import { tempFolder } from '../support/temp.js';
 
@@ -42,6 +42,30 @@ describe('a runbook', () => {
       jobs: 3,
       patienceSeconds: 120,
     });
+  });
+
+  test('keeps what a lesson asks and tells at a step', () => {
+    const teach = {
+      predict: { ask: 'Green?', options: ['yes', 'no'], answer: 'yes', because: 'so' },
+      hints: ['look'],
+    };
+    const { runbook } = read(`${HEAD}${step('a')}    teach: ${JSON.stringify(teach)}\n${step('b')}`);
+    expect(runbook?.steps.map((one) => one.teach)).toEqual([teach, undefined]);
+  });
+
+  test('starts a store by starting it, and by replacing what it holds, and only before the step', () => {
+    const { runbook } = read(
+      HEAD +
+        step('qdrant', [], 'uses: service.start\n    with: { service: qdrant }') +
+        step('graph', ['qdrant'], 'uses: falkordb.restore') +
+        step('check', ['graph'], 'uses: cluster.crosscheck') +
+        step('dump', ['check'], 'uses: postgres.backup'),
+    );
+    const startedBefore = (id: string) =>
+      ['qdrant', 'falkordb', 'postgres'].map((one) => startsBefore(runbook!.steps, id, one));
+    expect(startedBefore('graph')).toEqual([true, false, false]);
+    expect(startedBefore('check')).toEqual([true, true, false]);
+    expect(startedBefore('dump')).toEqual([true, true, false]);
   });
 
   test('has another hash as soon as its text changes', () => {

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { z } from 'zod';
+import { STORES } from '../../config/profile.js';
 import { exists, remove } from '../../hosts/files.js';
 import { LineFile } from '../../hosts/line-file.js';
 import type { Check } from '../../stores/check.js';
@@ -12,7 +13,7 @@ import {
 } from '../../stores/crosscheck/crosscheck.js';
 import { hasMemories } from '../../stores/postgres/memories.js';
 import { countOf, plural } from '../../words.js';
-import { type Finding, readingPlan, type StepContext, type StepKind } from '../step.js';
+import { readingPlan, type StepContext, type StepKind } from '../step.js';
 import { type Emitter, stepEvents } from '../step-events.js';
 import { unreachable } from '../store-readiness.js';
 import { ALLOWED, against, crosscheckChecks, exceptionOf, type Rule, ruleOf } from './crosscheck-rule.js';
@@ -65,11 +66,10 @@ export const clusterCrosscheck: StepKind<Params, CrosscheckFacts> = {
     );
   },
   async check(p, ctx) {
-    // Before the stores are restored there is nothing to say of them.
-    if (ctx.phase === 'preflight') return [];
-    const findings: (Finding | undefined)[] = [];
-    for (const store of ['postgres', 'qdrant', 'falkordb'] as const) findings.push(await unreachable(store, ctx));
-    const obstacles = findings.filter((finding) => finding !== undefined);
+    const asked = await Promise.all(STORES.map((store) => unreachable(store, ctx)));
+    const obstacles = asked.filter((finding) => finding !== undefined).filter(({ level }) => level === 'blocking');
+    // Before the stores are restored there is nothing else to say of them, and no reason not to restore one.
+    if (ctx.phase === 'preflight') return obstacles.map((finding) => ({ ...finding, level: 'warning' as const }));
     if (obstacles.length > 0) return obstacles;
     if (await hasMemories(ctx.cluster.postgres)) return [{ level: 'info', message: ruleOf(p, ctx).words }];
     return [

@@ -321,7 +321,11 @@ describe('as a step of a run', () => {
     expect(await findings(clusterCrosscheck, {}, real.context({ cluster: nowhere }))).toEqual([
       expect.stringMatching(/^blocking: FalkorDB does not answer/),
     ]);
-    expect(await findings(clusterCrosscheck, {}, real.context({ cluster: nowhere, phase: 'preflight' }))).toEqual([]);
+    const before = { cluster: nowhere, phase: 'preflight' as const };
+    expect(await findings(clusterCrosscheck, {}, real.context(before))).toEqual([
+      expect.stringMatching(/^warning: FalkorDB does not answer/),
+    ]);
+    expect(await findings(clusterCrosscheck, {}, real.context({ ...before, startsEarlier: () => true }))).toEqual([]);
     const other = `${real.cluster.profile.postgres.url.replace(/novamem$/, '')}postgres`;
     const empty = new Cluster({
       ...real.cluster.profile,
