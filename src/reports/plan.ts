@@ -18,6 +18,7 @@ export function planLines(report: RunReport): string[] {
         '',
         `${index + 1}. ${step.id} (${step.uses})`,
         `   ${step.summary}`,
+        ...(step.why ? [`   Why        ${step.why}`] : []),
         ...(step.only
           ? [`   Only       when ${step.only.step} is answered with ${step.only.choices.join(' or ')}`]
           : []),
@@ -32,7 +33,8 @@ export function planLines(report: RunReport): string[] {
         ...(plan?.notAskedFor ? [`   Left out   ${plan.notAskedFor}`] : []),
         ...(plan?.commands ?? []).map((command, at) => `   ${at === 0 ? 'Would run' : '         '}  ${command}`),
         ...(plan?.destroys ?? []).map((what) => `   Destroys   ${what}`),
-        ...(plan && plan.destroys.length > 0
+        ...(plan?.uncounted ? [`   Destroys   not counted: ${plan.uncounted}`] : []),
+        ...(plan && (plan.destroys.length > 0 || plan.uncounted)
           ? [`   Way back   ${plan.wayBack}`, `   No return  ${plan.pointOfNoReturn}`]
           : []),
         ...(plan ? [`   On abort   ${plan.onAbort}`] : []),

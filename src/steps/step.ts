@@ -16,6 +16,8 @@ export interface StepPlan {
   commands: string[];
   /** The blast radius, counted live: `412,031 memories`. Empty when nothing is lost. */
   destroys: string[];
+  /** Why the blast radius cannot be counted now: that nothing is named above does then not mean that nothing is lost. */
+  uncounted?: string;
   /** What can bring it back. */
   wayBack: string;
   pointOfNoReturn: string;

@@ -1,7 +1,8 @@
-import { SERVICE_TITLES, type ServiceName } from '../config/profile.js';
+import { SERVICE_TITLES, type ServiceName, type StoreName } from '../config/profile.js';
 import type { Answering } from '../stores/cluster.js';
 import { TlsFault } from '../stores/tls/tls-fault.js';
-import type { Finding, StepContext } from './step.js';
+import { messageOf } from '../words.js';
+import type { Finding, StepContext, StepPlan } from './step.js';
 
 /**
  * The finding for a store that does not answer: blocking, unless an earlier step of this run is going to start it. One whose TLS is
@@ -20,4 +21,15 @@ export async function unreachable(service: ServiceName, ctx: StepContext): Promi
     };
   }
   return { level: 'blocking', message: `${title} does not answer: ${seen}`, next: `start ${title}, then retry` };
+}
+
+/** For a plan: that what a store holds cannot be counted while it does not answer. */
+export async function uncountedIn(
+  service: StoreName,
+  { cluster }: StepContext,
+): Promise<Pick<StepPlan, 'uncounted'>> {
+  const { answers, seen } = await cluster
+    .answering(service)
+    .catch((error: unknown) => ({ answers: false, seen: messageOf(error) }));
+  return answers ? {} : { uncounted: `${SERVICE_TITLES[service]} does not answer (${seen})` };
 }

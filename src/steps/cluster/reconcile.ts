@@ -51,6 +51,7 @@ export const clusterReconcile: StepKind<Params, ReconcileFacts> = {
           : []),
         ...(found && !counted ? ['what has no memory in Postgres; it cannot be counted now'] : []),
       ],
+      ...(found ? {} : { uncounted: 'the cross-check before it counts' }),
       wayBack: `all of it is copied before, with vectors, payloads and relationships, into ${ctx.workFolder}`,
       pointOfNoReturn: 'none: undo puts the copy back',
       onAbort: 'some is deleted and some is not; all of it is in the copy, and undo puts it back',

@@ -29,7 +29,7 @@ import { countOf, messageOf, plural } from '../../words.js';
 import { startService } from '../service.js';
 import type { Finding, Probe, StepContext, StepKind } from '../step.js';
 import { stepEvents } from '../step-events.js';
-import { unreachable } from '../store-readiness.js';
+import { uncountedIn, unreachable } from '../store-readiness.js';
 import { startEmpty } from './files.js';
 import { evictionFindings, refuseBlocked, serverFindings, serverStateFindings, WITHOUT_MODULE } from './findings.js';
 import { build, makeRoom, type RebuildFacts, type RebuildWork, safetyName, undoRebuild } from './rebuilding.js';
@@ -86,6 +86,7 @@ export const falkordbRebuild: StepKind<Params, RebuildFacts> = {
         command(`GRAPH.QUERY ${graph} 'CYPHER rows=[(${countOf(p.batch)} relations)] ${MERGE_RELATIONS}'`),
       ],
       destroys: populated ? [`graph ${graph} at ${falkordb.address}: ${contentText(now)}`] : [],
+      ...(await uncountedIn('falkordb', ctx)),
       wayBack:
         files !== ''
           ? 'what FalkorDB would load is moved aside, never deleted'

@@ -10,6 +10,7 @@ import { memoryGraphContent } from '../../stores/novamem/memory-graph.js';
 import { plural } from '../../words.js';
 import type { Finding, Probe, StepContext, StepKind } from '../step.js';
 import { stepEvents } from '../step-events.js';
+import { uncountedIn } from '../store-readiness.js';
 import { asideName, type FilesFacts, putFilesBack, startEmpty } from './files.js';
 import { refuseBlocked, serverFindings, serverStateFindings } from './findings.js';
 import { proveWritable, savingCheck } from './server.js';
@@ -51,6 +52,7 @@ export const falkordbReset: StepKind<Params, Facts> = {
         ),
       ],
       destroys: await graphsNow(cluster),
+      ...(await uncountedIn('falkordb', ctx)),
       wayBack: `the files of now are moved aside into ${folder}, never deleted`,
       pointOfNoReturn: 'none: moving the files back undoes it, until novamem has written new relationships',
       onAbort: 'FalkorDB may be stopped, its files moved aside; undo, or a retry, goes on from there',

@@ -25,6 +25,7 @@ import { fileFindings, lacks } from '../backup/file.js';
 import { startService } from '../service.js';
 import type { Finding, Probe, StepContext, StepKind } from '../step.js';
 import { type Emitter, stepEvents } from '../step-events.js';
+import { uncountedIn } from '../store-readiness.js';
 import { asideName, clearFolder, type FilesFacts, place, putFilesBack } from './files.js';
 import { loadingFindings, refuseBlocked, serverFindings, serverStateFindings } from './findings.js';
 import { proveWritable, savingCheck } from './server.js';
@@ -107,6 +108,7 @@ export const falkordbRestore: StepKind<Params, Facts> = {
           : [
               `${plural(now ? Object.keys(now.graphs).length : 0, 'graph')} at ${cluster.falkordb.address}: ${countOf(sum(nodes))} nodes, ${countOf(sum(edges))} relationships`,
             ],
+      ...(await uncountedIn('falkordb', ctx)),
       wayBack: `the files of now are moved aside into ${join(dir, asideName(ctx.runId))}, never deleted`,
       pointOfNoReturn: 'none: moving the files back undoes it',
       onAbort: 'FalkorDB may be stopped, its files moved aside; undo, or a retry, goes on from there',

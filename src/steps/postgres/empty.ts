@@ -5,7 +5,7 @@ import { describeServer, estimatedRows, strangersIn } from '../../stores/postgre
 import { countOf, plural } from '../../words.js';
 import type { Finding, StepContext, StepKind } from '../step.js';
 import { stepEvents } from '../step-events.js';
-import { unreachable } from '../store-readiness.js';
+import { uncountedIn, unreachable } from '../store-readiness.js';
 import { changePlaces, databaseNamed, datedName, endSessions, placeChanges, rename } from './changing-places.js';
 import { emptyUndoChecks, planEmptyUndo } from './undo-plan.js';
 
@@ -28,7 +28,8 @@ export const postgresEmpty: StepKind<Params, Facts> = {
   effect: 'destroy',
   params,
 
-  async plan(_p, { cluster: { postgres } }) {
+  async plan(_p, ctx) {
+    const { postgres } = ctx.cluster;
     const server = await describeServer(postgres).catch(() => undefined);
     const beside = `${postgres.database}_restoring_…`;
     return {
@@ -42,9 +43,11 @@ export const postgresEmpty: StepKind<Params, Facts> = {
           : [`CREATE DATABASE ${quoteIdentifier(postgres.database)}`]),
       ],
       destroys: server?.databaseExists ? await standingIn(postgres) : [],
-      wayBack: server?.databaseExists
-        ? 'the old database is kept under a dated name'
-        : 'not needed: there is no database',
+      ...(await uncountedIn('postgres', ctx)),
+      wayBack:
+        !server || server.databaseExists
+          ? 'the old database is kept under a dated name'
+          : 'not needed: there is no database',
       pointOfNoReturn: 'none: renaming it back undoes it',
       onAbort: `the old database is untouched, with an empty one (${beside}) beside it; or the renaming is done, all of it`,
     };

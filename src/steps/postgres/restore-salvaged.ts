@@ -26,6 +26,7 @@ export const postgresRestoreSalvaged: StepKind<RestoreParams, RestoreFacts> = {
     if (salvaged) return postgresRestore.plan(p, salvaged);
     const summary = `Restore (${p.strategy}) what this run salvages`;
     return readingPlan(summary, [], {
+      uncounted: 'nothing is salvaged yet',
       wayBack:
         p.strategy === 'swap'
           ? 'the old database is kept under a dated name'

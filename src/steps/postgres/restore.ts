@@ -16,7 +16,7 @@ import { countOf, durationOf, plural, sizeOf } from '../../words.js';
 import { lacks } from '../backup/file.js';
 import type { Finding, Probe, StepKind } from '../step.js';
 import { type Emitter, stepEvents } from '../step-events.js';
-import { unreachable } from '../store-readiness.js';
+import { uncountedIn, unreachable } from '../store-readiness.js';
 import { endSessions, placeChanges } from './changing-places.js';
 import { damageFindings } from './damage-findings.js';
 import { dumpFindings, pointToGoodDump } from './dump-findings.js';
@@ -80,23 +80,29 @@ export const postgresRestore: StepKind<RestoreParams, RestoreFacts> = {
         'ANALYZE',
       ],
       destroys: populated ? await atStake(postgres, tables, ctx.backup!) : [],
-      wayBack: !populated
-        ? 'not needed: the database is absent or empty'
-        : p.strategy === 'swap'
-          ? 'the old database is kept under a dated name'
-          : `a dump of the database is taken before, into ${ctx.workFolder}${p.safetyCopy === 'waived' ? '; WAIVED where none can be made: then none' : ''}`,
+      ...(await uncountedIn('postgres', ctx)),
+      wayBack:
+        server && !populated
+          ? 'not needed: the database is absent or empty'
+          : p.strategy === 'swap'
+            ? 'the old database is kept under a dated name'
+            : `a dump of the database is taken before, into ${ctx.workFolder}${p.safetyCopy === 'waived' ? '; WAIVED where none can be made: then none' : ''}`,
       pointOfNoReturn:
         p.strategy === 'swap'
           ? 'the renaming at the end'
           : oneTransaction
             ? 'COMMIT at the very end'
-            : 'none: nothing is there to lose',
+            : server
+              ? 'none: nothing is there to lose'
+              : 'where anything is there, COMMIT at the very end',
       onAbort:
         p.strategy === 'swap'
           ? `the old database is untouched; a half-filled database ${target}… is left beside it, to be dropped by hand`
           : oneTransaction
             ? 'the database is as it was (one transaction, rolled back)'
-            : 'a half-filled database; a retry replaces it',
+            : server
+              ? 'a half-filled database; a retry replaces it'
+              : 'where anything is there, the database is as it was; otherwise a half-filled one, which a retry replaces',
       estimateMs: dump.bytes / ROUGH_BYTES_PER_MS + 2_000,
       work: { amount: dump.bytes, unit: 'bytes' },
     };

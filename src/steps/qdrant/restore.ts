@@ -14,7 +14,7 @@ import { fileFindings, lacks } from '../backup/file.js';
 import { safetyRoomFindings } from '../room.js';
 import type { Finding, Probe, StepContext, StepKind } from '../step.js';
 import { type Emitter, stepEvents } from '../step-events.js';
-import { unreachable } from '../store-readiness.js';
+import { uncountedIn, unreachable } from '../store-readiness.js';
 import { aliasChecks, healthChecks, restoreAliases } from './collections.js';
 import { ageFindings, configFindings, nameFindings, roomFindings, versionFindings } from './restore-findings.js';
 import { nodesFindings, rightsFindings } from './server-findings.js';
@@ -101,8 +101,9 @@ export const qdrantRestore: StepKind<Params, Facts> = {
           ? []
           : [`of these ${unreadable.join(', ')}, which cannot be read: no safety copy of it is possible`]),
       ],
+      ...(await uncountedIn('qdrant', ctx)),
       wayBack:
-        now.size === 0
+        answers && now.size === 0
           ? 'not needed: none of these collections exists'
           : `a snapshot of each is taken before and kept in ${ctx.workFolder}`,
       pointOfNoReturn: 'each upload replaces its collection at once',
