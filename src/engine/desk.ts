@@ -141,18 +141,23 @@ export class Desk {
   }
 
   /** Prepares a run and its preflight. What is missing ends up in `problem`. `backup`: an id, a path or `latest`. */
-  open(scenario: string, backup: string): Promise<void> {
+  open(scenario: string, backup: string, mode = this.mode): Promise<void> {
     return this.show(() =>
       prepareRun({
         scenario,
         profile: this.profile,
-        mode: this.mode,
+        mode,
         backup,
         overrides: this.overrides,
         onFailure: 'ask',
         accept: this.accept,
       }),
     );
+  }
+
+  /** Shows what a scenario would do, from the backup set that was named or the newest. */
+  dryRun(card: ScenarioCard): Promise<void> {
+    return this.open(card.scenario, card.restores === 'no' ? 'latest' : this.named, 'dry-run');
   }
 
   /** Goes on with a run that was broken off. */

@@ -3,6 +3,7 @@ import { useState, useSyncExternalStore } from 'react';
 import type { Desk, ScenarioCard } from '../engine/desk.js';
 import { Replay } from '../engine/replay.js';
 import { BackupPicker } from './backup-picker.js';
+import { DryRunView } from './dry-run-view.js';
 import { Frame, Lines, useSpace } from './frame.js';
 import { HelpView } from './help-view.js';
 import { HistoryView } from './history-view.js';
@@ -39,12 +40,13 @@ export function App({ desk, first }: { desk: Desk; first?: ScenarioCard }) {
   };
   if (snapshot.run) {
     const { run } = snapshot;
-    const { purpose, run: id } = run.getSnapshot();
+    const { purpose, mode, run: id } = run.getSnapshot();
     const back = () => {
       desk.close();
       setDirect(false);
       setCard(undefined);
     };
+    if (mode === 'dry-run') return <DryRunView run={run} onBack={back} onQuit={quit} />;
     return <RunScreen key={purpose} run={run} onBack={back} onUndo={() => undo(id)} onQuit={quit} />;
   }
   if (replay) return <ReplayScreen replay={replay} onLeave={() => setReplay(undefined)} />;
@@ -92,6 +94,10 @@ export function App({ desk, first }: { desk: Desk; first?: ScenarioCard }) {
       />
     );
   }
+  const dryRun = (chosen: ScenarioCard) => {
+    setDirect(true);
+    void desk.dryRun(chosen);
+  };
   const choose = (chosen: ScenarioCard) => {
     setCard(chosen);
     if (chosen.restores === 'no') void desk.open(chosen.scenario, 'latest');
@@ -100,6 +106,7 @@ export function App({ desk, first }: { desk: Desk; first?: ScenarioCard }) {
     <ScenarioPicker
       desk={snapshot}
       onChoose={choose}
+      onDryRun={dryRun}
       onResume={() => snapshot.unfinished && resume(snapshot.unfinished.id)}
       onUndo={() => snapshot.undoable && undo(snapshot.undoable.id)}
       onHistory={() => setPast(true)}

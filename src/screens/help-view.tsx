@@ -20,6 +20,7 @@ const KEYS = [
   '',
   'space      more of the plan  v       the plan as text, to be copied',
   'c          answer a question h       what was done here before',
+  'd          a dry run of the scenario: every step and its commands, nothing touched',
   '',
   '✔ done  ◐ runs  ◑ proves  ? asks you  ✗ failed  - skipped  · waits  ! warning',
   '',

@@ -76,7 +76,7 @@ export function PlanView({ run, onBegin, onAccept, onLook, onBack, onHelp }: Pro
       </Frame>
     );
   }
-  const timeWidth = columns < WIDE_COLUMNS ? 0 : Math.max(...run.steps.map((one) => timeOf(one).length));
+  const timeWidth = timeWidthOf(run.steps, columns);
   const { from, to } = windowAround(selected, run.steps.length, listRows);
   const detail = planLines(step, columns - 3);
   const detailRows = Math.max(1, bodyRows - above - listRows - 3);
@@ -157,8 +157,12 @@ function timeOf({ state, effect, plan }: StepSnapshot): string {
   return `~${durationOf(plan.estimateMs)}${plan.measured ? '' : '?'}`;
 }
 
+/** How many columns the times of the steps take; 0 where there is no room for them. */
+export const timeWidthOf = (steps: readonly StepSnapshot[], columns: number) =>
+  columns < WIDE_COLUMNS ? 0 : Math.max(...steps.map((one) => timeOf(one).length));
+
 /** What a step does, and at the right end whether it destroys something that is there now, and how long it takes. */
-function rowOf(step: StepSnapshot, width: number, timeWidth: number): string {
+export function rowOf(step: StepSnapshot, width: number, timeWidth: number): string {
   const flag =
     step.state === 'succeeded'
       ? 'done'
@@ -168,14 +172,16 @@ function rowOf(step: StepSnapshot, width: number, timeWidth: number): string {
           ? 'left out'
           : (step.plan?.destroys.length ?? 0) > 0
             ? 'DESTROYS'
-            : '';
+            : step.plan?.uncounted
+              ? 'not counted'
+              : '';
   const right = timeWidth === 0 ? flag : `${flag} ${timeOf(step).padStart(timeWidth)}`;
   const room = width - right.length - 1;
   return `${cut(step.plan?.summary ?? step.id, room).padEnd(room)} ${right}`;
 }
 
 /** The whole plan, every line of it whole: to be copied. */
-function planText(run: RunSnapshot): string[] {
+export function planText(run: RunSnapshot): string[] {
   return run.steps.flatMap((step, index) => [
     '',
     `${index + 1}  ${step.id}: ${step.plan?.summary ?? step.uses}`,

@@ -14,6 +14,7 @@ import { cut, wrap } from './text.js';
 interface Props {
   desk: DeskSnapshot;
   onChoose: (card: ScenarioCard) => void;
+  onDryRun: (card: ScenarioCard) => void;
   /** Goes on with the run that was broken off. */
   onResume: () => void;
   /** Shows what the newest run has replaced and can be put back. */
@@ -24,7 +25,7 @@ interface Props {
 }
 
 /** What happened? The stores' live state above, what a scenario is for below. */
-export function ScenarioPicker({ desk, onChoose, onResume, onUndo, onHistory, onHelp, onQuit }: Props) {
+export function ScenarioPicker({ desk, onChoose, onDryRun, onResume, onUndo, onHistory, onHelp, onQuit }: Props) {
   const leave = useOutside();
   const { columns, bodyRows } = useSpace();
   // What fits best comes first, until somebody moves: nothing changes its place under their fingers.
@@ -34,6 +35,7 @@ export function ScenarioPicker({ desk, onChoose, onResume, onUndo, onHistory, on
   const highlighted = cards.find((card) => card.scenario === moved?.to) ?? cards[0];
   useKeys((input) => {
     if (input === 'q') onQuit();
+    if (input === 'd' && highlighted) onDryRun(highlighted);
     if (input === 'h') onHistory();
     if (input === '?') onHelp();
     if (input === '!') leave('shell');
@@ -59,6 +61,7 @@ export function ScenarioPicker({ desk, onChoose, onResume, onUndo, onHistory, on
       keys={[
         '↑↓ choose',
         'enter open',
+        'd dry run',
         ...(desk.unfinished ? ['r resume'] : []),
         ...(desk.undoable ? ['u undo…'] : []),
         'h history',

@@ -6,8 +6,11 @@ import { durationOf, plural, sizeOf } from '../words.js';
 import { FINDING_MARKS, MARKS } from './marks.js';
 import { bar, labelled, wrap } from './text.js';
 
-/** What a step would do and what was found, as lines: for the plan and beside the question. */
-export function planLines(step: StepSnapshot, width: number): string[] {
+/**
+ * What a step would do and what was found, as lines: for the plan and beside the question. `whole`: in a dry run, where nothing
+ * else is shown, the way back is told of every step that changes anything, and what a lesson asks and tells.
+ */
+export function planLines(step: StepSnapshot, width: number, whole = false): string[] {
   const { plan } = step;
   const label = (name: string, text: string) => labelled(name, text, width);
   return [
@@ -19,16 +22,32 @@ export function planLines(step: StepSnapshot, width: number): string[] {
     ...(plan?.asks?.type === 'text' ? label('Asks', plan.asks.question) : []),
     ...(plan?.notAskedFor ? label('Left out', plan.notAskedFor) : []),
     ...(plan?.destroys ?? []).flatMap((what) => label('Destroys', what)),
-    ...(plan && plan.destroys.length === 0 && step.effect === 'destroy'
+    ...(plan?.uncounted ? label('Destroys', `not counted: ${plan.uncounted}`) : []),
+    ...(plan && !plan.uncounted && plan.destroys.length === 0 && step.effect === 'destroy'
       ? label('Destroys', 'nothing: nothing is there')
-      : []),
-    ...(plan && step.effect === 'destroy'
+      : whole && plan && !plan.uncounted && plan.destroys.length === 0
+        ? label('Destroys', 'nothing')
+        : []),
+    ...(plan && (step.effect === 'destroy' || (whole && step.effect === 'write'))
       ? [...label('Way back', plan.wayBack), ...label('No return', plan.pointOfNoReturn)]
       : []),
     ...(plan ? label('On abort', plan.onAbort) : []),
     ...takesLines(step, width),
     ...findingLines(step, width),
-    ...(plan?.commands ?? []).flatMap((command, index) => label(index === 0 ? 'Will run' : '', command)),
+    ...(plan?.commands ?? []).flatMap((command, index) =>
+      label(index === 0 ? (whole ? 'Would run' : 'Will run') : '', command),
+    ),
+    ...(whole ? teachLines(step, label) : []),
+  ];
+}
+
+function teachLines({ teach }: StepSnapshot, label: (name: string, text: string) => string[]): string[] {
+  const { predict, hints = [] } = teach ?? {};
+  return [
+    ...(predict ? label('Predict', predict.ask) : []),
+    ...(predict?.options ?? []).flatMap((option) => label('', `- ${option}`)),
+    ...(predict ? label('Answer', `${predict.answer}: ${predict.because}`) : []),
+    ...hints.flatMap((hint) => label('Hint', hint)),
   ];
 }
 
