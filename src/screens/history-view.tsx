@@ -87,7 +87,7 @@ function PastRunView({
   const canUndo = desk.undoable?.id === id;
   const isTold = events[0]?.type === 'run.started';
   // The cluster of a drill is gone with it.
-  const isDrill = isTold && events[0].drillOf !== null && events[0].drillOf !== undefined;
+  const isDrill = Boolean(events[0]?.type === 'run.started' && events[0].drillOf);
   const canResume = useMemo(() => isTold && !isDrill && isResumable(pastOf(events)), [isTold, isDrill, events]);
   useKeys((input, key) => {
     if (key.escape) onBack();

@@ -85,7 +85,7 @@ it('reads a whole rescue aloud as lines of words, on the ordinary screen, with n
   await hears(/\d scenarios fit what is seen[\s\S]*chosen: /);
   for (let place = 2; ; place = (place % 8) + 1) {
     type(DOWN);
-    if (/chosen: Whole cluster lost/.test(await hears(new RegExp(`chosen: .*, ${place} of 8\\n`)))) break;
+    if (/chosen: Whole cluster lost/.test(await hears(new RegExp(`chosen: .*, ${place} of 9\\n`)))) break;
   }
   type(ENTER);
   const backups = await hears(/From which backup\?[\s\S]*Keys: .*use it.*\n/);

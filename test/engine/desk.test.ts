@@ -13,7 +13,7 @@ const ACME = absentCluster('acme');
 const begun = (name: string, options: Parameters<typeof tinyRun>[1] = {}, kind = tinyKind('tiny.good')) =>
   tinyRun([step('only', kind)], {
     runs: homeSubfolder('runs'),
-    name,
+    id: name,
     scenario: 'qdrant-lost',
     cluster: ACME,
     onFailure: 'stop',

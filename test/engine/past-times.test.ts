@@ -33,7 +33,13 @@ beforeEach(() => {
 });
 
 const begun = (name: string, kind = moving(), options: Parameters<typeof tinyRun>[1] = {}) =>
-  tinyRun([step('move', kind)], { runs: homeSubfolder('runs'), id: name, cluster: ACME, onFailure: 'stop', ...options });
+  tinyRun([step('move', kind)], {
+    runs: homeSubfolder('runs'),
+    id: name,
+    cluster: ACME,
+    onFailure: 'stop',
+    ...options,
+  });
 
 const journal = (run: string) => join(homeSubfolder('runs', run), JOURNAL_FILE);
 
