@@ -11,13 +11,14 @@ import { durationOf, instantOf, plural } from '../words.js';
 import { columns, print } from './print.js';
 
 export async function runsListCommand({ json }: { json?: boolean }): Promise<number> {
-  const rows = history().map(({ id, scenario, cluster, mode, startedAt, outcome, tookMs }) => ({
+  const rows = history().map(({ id, scenario, cluster, mode, startedAt, outcome, begun, tookMs }) => ({
     id,
     scenario: scenario ?? '?',
     profile: cluster ?? '?',
     mode: mode ?? '?',
     startedAt: startedAt?.toISOString() ?? null,
     outcome,
+    begun,
     rtoMs: tookMs,
   }));
   if (json) print(JSON.stringify(rows));
@@ -33,7 +34,7 @@ export async function runsListCommand({ json }: { json?: boolean }): Promise<num
           row.mode,
           row.startedAt ? instantOf(new Date(row.startedAt)) : '?',
           row.rtoMs === null ? '' : durationOf(row.rtoMs),
-          row.outcome,
+          row.outcome === 'aborted' && !row.begun ? 'not begun' : row.outcome,
         ]),
       ]),
     );

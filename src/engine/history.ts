@@ -1,4 +1,4 @@
-import { endOf, type Mode, type RunOutcome } from './journal.js';
+import { endOf, isBeginning, type Mode, type RunOutcome } from './journal.js';
 import { findRun, listRuns } from './runs.js';
 
 /** A run on record, as a list shows it. */
@@ -11,6 +11,8 @@ export interface HistoryEntry {
   mode: Mode | null;
   startedAt: Date | null;
   outcome: RunOutcome | 'unfinished';
+  /** Something was begun that may have changed the cluster. */
+  begun: boolean;
   /** Milliseconds from its begin to its end. */
   tookMs: number | null;
   rpoMs: number | null;
@@ -39,6 +41,7 @@ function entryOf(id: string): HistoryEntry {
     mode: started?.mode ?? null,
     startedAt: started ? new Date(started.ts) : null,
     outcome: finished?.outcome ?? 'unfinished',
+    begun: events.some(isBeginning),
     tookMs: finished?.rtoMs ?? null,
     rpoMs: finished?.rpoMs ?? null,
   };

@@ -3,7 +3,7 @@ import type { StepPlan } from '../steps/step.js';
 import type { Check } from '../stores/check.js';
 import type { Fingerprint } from '../stores/fingerprint.js';
 import type { Difference } from './guards.js';
-import type { Happening, JournalEvent } from './journal.js';
+import type { Happening, JournalEvent, StepOutcome } from './journal.js';
 import type { SafetyCopy } from './snapshot.js';
 
 /** What the journal of an earlier process knows of a step. */
@@ -13,6 +13,8 @@ export interface StepPast {
   /** What it was last said to do. */
   plan: StepPlan | undefined;
   facts: Record<string, unknown>;
+  /** The last that was said of how it ended; undefined while nothing was, since it was last started. */
+  outcome: StepOutcome | undefined;
   /** How often it was started. */
   attempts: number;
   answer: string | undefined;
@@ -81,6 +83,7 @@ const untouched = (): StepPast => ({
   state: 'untouched',
   plan: undefined,
   facts: {},
+  outcome: undefined,
   attempts: 0,
   answer: undefined,
   asked: false,
@@ -105,6 +108,7 @@ function follow(step: StepPast, event: JournalEvent): void {
       break;
     case 'step.started':
       step.state = 'begun';
+      step.outcome = undefined;
       step.attempts = event.attempt;
       step.checks = [];
       step.startedAt = Date.parse(event.ts);
@@ -125,6 +129,7 @@ function follow(step: StepPast, event: JournalEvent): void {
     case 'step.undoing':
       // How far an undo came that was broken off, only reality tells.
       if (step.state === 'succeeded') step.state = 'begun';
+      step.outcome = undefined;
       step.checks = [];
       break;
     case 'step.check':
@@ -133,6 +138,7 @@ function follow(step: StepPast, event: JournalEvent): void {
     case 'step.finished':
       step.finishedAt = Date.parse(event.ts);
       step.reason = event.reason;
+      step.outcome = event.outcome;
       if (event.outcome === 'succeeded') step.state = 'succeeded';
       else if (event.outcome === 'undone')
         Object.assign(step, untouched(), { attempts: step.attempts, plan: step.plan });

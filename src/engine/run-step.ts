@@ -44,6 +44,8 @@ export class RunStep {
   /** What a person has answered to what it asks. */
   answer: string | undefined;
   readonly #hands: Hands;
+  /** An earlier process has begun it, and how far that came is not known here yet. */
+  #before: { outcome: 'failed' | 'unknown'; reason: string | undefined } | undefined;
 
   constructor(
     readonly of: RunbookStep,
@@ -85,6 +87,7 @@ export class RunStep {
       startedAt === undefined ? {} : { startedAt },
     );
     this.#noteWayBack();
+    if (past.state === 'begun') this.#before = { outcome: past.outcome === 'failed' ? 'failed' : 'unknown', reason };
     if (past.state !== 'succeeded') return;
     if (this.of.kind.answers) this.answer = past.answer;
     this.satisfied = true;
@@ -306,6 +309,18 @@ export class RunStep {
     this.snapshot.finishedAt = steadyNow();
     if (reason !== undefined) this.snapshot.reason = redact(this.#named(reason));
     this.recordOutcome(outcome, reason);
+    this.log.flush();
+    this.set(outcome);
+  }
+
+  /** The run ends before it. Of what an earlier process has begun, the last word on record stays the last. */
+  passOver(why: string): void {
+    if (!this.#before) {
+      this.finish('skipped', why);
+      return;
+    }
+    const { outcome, reason } = this.#before;
+    if (reason !== undefined) this.snapshot.reason = reason;
     this.log.flush();
     this.set(outcome);
   }

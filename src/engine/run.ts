@@ -8,7 +8,7 @@ import { Admission } from './admission.js';
 import { Asking } from './asking.js';
 import { heldText } from './cluster-lock.js';
 import { Course } from './course.js';
-import type { Happening, JournalEvent, RunOutcome } from './journal.js';
+import { type Happening, isBeginning, type JournalEvent, type RunOutcome } from './journal.js';
 import { NewestLines } from './newest-lines.js';
 import { operatorHere } from './operator.js';
 import { Publisher } from './publisher.js';
@@ -45,6 +45,8 @@ export class Run {
   #phase: RunSnapshot['phase'] = 'preflight';
   #finishedAt: number | undefined;
   #outcome: RunOutcome | undefined;
+  /** The journal says which run this is. */
+  #introduced = false;
   #begun = false;
   #ending = false;
   #standing: Standing[] = [];
@@ -140,7 +142,7 @@ export class Run {
     if (past) await this.#writeResumed();
     else this.#write(startedEvent(this.#settings, await this.#admission.identify(), this.operator));
     this.#admission.raise();
-    this.#begun = true;
+    this.#introduced = true;
     if (this.#abort.signal.aborted) return this.#abortAll();
     await this.#lookAtAll();
     if (this.#ending) return;
@@ -171,7 +173,7 @@ export class Run {
     if (this.#ending) return;
     if (intent.type === 'abort') {
       // What was not begun cannot be ended: the journal says first which run this is.
-      if (this.#begun) this.#abortAll();
+      if (this.#introduced) this.#abortAll();
       else if (this.#settings.purpose === 'undo' && this.#phase !== 'beginning') void this.#leaveAsItWas();
       else this.#abort.abort(new Error('aborted by the operator'));
       return;
@@ -245,7 +247,7 @@ export class Run {
 
   /** Nothing is begun. */
   #stopAll(why: string): void {
-    for (const step of this.#steps) if (step.state === 'waiting') step.finish('skipped', why);
+    for (const step of this.#steps) if (step.state === 'waiting') step.passOver(why);
     this.#end();
   }
 
@@ -264,7 +266,7 @@ export class Run {
     if (!this.#abort.signal.aborted) this.#abort.abort(new Error('aborted by the operator'));
     this.#course.endQuestions('aborted before it began');
     if (!this.#undoing.now)
-      for (const step of this.#steps) if (step.state === 'waiting') step.finish('skipped', 'aborted before it began');
+      for (const step of this.#steps) if (step.state === 'waiting') step.passOver('aborted before it began');
     if (this.#course.busy) this.#publisher.changed(true);
     else this.#end();
   }
@@ -355,7 +357,7 @@ export class Run {
     }
     try {
       await this.#writeResumed();
-      this.#begun = true;
+      this.#introduced = true;
       this.#undoing.begin(order);
       this.#admission.raise();
       this.#asking.confirmsUndo(order, typed, by);
@@ -393,8 +395,7 @@ export class Run {
   #close(standing: Standing[]): void {
     // Steps of an earlier process that are not undone keep the last word that was said of them.
     if (this.#settings.purpose !== 'undo')
-      for (const step of this.#steps)
-        if (step.state === 'waiting') step.finish('skipped', 'the run stopped before it');
+      for (const step of this.#steps) if (step.state === 'waiting') step.passOver('the run stopped before it');
     for (const step of this.#steps) step.log.close();
     this.#phase = 'finished';
     this.#standing = standing;
@@ -435,6 +436,7 @@ export class Run {
 
   #write(happening: Happening): void {
     if (this.#phase === 'finished') return;
+    this.#begun ||= isBeginning(happening);
     this.#record.append(happening);
     this.#publisher.changed();
   }
@@ -448,6 +450,7 @@ export class Run {
       startedAt: this.#startedAt,
       ...(this.#finishedAt === undefined ? {} : { finishedAt: this.#finishedAt }),
       ...(this.#outcome ? { outcome: this.#outcome } : {}),
+      begun: this.#begun,
       rpoMs: this.#rpo(),
       ...(this.#undoing.now ? { undoing: this.#undoing.now } : {}),
       halted: this.#halted,

@@ -100,6 +100,8 @@ export interface RunSnapshot {
   /** Sum over the longest path of estimates, milliseconds. */
   estimateMs: number;
   outcome?: RunOutcome;
+  /** Something was begun since this process has taken the run up: until then nothing was changed by it. */
+  begun: boolean;
   rpoMs: number | null;
   /** Ids of the steps that are undone, or were to be, in their order, after which the run ends; and since when. */
   undoing?: { steps: string[]; since: number };

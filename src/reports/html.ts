@@ -1,6 +1,6 @@
 import { durationOf } from '../words.js';
 import { evidenceRows } from './evidence.js';
-import { modeWords, outcomeWords } from './markdown.js';
+import { modeWords, outcomeWords, timesOf } from './markdown.js';
 import type { RunReport } from './run-report.js';
 
 const escaped = (text: string) => text.replace(/[&<>"']/g, (sign) => `&#${sign.charCodeAt(0)};`);
@@ -8,6 +8,7 @@ const escaped = (text: string) => text.replace(/[&<>"']/g, (sign) => `&#${sign.c
 /** The report of a run as one self-contained page with a timeline. */
 export function htmlReport(report: RunReport, fault: string): string {
   const { started, finished } = report;
+  const times = timesOf(report);
   const begin = Date.parse(started.ts);
   const whole = Math.max(1, (finished ? Date.parse(finished.ts) : begin + 1) - begin);
   const bars = report.steps.map((step) => {
@@ -25,8 +26,8 @@ export function htmlReport(report: RunReport, fault: string): string {
     ['Run', report.id],
     ['Operator', started.operator],
     ['Started', started.ts],
-    ['RTO', finished ? durationOf(finished.rtoMs) : 'unknown'],
-    ['RPO', finished?.rpoMs == null ? 'unknown' : durationOf(finished.rpoMs)],
+    ['RTO', times.rto],
+    ['RPO', times.rpo],
     ['Backup set', started.backup ? `${started.backup.id} (${started.backup.kind})` : (started.newBackup ?? 'none')],
     ['Journal', fault === '' ? 'intact' : `NOT INTACT: ${fault}`],
   ];

@@ -93,14 +93,14 @@ export function plainSummary(
     const from = step.startedAt ? `+${((Date.parse(step.startedAt) - begin) / 1000).toFixed(1)} s` : '';
     return `  ${from.padStart(9)}  ${step.id.padEnd(20)} ${step.outcome.padEnd(10)} ${step.startedAt ? durationOf(step.tookMs) : ''}`.trimEnd();
   });
+  const notBegun = finished?.outcome === 'aborted' && !report.begun.last;
   const concluded = report.steps.filter((step) => step.outcome === 'succeeded' && step.reason !== '');
   const rpo = finished?.rpoMs == null ? '' : ` · RPO ${durationOf(finished.rpoMs)}`;
+  const times = finished && !notBegun ? ` in ${durationOf(finished.rtoMs)}${started.backup ? rpo : ''}` : '';
   return [
     '',
-    `${started.title}: ${outcomeWords(report)}${finished ? ` in ${durationOf(finished.rtoMs)}` : ''}${started.backup ? rpo : ''}`,
-    '',
-    'Timeline',
-    ...timeline,
+    `${started.title}: ${outcomeWords(report)}${times}`,
+    ...(report.begun.ever ? ['', 'Timeline', ...timeline] : []),
     ...(concluded.length > 0
       ? ['', 'What came of it', ...concluded.map((step) => `  ${step.id}: ${step.reason}`)]
       : []),

@@ -1,4 +1,4 @@
-import { endOf, type Happening, type JournalEvent, type StepOutcome } from '../engine/journal.js';
+import { endOf, type Happening, isBeginning, type JournalEvent, type StepOutcome } from '../engine/journal.js';
 import { Problem } from '../problem.js';
 import type { Finding, StepPlan } from '../steps/step.js';
 import type { Check } from '../stores/check.js';
@@ -30,6 +30,8 @@ export interface RunReport {
   started: Extract<Happening, { type: 'run.started' }> & { ts: string };
   finished: (Extract<Happening, { type: 'run.finished' }> & { ts: string }) | undefined;
   steps: StepReport[];
+  /** What was begun that may have changed the cluster: ever, and by who took the run up last. */
+  begun: { ever: boolean; last: boolean };
   notes: { at: string; who: string; text: string }[];
 }
 
@@ -49,9 +51,15 @@ export function reportOf(events: readonly JournalEvent[]): RunReport {
       ...stepReport(id, uses, events, basesOf(started.steps, id)),
       ...(only ? { only } : {}),
     })),
+    begun: {
+      ever: events.some(isBeginning),
+      last: events.slice(events.findLastIndex(({ type }) => TAKEN_UP.has(type))).some(isBeginning),
+    },
     notes: events.flatMap(noteOf),
   };
 }
+
+const TAKEN_UP: ReadonlySet<JournalEvent['type']> = new Set(['run.started', 'run.resumed']);
 
 function noteOf(event: JournalEvent): RunReport['notes'] {
   const note = (who: string, text: string) => [{ at: event.ts, who, text }];

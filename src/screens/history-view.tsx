@@ -93,8 +93,9 @@ function PastRunView({
 
 const headOf = ({ cluster, production }: DeskSnapshot) => ({ cluster, production, right: '' });
 
-function labelOf({ startedAt, title, scenario, mode, outcome, tookMs }: HistoryEntry): string {
+function labelOf({ startedAt, title, scenario, mode, outcome, begun, tookMs }: HistoryEntry): string {
   const at = startedAt ? instantOf(startedAt).slice(0, 16) : 'at an unknown time';
   const what = `${title ?? scenario ?? 'unknown'}${mode === 'live' || mode === null ? '' : ` (${mode})`}`;
+  if (!begun && ['aborted', 'unfinished'].includes(outcome)) return `${at}  ${what.padEnd(26)} not begun`;
   return `${at}  ${what.padEnd(26)} ${outcome}${tookMs === null ? '' : ` in ${durationOf(tookMs)}`}`;
 }

@@ -20,11 +20,12 @@ interface Props {
   /** Look at every step again. */
   onLook: () => void;
   onBack: () => void;
+  onQuit: () => void;
   onHelp: () => void;
 }
 
 /** What will be done, step by step, with everything that was found: nothing has been touched yet. */
-export function PlanView({ run, onBegin, onAccept, onLook, onBack, onHelp }: Props) {
+export function PlanView({ run, onBegin, onAccept, onLook, onBack, onQuit, onHelp }: Props) {
   const leave = useOutside();
   const { columns, bodyRows } = useSpace();
   const linear = useLinear();
@@ -47,6 +48,7 @@ export function PlanView({ run, onBegin, onAccept, onLook, onBack, onHelp }: Pro
     else if (input === 't' && run.held?.state === 'silent') onBegin(true);
     else if (input === 'r' && !looking) onLook();
     else if (key.escape) onBack();
+    else if (input === 'q') onQuit();
     else if (input === 'v') leave('read', planText(run));
     else if (input === '?') onHelp();
     else if (input === '!') leave('shell');

@@ -108,6 +108,7 @@ export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
         onAccept={(difference) => intend({ type: 'accept', difference })}
         onLook={() => intend({ type: 'look' })}
         onBack={onBack}
+        onQuit={onQuit}
         onHelp={() => setOverlay('help')}
       />
     );
@@ -139,16 +140,24 @@ export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
       if (what === 'stop') intend({ type: 'abort' });
       close();
     };
+    const isPlan = ['preflight', 'planned'].includes(snapshot.phase);
     return (
-      <Frame {...frame} keys={['↑↓ choose', 'enter', 'esc keep running']}>
+      <Frame {...frame} keys={['↑↓ choose', 'enter', isPlan ? 'esc stay' : 'esc keep running']}>
         <Choice
-          question="Stop this run?"
+          question={isPlan ? 'Leave this plan?' : 'Stop this run?'}
           lines={stopLines(snapshot)}
-          answers={[
-            { label: 'keep running', value: 'go on' as const },
-            { label: 'stop: end what runs, start nothing further', value: 'stop' as const },
-            { label: 'kill: end this program and all that it started, now', value: 'kill' as const },
-          ]}
+          answers={
+            isPlan
+              ? [
+                  { label: 'stay', value: 'go on' as const },
+                  { label: 'leave: nothing is begun', value: 'stop' as const },
+                ]
+              : [
+                  { label: 'keep running', value: 'go on' as const },
+                  { label: 'stop: end what runs, start nothing further', value: 'stop' as const },
+                  { label: 'kill: end this program and all that it started, now', value: 'kill' as const },
+                ]
+          }
           onAnswer={answer}
         />
       </Frame>
@@ -279,7 +288,8 @@ function obstacleTo(
 
 const isBusy = ({ state }: StepSnapshot) => ['checking', 'running', 'verifying', 'undoing'].includes(state);
 
-function stopLines({ steps }: RunSnapshot): string[] {
+function stopLines({ steps, begun }: RunSnapshot): string[] {
+  if (!begun) return ['Nothing was begun yet, and nothing was changed.'];
   const busy = steps.filter((step) => ['running', 'verifying', 'undoing'].includes(step.state));
   if (busy.length === 0) return ['Nothing runs just now. What is done stays done.'];
   return [

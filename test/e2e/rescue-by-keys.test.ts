@@ -215,6 +215,25 @@ describe('what a person may do wrong', () => {
     expect(await program.exited).toBe(0);
     expect(journalText()).not.toContain('step.started');
   });
+
+  it('is told that nothing was begun when the plan is left for good, and finds it so in the history', async () => {
+    const program = start(['whole-cluster-lost']);
+    await program.shows(/ manifest$/m);
+    program.type(ENTER);
+    await program.shows(/enter begin/);
+    program.type(CTRL_C);
+    await program.shows(/Leave this plan\?\n Nothing was begun yet, and nothing was changed\.[\s\S]*❯ stay/);
+    program.type(ESCAPE);
+    await program.shows(/enter begin/);
+    program.type('q');
+    expect(await program.exited).toBe(130);
+    expect(program.scrollback()).toMatch(/Whole cluster lost: not begun: nothing was changed/);
+    expect(program.scrollback()).not.toMatch(/aborted|skipped/);
+    const later = start([]);
+    await later.shows(/h history/);
+    later.type('h');
+    await later.shows(/❯ .*Whole cluster lost +not begun$/m);
+  });
 });
 
 describe('a damaged backup', () => {

@@ -119,7 +119,7 @@ export function tinyRun(
   };
 }
 
-/** A tiny run that has ended, as a later process takes it up to undo it: looked at, and under a lock in a folder of its own. */
+/** A tiny run that has ended, as a later process takes it up, to undo it if nothing else is said: looked at, and under a lock in a folder of its own. */
 export async function laterUndo(
   { run, folder }: TinyRun,
   steps: RunbookStep[],
@@ -128,6 +128,7 @@ export async function laterUndo(
     onFailure = 'ask' as 'ask' | 'stop',
     guards = [] as Guard[],
     accept = [] as Difference[],
+    purpose = 'undo' as 'undo' | 'go on',
   } = {},
 ): Promise<{ run: Run; locks: string }> {
   const locks = tempFolder('locks');
@@ -137,7 +138,7 @@ export async function laterUndo(
     id,
     folder,
     mode: 'live',
-    purpose: 'undo',
+    purpose,
     runbook: { scenario: 'tiny', title: 'Tiny', when: 'now', outcome: 'done', steps, hash: '0' },
     cluster,
     past: {
