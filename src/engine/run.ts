@@ -446,6 +446,7 @@ export class Run {
     return takeSnapshot(this.#settings, this.#steps, {
       phase: this.#phase,
       attention: this.#asking.waiting,
+      answered: this.#asking.answered,
       log: this.#lines.take(),
       startedAt: this.#startedAt,
       ...(this.#finishedAt === undefined ? {} : { finishedAt: this.#finishedAt }),

@@ -93,6 +93,8 @@ export interface RunSnapshot {
   steps: StepSnapshot[];
   /** Steps that wait for a person, first come first. */
   attention: string[];
+  /** How many of those that waited together with them wait no longer: the first is question `answered + 1`. */
+  answered: number;
   /** The newest lines only; every line is in the steps' log files. */
   log: LogLine[];
   startedAt: number;

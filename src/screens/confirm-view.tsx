@@ -24,10 +24,6 @@ export function ConfirmView({ run, step, onConfirm, onLater }: Props) {
   const [refused, setRefused] = useState('');
   const place = run.steps.findIndex((one) => one.id === step.id) + 1;
   const head = wrap(`Step ${place} of ${run.steps.length} · ${step.plan?.summary ?? step.id}`, columns - 2);
-  const busy = run.steps
-    .filter((one) => ['running', 'verifying', 'checking'].includes(one.state))
-    .map((one) => one.id);
-  const waiting = run.attention.length - 1;
   const linear = useLinear();
   const rows = linear ? SAID_AT_ONCE : Math.max(1, bodyRows - head.length - 4);
   const lines = planLines(step, columns - 2);
@@ -46,9 +42,7 @@ export function ConfirmView({ run, step, onConfirm, onLater }: Props) {
       </Box>
       <Text dimColor wrap="truncate">
         {' '}
-        {below > 0 ? `${below} more below: ↓ or page down. ` : ''}
-        {busy.length > 0 ? `meanwhile: ${busy.join(', ')}. ` : ''}
-        {waiting > 0 ? `${waiting} more question${waiting === 1 ? '' : 's'} after this one.` : ''}
+        {below > 0 ? `${below} more below: ↓ or page down` : ''}
       </Text>
       <Text wrap="truncate" color="yellow">
         {refused === '' ? ' ' : ` "${refused}" is not this cluster's name; nothing was started.`}

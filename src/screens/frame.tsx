@@ -24,13 +24,15 @@ interface FrameProps {
   title: string;
   /** The clock, or whatever belongs at the right end. */
   right: string;
+  /** What is asked, of how many, by which step: it stands in the rule above the body. */
+  asked?: string;
   /** What a key does now: `enter open`. */
   keys: string[];
   children: ReactNode;
 }
 
 /** Header, body and footer: the header never scrolls away, the footer names the keys that work now. */
-export function Frame({ cluster, production, title, right, keys, children }: FrameProps) {
+export function Frame({ cluster, production, title, right, asked = '', keys, children }: FrameProps) {
   const { columns, bodyRows } = useSpace();
   const linear = useLinear();
   if (linear) {
@@ -47,6 +49,7 @@ export function Frame({ cluster, production, title, right, keys, children }: Fra
           {PASSING}
           {right}
         </Text>
+        {asked !== '' && <Text>{asked}</Text>}
         {children}
         <Text>Keys: {told}</Text>
       </Box>
@@ -56,6 +59,7 @@ export function Frame({ cluster, production, title, right, keys, children }: Fra
   const banner = production ? '  PRODUCTION' : '';
   const rest = Math.max(0, columns - name.length - banner.length - right.length - 2);
   const rule = '─'.repeat(columns);
+  const inRule = cut(asked, columns - 4);
   return (
     <Box flexDirection="column" height={bodyRows + FRAME_ROWS} width={columns} overflow="hidden">
       <Text wrap="truncate">
@@ -65,7 +69,13 @@ export function Frame({ cluster, production, title, right, keys, children }: Fra
         </Text>
         {cut(` · ${title}`, rest).padEnd(rest)} {right}
       </Text>
-      <Text dimColor>{rule}</Text>
+      {asked === '' ? (
+        <Text dimColor>{rule}</Text>
+      ) : (
+        <Text wrap="truncate">
+          <Text dimColor>─</Text> {inRule} <Text dimColor>{rule.slice(inRule.length + 3)}</Text>
+        </Text>
+      )}
       <Box flexDirection="column" height={bodyRows} flexShrink={0} overflow="hidden">
         {children}
       </Box>

@@ -19,6 +19,7 @@ import { paced } from './paced.js';
 import { PlanView } from './plan-view.js';
 import { ReportView } from './report-view.js';
 import { RunView } from './run-view.js';
+import { shortWords } from './step-lines.js';
 import { TextField } from './text-field.js';
 import { UndoView } from './undo-view.js';
 
@@ -63,6 +64,7 @@ export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
         setChosen(snapshot.steps[(selected + by + snapshot.steps.length) % snapshot.steps.length]?.id);
       if (key.downArrow || key.tab) move(1);
       else if (key.upArrow) move(-1);
+      else if (key.escape) setChosen(undefined);
       else if (input === 'l') setOverlay('log');
       else if (input === 'n') setOverlay('note');
       else if (input === '?') setOverlay('help');
@@ -79,6 +81,7 @@ export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
     title: titleOf(snapshot),
     right: rightOf(snapshot, now),
   };
+  const askingFrame = { ...frame, asked: question ? askedWords(snapshot, linear) : '' };
   const isBefore = overlay === 'none' && ['preflight', 'planned', 'beginning'].includes(snapshot.phase);
   const [guard] = snapshot.guards;
   const isUndo = isBefore && snapshot.purpose === 'undo';
@@ -182,7 +185,7 @@ export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
     const onAnswer = (answer: string) => intend({ type: 'answer', step, answer });
     const onLater = () => setLooking(true);
     return (
-      <Frame {...frame} keys={['enter answer', 'esc look at the run', '^C stop…']}>
+      <Frame {...askingFrame} keys={['enter answer', 'esc look at the run', '^C stop…']}>
         {asks.type === 'choose' ? (
           <ChooseView key={step} run={snapshot} step={question} asks={asks} onAnswer={onAnswer} onLater={onLater} />
         ) : asks.type === 'text' ? (
@@ -195,7 +198,7 @@ export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
   }
   if (question?.state === 'asking') {
     return (
-      <Frame {...frame} keys={['enter confirm', 'esc look at the run', '^C stop…']}>
+      <Frame {...askingFrame} keys={['enter confirm', 'esc look at the run', '^C stop…']}>
         <ConfirmView
           key={question.id}
           run={snapshot}
@@ -210,7 +213,7 @@ export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
     const { id: step } = question;
     return (
       <Frame
-        {...frame}
+        {...askingFrame}
         keys={['r retry', ...(canUndo ? ['u undo…'] : []), 's skip', 'a abort', 'esc look at the run', '^C stop…']}
       >
         <DecideView
@@ -229,11 +232,23 @@ export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
     );
   }
   const asked = snapshot.attention.length > 0 ? [`c answer (${snapshot.attention.length})`] : [];
+  const back = chosen === undefined ? [] : ['esc all that runs'];
   return (
-    <Frame {...frame} keys={[...asked, '↑↓ step', 'l log', 'n note', '^C stop…', '? help']}>
+    <Frame {...frame} keys={[...asked, '↑↓ step', 'l log', 'n note', '^C stop…', '? help', ...back]}>
       <RunView run={snapshot} selected={selected} isChosen={chosen !== undefined} now={now} />
     </Frame>
   );
+}
+
+/** Which question this is, of how many, and who asks it: `question 1 of 3: restore-postgres · meanwhile restore-qdrant 36 %`. */
+function askedWords({ attention, answered, steps }: RunSnapshot, linear: boolean): string {
+  const many = answered + attention.length;
+  const busy = steps.filter(({ state }) => ['running', 'verifying'].includes(state));
+  return [
+    `${many > 1 ? `question ${answered + 1} of ${many}: ` : 'asked by '}${attention[0]}`,
+    // Read aloud, how far it is would be a new line all the time.
+    ...(busy.length > 0 ? [`meanwhile ${busy.map((step) => (linear ? step.id : shortWords(step))).join(', ')}`] : []),
+  ].join(' · ');
 }
 
 /** The step that a person chose, else the first that runs, else the last that ended. */

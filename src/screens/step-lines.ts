@@ -41,6 +41,16 @@ export function findingLines(step: StepSnapshot, width: number): string[] {
   });
 }
 
+/** How much of a running step is done, from 0 to 1; undefined where nobody knows how much there is. */
+const shareOf = ({ progress }: StepSnapshot): number | undefined =>
+  progress?.total ? progress.done / progress.total : undefined;
+
+/** `restore-qdrant 36 %`; of a step that does not know how much there is, what it does: `restore-qdrant runs`. */
+export function shortWords(step: StepSnapshot): string {
+  const share = step.state === 'running' ? shareOf(step) : undefined;
+  return `${step.id} ${share === undefined ? MARKS[step.state].word : `${Math.floor(share * 100)} %`}`;
+}
+
 /** Where a step stands, in one sentence: `restore-postgres: runs, 61 percent, about 1 min 04 s left`. */
 export function standingWords(step: StepSnapshot, now: number): string {
   const { id, state, progress, reason, checks } = step;
@@ -65,11 +75,42 @@ export function standingWords(step: StepSnapshot, now: number): string {
 const UNDER_WAY: StepState[] = ['waiting', 'checking', 'asking', 'running', 'verifying', 'undoing'];
 
 /** How long a step is likely to take still, in milliseconds, going by its pace so far. */
-function leftOf({ progress }: StepSnapshot, took: number): number | undefined {
-  const share = progress?.total ? progress.done / progress.total : 0;
-  return took > 1_000 && share > 0.02 && share < 1 && progress?.unit !== 'seconds'
+function leftOf(step: StepSnapshot, took: number): number | undefined {
+  const share = shareOf(step) ?? 0;
+  return took > 1_000 && share > 0.02 && share < 1 && step.progress?.unit !== 'seconds'
     ? (took / share) * (1 - share)
     : undefined;
+}
+
+/** `████████░░░░  61 %  118 MiB/s`, and `1.2 GiB of 2.0 GiB`; no bar where nobody knows how much there is. */
+function gauge(step: StepSnapshot, width: number, took: number): { bar: string | undefined; quantity: string } {
+  const { done, total, unit } = step.progress!;
+  const share = shareOf(step);
+  const rate = unit === 'bytes' && took > 1_000 && done > 0 ? `  ${sizeOf(done / (took / 1000))}/s` : '';
+  const barWidth = Math.max(8, Math.min(24, width - 18));
+  return {
+    bar:
+      share === undefined
+        ? undefined
+        : `${bar(share, barWidth)} ${String(Math.floor(share * 100)).padStart(3)} %${rate}`,
+    quantity: `${quantityOf(done, unit)}${total === undefined ? '' : ` of ${quantityOf(total, unit)}`}`,
+  };
+}
+
+/** One of several steps at work side by side, what matters most first: there may be room for a few lines only. */
+export function sideBySideLines(step: StepSnapshot, width: number, now: number): string[] {
+  const { id, state, progress, plan, startedAt } = step;
+  const took = startedAt === undefined ? 0 : now - startedAt;
+  const head = [id, MARKS[state].word, ...(took > 0 ? [durationOf(took)] : [])].join(' · ');
+  if (!progress || state !== 'running') return [head, ...wrap(plan?.summary ?? step.uses, width)];
+  const shown = gauge(step, width, took);
+  const left = leftOf(step, took);
+  return [
+    head,
+    ...(shown.bar === undefined ? [] : [shown.bar]),
+    `${shown.quantity}${left === undefined ? '' : ` · about ${durationOf(left)} left`}`,
+    ...wrap(progress.text, width),
+  ];
 }
 
 /** How far a running step is, what it proved, or why it failed. */
@@ -81,19 +122,9 @@ export function progressLines(step: StepSnapshot, width: number, now: number): s
   ];
   const { progress } = step;
   if (progress && (step.state === 'running' || step.state === 'undoing')) {
-    const share = progress.total ? progress.done / progress.total : undefined;
-    const rate = took > 1_000 ? progress.done / (took / 1000) : 0;
-    const barWidth = Math.max(8, Math.min(24, width - 18));
-    if (share !== undefined)
-      lines.push(
-        `${bar(share, barWidth)} ${String(Math.floor(share * 100)).padStart(3)} %${progress.unit === 'bytes' && rate > 0 ? `  ${sizeOf(rate)}/s` : ''}`,
-      );
-    lines.push(
-      ...wrap(
-        `${quantityOf(progress.done, progress.unit)}${progress.total === undefined ? '' : ` of ${quantityOf(progress.total, progress.unit)}`}`,
-        width,
-      ),
-    );
+    const shown = gauge(step, width, took);
+    if (shown.bar !== undefined) lines.push(shown.bar);
+    lines.push(...wrap(shown.quantity, width));
     const left = leftOf(step, took);
     if (left !== undefined) lines.push(`left  about ${durationOf(left)}`);
     lines.push(...wrap(progress.text, width));

@@ -8,24 +8,28 @@ import { cut, windowAround } from './text.js';
 export function StepList({
   steps,
   selected,
+  marked,
   width,
   height,
   now,
 }: {
   steps: readonly StepSnapshot[];
   selected: number;
+  /** The selected one is told apart. */
+  marked: boolean;
   width: number;
   height: number;
   now: number;
 }) {
   const { from, to } = windowAround(selected, steps.length, height);
   return steps.slice(from, to).map((step, index) => {
+    const isMarked = marked && from + index === selected;
     const mark = MARKS[step.state];
     const right = rightOf(step, now);
     const name = cut(step.id, width - right.length - 6);
     return (
-      <Text key={step.id} wrap="truncate" inverse={from + index === selected}>
-        {from + index === selected ? '>' : ' '}
+      <Text key={step.id} wrap="truncate" inverse={isMarked}>
+        {isMarked ? '>' : ' '}
         <Text {...(mark.color ? { color: mark.color } : {})}>{mark.symbol}</Text>{' '}
         {name.padEnd(width - right.length - 6)} {right}{' '}
       </Text>
