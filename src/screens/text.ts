@@ -8,6 +8,12 @@ export function cut(text: string, width: number): string {
   return plain.length <= width ? plain : `${plain.slice(0, Math.max(0, width - 1))}…`;
 }
 
+/** The end of the text, with `…` where something is missing: of a path it says more than the beginning. */
+export function cutStart(text: string, width: number): string {
+  const plain = withoutControls(text);
+  return plain.length <= width ? plain : `…${plain.slice(plain.length - Math.max(0, width - 1))}`;
+}
+
 /** The text in lines of at most `width`, broken between words where possible; further lines begin with `indent` spaces. */
 export function wrap(text: string, width: number, indent = 0): string[] {
   const lines: string[] = [];
