@@ -44,11 +44,15 @@ export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
   const [overlay, setOverlay] = useState<'none' | 'stop' | 'help' | 'note' | 'undo' | 'log'>('none');
   const [looking, setLooking] = useState(false);
   const [chosen, setChosen] = useState<string | undefined>(undefined);
+  /** Whose question is answered before those that were asked earlier. */
+  const [preferred, setPreferred] = useState<string | undefined>(undefined);
   const intend = (intent: Intent) => run.intend(intent);
   const close = () => setOverlay('none');
 
   const selected = selectedStep(snapshot, chosen);
-  const question = looking ? undefined : snapshot.steps.find((step) => step.id === snapshot.attention[0]);
+  const { attention } = snapshot;
+  const asked = attention.find((id) => id === preferred) ?? attention[0];
+  const question = looking ? undefined : snapshot.steps.find((step) => step.id === asked);
   const atRun = snapshot.phase === 'running' && overlay === 'none' && !question;
 
   useInput((input, key) => {
@@ -70,7 +74,10 @@ export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
       else if (input === '?') setOverlay('help');
       else if (input === 'q') setOverlay('stop');
       else if (input === '!') leave('shell');
-      else if (input === 'c') setLooking(false);
+      else if (input === 'c') {
+        setPreferred(snapshot.steps[selected]?.id);
+        setLooking(false);
+      }
     },
     { isActive: atRun },
   );
@@ -81,7 +88,7 @@ export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
     title: titleOf(snapshot),
     right: rightOf(snapshot, now),
   };
-  const askingFrame = { ...frame, asked: question ? askedWords(snapshot, linear) : '' };
+  const askingFrame = { ...frame, asked: question ? askedWords(snapshot, question.id, linear) : '' };
   const isBefore = overlay === 'none' && ['preflight', 'planned', 'beginning'].includes(snapshot.phase);
   const [guard] = snapshot.guards;
   const isUndo = isBefore && snapshot.purpose === 'undo';
@@ -231,21 +238,21 @@ export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
       </Frame>
     );
   }
-  const asked = snapshot.attention.length > 0 ? [`c answer (${snapshot.attention.length})`] : [];
+  const answer = attention.length > 0 ? [`c answer (${attention.length})`] : [];
   const back = chosen === undefined ? [] : ['esc all that runs'];
   return (
-    <Frame {...frame} keys={[...asked, '↑↓ step', 'l log', 'n note', '^C stop…', '? help', ...back]}>
+    <Frame {...frame} keys={[...answer, '↑↓ step', 'l log', 'n note', '^C stop…', '? help', ...back]}>
       <RunView run={snapshot} selected={selected} isChosen={chosen !== undefined} now={now} />
     </Frame>
   );
 }
 
 /** Which question this is, of how many, and who asks it: `question 1 of 3: restore-postgres · meanwhile restore-qdrant 36 %`. */
-function askedWords({ attention, answered, steps }: RunSnapshot, linear: boolean): string {
+function askedWords({ attention, answered, steps }: RunSnapshot, asks: string, linear: boolean): string {
   const many = answered + attention.length;
   const busy = steps.filter(({ state }) => ['running', 'verifying'].includes(state));
   return [
-    `${many > 1 ? `question ${answered + 1} of ${many}: ` : 'asked by '}${attention[0]}`,
+    `${many > 1 ? `question ${answered + attention.indexOf(asks) + 1} of ${many}: ` : 'asked by '}${asks}`,
     // Read aloud, how far it is would be a new line all the time.
     ...(busy.length > 0 ? [`meanwhile ${busy.map((step) => (linear ? step.id : shortWords(step))).join(', ')}`] : []),
   ].join(' · ');

@@ -7,7 +7,7 @@ import { loseEverything } from '../../src/sandbox/lose-everything.js';
 import { sandboxDown, sandboxProfile, sandboxUp } from '../../src/sandbox/sandbox.js';
 import { measureCluster } from '../support/measure-cluster.js';
 import { PROGRAM } from '../support/program.js';
-import { openSandbox } from '../support/sandbox.js';
+import { open as gateway, openSandbox } from '../support/sandbox.js';
 import { ProgramInTerminal } from '../support/terminal.js';
 
 const name = `keys-${process.pid}`;
@@ -71,6 +71,17 @@ async function highlight(program: ProgramInTerminal, title: string): Promise<voi
     if (now.startsWith(title)) return;
     program.type(DOWN);
     await program.shows(new RegExp(`❯ (?!${now.slice(0, 20).replace(/[^\w ]/g, '.')})`));
+  }
+}
+
+/** Goes down the steps of a run until that one is chosen. */
+async function chooseStep(program: ProgramInTerminal, id: string): Promise<void> {
+  for (;;) {
+    const screen = await program.shows(/^>\S \S/m);
+    const now = /^>\S (\S+)/m.exec(screen)![1]!;
+    if (now === id) return;
+    program.type(DOWN);
+    await program.shows(new RegExp(`^>\\S (?!${now} )`, 'm'));
   }
 }
 
@@ -236,6 +247,18 @@ describe('what a person may do wrong', () => {
   });
 });
 
+const OFFERED = /Type the cluster's name \(\S+\) to put it back: *$/m;
+
+/** A byte more in the dump of the only backup set; cut off at `whole` it is as it was. */
+function damageDump(): { dump: string; whole: number } {
+  const { backups } = sandboxProfile(name);
+  const id = readdirSync(backups[0]!).find((one) => !one.startsWith('.'));
+  const dump = join(backups[0]!, id!, 'postgres', 'novamem.dump');
+  const whole = readFileSync(dump).length;
+  appendFileSync(dump, 'x');
+  return { dump, whole };
+}
+
 describe('a damaged backup', () => {
   it('is refused before anything is dropped, the step goes on after the file is mended, and all of it can be undone', async () => {
     const sandbox = openSandbox(name);
@@ -243,11 +266,7 @@ describe('a damaged backup', () => {
     await session.query(`UPDATE memory_entries SET content = content || ' younger'`);
     await session.end();
     const younger = await measureCluster(sandbox);
-    const { backups } = sandboxProfile(name);
-    const id = readdirSync(backups[0]!).find((one) => !one.startsWith('.'));
-    const dump = join(backups[0]!, id!, 'postgres', 'novamem.dump');
-    const whole = readFileSync(dump).length;
-    appendFileSync(dump, 'x');
+    const { dump, whole } = damageDump();
     const program = start(['whole-cluster-lost']);
     await program.shows(/ manifest$/m);
     program.type(ENTER);
@@ -276,21 +295,73 @@ describe('a damaged backup', () => {
     expect(recovered.tables['public.memory_entries']).not.toEqual(younger.tables['public.memory_entries']);
 
     program.type('u');
-    const offered = await program.shows(/Type the cluster's name \(\S+\) to put it back: *$/m);
+    await program.shows(OFFERED);
+    program.type(ESCAPE);
+    await program.shows(/Recovered in[\s\S]*u undo…/);
+    program.type('q');
+    expect(await program.exited).toBe(0);
+
+    const later = start([]);
+    await later.shows(/u undo…/);
+    later.type('u');
+    await later.shows(OFFERED);
+    later.type(ESCAPE);
+    await later.shows(/What happened\?/);
+    later.type('h');
+    await later.shows(/❯ .*Whole cluster lost +recovered in/);
+    later.type(ENTER);
+    await later.shows(/u undo…/);
+    later.type('u');
+    const offered = await later.shows(OFFERED);
     expect(offered).toMatch(/LOSES +restore-qdrant: 600 points/);
     expect(offered).toMatch(/Replaces +restore-postgres: 600 memories/);
-    program.type(`not-${name}${ENTER}`);
-    await program.shows(/nothing was put back/);
+    later.type(`not-${name}${ENTER}`);
+    await later.shows(/nothing was put back/);
     expect(journalText()).not.toContain('step.undoing');
     expect(await measureCluster(sandbox)).toEqual(recovered);
 
-    program.type(`${name}${ENTER}`);
-    const undone = await program.shows(/Undone in .*: as it was before this run/);
+    later.type(`${name}${ENTER}`);
+    const undone = await later.shows(/Undone in .*: as it was before this run/);
     expect(undone).toMatch(/↶ restore-postgres/);
     expect(await measureCluster(sandbox)).toEqual(younger);
+    later.type('q');
+    expect(await later.exited).toBe(0);
+    expect(later.scrollback()).toMatch(/undone: what it had replaced was put back/);
+  }, 120_000);
+
+  it('lets what was done beside the step that failed be put back from its screen, and the run ends as if it had not been', async () => {
+    const sandbox = openSandbox(name);
+    const { falkordb } = sandbox.cluster;
+    await falkordb.change(gateway, falkordb.graph, "MATCH ()-[r {kind: 'co_occurs'}]->() DELETE r");
+    const before = await measureCluster(sandbox);
+    const { dump, whole } = damageDump();
+    const program = start(['whole-cluster-lost']);
+    await program.shows(/ manifest$/m);
+    program.type(ENTER);
+    await program.shows(/b begin all the same/);
+    program.type('b');
+    await program.shows(/question \d of 3/);
+    program.type(ESCAPE);
+    // Whoever asked first: the step that is chosen is answered.
+    await chooseStep(program, 'restore-falkordb');
+    program.type('c');
+    await program.shows(/question \d of 3: restore-falkordb/);
+    program.type(`${name}${ENTER}`);
+    await program.shows(/question \d of 3: (?!restore-falkordb)/);
+    program.type(ESCAPE);
+    await program.shows(/✔ restore-falkordb/);
+    await chooseStep(program, 'restore-postgres');
+    program.type('c');
+    expect(await program.shows(/✗ restore-postgres cannot begin/)).toMatch(/^ +u +undo…: restore-falkordb$/m);
+    expect(await measureCluster(sandbox)).not.toEqual(before);
+    program.type('u');
+    expect(await program.shows(OFFERED)).toMatch(/The run ends with it[\s\S]*restore-falkordb/);
+    program.type(`${name}${ENTER}`);
+    expect(await program.shows(/Undone in .*: as it was before/)).toMatch(/↶ restore-falkordb/);
+    expect(await measureCluster(sandbox)).toEqual(before);
     program.type('q');
-    expect(await program.exited).toBe(0);
-    expect(program.scrollback()).toMatch(/undone: what it had replaced was put back/);
+    expect(await program.exited).toBe(130);
+    truncateSync(dump, whole);
   }, 120_000);
 });
 
