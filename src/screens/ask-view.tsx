@@ -41,7 +41,7 @@ export function AskView({ step, asks, onAnswer, onLater }: Props) {
       </Text>
       <Box flexDirection="column" marginLeft={1}>
         {refusal.map((line) => (
-          <Text color="yellow" key={line} wrap="truncate">
+          <Text bold key={line} wrap="truncate">
             {line}
           </Text>
         ))}

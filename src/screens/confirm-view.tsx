@@ -44,7 +44,7 @@ export function ConfirmView({ run, step, onConfirm, onLater }: Props) {
         {' '}
         {below > 0 ? `${below} more below: ↓ or page down` : ''}
       </Text>
-      <Text wrap="truncate" color="yellow">
+      <Text wrap="truncate" bold>
         {refused === '' ? ' ' : ` "${refused}" is not this cluster's name; nothing was started.`}
       </Text>
       <TextField

@@ -91,7 +91,7 @@ export function PlanView({ run, onBegin, onAccept, onLook, onBack, onQuit, onHel
         </Text>
       ))}
       {warning.map((line) => (
-        <Text key={line} color="yellow" wrap="truncate">
+        <Text key={line} bold wrap="truncate">
           {line}
         </Text>
       ))}

@@ -86,7 +86,7 @@ export function ScenarioPicker({ desk, onChoose, onResume, onUndo, onHistory, on
         );
       })}
       {brokenOff.map((line) => (
-        <Text key="broken-off" color="yellow" wrap="truncate">
+        <Text key="broken-off" bold wrap="truncate">
           {' '}
           {cut(line, columns - 2)}
         </Text>

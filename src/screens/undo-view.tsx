@@ -59,7 +59,7 @@ export function UndoView({ run, first, obstacle, onUndo, onAccept, onBack }: Pro
         {cut(`Put back what this run replaced? ${runText(run, chosen)}`, width)}
       </Text>
       {warning.map((line) => (
-        <Text key={line} color="yellow" wrap="truncate">
+        <Text key={line} bold wrap="truncate">
           {' '}
           {line}
         </Text>
@@ -81,7 +81,7 @@ export function UndoView({ run, first, obstacle, onUndo, onAccept, onBack }: Pro
         {' '}
         {from < last ? `${last - from} more below: page down` : ''}
       </Text>
-      <Text wrap="truncate" color="yellow">
+      <Text wrap="truncate" bold>
         {refused === '' ? ' ' : ` "${refused}" is not this cluster's name; nothing was put back.`}
       </Text>
       {held === '' && (
