@@ -455,6 +455,8 @@ it('keeps its frame through a storm of resizes', async () => {
   const program = start([]);
   await program.shows(/What happened\?/);
   for (let turn = 0; turn < 20; turn += 1) program.resize(60 + ((turn * 7) % 60), 16 + (turn % 20));
+  program.resize(40, 10);
+  await program.shows(/^This window is too small: 40×10\./);
   program.resize(90, 26);
   const screen = await program.shows(new RegExp(`^ ${name}`));
   expect(screen.trimEnd().split('\n').at(-1)).toContain('q quit');
