@@ -5,7 +5,19 @@ import { Guarded } from './guarded.js';
 import { LinearOutput } from './linear-output.js';
 import { type Outside, OutsideContext } from './outside.js';
 
-const ERASE_SCREEN = '\u001b[2J\u001b[H';
+/**
+ * A terminal that has no alternate screen, or, as GNU screen does unless it is told otherwise, takes no notice of one: what is drawn
+ * there stays, and what was there before is drawn over.
+ */
+const hasOneScreenOnly = () => process.env.STY !== undefined || /^(linux|vt\d|cons)/.test(process.env.TERM ?? '');
+
+/** What stands on the screen moves up to where a person can scroll back to it. */
+const scrollUp = () => void process.stdout.write('\n'.repeat(rows()));
+
+const rows = () => process.stdout.rows || 24;
+
+/** Row by row: of a screen that is erased as a whole some terminals keep the picture, for scrolling back. */
+const erase = () => void process.stdout.write(`\u001b[H${Array(rows()).fill('\u001b[2K').join('\n')}\u001b[H`);
 
 /**
  * Shows the app until it is left: on the alternate screen, the ordinary one being as it was afterwards; or, with `linear`, as
@@ -19,8 +31,13 @@ export async function openScreens(
 ): Promise<void> {
   const first = desk.getSnapshot().scenarios.find((card) => card.scenario === scenario);
   const lines = linear ? new LinearOutput(process.stdout) : undefined;
+  const isOnlyScreen = !lines && hasOneScreenOnly();
+  if (isOnlyScreen) scrollUp();
+  const around = lines
+    ? { before: () => {}, after: () => lines.forget() }
+    : { before: () => isOnlyScreen && erase(), after: () => isOnlyScreen && scrollUp() };
   const app = render(
-    <OutsideContext value={lines ? toldAnewAfter(outside, lines) : outside}>
+    <OutsideContext value={within(outside, around)}>
       <Guarded>
         <App desk={desk} {...(first ? { first } : {})} />
       </Guarded>
@@ -43,7 +60,7 @@ export async function openScreens(
   // before Ink draws for the new size, the screen is emptied and Ink forgets the old frame.
   const wipe = () => {
     app.clear();
-    process.stdout.write(ERASE_SCREEN);
+    erase();
   };
   if (!lines) process.stdout.prependListener('resize', wipe);
   desk.look();
@@ -57,16 +74,20 @@ export async function openScreens(
     process.stdout.off('resize', wipe);
     desk.stopLooking();
     lines?.end();
+    if (isOnlyScreen) erase();
   }
 }
 
-/** Who comes back to the screens hears where they are. */
-function toldAnewAfter({ shell, stop, read, kill }: Outside, lines: LinearOutput): Outside {
-  const forget = () => lines.forget();
+/** Does something before the terminal is another's, and something once it is the screens' again. */
+function within({ shell, stop, read, kill }: Outside, { before, after }: Record<'before' | 'after', () => unknown>) {
+  const around = async (work: () => Promise<void>) => {
+    before();
+    await work().finally(after);
+  };
   return {
-    shell: () => shell().finally(forget),
-    stop: () => stop().finally(forget),
-    read: (text) => read(text).finally(forget),
-    kill,
+    shell: () => around(shell),
+    stop: () => around(stop),
+    read: (text: readonly string[]) => around(() => read(text)),
+    kill: () => around(kill),
   };
 }

@@ -18,17 +18,21 @@ const BEFORE = Array.from({ length: 30 }, (_, line) => `before ${line + 1}`);
 let run: ReturnType<typeof waitingRun>;
 let shell: ProgramInTerminal;
 
-beforeEach(async () => {
+beforeEach(() => {
   run = waitingRun();
   process.env.NOVAMEM_RUNBOOK_HOME = run.environment.NOVAMEM_RUNBOOK_HOME;
+});
+
+async function openShell({ oneScreen = false, environment = {} as Record<string, string> } = {}): Promise<void> {
   shell = new ProgramInTerminal(['--norc', '--noprofile', '-i'], {
     program: 'bash',
-    environment: { ...run.environment, PS1: 'ready> ' },
+    environment: { ...run.environment, ...environment, PS1: 'ready> ' },
+    oneScreen,
   });
   await shell.shows(/ready> $/m);
   shell.type(`for n in $(seq ${BEFORE.length}); do echo before $n; done${ENTER}`);
   await shell.shows(/before 30\nready> $/m);
-});
+}
 
 afterEach(() => shell.kill());
 
@@ -91,6 +95,7 @@ it.each<[string, () => Promise<void>, RegExp, string?]>([
     /profile\.yamlready> /,
   ],
 ])('what was on the terminal before is there after a run that %s', async (how, leave, said, environment) => {
+  await openShell();
   await begin(environment);
   if (!environment) await shell.shows(/Which way\?/);
   await leave();
@@ -99,9 +104,13 @@ it.each<[string, () => Promise<void>, RegExp, string?]>([
   expect(outcome).toBe(how.includes('SIGKILL') ? undefined : 'aborted');
 });
 
-it('what was on the terminal before is there after a look without a run', async () => {
+it.each<[string, Parameters<typeof openShell>[0]]>([
+  ['', {}],
+  [' on a terminal without an alternate screen (GNU screen)', { oneScreen: true, environment: { STY: '1.test' } }],
+])('what was on the terminal before is there after a look without a run%s', async (_where, terminal) => {
+  await openShell(terminal);
   shell.type(`${process.execPath} ${PROGRAM} --profile ${run.profile}${ENTER}`);
   await shell.shows(/What happened\?/);
   shell.type('q');
-  await isAsBefore(/profile\.yamlready> /);
+  await isAsBefore(/profile\.yamlready> $/);
 });
