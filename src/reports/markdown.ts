@@ -4,9 +4,9 @@ import { fingerprintText } from '../stores/fingerprint.js';
 import { durationOf, linesWithoutControls } from '../words.js';
 import { evidenceRows } from './evidence.js';
 import {
-  halfDone,
   isHalfDone,
   isHalfUndone,
+  isLeftOpen,
   leftBy,
   nextAfter,
   type RunReport,
@@ -108,7 +108,7 @@ export function markdownReport(report: RunReport, fault: string): string {
     ...(finished && finished.standing.length > 0
       ? ['## How things stand', '', ...finished.standing.map((one) => `- ${standingLine(one)}`), '']
       : []),
-    ...(halfDone(report).length > 0 ? ['## What next', '', nextAfter(report), ''] : []),
+    ...(isLeftOpen(report) ? ['## What next', '', nextAfter(report), ''] : []),
     '## Evidence',
     '',
     ...(checks.length === 0 ? ['There is none.'] : evidence(checks)),

@@ -3,7 +3,7 @@ import { standingLine } from '../engine/standing.js';
 import { countOf, durationOf, logTimeOf, plural, sizeOf } from '../words.js';
 import { evidenceRows, evidenceTable } from './evidence.js';
 import { modeWords, outcomeWords } from './markdown.js';
-import { halfDone, leftBy, nextAfter, type RunReport } from './run-report.js';
+import { halfDone, isLeftOpen, leftBy, nextAfter, type RunReport } from './run-report.js';
 
 /** A quantity with its unit: `1.2 GiB`, `5,000 rows`, `12`. */
 export function quantityOf(value: number, unit: string): string {
@@ -110,7 +110,9 @@ export function plainSummary(
       `  ${step.reason}`,
       ...leftBy(step).map(([label, text]) => `  ${label.padEnd(9)} ${text}`),
     ]),
-    ...(halfDone(report).length > 0 ? [`  ${'Next'.padEnd(9)} ${nextAfter(report)}`] : []),
+    ...(isLeftOpen(report)
+      ? [...(halfDone(report).length > 0 ? [] : ['']), `  ${'Next'.padEnd(9)} ${nextAfter(report)}`]
+      : []),
     ...(checks.length > 0
       ? [
           '',

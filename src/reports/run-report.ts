@@ -127,10 +127,19 @@ export const halfDone = ({ steps }: RunReport): StepReport[] => steps.filter(isH
 /** A step whose undo did not come to its end. */
 export const isHalfUndone = (step: StepReport) => step.undoing && isHalfDone(step);
 
+/** Whether something is left to be done: a step is half done, or the run was aborted on its way. */
+export const isLeftOpen = (report: RunReport): boolean => halfDone(report).length > 0 || isBrokenOff(report);
+
+/** It was aborted after something was begun, and nothing of it was put back. */
+const isBrokenOff = ({ finished, begun, steps }: RunReport) =>
+  finished?.outcome === 'aborted' && begun.ever && !steps.some((step) => step.outcome === 'undone');
+
 /** What to type after a run that did not go through. */
-export function nextAfter({ started, id, steps }: RunReport): string {
+export function nextAfter(report: RunReport): string {
+  const { started, id, steps } = report;
   if (steps.some(isHalfUndone))
     return `mend what it says, then put the rest back: novamem-runbook undo ${id} --confirm ${started.profile}`;
+  if (isBrokenOff(report)) return `go on with it: novamem-runbook resume ${id}`;
   const backup = started.backup ? ` --backup '${started.backup.folder}'` : '';
   return `mend what it says, then run it again, with the answers and settings of before: novamem-runbook run ${started.scenario} --profile ${started.profile}${backup} …`;
 }

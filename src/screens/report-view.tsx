@@ -29,6 +29,10 @@ const wasBegunBefore = ({ steps }: RunSnapshot) => steps.some((step) => step.sta
 
 const LEFT = { symbol: '-', color: 'yellow' } as const;
 
+/** It was aborted after something was begun, and can be gone on with. */
+const isBrokenOff = (run: RunSnapshot) =>
+  run.outcome === 'aborted' && !run.undoing && (!isNotBegun(run) || wasBegunBefore(run));
+
 const isUndone = ({ undoing, outcome, steps }: RunSnapshot) =>
   outcome === 'aborted' && undoing?.steps.every((id) => steps.find((step) => step.id === id)?.undone);
 
@@ -61,7 +65,7 @@ export function ReportView({ run, onQuit, onUndo, onLog }: Props) {
         {cut(headlineOf(run), columns - 4)}
       </Text>
       <Lines lines={shown.map((line) => ` ${line}`)} />
-      <Text dimColor> {below > 0 ? `${below} more lines: ↓ or space` : ' '}</Text>
+      <Text dimColor> {below > 0 ? `${plural(below, 'more line')}: ↓ or space` : ' '}</Text>
     </>
   );
 }
@@ -146,6 +150,7 @@ function reportLines(run: RunSnapshot, width: number): string[] {
   const stays = run.undoing && run.outcome === 'aborted' ? staying(run.steps) : [];
   return [
     ...failureLines(run, width),
+    ...(isBrokenOff(run) ? labelled('Next', `go on with it: novamem-runbook resume ${run.run}`, width) : []),
     ...(stays.length > 0
       ? wrap(`Stays as this run left it: ${stays.join(', ')}. u puts it back, too`, width, 2)
       : []),

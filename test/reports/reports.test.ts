@@ -149,6 +149,19 @@ describe('a run that was left before anything was begun', () => {
     expect(exitCodeOf(tiny.run.getSnapshot())).toBe(EXIT.aborted);
   });
 
+  test('and one that was left afterwards says how it is gone on with', async () => {
+    const tiny = tinyRun([step('good', kinds.good), step('writing', kinds.writing, ['good'])]);
+    await tiny.begin();
+    await tiny.until('writing', 'asking');
+    tiny.run.intend({ type: 'abort' });
+    expect(await tiny.run.finished).toBe('aborted');
+    const { report, text } = summaryOf(tiny);
+    expect(text).toMatch(
+      /^\nTiny: aborted by the operator in \d[\s\S]*\n\n {2}Next {6}go on with it: novamem-runbook resume tiny-/,
+    );
+    expect(markdownReport(report, '')).toMatch(/## What next\n\ngo on with it: novamem-runbook resume tiny-/);
+  });
+
   test('keeps what an earlier process has done and left half done, when it was taken up again', async () => {
     const steps = [step('good', kinds.good), step('bad', kinds.bad, ['good']), step('after', kinds.good, ['bad'])];
     const tiny = tinyRun(steps, { onFailure: 'stop' });
