@@ -11,6 +11,8 @@ export interface HistoryEntry {
   mode: Mode | null;
   startedAt: Date | null;
   outcome: RunOutcome | 'unfinished';
+  /** It brought data of a backup set back, or compared with one. */
+  fromBackup: boolean;
   /** Something was begun that may have changed the cluster. */
   begun: boolean;
   /** Milliseconds from its begin to its end. */
@@ -29,6 +31,12 @@ export function history({ cluster, most = Number.POSITIVE_INFINITY }: { cluster?
   return entries;
 }
 
+/** How it ended, in a word. Taking a backup recovers nothing, and what was left at its plan was not aborted. */
+export function outcomeWord({ outcome, begun, fromBackup }: HistoryEntry): string {
+  if (!begun && (outcome === 'aborted' || outcome === 'unfinished')) return 'not begun';
+  return outcome === 'recovered' && !fromBackup ? 'complete' : outcome;
+}
+
 function entryOf(id: string): HistoryEntry {
   const { events } = findRun(id);
   const started = events.find((event) => event.type === 'run.started');
@@ -41,6 +49,7 @@ function entryOf(id: string): HistoryEntry {
     mode: started?.mode ?? null,
     startedAt: started ? new Date(started.ts) : null,
     outcome: finished?.outcome ?? 'unfinished',
+    fromBackup: started?.backup != null,
     begun: events.some(isBeginning),
     tookMs: finished?.rtoMs ?? null,
     rpoMs: finished?.rpoMs ?? null,

@@ -374,7 +374,7 @@ describe('beside the rescue itself', () => {
     expect(list).toMatch(/^❯ \d{4}-\d\d-\d\d \d\d:\d\d {2}\S/m);
     // From the newest up is the oldest: the backup that everything began with.
     program.type(UP);
-    await program.shows(/❯ .*Take a backup +recovered in/);
+    await program.shows(/❯ .*Take a backup +complete in/);
     program.type(ENTER);
     const run = await program.shows(/Take a backup: complete in[\s\S]*Timeline/);
     expect(run).toMatch(/\+\d+\.\d s {2}backup-postgres +succeeded/);
