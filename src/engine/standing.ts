@@ -23,9 +23,12 @@ export async function standingOf(cluster: Cluster): Promise<Standing[]> {
   );
 }
 
+/** That a service answers, and what was seen of it: `answers (Qdrant 1.16.3)`. */
+export const answersText = (seen: string): string => (seen === 'answers' ? seen : `answers (${seen})`);
+
 /** One line of how a service stands, for people. */
 export function standingLine({ service, answers, seen, start, untrusted }: Standing): string {
   if (untrusted) return `${service.padEnd(9)} IS NOT TRUSTED (${seen})`;
-  if (answers) return `${service.padEnd(9)} answers${seen === 'answers' ? '' : ` (${seen})`}`;
+  if (answers) return `${service.padEnd(9)} ${answersText(seen)}`;
   return `${service.padEnd(9)} DOES NOT ANSWER (${seen})${start ? `; start it: ${start}` : ''}`;
 }

@@ -1,6 +1,7 @@
 import { Box, Text } from 'ink';
 import type { StepSnapshot } from '../engine/snapshot.js';
 import type { Question } from '../steps/step.js';
+import { plural } from '../words.js';
 import { Lines, useSpace } from './frame.js';
 import { useScroll } from './scroll.js';
 import { findingLines } from './step-lines.js';
@@ -37,7 +38,7 @@ export function AskView({ step, asks, onAnswer, onLater }: Props) {
       </Box>
       <Text dimColor wrap="truncate">
         {' '}
-        {below > 0 ? `${below} more below: ↓ or page down` : ''}
+        {below > 0 ? `${plural(below, 'more line')}: ↓ or page down` : ''}
       </Text>
       <Box flexDirection="column" marginLeft={1}>
         {refusal.map((line) => (

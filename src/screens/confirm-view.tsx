@@ -1,6 +1,7 @@
 import { Box, Text } from 'ink';
 import { useState } from 'react';
 import type { RunSnapshot, StepSnapshot } from '../engine/snapshot.js';
+import { plural } from '../words.js';
 import { Lines, useSpace } from './frame.js';
 import { useLinear } from './linear.js';
 import { useScroll } from './scroll.js';
@@ -42,7 +43,7 @@ export function ConfirmView({ run, step, onConfirm, onLater }: Props) {
       </Box>
       <Text dimColor wrap="truncate">
         {' '}
-        {below > 0 ? `${below} more below: ↓ or page down` : ''}
+        {below > 0 ? `${plural(below, 'more line')}: ↓ or page down` : ''}
       </Text>
       <Text wrap="truncate" bold>
         {refused === '' ? ' ' : ` "${refused}" is not this cluster's name; nothing was started.`}

@@ -1,4 +1,5 @@
 import { Text } from 'ink';
+import { plural } from '../words.js';
 import { Lines, useSpace } from './frame.js';
 import { useKeys } from './keys.js';
 import { useScroll } from './scroll.js';
@@ -37,7 +38,7 @@ export function HelpView({ onClose }: { onClose: () => void }) {
   return (
     <>
       <Lines lines={shown.map((line) => ` ${line}`)} />
-      <Text dimColor> {below > 0 ? `${below} more lines: ↓ or space` : ' '}</Text>
+      <Text dimColor> {below > 0 ? `${plural(below, 'more line')}: ↓ or space` : ' '}</Text>
     </>
   );
 }

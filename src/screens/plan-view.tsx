@@ -122,7 +122,7 @@ export function PlanView({ run, onBegin, onAccept, onLook, onBack, onQuit, onHel
       </Box>
       <Text dimColor wrap="truncate">
         {' '}
-        {detail.length > at + detailRows ? `${detail.length - at - detailRows} more lines: space` : ' '}
+        {detail.length > at + detailRows ? `${plural(detail.length - at - detailRows, 'more line')}: space` : ' '}
       </Text>
     </Frame>
   );

@@ -289,7 +289,7 @@ function undoKeys({ phase, purpose, guards }: RunSnapshot): string[] {
   if (phase === 'preflight' || phase === 'beginning') return ['looking…', 'esc back'];
   if (purpose === 'undo' && guards.length > 0)
     return [`a it is meant so: accept this ${guards[0]!.difference}`, 'esc back'];
-  return ['↑↓ what', 'page down more', 'enter put back', 'esc back'];
+  return ['↑↓ choose', 'page down more', 'enter put back', 'esc back'];
 }
 
 /** Why these steps may not be undone now; empty when they may. */

@@ -2,6 +2,7 @@ import { Box, Text } from 'ink';
 import { useState } from 'react';
 import { SERVICES } from '../config/profile.js';
 import type { DeskSnapshot, ScenarioCard } from '../engine/desk.js';
+import { answersText } from '../engine/standing.js';
 import { durationOf, plural } from '../words.js';
 import { Frame, Lines, useSpace } from './frame.js';
 import { useKeys } from './keys.js';
@@ -74,7 +75,8 @@ export function ScenarioPicker({ desk, onChoose, onResume, onUndo, onHistory, on
               : service === 'postgres' && state.seen !== 'answers'
                 ? ['!', 'yellow']
                 : ['●', 'green'];
-        const said = state === undefined ? 'asking…' : state.answers ? state.seen : `no answer: ${state.seen}`;
+        const said =
+          state === undefined ? 'asking…' : state.answers ? answersText(state.seen) : `no answer: ${state.seen}`;
         return (
           <Text key={service} wrap="truncate">
             {' '}

@@ -40,7 +40,7 @@ export function StepList({
 function rightOf(step: StepSnapshot, now: number): string {
   const { progress, state } = step;
   if (state === 'running' && progress?.total) return `${Math.floor((progress.done / progress.total) * 100)} %`;
-  if (state === 'succeeded' || state === 'failed' || state === 'deciding')
-    return durationOf((step.finishedAt ?? now) - (step.startedAt ?? step.finishedAt ?? now));
+  if ((state === 'succeeded' || state === 'failed' || state === 'deciding') && step.startedAt !== undefined)
+    return durationOf((step.finishedAt ?? now) - step.startedAt);
   return MARKS[state].word;
 }

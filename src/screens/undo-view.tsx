@@ -79,7 +79,7 @@ export function UndoView({ run, first, obstacle, onUndo, onAccept, onBack }: Pro
       </Box>
       <Text dimColor wrap="truncate">
         {' '}
-        {from < last ? `${last - from} more below: page down` : ''}
+        {from < last ? `${plural(last - from, 'more line')}: page down` : ''}
       </Text>
       <Text wrap="truncate" bold>
         {refused === '' ? ' ' : ` "${refused}" is not this cluster's name; nothing was put back.`}
