@@ -6,7 +6,7 @@ import { Lines, useSpace } from './frame.js';
 import { useLinear } from './linear.js';
 import { useScroll } from './scroll.js';
 import { planLines } from './step-lines.js';
-import { wrap } from './text.js';
+import { nameLabel, wrap } from './text.js';
 import { TextField } from './text-field.js';
 
 interface Props {
@@ -49,7 +49,7 @@ export function ConfirmView({ run, step, onConfirm, onLater }: Props) {
         {refused === '' ? ' ' : ` "${refused}" is not this cluster's name; nothing was started.`}
       </Text>
       <TextField
-        label={` Type the cluster's name (${run.cluster}) to go on: `}
+        label={nameLabel(run.cluster, 'go on', columns)}
         onSubmit={(typed) => {
           if (typed === run.cluster) onConfirm(typed);
           else setRefused(typed);

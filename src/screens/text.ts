@@ -45,3 +45,9 @@ export function bar(share: number, width: number): string {
   const full = Math.round(Math.max(0, Math.min(1, share)) * width);
   return '█'.repeat(full) + '░'.repeat(width - full);
 }
+
+/** What is asked where a cluster's name is to be typed. Where there is no room beside it to type it, it is left to the header. */
+export function nameLabel(cluster: string, purpose: string, columns: number): string {
+  const whole = ` Type the cluster's name (${cluster}) to ${purpose}: `;
+  return whole.length + cluster.length < columns ? whole : whole.replace(` (${cluster})`, '');
+}

@@ -7,7 +7,7 @@ import { durationOf, plural } from '../words.js';
 import { Lines, useSpace } from './frame.js';
 import { useKeys } from './keys.js';
 import { Chosen } from './linear.js';
-import { cut, labelled, windowAround, wrap } from './text.js';
+import { cut, labelled, nameLabel, windowAround, wrap } from './text.js';
 import { TextField } from './text-field.js';
 
 interface Props {
@@ -86,7 +86,7 @@ export function UndoView({ run, first, obstacle, onUndo, onAccept, onBack }: Pro
       </Text>
       {held === '' && (
         <TextField
-          label={` Type the cluster's name (${run.cluster}) to put it back: `}
+          label={nameLabel(run.cluster, 'put it back', columns)}
           onSubmit={(typed) => {
             if (typed !== run.cluster) return setRefused(typed);
             onUndo(
