@@ -2,7 +2,7 @@ import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { tempFolder } from '../support/temp.js';
-import { ProgramInTerminal } from '../support/terminal.js';
+import { terminals } from '../support/terminals.js';
 
 const DOWN = '\u001b[B';
 const ID = '20261121T020000Z';
@@ -51,28 +51,26 @@ backups: [ ${join(home, 'here')}, ${join(home, 'on-the-other-disk')} ]
   return { home, profile };
 }
 
+const open = terminals();
+
 it('says of two copies of a backup set where each is, and that they are the same', async () => {
   const { home, profile } = copiedSet();
-  const program = new ProgramInTerminal(['whole-cluster-lost', '--profile', profile], {
+  const program = open(['whole-cluster-lost', '--profile', profile], {
     environment: { NOVAMEM_RUNBOOK_HOME: home },
   });
-  try {
-    const shown = await program.shows(/❯ .* manifest {2}in \S*here$/m);
-    expect(shown).toMatch(/^ {2}20261121T020000Z +the same set, copied {2}in \S*on-the-other-disk$/m);
-    expect(shown.match(/the same set/g)).toHaveLength(1);
-    expect(shown.replaceAll(/\n +/g, '')).toMatch(/Same set +also in \S+on-the-other-disk/);
-    program.resize(60, 16);
-    await program.shows(/❯ .* old .*… {2}in …\S*here$/m);
-    program.type(DOWN);
-    const other = await program.shows(/❯ .*the same set, .* {2}in …\S*-disk$/m);
-    expect(other.replaceAll(/\n +/g, '')).toMatch(/Folder +\S+on-the-other-disk/);
-    // Another room keeps what is highlighted, and a digit chooses nothing: it only goes there.
-    program.resize(60, 14);
-    await program.shows(/❯ .*the same set, [\s\S]*^(?:.*\n){2,}.*esc back/m);
-    program.type('1');
-    await program.shows(/❯ .* old .*\n {2}.*the same set/);
-    for (const row of program.screen()) expect(row.length).toBeLessThanOrEqual(60);
-  } finally {
-    program.kill();
-  }
+  const shown = await program.shows(/❯ .* manifest {2}in \S*here$/m);
+  expect(shown).toMatch(/^ {2}20261121T020000Z +the same set, copied {2}in \S*on-the-other-disk$/m);
+  expect(shown.match(/the same set/g)).toHaveLength(1);
+  expect(shown.replaceAll(/\n +/g, '')).toMatch(/Same set +also in \S+on-the-other-disk/);
+  program.resize(60, 16);
+  await program.shows(/❯ .* old .*… {2}in …\S*here$/m);
+  program.type(DOWN);
+  const other = await program.shows(/❯ .*the same set, .* {2}in …\S*-disk$/m);
+  expect(other.replaceAll(/\n +/g, '')).toMatch(/Folder +\S+on-the-other-disk/);
+  // Another room keeps what is highlighted, and a digit chooses nothing: it only goes there.
+  program.resize(60, 15);
+  await program.shows(/❯ .*the same set, [\s\S]*^(?:.*\n){2,}.*esc back/m);
+  program.type('1');
+  await program.shows(/❯ .* old .*\n {2}.*the same set/);
+  for (const row of program.screen()) expect(row.length).toBeLessThanOrEqual(60);
 });

@@ -1,11 +1,12 @@
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { beforeEach, expect, it } from 'vitest';
 import { endOf } from '../../src/engine/journal.js';
 import { findRun, listRuns } from '../../src/engine/runs.js';
 import { eventually, processes } from '../support/eventually.js';
 import { PROGRAM } from '../support/program.js';
-import { ProgramInTerminal } from '../support/terminal.js';
+import type { ProgramInTerminal } from '../support/terminal.js';
+import { terminals } from '../support/terminals.js';
 import { waitingRun } from '../support/waiting-run.js';
 
 // What a person had on their terminal before the program was opened is theirs: it is there after it, however that ended.
@@ -15,6 +16,7 @@ const DOWN = '\u001b[B';
 const CTRL_C = '\u0003';
 const BREAKING = pathToFileURL(join(import.meta.dirname, '..', 'support', 'screens-that-break.mjs')).href;
 const BEFORE = Array.from({ length: 30 }, (_, line) => `before ${line + 1}`);
+const open = terminals();
 let run: ReturnType<typeof waitingRun>;
 let shell: ProgramInTerminal;
 
@@ -24,7 +26,7 @@ beforeEach(() => {
 });
 
 async function openShell({ oneScreen = false, environment = {} as Record<string, string> } = {}): Promise<void> {
-  shell = new ProgramInTerminal(['--norc', '--noprofile', '-i'], {
+  shell = open(['--norc', '--noprofile', '-i'], {
     program: 'bash',
     environment: { ...run.environment, ...environment, PS1: 'ready> ' },
     oneScreen,
@@ -33,8 +35,6 @@ async function openShell({ oneScreen = false, environment = {} as Record<string,
   shell.type(`for n in $(seq ${BEFORE.length}); do echo before $n; done${ENTER}`);
   await shell.shows(/before 30\nready> $/m);
 }
-
-afterEach(() => shell.kill());
 
 /** Opens the program from the shell, and begins a run. */
 async function begin(environment = ''): Promise<void> {

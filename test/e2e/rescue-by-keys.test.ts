@@ -1,56 +1,36 @@
-import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { appendFileSync, readdirSync, readFileSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { prepareRun } from '../../src/engine/prepare-run.js';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { homeFolder } from '../../src/config/home.js';
 import { loseEverything } from '../../src/sandbox/lose-everything.js';
-import { sandboxDown, sandboxProfile, sandboxUp } from '../../src/sandbox/sandbox.js';
+import { sandboxProfile } from '../../src/sandbox/sandbox.js';
 import { measureCluster } from '../support/measure-cluster.js';
 import { PROGRAM } from '../support/program.js';
-import { open as gateway, openSandbox } from '../support/sandbox.js';
-import { ProgramInTerminal } from '../support/terminal.js';
+import { open as gateway, openSandbox, realCluster } from '../support/sandbox.js';
+import type { ProgramInTerminal } from '../support/terminal.js';
+import { terminals } from '../support/terminals.js';
 
-const name = `keys-${process.pid}`;
 const ENTER = '\r';
 const ESCAPE = '\u001b';
 const DOWN = '\u001b[B';
 const UP = '\u001b[A';
 const CTRL_C = '\u0003';
-let home: string;
-let open: ProgramInTerminal[] = [];
-
-async function takeBackup(): Promise<void> {
-  const run = await prepareRun({
-    scenario: 'backup',
-    profile: sandboxProfile(name),
-    mode: 'live',
-    backup: 'latest',
-    overrides: {},
-    onFailure: 'stop',
-  });
-  await run.preflight();
-  run.intend({ type: 'begin' });
-  expect(await run.finished).toBe('recovered');
-}
+const open = terminals();
+let name: string;
 
 function start(
   args: string[],
   size: { columns?: number; rows?: number } = {},
   environment: Record<string, string> = {},
 ) {
-  const program = new ProgramInTerminal([...args, '--profile', name], {
-    ...size,
-    environment: { NOVAMEM_RUNBOOK_HOME: home, ...environment },
-  });
-  open.push(program);
-  return program;
+  return open([...args, '--profile', name], { ...size, environment });
 }
 
 /** Answers every question with the cluster's name until the screen shows something else. */
 async function confirmUntil(program: ProgramInTerminal, until: RegExp, pasted = false): Promise<string> {
   for (;;) {
     const screen = await program.shows(
-      new RegExp(`Type the cluster's name \\(\\S+\\) to go on: *$|${until.source}`, 'm'),
+      new RegExp(`Type the cluster's name (?:\\(\\S+\\) )?to go on: *$|${until.source}`, 'm'),
     );
     if (until.test(screen)) return screen;
     const step = /Step (\d) of/.exec(screen)?.[1];
@@ -94,20 +74,9 @@ async function asksBeforeStopping(program: ProgramInTerminal, back: RegExp): Pro
 }
 
 beforeAll(async () => {
-  home = mkdtempSync(join(tmpdir(), 'novamem-runbook-keys-'));
-  process.env.NOVAMEM_RUNBOOK_HOME = home;
-  await sandboxUp({ name, memories: 600, lives: 'process' });
-  await takeBackup();
-});
-
-afterEach(() => {
-  for (const program of open) program.kill();
-  open = [];
-});
-
-afterAll(async () => {
-  await sandboxDown(name);
-  rmSync(home, { recursive: true, force: true });
+  const real = await realCluster();
+  ({ name } = real.record);
+  await real.backup();
 });
 
 describe.each([
@@ -420,11 +389,10 @@ describe('beside the rescue itself', () => {
   });
 
   it('gives the terminal to a shell and to ctrl-z, and takes it back', async () => {
-    const program = new ProgramInTerminal(['--norc', '--noprofile', '-i'], {
+    const program = open(['--norc', '--noprofile', '-i'], {
       program: 'bash',
-      environment: { NOVAMEM_RUNBOOK_HOME: home, SHELL: '/bin/bash', PS1: 'ready> ', HOME: home },
+      environment: { SHELL: '/bin/bash', PS1: 'ready> ', HOME: homeFolder() },
     });
-    open.push(program);
     await program.shows(/ready> $/m);
     program.type(`${process.execPath} ${PROGRAM} --profile ${name}${ENTER}`);
     await program.shows(/What happened\?[\s\S]*q quit/);
@@ -466,7 +434,7 @@ it('keeps its frame through a storm of resizes', async () => {
 
 /** The newest run's journal. */
 function journalText(): string {
-  const runs = join(home, 'runs');
+  const runs = join(homeFolder(), 'runs');
   const newest = readdirSync(runs).sort().at(-1);
   return readFileSync(join(runs, newest!, 'journal.jsonl'), 'utf8');
 }

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { ProgramInTerminal } from '../support/terminal.js';
+import { terminals } from '../support/terminals.js';
 import { waitingRun } from '../support/waiting-run.js';
 
 const ENTER = '\r';
@@ -12,9 +12,11 @@ const SIZES = [
   [60, 16],
 ] as const;
 
+const open = terminals();
+
 it('shows each step that is at work with its own progress, and asks one question after the other, saying which step asks', async () => {
   const { args, environment } = waitingRun();
-  const program = new ProgramInTerminal(args, { environment });
+  const program = open(args, { environment });
   /** Holds at each size, and nothing is wider than the window. */
   const showsAtEachSize = async (...patterns: RegExp[]) => {
     for (const [columns, rows] of SIZES) {
@@ -23,35 +25,31 @@ it('shows each step that is at work with its own progress, and asks one question
       for (const row of program.screen()) expect(row.length).toBeLessThanOrEqual(columns);
     }
   };
-  try {
-    await program.shows(/enter begin/);
-    program.type(ENTER);
-    await showsAtEachSize(/^─ question 1 of 2: way · meanwhile start-qdrant/m, /^ Which way\?$/m);
-    program.type(ESCAPE);
-    await showsAtEachSize(
-      /start-qdrant · runs · \d.*\n.*█?░+ +\d+ %/,
-      /start-falkordb · runs · \d.*\n.*█?░+ +\d+ %/,
-      /c answer \(2\)/,
-    );
-    program.type(DOWN);
-    await program.shows(/^>.*start-falkordb[\s\S]*waiting for FalkorDB/m);
-    program.type(ESCAPE);
-    await program.shows(/start-qdrant · runs[\s\S]*start-falkordb · runs/);
-    program.type('c');
-    await program.shows(/❯ Left/);
-    program.type(ENTER);
-    await showsAtEachSize(/^─ question 2 of 2: read · meanwhile start-qdrant/m, /To go on, type: I know/);
-    program.type(`I know${ENTER}`);
-    await program.shows(/✔ +way[\s\S]*✔ +read/);
-    program.type(CTRL_C);
-    await program.shows(/❯ keep running/);
-    program.type(DOWN);
-    await program.shows(/❯ stop/);
-    program.type(ENTER);
-    await program.shows(/q quit/);
-    program.type('q');
-    expect(await program.exited).toBe(130);
-  } finally {
-    program.kill();
-  }
+  await program.shows(/enter begin/);
+  program.type(ENTER);
+  await showsAtEachSize(/^─ question 1 of 2: way · meanwhile start-qdrant/m, /^ Which way\?$/m);
+  program.type(ESCAPE);
+  await showsAtEachSize(
+    /start-qdrant · runs · \d.*\n.*█?░+ +\d+ %/,
+    /start-falkordb · runs · \d.*\n.*█?░+ +\d+ %/,
+    /c answer \(2\)/,
+  );
+  program.type(DOWN);
+  await program.shows(/^>.*start-falkordb[\s\S]*waiting for FalkorDB/m);
+  program.type(ESCAPE);
+  await program.shows(/start-qdrant · runs[\s\S]*start-falkordb · runs/);
+  program.type('c');
+  await program.shows(/❯ Left/);
+  program.type(ENTER);
+  await showsAtEachSize(/^─ question 2 of 2: read · meanwhile start-qdrant/m, /To go on, type: I know/);
+  program.type(`I know${ENTER}`);
+  await program.shows(/✔ +way[\s\S]*✔ +read/);
+  program.type(CTRL_C);
+  await program.shows(/❯ keep running/);
+  program.type(DOWN);
+  await program.shows(/❯ stop/);
+  program.type(ENTER);
+  await program.shows(/q quit/);
+  program.type('q');
+  expect(await program.exited).toBe(130);
 });
