@@ -80,9 +80,21 @@ export function Frame({ cluster, production, title, right, asked = '', keys, chi
         {children}
       </Box>
       <Text dimColor>{rule}</Text>
-      <Text wrap="truncate"> {cut(keys.join('  '), columns - 2)}</Text>
+      <Text wrap="truncate"> {footerOf(keys, columns - 2)}</Text>
     </Box>
   );
+}
+
+/** The keys in one row. Where there is no room for all, what is in parentheses is left out, then those before the last: it leads out. */
+export function footerOf(keys: readonly string[], width: number): string {
+  const joined = keys.join('  ');
+  if (joined.length <= width) return joined;
+  const shown = keys.map((key) => key.replace(/ \(.*\)$/, ''));
+  const last = shown.pop() ?? '';
+  const short = [...shown, last].join('  ');
+  if (short.length <= width) return short;
+  while (shown.length > 1 && [...shown, '…', last].join('  ').length > width) shown.pop();
+  return cut([...shown, '…', last].join('  '), width);
 }
 
 /** Lines as they are, one row each. */
