@@ -12,6 +12,22 @@ export function quantityOf(value: number, unit: string): string {
   return unit === 'rows' ? `${countOf(value)} rows` : countOf(value);
 }
 
+interface Amount {
+  done: number;
+  total?: number;
+  unit: string;
+}
+
+/** How much of something is done, from 0 to 1; undefined where nobody knows how much there is. Waiting brings nothing nearer. */
+export const shareOf = ({ done, total, unit }: Amount): number | undefined =>
+  total && unit !== 'seconds' ? done / total : undefined;
+
+/** `1.2 GiB of 2.0 GiB`; of something that is waited for, `waited 31 s, at most 3 min 00 s`. */
+export function amountOf({ done, total, unit }: Amount): string {
+  const of = unit === 'seconds' ? ', at most' : ' of';
+  return `${unit === 'seconds' ? 'waited ' : ''}${quantityOf(done, unit)}${total === undefined ? '' : `${of} ${quantityOf(total, unit)}`}`;
+}
+
 /** One event as the plain lines of a run that has no terminal; none where it has nothing to say to a person. */
 export function plainLines(event: JournalEvent): string[] {
   const line = (who: string, text: string) => [`${logTimeOf(new Date(event.ts))} ${who.padEnd(18)} ${text}`];
@@ -51,9 +67,9 @@ export function plainLines(event: JournalEvent): string[] {
     case 'step.undoing':
       return line(event.step, 'undo: putting back what was there before');
     case 'step.progress': {
-      const share = event.total ? ` (${Math.floor((event.done / event.total) * 100)} %)` : '';
-      const of = event.total === undefined ? '' : ` of ${quantityOf(event.total, event.unit)}`;
-      return line(event.step, `${quantityOf(event.done, event.unit)}${of}${share}: ${event.text}`);
+      const share = shareOf(event);
+      const percent = share === undefined ? '' : ` (${Math.floor(share * 100)} %)`;
+      return line(event.step, `${amountOf(event)}${percent}: ${event.text}`);
     }
     case 'step.safety-copy':
       return line(event.step, `safety copy of ${event.of}: ${event.at} (${event.verified})`);

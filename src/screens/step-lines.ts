@@ -1,6 +1,6 @@
 import type { StepSnapshot, StepState } from '../engine/snapshot.js';
 import { evidenceRows } from '../reports/evidence.js';
-import { quantityOf } from '../reports/plain.js';
+import { amountOf, shareOf } from '../reports/plain.js';
 import { durationOf, plural, sizeOf } from '../words.js';
 import { FINDING_MARKS, MARKS } from './marks.js';
 import { bar, labelled, wrap } from './text.js';
@@ -41,13 +41,12 @@ export function findingLines(step: StepSnapshot, width: number): string[] {
   });
 }
 
-/** How much of a running step is done, from 0 to 1; undefined where nobody knows how much there is. */
-const shareOf = ({ progress }: StepSnapshot): number | undefined =>
-  progress?.total ? progress.done / progress.total : undefined;
+/** How much of a step is done, from 0 to 1; undefined where nobody knows. */
+export const shareDone = ({ progress }: StepSnapshot): number | undefined => progress && shareOf(progress);
 
 /** `restore-qdrant 36 %`; of a step that does not know how much there is, what it does: `restore-qdrant runs`. */
 export function shortWords(step: StepSnapshot): string {
-  const share = step.state === 'running' ? shareOf(step) : undefined;
+  const share = step.state === 'running' ? shareDone(step) : undefined;
   return `${step.id} ${share === undefined ? MARKS[step.state].word : `${Math.floor(share * 100)} %`}`;
 }
 
@@ -58,7 +57,8 @@ export function standingWords(step: StepSnapshot, now: number): string {
   const parts = [`${id}: ${MARKS[state].word}`];
   if (progress && (state === 'running' || state === 'undoing')) {
     const left = leftOf(step, took);
-    if (progress.total) parts.push(`${Math.floor((progress.done / progress.total) * 100)} percent`);
+    const share = shareDone(step);
+    if (share !== undefined) parts.push(`${Math.floor(share * 100)} percent`);
     if (left !== undefined) parts.push(`about ${durationOf(left)} left`);
     if (progress.text !== '') parts.push(progress.text);
   }
@@ -76,16 +76,14 @@ const UNDER_WAY: StepState[] = ['waiting', 'checking', 'asking', 'running', 'ver
 
 /** How long a step is likely to take still, in milliseconds, going by its pace so far. */
 function leftOf(step: StepSnapshot, took: number): number | undefined {
-  const share = shareOf(step) ?? 0;
-  return took > 1_000 && share > 0.02 && share < 1 && step.progress?.unit !== 'seconds'
-    ? (took / share) * (1 - share)
-    : undefined;
+  const share = shareDone(step) ?? 0;
+  return took > 1_000 && share > 0.02 && share < 1 ? (took / share) * (1 - share) : undefined;
 }
 
 /** `████████░░░░  61 %  118 MiB/s`, and `1.2 GiB of 2.0 GiB`; no bar where nobody knows how much there is. */
 function gauge(step: StepSnapshot, width: number, took: number): { bar: string | undefined; quantity: string } {
-  const { done, total, unit } = step.progress!;
-  const share = shareOf(step);
+  const { done, unit } = step.progress!;
+  const share = shareDone(step);
   const rate = unit === 'bytes' && took > 1_000 && done > 0 ? `  ${sizeOf(done / (took / 1000))}/s` : '';
   const barWidth = Math.max(8, Math.min(24, width - 18));
   return {
@@ -93,7 +91,7 @@ function gauge(step: StepSnapshot, width: number, took: number): { bar: string |
       share === undefined
         ? undefined
         : `${bar(share, barWidth)} ${String(Math.floor(share * 100)).padStart(3)} %${rate}`,
-    quantity: `${quantityOf(done, unit)}${total === undefined ? '' : ` of ${quantityOf(total, unit)}`}`,
+    quantity: amountOf(step.progress!),
   };
 }
 

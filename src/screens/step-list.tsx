@@ -2,6 +2,7 @@ import { Text } from 'ink';
 import type { StepSnapshot } from '../engine/snapshot.js';
 import { durationOf } from '../words.js';
 import { MARKS } from './marks.js';
+import { shareDone } from './step-lines.js';
 import { cut, windowAround } from './text.js';
 
 /** The steps of a run, a row each: symbol, name, and how far or how long. */
@@ -38,8 +39,9 @@ export function StepList({
 }
 
 function rightOf(step: StepSnapshot, now: number): string {
-  const { progress, state } = step;
-  if (state === 'running' && progress?.total) return `${Math.floor((progress.done / progress.total) * 100)} %`;
+  const { state } = step;
+  const share = state === 'running' ? shareDone(step) : undefined;
+  if (share !== undefined) return `${Math.floor(share * 100)} %`;
   if ((state === 'succeeded' || state === 'failed' || state === 'deciding') && step.startedAt !== undefined)
     return durationOf((step.finishedAt ?? now) - step.startedAt);
   return MARKS[state].word;

@@ -30,8 +30,8 @@ it('shows each step that is at work with its own progress, and asks one question
   await showsAtEachSize(/^─ question 1 of 2: way · meanwhile start-qdrant/m, /^ Which way\?$/m);
   program.type(ESCAPE);
   await showsAtEachSize(
-    /start-qdrant · runs · \d.*\n.*█?░+ +\d+ %/,
-    /start-falkordb · runs · \d.*\n.*█?░+ +\d+ %/,
+    /start-qdrant · runs · \d.*\n.*waited \d.*, at most/,
+    /start-falkordb · runs · \d.*\n.*waited \d.*, at most/,
     /c answer \(2\)/,
   );
   program.type(DOWN);
