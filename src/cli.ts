@@ -81,7 +81,7 @@ program
     `
 The terminal app: NO_COLOR=1 takes the colours away; NOVAMEM_RUNBOOK_SCREEN_READER=1 is --screen-reader for good.
 On a terminal that shows plain lines only (TERM=dumb) it is --screen-reader anyway. Nothing can tidy a terminal after
-kill -9: type reset; tput rmcup
+kill -9: type tput rmcup; stty sane; tput cnorm
 and then novamem-runbook resume.`,
   );
 

@@ -6,7 +6,7 @@ import { openGateway } from '../hosts/gateway.js';
 import { EXIT, Problem } from '../problem.js';
 import { adopt, heldBy } from '../stores/backup-set/adopt.js';
 import { bytesOf } from '../stores/backup-set/backup-set.js';
-import { findBackupSet, listBackupSets } from '../stores/backup-set/find-backup-set.js';
+import { copiesOf, findBackupSet, listBackupSets } from '../stores/backup-set/find-backup-set.js';
 import { pruningOf, removeSet } from '../stores/backup-set/prune.js';
 import { faultInPlace } from '../stores/postgres/base-backup.js';
 import { countOf, durationOf, plural, sizeOf } from '../words.js';
@@ -42,7 +42,7 @@ export async function backupsListCommand({ profile, json }: { profile?: string; 
   else {
     print(
       ...columns([
-        ['ID', 'AGE', 'SIZE', 'KIND', 'COLLECTIONS', 'SKEW', ''],
+        ['ID', 'AGE', 'SIZE', 'KIND', 'COLLECTIONS', 'SKEW', 'FOLDER', ''],
         ...listed.map((one) =>
           'set' in one
             ? [
@@ -52,9 +52,13 @@ export async function backupsListCommand({ profile, json }: { profile?: string; 
                 one.set.kind,
                 countOf(one.set.qdrant.length + one.set.unnamed.length),
                 one.set.skewMs === undefined ? 'unknown' : durationOf(one.set.skewMs),
-                one.set.unproven.join('; '),
+                one.folder,
+                [
+                  ...copiesOf(one, listed).map((other) => `the same set as ${other.folder}`),
+                  ...one.set.unproven,
+                ].join('; '),
               ]
-            : [one.id, '', '', 'unusable', '', '', one.problem],
+            : [one.id, '', '', 'unusable', '', '', one.folder, one.problem],
         ),
       ]),
     );

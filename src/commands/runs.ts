@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { history } from '../engine/history.js';
+import { history, outcomeWord } from '../engine/history.js';
 import { JOURNAL_FILE } from '../engine/journal.js';
 import { findRun } from '../engine/runs.js';
 import { EXIT, Problem } from '../problem.js';
@@ -13,13 +13,15 @@ import { durationOf, instantOf, plural } from '../words.js';
 import { columns, print } from './print.js';
 
 export async function runsListCommand({ json }: { json?: boolean }): Promise<number> {
-  const rows = history().map(({ id, scenario, cluster, mode, startedAt, outcome, tookMs }) => ({
+  const entries = history();
+  const rows = entries.map(({ id, scenario, cluster, mode, startedAt, outcome, begun, tookMs }) => ({
     id,
     scenario: scenario ?? '?',
     profile: cluster ?? '?',
     mode: mode ?? '?',
     startedAt: startedAt?.toISOString() ?? null,
     outcome,
+    begun,
     rtoMs: tookMs,
   }));
   if (json) print(JSON.stringify(rows));
@@ -28,14 +30,14 @@ export async function runsListCommand({ json }: { json?: boolean }): Promise<num
     print(
       ...columns([
         ['RUN', 'SCENARIO', 'CLUSTER', 'MODE', 'STARTED', 'TOOK', 'OUTCOME'],
-        ...rows.map((row) => [
+        ...rows.map((row, at) => [
           row.id,
           row.scenario,
           row.profile,
           row.mode,
           row.startedAt ? instantOf(new Date(row.startedAt)) : '?',
           row.rtoMs === null ? '' : durationOf(row.rtoMs),
-          row.outcome,
+          outcomeWord(entries[at]!),
         ]),
       ]),
     );

@@ -12,6 +12,7 @@ interface AskingRequest {
 export class Asking {
   readonly #request: AskingRequest;
   #waiting: string[] = [];
+  #answered = 0;
 
   constructor(request: AskingRequest) {
     this.#request = request;
@@ -20,6 +21,11 @@ export class Asking {
   /** Ids of the steps that wait, first come first. */
   get waiting(): string[] {
     return this.#waiting;
+  }
+
+  /** How many of those that waited together wait no longer. */
+  get answered(): number {
+    return this.#answered;
   }
 
   /** Asks before a step goes on: what its plan asks, else for the cluster's name. */
@@ -44,11 +50,14 @@ export class Asking {
 
   /** The step waits no longer. */
   settle(step: RunStep): void {
-    this.#waiting = this.#waiting.filter((id) => id !== step.id);
+    const left = this.#waiting.filter((id) => id !== step.id);
+    this.#answered = left.length === 0 ? 0 : this.#answered + this.#waiting.length - left.length;
+    this.#waiting = left;
   }
 
   settleAll(): void {
     this.#waiting = [];
+    this.#answered = 0;
   }
 
   /** Whether this is the cluster's name, which is what lets anything go on that destroys. */

@@ -1,4 +1,4 @@
-import { endOf, type Mode, type RunOutcome } from './journal.js';
+import { endOf, isBeginning, type Mode, type RunOutcome } from './journal.js';
 import { findRun, listRuns } from './runs.js';
 
 /** A run on record, as a list shows it. */
@@ -13,7 +13,9 @@ export interface HistoryEntry {
   mode: Mode | null;
   startedAt: Date | null;
   outcome: RunOutcome | 'unfinished';
-  /** Whether any step was begun: a plan that was only looked at is no run. */
+  /** It brought data of a backup set back, or compared with one. */
+  fromBackup: boolean;
+  /** Something was begun that may have changed the cluster. */
   begun: boolean;
   /** Milliseconds from its begin to its end. */
   tookMs: number | null;
@@ -31,6 +33,12 @@ export function history({ cluster, most = Number.POSITIVE_INFINITY }: { cluster?
   return entries;
 }
 
+/** How it ended, in a word. Taking a backup recovers nothing, and what was left at its plan was not aborted. */
+export function outcomeWord({ outcome, begun, fromBackup }: HistoryEntry): string {
+  if (!begun && (outcome === 'aborted' || outcome === 'unfinished')) return 'not begun';
+  return outcome === 'recovered' && !fromBackup ? 'complete' : outcome;
+}
+
 function entryOf(id: string): HistoryEntry {
   const { events } = findRun(id);
   const started = events.find((event) => event.type === 'run.started');
@@ -44,7 +52,8 @@ function entryOf(id: string): HistoryEntry {
     mode: started?.mode ?? null,
     startedAt: started ? new Date(started.ts) : null,
     outcome: finished?.outcome ?? 'unfinished',
-    begun: events.some((event) => event.type === 'step.started'),
+    fromBackup: started?.backup != null,
+    begun: events.some(isBeginning),
     tookMs: finished?.rtoMs ?? null,
     rpoMs: finished?.rpoMs ?? null,
   };

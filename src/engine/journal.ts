@@ -97,6 +97,16 @@ export type Happening =
 /** One line of a journal. */
 export type JournalEvent = { seq: number; ts: string; run: string } & Happening & { prev: string };
 
+const BEGINNINGS: ReadonlySet<Happening['type']> = new Set([
+  'step.started',
+  'step.undoing',
+  'step.change',
+  'run.leftover',
+]);
+
+/** Whether this is where something begins that may change the cluster: before it, a run has only looked and asked. */
+export const isBeginning = ({ type }: Pick<Happening, 'type'>): boolean => BEGINNINGS.has(type);
+
 export const JOURNAL_FILE = 'journal.jsonl';
 /** Beside a journal that was closed: the hash of its last line, which no further line binds. */
 export const SEAL_FILE = 'journal.seal';

@@ -3,7 +3,7 @@ import type { StepPlan } from '../steps/step.js';
 import type { Check } from '../stores/check.js';
 import type { Fingerprint } from '../stores/fingerprint.js';
 import type { Difference } from './guards.js';
-import type { Happening, JournalEvent } from './journal.js';
+import type { Happening, JournalEvent, StepOutcome } from './journal.js';
 import type { SafetyCopy } from './snapshot.js';
 
 /** What the journal of an earlier process knows of a step. */
@@ -15,6 +15,8 @@ export interface StepPast {
   /** What it was said to do when it was last begun. */
   tried: StepPlan | undefined;
   facts: Record<string, unknown>;
+  /** The last that was said of how it ended; undefined while nothing was, since it was last started. */
+  outcome: StepOutcome | undefined;
   /** How often it was started. */
   attempts: number;
   answer: string | undefined;
@@ -84,6 +86,7 @@ export const untouched = (): StepPast => ({
   plan: undefined,
   tried: undefined,
   facts: {},
+  outcome: undefined,
   attempts: 0,
   answer: undefined,
   asked: false,
@@ -109,6 +112,7 @@ export function follow(step: StepPast, event: JournalEvent): void {
       break;
     case 'step.started':
       step.state = 'begun';
+      step.outcome = undefined;
       step.attempts = event.attempt;
       step.tried = step.plan;
       step.checks = [];
@@ -130,6 +134,7 @@ export function follow(step: StepPast, event: JournalEvent): void {
     case 'step.undoing':
       // How far an undo came that was broken off, only reality tells.
       if (step.state === 'succeeded') step.state = 'begun';
+      step.outcome = undefined;
       step.checks = [];
       break;
     case 'step.check':
@@ -138,6 +143,7 @@ export function follow(step: StepPast, event: JournalEvent): void {
     case 'step.finished':
       step.finishedAt = step.startedAt === undefined ? Date.parse(event.ts) : step.startedAt + event.tookMs;
       step.reason = event.reason;
+      step.outcome = event.outcome;
       if (event.outcome === 'succeeded') step.state = 'succeeded';
       else if (event.outcome === 'undone')
         Object.assign(step, untouched(), { attempts: step.attempts, plan: step.plan });

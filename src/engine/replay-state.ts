@@ -3,7 +3,7 @@ import { stepKind } from '../steps/registry.js';
 import type { Finding } from '../steps/step.js';
 import { fingerprintText } from '../stores/fingerprint.js';
 import { expectedOf } from './estimates.js';
-import type { JournalEvent } from './journal.js';
+import { isBeginning, type JournalEvent } from './journal.js';
 import { follow, type StepPast, untouched } from './past.js';
 import type { Outline } from './replay-outline.js';
 import type { LogLine, RunSnapshot, StepSnapshot } from './snapshot.js';
@@ -59,6 +59,8 @@ export function replayedFrom(
       backup: backupOf(started),
       phase: 'preflight',
       attention: [],
+      answered: 0,
+      begun: false,
       startedAt: Date.parse(started.ts),
       rpoMs: null,
       halted: '',
@@ -147,6 +149,7 @@ class Advance {
 
   take(event: JournalEvent, at: number): void {
     const step = 'step' in event ? this.steps.get(event.step) : undefined;
+    this.run.begun ||= isBeginning(event);
     if (this.#outline.begins.has(at)) this.run.phase = 'running';
     if (step) this.#takeStep(step, event, at);
     else this.#takeRun(event, at);
@@ -175,10 +178,12 @@ class Advance {
         run.standing = event.standing;
         run.rpoMs = event.rpoMs;
         run.finishedAt = (run.undoing?.since ?? run.startedAt) + event.rtoMs;
-        run.attention = [];
+        this.#settleAll();
         run.aborting = false;
-        for (const { snapshot } of this.steps.values())
+        for (const { snapshot, past } of this.steps.values()) {
           if (snapshot.state === 'deciding') snapshot.state = snapshot.undone ? 'undone' : 'failed';
+          else if (snapshot.state === 'waiting' && past.state === 'begun') passOver(snapshot, past);
+        }
         break;
     }
   }
@@ -190,6 +195,8 @@ class Advance {
       phase: toUndo ? 'running' : 'preflight',
       purpose: toUndo ? 'undo' : 'go on',
       attention: [],
+      answered: 0,
+      begun: false,
       guards: [],
       halted: '',
       aborting: false,
@@ -201,7 +208,7 @@ class Advance {
     delete run.outcome;
     delete run.undoing;
     for (const [id, { past, snapshot, undoable }] of this.steps) {
-      const { checks, safetyCopies, startedAt, finishedAt, reason, plan } = past;
+      const { checks, safetyCopies, startedAt, finishedAt, reason, plan, tried } = past;
       const { progress: _, reason: __, startedAt: ___, finishedAt: ____, ...rest } = snapshot;
       const done = past.state === 'succeeded';
       this.steps.set(id, {
@@ -211,6 +218,7 @@ class Advance {
         snapshot: {
           ...rest,
           ...(plan ? { plan } : {}),
+          ...(tried ? { tried } : {}),
           state: done ? 'succeeded' : 'waiting',
           findings: [],
           checks: done ? checks : [],
@@ -219,8 +227,7 @@ class Advance {
           undone: false,
           undoFailed: false,
           notChosen: false,
-          ...(startedAt === undefined ? {} : { startedAt }),
-          ...(done && finishedAt !== undefined ? { finishedAt } : {}),
+          ...(startedAt === undefined ? {} : { startedAt, finishedAt: finishedAt ?? startedAt }),
           ...(done && reason !== undefined ? { reason } : {}),
         },
       });
@@ -263,6 +270,7 @@ class Advance {
         Object.assign(snapshot, { state: 'running', startedAt: timeOf(event), checks: past.checks, undone: false });
         delete snapshot.reason;
         delete snapshot.finishedAt;
+        if (snapshot.plan) snapshot.tried = snapshot.plan;
         break;
       case 'step.progress':
         snapshot.progress = {
@@ -310,7 +318,14 @@ class Advance {
   }
 
   #settle(id: string): void {
-    this.run.attention = this.run.attention.filter((one) => one !== id);
+    const { run } = this;
+    const left = run.attention.filter((one) => one !== id);
+    run.answered = left.length === 0 ? 0 : run.answered + run.attention.length - left.length;
+    run.attention = left;
+  }
+
+  #settleAll(): void {
+    Object.assign(this.run, { attention: [], answered: 0 });
   }
 
   #takeUndo(snapshot: StepSnapshot, event: JournalEvent): void {
@@ -318,7 +333,7 @@ class Advance {
     const { since, steps } = run.undoing ?? { since: timeOf(event), steps: [] };
     run.undoing = { since, steps: [...steps, snapshot.id] };
     if (run.undoing.steps.length === 1 && snapshot.state === 'deciding') return;
-    run.attention = [];
+    this.#settleAll();
     for (const { snapshot: other } of this.steps.values())
       if (other.state === 'deciding') other.state = other.undone ? 'undone' : 'failed';
   }
@@ -333,7 +348,7 @@ class Advance {
     const { run } = this;
     const { outcome, reason } = event;
     this.#settle(snapshot.id);
-    snapshot.finishedAt = timeOf(event);
+    snapshot.finishedAt ??= timeOf(event);
     if (outcome === 'undone') {
       const alone = run.undoing === undefined;
       Object.assign(snapshot, {
@@ -357,6 +372,12 @@ class Advance {
     snapshot.state = asks ? 'deciding' : outcome;
     if (asks) run.attention.push(snapshot.id);
   }
+}
+
+/** The run ended before it: the last word of an earlier process stays the last. */
+function passOver(snapshot: StepSnapshot, { outcome, reason }: StepPast): void {
+  snapshot.state = outcome === 'failed' ? 'failed' : 'unknown';
+  if (reason !== undefined) snapshot.reason = reason;
 }
 
 /** How a run says in its notes what stopped it. */

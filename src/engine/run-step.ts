@@ -46,6 +46,8 @@ export class RunStep {
   /** What a person has answered to what it asks. */
   answer: string | undefined;
   readonly #hands: Hands;
+  /** An earlier process has begun it, and how far that came is not known here yet. */
+  #before: { outcome: 'failed' | 'unknown'; reason: string | undefined } | undefined;
 
   constructor(
     readonly of: RunbookStep,
@@ -90,6 +92,7 @@ export class RunStep {
       startedAt === undefined ? {} : { startedAt, finishedAt: finishedAt ?? startedAt },
     );
     this.#noteWayBack();
+    if (past.state === 'begun') this.#before = { outcome: past.outcome === 'failed' ? 'failed' : 'unknown', reason };
     if (past.state !== 'succeeded') return;
     if (this.of.kind.answers) this.answer = past.answer;
     this.satisfied = true;
@@ -318,6 +321,18 @@ export class RunStep {
   /** An attempt that could not even begin did not make the one before it any longer. */
   #noteEnd(): void {
     this.snapshot.finishedAt ??= steadyNow();
+  }
+
+  /** The run ends before it. Of what an earlier process has begun, the last word on record stays the last. */
+  passOver(why: string): void {
+    if (!this.#before) {
+      this.finish('skipped', why);
+      return;
+    }
+    const { outcome, reason } = this.#before;
+    if (reason !== undefined) this.snapshot.reason = reason;
+    this.log.flush();
+    this.set(outcome);
   }
 
   /** A step that was ended half-way is unknown until reality was asked. */

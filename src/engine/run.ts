@@ -9,7 +9,7 @@ import { Asking } from './asking.js';
 import { heldText } from './cluster-lock.js';
 import { Course } from './course.js';
 import { estimated } from './estimates.js';
-import type { Happening, JournalEvent, RunOutcome } from './journal.js';
+import { type Happening, isBeginning, type JournalEvent, type RunOutcome } from './journal.js';
 import { NewestLines } from './newest-lines.js';
 import { operatorHere } from './operator.js';
 import { Publisher } from './publisher.js';
@@ -46,6 +46,8 @@ export class Run {
   #phase: RunSnapshot['phase'] = 'preflight';
   #finishedAt: number | undefined;
   #outcome: RunOutcome | undefined;
+  /** The journal says which run this is. */
+  #introduced = false;
   #begun = false;
   #ending = false;
   #standing: Standing[] = [];
@@ -149,7 +151,7 @@ export class Run {
     else this.#write(startedEvent(this.#settings, await this.#admission.identify(), this.operator));
     this.#admission.raise();
     for (const text of notes) this.#write({ type: 'note', text, who: 'novamem-runbook' });
-    this.#begun = true;
+    this.#introduced = true;
     if (this.#abort.signal.aborted) return this.#abortAll();
     await this.#lookAtAll();
     if (this.#ending) return;
@@ -180,7 +182,7 @@ export class Run {
     if (this.#ending) return;
     if (intent.type === 'abort') {
       // What was not begun cannot be ended: the journal says first which run this is.
-      if (this.#begun) this.#abortAll();
+      if (this.#introduced) this.#abortAll();
       else if (this.#settings.purpose === 'undo' && this.#phase !== 'beginning') void this.#leaveAsItWas();
       else this.#abort.abort(new Error('aborted by the operator'));
       return;
@@ -254,7 +256,7 @@ export class Run {
 
   /** Nothing is begun. */
   #stopAll(why: string): void {
-    for (const step of this.#steps) if (step.state === 'waiting') step.finish('skipped', why);
+    for (const step of this.#steps) if (step.state === 'waiting') step.passOver(why);
     this.#end();
   }
 
@@ -273,7 +275,7 @@ export class Run {
     if (!this.#abort.signal.aborted) this.#abort.abort(new Error('aborted by the operator'));
     this.#course.endQuestions(ABORTED_BEFORE);
     if (!this.#undoing.now)
-      for (const step of this.#steps) if (step.state === 'waiting') step.finish('skipped', ABORTED_BEFORE);
+      for (const step of this.#steps) if (step.state === 'waiting') step.passOver(ABORTED_BEFORE);
     if (this.#course.busy) this.#publisher.changed(true);
     else this.#end();
   }
@@ -364,7 +366,7 @@ export class Run {
     }
     try {
       await this.#writeResumed();
-      this.#begun = true;
+      this.#introduced = true;
       this.#undoing.begin(order);
       this.#admission.raise();
       this.#asking.confirmsUndo(order, typed, by);
@@ -402,8 +404,7 @@ export class Run {
   #close(standing: Standing[]): void {
     // Steps of an earlier process that are not undone keep the last word that was said of them.
     if (this.#settings.purpose !== 'undo')
-      for (const step of this.#steps)
-        if (step.state === 'waiting') step.finish('skipped', 'the run stopped before it');
+      for (const step of this.#steps) if (step.state === 'waiting') step.passOver('the run stopped before it');
     for (const step of this.#steps) step.log.close();
     this.#phase = 'finished';
     this.#standing = standing;
@@ -444,6 +445,7 @@ export class Run {
 
   #write(happening: Happening): void {
     if (this.#phase === 'finished') return;
+    this.#begun ||= isBeginning(happening);
     this.#record.append(happening);
     this.#publisher.changed();
   }
@@ -453,10 +455,12 @@ export class Run {
     return takeSnapshot(this.#settings, this.#steps, {
       phase: this.#phase,
       attention: this.#asking.waiting,
+      answered: this.#asking.answered,
       log: this.#lines.take(),
       startedAt: this.#startedAt,
       ...(this.#finishedAt === undefined ? {} : { finishedAt: this.#finishedAt }),
       ...(this.#outcome ? { outcome: this.#outcome } : {}),
+      begun: this.#begun,
       rpoMs: this.#rpo(),
       ...(this.#undoing.now ? { undoing: this.#undoing.now } : {}),
       halted: this.#halted,

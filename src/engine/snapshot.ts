@@ -98,6 +98,8 @@ export interface RunSnapshot {
   steps: StepSnapshot[];
   /** Steps that wait for a person, first come first. */
   attention: string[];
+  /** How many of those that waited together with them wait no longer: the first is question `answered + 1`. */
+  answered: number;
   /** The newest lines only; every line is in the steps' log files. */
   log: LogLine[];
   startedAt: number;
@@ -105,6 +107,8 @@ export interface RunSnapshot {
   /** How long it is expected to be at work. */
   expected: Expected;
   outcome?: RunOutcome;
+  /** Something was begun since this process has taken the run up: until then nothing was changed by it. */
+  begun: boolean;
   rpoMs: number | null;
   /** Ids of the steps that are undone, or were to be, in their order, after which the run ends; and since when. */
   undoing?: { steps: string[]; since: number };

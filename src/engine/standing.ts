@@ -23,12 +23,12 @@ export async function standingOf(cluster: Cluster): Promise<Standing[]> {
   );
 }
 
-/** What a service that answers says: `answers (HTTP 200)`. */
-export const answerText = (seen: string): string => (seen === 'answers' ? seen : `answers (${seen})`);
+/** That a service answers, and what was seen of it: `answers (Qdrant 1.16.3)`. */
+export const answersText = (seen: string): string => (seen === 'answers' ? seen : `answers (${seen})`);
 
 /** One line of how a service stands, for people. */
 export function standingLine({ service, answers, seen, start, untrusted }: Standing): string {
   if (untrusted) return `${service.padEnd(9)} IS NOT TRUSTED (${seen})`;
-  if (answers) return `${service.padEnd(9)} ${answerText(seen)}`;
+  if (answers) return `${service.padEnd(9)} ${answersText(seen)}`;
   return `${service.padEnd(9)} DOES NOT ANSWER (${seen})${start ? `; start it: ${start}` : ''}`;
 }

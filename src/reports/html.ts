@@ -3,7 +3,7 @@ import type { Check } from '../stores/check.js';
 import { countOf, durationOf, plural, withoutControls } from '../words.js';
 import { aboutText } from './estimate-words.js';
 import { evidenceRows } from './evidence.js';
-import { modeWords, outcomeWords, workText } from './markdown.js';
+import { modeWords, outcomeWords, timesOf, workText } from './markdown.js';
 import { halfDone, nextAfter, type RunReport, type StepReport } from './run-report.js';
 
 const escaped = (text: string) => withoutControls(text).replace(/[&<>"']/g, (sign) => `&#${sign.charCodeAt(0)};`);
@@ -61,6 +61,7 @@ function table(heads: string[], rows: string[]): string {
 
 function factsOf(report: RunReport, fault: string): [string, string][] {
   const { id, started, finished } = report;
+  const times = timesOf(report);
   const { backup, newBackup, drillOf } = started;
   return [
     ...(drillOf === null || drillOf === undefined ? [] : ([['Drill of', drillOf]] as [string, string][])),
@@ -69,9 +70,9 @@ function factsOf(report: RunReport, fault: string): [string, string][] {
     ['Run', id],
     ['Operator', started.operator],
     ['Started', started.ts],
-    ['RTO', finished ? durationOf(finished.rtoMs) : 'unknown'],
+    ['RTO', times.rto],
     ...(finished && report.expected.ms > 0 ? ([['At work', workText(report)]] as [string, string][]) : []),
-    ['RPO', finished?.rpoMs == null ? 'unknown' : durationOf(finished.rpoMs)],
+    ['RPO', times.rpo],
     ['Backup set', backup ? `${backup.id} (${backup.kind}), ${backup.folder}` : (newBackup ?? 'none')],
     ['Journal', fault === '' ? 'intact: every line follows the line before it' : `NOT INTACT: ${fault}`],
   ];

@@ -5,9 +5,9 @@ import { durationOf, linesWithoutControls } from '../words.js';
 import { aboutText, expectedText } from './estimate-words.js';
 import { evidenceRows } from './evidence.js';
 import {
-  halfDone,
   isHalfDone,
   isHalfUndone,
+  isLeftOpen,
   leftBy,
   nextAfter,
   type RunReport,
@@ -29,10 +29,13 @@ export function outcomeWords({
   started,
   finished,
   steps,
-}: Pick<RunReport, 'started' | 'finished' | 'steps'>): string {
+  begun,
+}: Pick<RunReport, 'started' | 'finished' | 'steps' | 'begun'>): string {
   const outcome = finished?.outcome ?? 'unfinished';
   const halfUndone = steps.filter(isHalfUndone).map((step) => step.id);
   if (halfUndone.length > 0) return `FAILED: THE UNDO OF ${halfUndone.join(', ')} DID NOT COME TO ITS END`;
+  if (outcome === 'aborted' && !begun.last)
+    return begun.ever ? 'left as it was: nothing further was begun or changed' : 'not begun: nothing was changed';
   if (outcome === 'aborted' && steps.some((step) => step.outcome === 'undone')) {
     const changed = ({ changes, safetyCopies }: StepReport) => changes.length + safetyCopies.length > 0;
     const stays = steps.filter((step) => step.outcome === 'succeeded' && changed(step)).map((step) => step.id);
@@ -41,6 +44,15 @@ export function outcomeWords({
       : `undone in part (not: ${stays.join(', ')})`;
   }
   return outcome === 'recovered' && started.backup === null ? 'complete' : OUTCOME_WORDS[outcome]!;
+}
+
+/** How long a run took, and how old the data is that it brought; neither is true of one that never began. */
+export function timesOf({ finished, begun }: Pick<RunReport, 'finished' | 'begun'>): { rto: string; rpo: string } {
+  if (finished?.outcome === 'aborted' && !begun.ever) return { rto: 'none: not begun', rpo: 'none: not begun' };
+  return {
+    rto: finished ? durationOf(finished.rtoMs) : 'unknown',
+    rpo: finished?.rpoMs == null ? 'unknown' : durationOf(finished.rpoMs),
+  };
 }
 
 const MODE_WORDS: Record<string, string> = {
@@ -55,6 +67,7 @@ export const modeWords = (mode: string): string => MODE_WORDS[mode] ?? mode;
 /** The report of a run for people: Markdown. `fault` is what reading the journal found wrong, empty when it is intact. */
 export function markdownReport(report: RunReport, fault: string): string {
   const { started, finished } = report;
+  const times = timesOf(report);
   const checks = report.steps.flatMap((step) => step.checks);
   const lines = [
     `# ${started.title}: ${outcomeWords(report)}`,
@@ -67,9 +80,9 @@ export function markdownReport(report: RunReport, fault: string): string {
     row('Operator', started.operator),
     row('Started', started.ts),
     row('Ended', finished?.ts ?? 'it did not'),
-    row('RTO', finished ? durationOf(finished.rtoMs) : 'unknown'),
+    row('RTO', times.rto),
     ...(finished && report.expected.ms > 0 ? [row('At work', workText(report))] : []),
-    row('RPO', finished?.rpoMs == null ? 'unknown' : durationOf(finished.rpoMs)),
+    row('RPO', times.rpo),
     row(
       'Backup set',
       started.backup
@@ -98,7 +111,7 @@ export function markdownReport(report: RunReport, fault: string): string {
     ...(finished && finished.standing.length > 0 && started.mode !== 'drill'
       ? ['## How things stand', '', ...finished.standing.map((one) => `- ${standingLine(one)}`), '']
       : []),
-    ...(halfDone(report).length > 0 ? ['## What next', '', nextAfter(report), ''] : []),
+    ...(isLeftOpen(report) ? ['## What next', '', nextAfter(report), ''] : []),
     '## Evidence',
     '',
     ...(checks.length === 0 ? ['There is none.'] : evidence(checks)),

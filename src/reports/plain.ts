@@ -5,13 +5,29 @@ import { countOf, durationOf, logTimeOf, plural, sizeOf } from '../words.js';
 import { aboutText, expectedText } from './estimate-words.js';
 import { evidenceRows, evidenceTable } from './evidence.js';
 import { modeWords, outcomeWords, workText } from './markdown.js';
-import { halfDone, leftBy, nextAfter, type RunReport } from './run-report.js';
+import { halfDone, isLeftOpen, leftBy, nextAfter, type RunReport } from './run-report.js';
 
 /** A quantity with its unit: `1.2 GiB`, `5,000 rows`, `12`. */
 export function quantityOf(value: number, unit: string): string {
   if (unit === 'bytes') return sizeOf(value);
   if (unit === 'seconds') return durationOf(value * 1000);
   return unit === 'rows' ? `${countOf(value)} rows` : countOf(value);
+}
+
+interface Amount {
+  done: number;
+  total?: number;
+  unit: string;
+}
+
+/** How much of something is done, from 0 to 1; undefined where nobody knows how much there is. Waiting brings nothing nearer. */
+export const shareOf = ({ done, total, unit }: Amount): number | undefined =>
+  total && unit !== 'seconds' ? done / total : undefined;
+
+/** `1.2 GiB of 2.0 GiB`; of something that is waited for, `waited 31 s, at most 3 min 00 s`. */
+export function amountOf({ done, total, unit }: Amount): string {
+  const of = unit === 'seconds' ? ', at most' : ' of';
+  return `${unit === 'seconds' ? 'waited ' : ''}${quantityOf(done, unit)}${total === undefined ? '' : `${of} ${quantityOf(total, unit)}`}`;
 }
 
 const runLine = (at: Date, who: string, text: string) => `${logTimeOf(at)} ${who.padEnd(18)} ${text}`;
@@ -61,9 +77,9 @@ export function plainLines(event: JournalEvent): string[] {
     case 'step.undoing':
       return line(event.step, 'undo: putting back what was there before');
     case 'step.progress': {
-      const share = event.total ? ` (${Math.floor((event.done / event.total) * 100)} %)` : '';
-      const of = event.total === undefined ? '' : ` of ${quantityOf(event.total, event.unit)}`;
-      return line(event.step, `${quantityOf(event.done, event.unit)}${of}${share}: ${event.text}`);
+      const share = shareOf(event);
+      const percent = share === undefined ? '' : ` (${Math.floor(share * 100)} %)`;
+      return line(event.step, `${amountOf(event)}${percent}: ${event.text}`);
     }
     case 'step.safety-copy':
       return line(event.step, `safety copy of ${event.of}: ${event.at} (${event.verified})`);
@@ -105,15 +121,15 @@ export function plainSummary(
     const took = step.startedAt ? durationOf(step.tookMs) : '';
     return `  ${from.padStart(9)}  ${step.id.padEnd(20)} ${step.outcome.padEnd(10)} ${took.padEnd(12)} ${took && about && `expected ${about}`}`.trimEnd();
   });
+  const notBegun = finished?.outcome === 'aborted' && !report.begun.last;
   const concluded = report.steps.filter((step) => step.outcome === 'succeeded' && step.reason !== '');
   const rpo = finished?.rpoMs == null ? '' : ` · RPO ${durationOf(finished.rpoMs)}`;
+  const times = finished && !notBegun ? ` in ${durationOf(finished.rtoMs)}${started.backup ? rpo : ''}` : '';
   return [
     '',
-    `${started.title}: ${outcomeWords(report)}${finished ? ` in ${durationOf(finished.rtoMs)}` : ''}${started.backup ? rpo : ''}`,
-    ...(finished && report.expected.ms > 0 ? [`At work ${workText(report)}`] : []),
-    '',
-    'Timeline',
-    ...timeline,
+    `${started.title}: ${outcomeWords(report)}${times}`,
+    ...(finished && !notBegun && report.expected.ms > 0 ? [`At work ${workText(report)}`] : []),
+    ...(report.begun.ever ? ['', 'Timeline', ...timeline] : []),
     ...(concluded.length > 0
       ? ['', 'What came of it', ...concluded.map((step) => `  ${step.id}: ${step.reason}`)]
       : []),
@@ -123,7 +139,9 @@ export function plainSummary(
       `  ${step.reason}`,
       ...leftBy(step).map(([label, text]) => `  ${label.padEnd(9)} ${text}`),
     ]),
-    ...(halfDone(report).length > 0 ? [`  ${'Next'.padEnd(9)} ${nextAfter(report)}`] : []),
+    ...(isLeftOpen(report)
+      ? [...(halfDone(report).length > 0 ? [] : ['']), `  ${'Next'.padEnd(9)} ${nextAfter(report)}`]
+      : []),
     ...(checks.length > 0
       ? [
           '',

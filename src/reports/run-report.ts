@@ -1,5 +1,5 @@
 import { type Expected, expectedOf, timeAtWork } from '../engine/estimates.js';
-import { endOf, type Happening, type JournalEvent, type StepOutcome } from '../engine/journal.js';
+import { endOf, type Happening, isBeginning, type JournalEvent, type StepOutcome } from '../engine/journal.js';
 import { Problem } from '../problem.js';
 import type { Finding, StepPlan } from '../steps/step.js';
 import type { Check } from '../stores/check.js';
@@ -35,6 +35,8 @@ export interface RunReport {
   started: Extract<Happening, { type: 'run.started' }> & { ts: string };
   finished: (Extract<Happening, { type: 'run.finished' }> & { ts: string }) | undefined;
   steps: StepReport[];
+  /** What was begun that may have changed the cluster: ever, and by who took the run up last. */
+  begun: { ever: boolean; last: boolean };
   notes: { at: string; who: string; text: string }[];
   /** How long it was expected to be at work, and how long it was (milliseconds): not while a person was waited for. */
   expected: Expected;
@@ -59,6 +61,10 @@ export function reportOf(events: readonly JournalEvent[]): RunReport {
     started,
     finished,
     steps,
+    begun: {
+      ever: events.some(isBeginning),
+      last: events.slice(events.findLastIndex(({ type }) => TAKEN_UP.has(type))).some(isBeginning),
+    },
     notes: events.flatMap(noteOf),
     ...timesOf(started.steps, steps),
   };
@@ -82,6 +88,7 @@ function timesOf(
   });
   return { expected: expectedOf(planned), workMs: timeAtWork(spans, 0) };
 }
+const TAKEN_UP: ReadonlySet<JournalEvent['type']> = new Set(['run.started', 'run.resumed']);
 
 function noteOf(event: JournalEvent): RunReport['notes'] {
   const note = (who: string, text: string) => [{ at: event.ts, who, text }];
@@ -149,10 +156,19 @@ export const halfDone = ({ steps }: RunReport): StepReport[] => steps.filter(isH
 /** A step whose undo did not come to its end. */
 export const isHalfUndone = (step: StepReport) => step.undoing && isHalfDone(step);
 
+/** Whether something is left to be done: a step is half done, or the run was aborted on its way. */
+export const isLeftOpen = (report: RunReport): boolean => halfDone(report).length > 0 || isBrokenOff(report);
+
+/** It was aborted after something was begun, and nothing of it was put back. */
+const isBrokenOff = ({ finished, begun, steps }: RunReport) =>
+  finished?.outcome === 'aborted' && begun.ever && !steps.some((step) => step.outcome === 'undone');
+
 /** What to type after a run that did not go through. */
-export function nextAfter({ started, id, steps }: RunReport): string {
+export function nextAfter(report: RunReport): string {
+  const { started, id, steps } = report;
   if (steps.some(isHalfUndone))
     return `mend what it says, then put the rest back: novamem-runbook undo ${id} --confirm ${started.profile}`;
+  if (isBrokenOff(report)) return `go on with it: novamem-runbook resume ${id}`;
   const backup = started.backup ? ` --backup '${started.backup.folder}'` : '';
   if (started.drillOf)
     return `mend what it says, or the way the backup is made, then: novamem-runbook drill --profile ${started.drillOf}${backup}`;

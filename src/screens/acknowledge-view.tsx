@@ -24,7 +24,7 @@ export function AcknowledgeView({ step, asks, onAnswer, onLater }: Props) {
       <Box flexDirection="column" marginLeft={1} height={Math.max(1, bodyRows - 3)} overflow="hidden">
         <Lines lines={lines} />
       </Box>
-      <Text wrap="truncate" color="yellow">
+      <Text wrap="truncate" bold>
         {refused === '' ? ' ' : ` "${refused}" is not it; nothing was started.`}
       </Text>
       <Text wrap="truncate"> To go on, type: {asks.words}</Text>

@@ -12,6 +12,7 @@ import { ReplayScreen } from './replay-screen.js';
 import { RunScreen } from './run-screen.js';
 import { ScenarioPicker } from './scenario-picker.js';
 import { wrap } from './text.js';
+import { TooSmall, useTooSmall } from './too-small.js';
 
 /** From the question what happened to the report. `first`: a scenario that was named on the command line. */
 export function App({ desk, first }: { desk: Desk; first?: ScenarioCard }) {
@@ -30,6 +31,7 @@ export function App({ desk, first }: { desk: Desk; first?: ScenarioCard }) {
     if (key.ctrl && input === 'z') leave('stop');
   });
 
+  const tooSmall = useTooSmall();
   const resume = (id: string) => {
     setDirect(true);
     void desk.resume(id);
@@ -38,6 +40,7 @@ export function App({ desk, first }: { desk: Desk; first?: ScenarioCard }) {
     setDirect(true);
     void desk.undo(id);
   };
+  if (tooSmall) return <TooSmall atWork={snapshot.run?.getSnapshot().phase === 'running'} />;
   if (snapshot.run) {
     const { run } = snapshot;
     const { purpose, mode, run: id } = run.getSnapshot();

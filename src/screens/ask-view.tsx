@@ -1,6 +1,7 @@
 import { Box, Text } from 'ink';
 import type { StepSnapshot } from '../engine/snapshot.js';
 import type { Question } from '../steps/step.js';
+import { plural } from '../words.js';
 import { Lines, useSpace } from './frame.js';
 import { useScroll } from './scroll.js';
 import { findingLines } from './step-lines.js';
@@ -37,11 +38,11 @@ export function AskView({ step, asks, onAnswer, onLater }: Props) {
       </Box>
       <Text dimColor wrap="truncate">
         {' '}
-        {below > 0 ? `${below} more below: ↓ or page down` : ''}
+        {below > 0 ? `${plural(below, 'more line')}: ↓ or page down` : ''}
       </Text>
       <Box flexDirection="column" marginLeft={1}>
         {refusal.map((line) => (
-          <Text color="yellow" key={line} wrap="truncate">
+          <Text bold key={line} wrap="truncate">
             {line}
           </Text>
         ))}

@@ -1,11 +1,12 @@
+import { dirname } from 'node:path';
 import { Box, Text, useInput } from 'ink';
 import { useState } from 'react';
 import type { DeskSnapshot, ScenarioCard } from '../engine/desk.js';
-import type { ListedSet } from '../stores/backup-set/find-backup-set.js';
+import { copiesOf, type ListedSet } from '../stores/backup-set/find-backup-set.js';
 import { durationOf, instantOf, plural, sizeOf } from '../words.js';
 import { Frame, Lines, useSpace } from './frame.js';
 import { Select } from './select.js';
-import { cut, labelled, wrap } from './text.js';
+import { cut, cutStart, labelled, wrap } from './text.js';
 
 interface Props {
   desk: DeskSnapshot;
@@ -23,13 +24,17 @@ export function BackupPicker({ desk, card, onChoose, onBack }: Props) {
   useInput((_input, key) => {
     if (key.escape) onBack();
   });
-  const about = aboutSet(highlighted, columns - 2);
+  const about = aboutSet(highlighted, sets, columns - 2);
+  const tallest = Math.max(0, ...sets.map((one) => aboutSet(one, sets, columns - 2).length));
+  const problem = desk.problem.flatMap((line) => wrap(`✗ ${line}`, columns - 2, 2));
+  const room = bodyRows - problem.length - 3;
   const items: { key: string; label: string; value: ListedSet | undefined }[] = sets.map((one) => ({
     key: one.folder,
-    label: cut(labelOf(one), columns - 4),
+    label: labelOf(one, sets, columns - 4),
     value: one,
   }));
   if (card.restores === 'may' && desk.backups) items.push({ key: 'none', label: WITHOUT, value: undefined });
+  const listed = Math.min(items.length, Math.max(LEAST_LISTED, room - tallest));
   return (
     <Frame
       cluster={desk.cluster}
@@ -47,7 +52,7 @@ export function BackupPicker({ desk, card, onChoose, onBack }: Props) {
         <Box flexDirection="column">
           <Select
             items={items}
-            limit={Math.max(2, bodyRows - 4 - about.length - desk.problem.length)}
+            limit={listed}
             onSelect={({ value }) => {
               if (!value) onChoose('none');
               else if ('set' in value) onChoose(value.folder);
@@ -57,11 +62,14 @@ export function BackupPicker({ desk, card, onChoose, onBack }: Props) {
         </Box>
       )}
       <Text> </Text>
-      <Lines lines={about} />
-      <Lines lines={desk.problem.flatMap((line) => wrap(`✗ ${line}`, columns - 2, 2))} />
+      <Lines lines={about.slice(0, Math.max(1, room - Math.max(1, listed)))} />
+      <Lines lines={problem} />
     </Frame>
   );
 }
+
+/** How many sets are seen at once, however small the window. */
+const LEAST_LISTED = 3;
 
 const WITHOUT = 'without a backup set: this disaster can be answered in other ways, too';
 
@@ -76,13 +84,27 @@ function noBackups(desk: DeskSnapshot, width: number): string[] {
   ];
 }
 
-function labelOf(one: ListedSet): string {
-  if (!('set' in one)) return `${one.id.padEnd(18)} unusable`;
-  const age = one.set.takenAt ? `${durationOf(Date.now() - one.set.takenAt.getTime())} old` : 'age unknown';
-  return `${one.id.padEnd(18)} ${age.padEnd(15)} ${sizeOf(one.set.bytes).padStart(8)}  ${one.set.kind}`;
+function labelOf(one: ListedSet, sets: readonly ListedSet[], width: number): string {
+  const isCopy = copiesOf(one, sets).some((other) => sets.indexOf(other) < sets.indexOf(one));
+  const label = `${one.id.padEnd(18)} ${isCopy ? 'the same set, copied' : stateOf(one)}`;
+  const roots = new Set(sets.filter((other) => 'set' in other).map(rootOf));
+  if (roots.size < 2 || !('set' in one)) return cut(label, width);
+  const where = `  in ${cutStart(rootOf(one), Math.max(LEAST_WHERE, width - label.length - 5))}`;
+  return `${cut(label, width - where.length)}${where}`;
 }
 
-function aboutSet(one: ListedSet | undefined, width: number): string[] {
+/** How much of a root is shown at least; what kind of set it is has to make room for it. */
+const LEAST_WHERE = 16;
+
+const rootOf = ({ folder }: ListedSet) => dirname(folder);
+
+function stateOf(one: ListedSet): string {
+  if (!('set' in one)) return 'unusable';
+  const age = one.set.takenAt ? `${durationOf(Date.now() - one.set.takenAt.getTime())} old` : 'age unknown';
+  return `${age.padEnd(15)} ${sizeOf(one.set.bytes).padStart(8)}  ${one.set.kind}`;
+}
+
+function aboutSet(one: ListedSet | undefined, sets: readonly ListedSet[], width: number): string[] {
   if (!one) return [];
   if (!('set' in one)) return labelled(' Problem', one.problem, width);
   const { set } = one;
@@ -100,8 +122,11 @@ function aboutSet(one: ListedSet | undefined, width: number): string[] {
       width,
     ),
     ...labelled(' Holds', holds.join(' · '), width),
-    ...(set.skewMs === undefined ? [] : labelled(' Skew', `its stores are ${durationOf(set.skewMs)} apart`, width)),
     ...(set.unproven.length === 0 ? [] : labelled(' Unproven', set.unproven.join('; '), width)),
     ...labelled(' Folder', set.folder, width),
+    ...copiesOf(one, sets).flatMap((other) =>
+      labelled(' Same set', `also in ${other.folder} (equal manifests)`, width),
+    ),
+    ...(set.skewMs === undefined ? [] : labelled(' Skew', `its stores are ${durationOf(set.skewMs)} apart`, width)),
   ];
 }

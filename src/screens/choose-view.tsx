@@ -3,7 +3,7 @@ import { useState } from 'react';
 import { expectedOf } from '../engine/estimates.js';
 import type { RunSnapshot, StepSnapshot } from '../engine/snapshot.js';
 import type { Question } from '../steps/step.js';
-import { durationOf } from '../words.js';
+import { durationOf, plural } from '../words.js';
 import { Lines, useSpace } from './frame.js';
 import { useScroll } from './scroll.js';
 import { Select } from './select.js';
@@ -53,7 +53,7 @@ export function ChooseView({ run, step, asks, onAnswer, onLater }: Props) {
       <Box flexDirection="column" marginLeft={1} height={rows} overflow="hidden">
         <Lines lines={shown} />
       </Box>
-      <Text dimColor> {below > 0 ? `${below} more lines: space or page down` : ' '}</Text>
+      <Text dimColor> {below > 0 ? `${plural(below, 'more line')}: space or page down` : ' '}</Text>
     </>
   );
 }

@@ -6,7 +6,7 @@ import { Lines, useSpace } from './frame.js';
 import { useLinear } from './linear.js';
 import { useScroll } from './scroll.js';
 import { planLines } from './step-lines.js';
-import { wrap } from './text.js';
+import { nameLabel, wrap } from './text.js';
 import { TextField } from './text-field.js';
 
 interface Props {
@@ -25,10 +25,6 @@ export function ConfirmView({ run, step, onConfirm, onLater }: Props) {
   const [refused, setRefused] = useState('');
   const place = run.steps.findIndex((one) => one.id === step.id) + 1;
   const head = wrap(`Step ${place} of ${run.steps.length} · ${step.plan?.summary ?? step.id}`, columns - 2);
-  const busy = run.steps
-    .filter((one) => ['running', 'verifying', 'checking'].includes(one.state))
-    .map((one) => one.id);
-  const waiting = run.attention.length - 1;
   const linear = useLinear();
   const rows = linear ? SAID_AT_ONCE : Math.max(1, bodyRows - head.length - 4);
   const lines = planLines(step, columns - 2);
@@ -47,15 +43,13 @@ export function ConfirmView({ run, step, onConfirm, onLater }: Props) {
       </Box>
       <Text dimColor wrap="truncate">
         {' '}
-        {below > 0 ? `${below} more below: ↓ or page down. ` : ''}
-        {waiting > 0 ? `${plural(waiting, 'more question', 'more questions')} after this one. ` : ''}
-        {busy.length > 0 ? `Meanwhile: ${busy.join(', ')}.` : ''}
+        {below > 0 ? `${plural(below, 'more line')}: ↓ or page down` : ''}
       </Text>
-      <Text wrap="truncate" color="yellow">
+      <Text wrap="truncate" bold>
         {refused === '' ? ' ' : ` "${refused}" is not this cluster's name; nothing was started.`}
       </Text>
       <TextField
-        label={` Type the cluster's name (${run.cluster}) to go on: `}
+        label={nameLabel(run.cluster, 'go on', columns)}
         onSubmit={(typed) => {
           if (typed === run.cluster) onConfirm(typed);
           else setRefused(typed);

@@ -1,7 +1,7 @@
 import { Box, Text } from 'ink';
 import type { RunSnapshot, StepSnapshot } from '../engine/snapshot.js';
 import { dependentsOf, undoOrder } from '../engine/undo-choice.js';
-import { durationOf, plural } from '../words.js';
+import { durationOf } from '../words.js';
 import { Lines, useSpace } from './frame.js';
 import { useKeys } from './keys.js';
 import { useOutside } from './outside.js';
@@ -50,7 +50,8 @@ export function DecideView({ run, step, onRetry, onUndo, onSkip, onAbort, onLate
     ...labelled('Tried', step.plan?.summary ?? step.uses, width),
     ...labelled('Saw', step.reason ?? '', width),
     ...labelled('Now', stateNow(step), width),
-    ...findingLines({ ...step, findings: step.findings.filter((finding) => finding.level !== 'info') }, width),
+    ...findingLines({ ...step, findings: worthReading(step) }, width),
+    ...nextOfReason(step).flatMap((next) => labelled('Mend', next, width)),
     ...labelled('Log', step.logFile, width),
     ...said,
   ];
@@ -77,6 +78,14 @@ export function DecideView({ run, step, onRetry, onUndo, onSkip, onAbort, onLate
   );
 }
 
+/** What was found and is not what it failed for: that is said above. */
+const worthReading = ({ findings, reason }: StepSnapshot) =>
+  findings.filter((finding) => finding.level !== 'info' && finding.message !== reason);
+
+/** What mends that for which it failed. */
+const nextOfReason = ({ findings, reason }: StepSnapshot): string[] =>
+  findings.flatMap(({ message, next }) => (next !== undefined && message === reason ? [next] : []));
+
 /** What `u` offers: this step, what was done before it, or both. */
 function undoText(step: StepSnapshot, others: readonly StepSnapshot[]): string {
   const replacing = others.filter((one) => one.effect === 'destroy').map((one) => one.id);
@@ -94,9 +103,7 @@ function undoText(step: StepSnapshot, others: readonly StepSnapshot[]): string {
 
 function dependents(run: RunSnapshot, step: StepSnapshot): string {
   const after = dependentsOf(run.steps, step.id).map((one) => one.id);
-  return after.length > 0
-    ? `then ${plural(after.length, 'step')} will not run: ${after.join(', ')}`
-    : 'nothing else needs it';
+  return after.length > 0 ? `these will not run: ${after.join(', ')}` : 'nothing else needs it';
 }
 
 function stateNow(step: StepSnapshot): string {

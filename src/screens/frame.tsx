@@ -29,6 +29,8 @@ interface FrameProps {
   title: string;
   /** The clock, or whatever belongs at the right end. */
   right: string;
+  /** What is asked, of how many, by which step: it stands in the rule above the body. */
+  asked?: string;
   /** What a key does now: `enter open`. */
   keys: string[];
   /** Which keys of a replay work now. */
@@ -37,7 +39,16 @@ interface FrameProps {
 }
 
 /** Header, body and footer: the header never scrolls away, the footer names the keys that work now. */
-export function Frame({ cluster, production, title, right, keys, replayed = 'all', children }: FrameProps) {
+export function Frame({
+  cluster,
+  production,
+  title,
+  right,
+  asked = '',
+  keys,
+  replayed = 'all',
+  children,
+}: FrameProps) {
   const { columns, rows, bodyRows } = useSpace();
   const linear = useLinear();
   const replay = useReplay();
@@ -57,6 +68,7 @@ export function Frame({ cluster, production, title, right, keys, replayed = 'all
           {PASSING}
           {right}
         </Text>
+        {asked !== '' && <Text>{asked}</Text>}
         {children}
         {replay && <Lines lines={[replay.status.said, standingAloud(replay.status)]} />}
         <Text>Keys: {told}</Text>
@@ -70,6 +82,7 @@ export function Frame({ cluster, production, title, right, keys, replayed = 'all
   const rule = '─'.repeat(columns);
   const said = replay ? wrapped(replay.status.said, columns - 2, replayRowsOf(rows) - 1) : [];
   const standing = replay ? [[standingOf(replay.status), ...more].join('  ')] : [];
+  const inRule = cut(asked, columns - 4);
   return (
     <Box
       flexDirection="column"
@@ -87,13 +100,19 @@ export function Frame({ cluster, production, title, right, keys, replayed = 'all
         </Text>
         {cut(` · ${title}`, rest).padEnd(rest)} {right}
       </Text>
-      <Text dimColor>{rule}</Text>
+      {asked === '' ? (
+        <Text dimColor>{rule}</Text>
+      ) : (
+        <Text wrap="truncate">
+          <Text dimColor>─</Text> {inRule} <Text dimColor>{rule.slice(inRule.length + 3)}</Text>
+        </Text>
+      )}
       <Box flexDirection="column" height={bodyRows} flexShrink={0} overflow="hidden">
         {children}
       </Box>
       <Text dimColor>{rule}</Text>
       <Lines lines={said} bold />
-      <Text wrap="truncate"> {cut(keys.join('  '), columns - 2)}</Text>
+      <Text wrap="truncate"> {footerOf(keys, columns - 2)}</Text>
       <Lines lines={standing.map((line) => ` ${cut(line, columns - 2)}`)} />
     </Box>
   );
@@ -106,6 +125,18 @@ function wrapped(text: string, width: number, rows: number): string[] {
     { length: rows },
     (_, row) => ` ${row < rows - 1 ? (lines[row] ?? '') : cut(lines.slice(row).join(' '), width)}`,
   );
+}
+
+/** The keys in one row. Where there is no room for all, what is in parentheses is left out, then those before the last: it leads out. */
+export function footerOf(keys: readonly string[], width: number): string {
+  const joined = keys.join('  ');
+  if (joined.length <= width) return joined;
+  const shown = keys.map((key) => key.replace(/ \(.*\)$/, ''));
+  const last = shown.pop() ?? '';
+  const short = [...shown, last].join('  ');
+  if (short.length <= width) return short;
+  while (shown.length > 1 && [...shown, '…', last].join('  ').length > width) shown.pop();
+  return cut([...shown, '…', last].join('  '), width);
 }
 
 /** Lines as they are, one row each. */

@@ -1,4 +1,5 @@
 import { Text } from 'ink';
+import { plural } from '../words.js';
 import { Lines, useSpace } from './frame.js';
 import { useKeys } from './keys.js';
 import { useReplay } from './replaying.js';
@@ -19,7 +20,8 @@ const KEYS = [
   'q          quit (asks while something runs)',
   '',
   'space      more of the plan  v       the plan as text, to be copied',
-  'c          answer a question h       what was done here before',
+  'c          answer a question, that of the chosen step first',
+  'h          what was done here before',
   'd          a dry run of the scenario: every step and its commands, nothing touched',
   '',
   '✔ done  ◐ runs  ◑ proves  ? asks you  ✗ failed  - skipped  · waits  ! warning',
@@ -61,7 +63,7 @@ export function HelpView({ onClose }: { onClose: () => void }) {
   return (
     <>
       <Lines lines={shown.map((line) => ` ${line}`)} />
-      <Text dimColor> {below > 0 ? `${below} more lines: ↓ or space` : ' '}</Text>
+      <Text dimColor> {below > 0 ? `${plural(below, 'more line')}: ↓ or space` : ' '}</Text>
     </>
   );
 }

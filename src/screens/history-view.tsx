@@ -1,14 +1,14 @@
 import { Box, Text } from 'ink';
 import { useMemo } from 'react';
 import type { DeskSnapshot } from '../engine/desk.js';
-import type { HistoryEntry } from '../engine/history.js';
+import { type HistoryEntry, outcomeWord } from '../engine/history.js';
 import { JOURNAL_FILE } from '../engine/journal.js';
 import { pastOf } from '../engine/past.js';
 import { isResumable } from '../engine/prepare-resume.js';
 import type { RecordedRun } from '../engine/runs.js';
 import { plainSummary } from '../reports/plain.js';
 import { reportOf } from '../reports/run-report.js';
-import { durationOf, instantOf } from '../words.js';
+import { durationOf, instantOf, plural } from '../words.js';
 import { Frame, Lines, useSpace } from './frame.js';
 import { useKeys } from './keys.js';
 import { useScroll } from './scroll.js';
@@ -108,15 +108,16 @@ function PastRunView({
       ]}
     >
       <Lines lines={shown.map((line) => ` ${line}`)} />
-      <Text dimColor> {below > 0 ? `${below} more lines: ↓ or space` : ' '}</Text>
+      <Text dimColor> {below > 0 ? `${plural(below, 'more line')}: ↓ or space` : ' '}</Text>
     </Frame>
   );
 }
 
 const headOf = ({ cluster, production }: DeskSnapshot) => ({ cluster, production, right: '' });
 
-function labelOf({ startedAt, title, scenario, mode, outcome, tookMs }: HistoryEntry): string {
+function labelOf(entry: HistoryEntry): string {
+  const { startedAt, title, scenario, mode, begun, tookMs } = entry;
   const at = startedAt ? instantOf(startedAt).slice(0, 16) : 'at an unknown time';
   const what = `${title ?? scenario ?? 'unknown'}${mode === 'live' || mode === null ? '' : ` (${mode})`}`;
-  return `${at}  ${what.padEnd(26)} ${outcome}${tookMs === null ? '' : ` in ${durationOf(tookMs)}`}`;
+  return `${at}  ${what.padEnd(26)} ${outcomeWord(entry)}${tookMs === null || !begun ? '' : ` in ${durationOf(tookMs)}`}`;
 }

@@ -1,4 +1,5 @@
 import { type ComponentProps, useState } from 'react';
+import { errorBefore } from '../engine/error-lines.js';
 import type { LogLine, RunSnapshot } from '../engine/snapshot.js';
 import { logTimeOf, plural } from '../words.js';
 import { Frame, Lines, useSpace } from './frame.js';
@@ -106,15 +107,6 @@ export function LogView({ frame, run, step, onBack }: Props) {
 const FURTHER = 14;
 
 const clamp = (at: number, length: number) => Math.max(0, Math.min(length - 1, at));
-
-/** What speaks of an error in the words of the servers and of this program. */
-const ERROR = /\b(error|fatal|panic|failed|refused|denied|corrupt\w*)\b|✗/i;
-
-/** The next line above that tells of an error; the place itself where there is none. */
-function errorBefore(lines: readonly LogLine[], at: number): number {
-  for (let index = at - 1; index >= 0; index -= 1) if (ERROR.test(lines[index]!.text)) return index;
-  return at;
-}
 
 /** As many rows as there is room for, the last of them being that of the line `last`. */
 function rowsUpTo(

@@ -1,6 +1,7 @@
 import type { StepState } from '../engine/snapshot.js';
 
-/** A state is always a symbol and a word, never a colour alone. Only the 16 colours of the terminal's own palette are used. */
+/** A state is always a symbol and a word, never a colour alone. Only a symbol is coloured, and the banner of a production cluster: text in the
+ * colour of the terminal can be read on a light one, too. Only the 16 colours of the terminal's own palette are used. */
 export interface Mark {
   symbol: string;
   word: string;

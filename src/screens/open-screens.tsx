@@ -8,7 +8,19 @@ import { LinearOutput } from './linear-output.js';
 import { type Outside, OutsideContext } from './outside.js';
 import { ReplayAlone } from './replay-screen.js';
 
-const ERASE_SCREEN = '\u001b[2J\u001b[H';
+/**
+ * A terminal that has no alternate screen, or, as GNU screen does unless it is told otherwise, takes no notice of one: what is drawn
+ * there stays, and what was there before is drawn over.
+ */
+const hasOneScreenOnly = () => process.env.STY !== undefined || /^(linux|vt\d|cons)/.test(process.env.TERM ?? '');
+
+/** What stands on the screen moves up to where a person can scroll back to it. */
+const scrollUp = () => void process.stdout.write('\n'.repeat(rows()));
+
+const rows = () => process.stdout.rows || 24;
+
+/** Row by row: of a screen that is erased as a whole some terminals keep the picture, for scrolling back. */
+const erase = () => void process.stdout.write(`\u001b[H${Array(rows()).fill('\u001b[2K').join('\n')}\u001b[H`);
 
 /**
  * Shows the app until it is left: on the alternate screen, the ordinary one being as it was afterwards; or, with `linear`, as
@@ -36,8 +48,13 @@ export function openReplay(replay: Replay, outside: Outside, linear: boolean): P
 
 async function show(screens: ReactNode, outside: Outside, linear: boolean): Promise<void> {
   const lines = linear ? new LinearOutput(process.stdout) : undefined;
+  const isOnlyScreen = !lines && hasOneScreenOnly();
+  if (isOnlyScreen) scrollUp();
+  const around = lines
+    ? { before: () => {}, after: () => lines.forget() }
+    : { before: () => isOnlyScreen && erase(), after: () => isOnlyScreen && scrollUp() };
   const app = render(
-    <OutsideContext value={lines ? toldAnewAfter(outside, lines) : outside}>
+    <OutsideContext value={within(outside, around)}>
       <Guarded>{screens}</Guarded>
     </OutsideContext>,
     {
@@ -58,7 +75,7 @@ async function show(screens: ReactNode, outside: Outside, linear: boolean): Prom
   // before Ink draws for the new size, the screen is emptied and Ink forgets the old frame.
   const wipe = () => {
     app.clear();
-    process.stdout.write(ERASE_SCREEN);
+    erase();
   };
   if (!lines) process.stdout.prependListener('resize', wipe);
   try {
@@ -67,16 +84,20 @@ async function show(screens: ReactNode, outside: Outside, linear: boolean): Prom
     for (const signal of signals) process.off(signal, leave);
     process.stdout.off('resize', wipe);
     lines?.end();
+    if (isOnlyScreen) erase();
   }
 }
 
-/** Who comes back to the screens hears where they are. */
-function toldAnewAfter({ shell, stop, read, kill }: Outside, lines: LinearOutput): Outside {
-  const forget = () => lines.forget();
+/** Does something before the terminal is another's, and something once it is the screens' again. */
+function within({ shell, stop, read, kill }: Outside, { before, after }: Record<'before' | 'after', () => unknown>) {
+  const around = async (work: () => Promise<void>) => {
+    before();
+    await work().finally(after);
+  };
   return {
-    shell: () => shell().finally(forget),
-    stop: () => stop().finally(forget),
-    read: (text) => read(text).finally(forget),
-    kill,
+    shell: () => around(shell),
+    stop: () => around(stop),
+    read: (text: readonly string[]) => around(() => read(text)),
+    kill: () => around(kill),
   };
 }

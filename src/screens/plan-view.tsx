@@ -23,11 +23,12 @@ interface Props {
   /** Look at every step again. */
   onLook: () => void;
   onBack: () => void;
+  onQuit: () => void;
   onHelp: () => void;
 }
 
 /** What will be done, step by step, with everything that was found: nothing has been touched yet. */
-export function PlanView({ run, onBegin, onAccept, onLook, onBack, onHelp }: Props) {
+export function PlanView({ run, onBegin, onAccept, onLook, onBack, onQuit, onHelp }: Props) {
   const leave = useOutside();
   const { columns, bodyRows } = useSpace();
   const linear = useLinear();
@@ -51,6 +52,7 @@ export function PlanView({ run, onBegin, onAccept, onLook, onBack, onHelp }: Pro
     else if (input === 't' && run.held?.state === 'silent') onBegin(true);
     else if (input === 'r' && !looking) onLook();
     else if (key.escape) onBack();
+    else if (input === 'q') onQuit();
     else if (input === 'v') leave('read', planText(run));
     else if (input === '?') onHelp();
     else if (input === '!') leave('shell');
@@ -94,7 +96,7 @@ export function PlanView({ run, onBegin, onAccept, onLook, onBack, onHelp }: Pro
         </Text>
       ))}
       {warning.map((line) => (
-        <Text key={line} color="yellow" wrap="truncate">
+        <Text key={line} bold wrap="truncate">
           {line}
         </Text>
       ))}
@@ -125,7 +127,7 @@ export function PlanView({ run, onBegin, onAccept, onLook, onBack, onHelp }: Pro
       </Box>
       <Text dimColor wrap="truncate">
         {' '}
-        {detail.length > at + detailRows ? `${detail.length - at - detailRows} more lines: space` : ' '}
+        {detail.length > at + detailRows ? `${plural(detail.length - at - detailRows, 'more line')}: space` : ' '}
       </Text>
     </Frame>
   );

@@ -21,7 +21,19 @@ const OUTCOMES = {
   simulated: { symbol: '~', color: 'cyan' },
 } as const;
 
+/** Who left it had begun nothing. */
+const isNotBegun = ({ outcome, begun }: RunSnapshot) => outcome === 'aborted' && !begun;
+
 const UNDONE = { symbol: '✔', color: 'green' } as const;
+
+/** An earlier process has begun it. */
+const wasBegunBefore = ({ steps }: RunSnapshot) => steps.some((step) => step.startedAt !== undefined);
+
+const LEFT = { symbol: '-', color: 'yellow' } as const;
+
+/** It was aborted after something was begun, and can be gone on with. */
+const isBrokenOff = (run: RunSnapshot) =>
+  run.outcome === 'aborted' && !run.undoing && (!isNotBegun(run) || wasBegunBefore(run));
 
 const isUndone = ({ undoing, outcome, steps }: RunSnapshot) =>
   outcome === 'aborted' && undoing?.steps.every((id) => steps.find((step) => step.id === id)?.undone);
@@ -44,7 +56,7 @@ export function ReportView({ run, onQuit, onUndo, onLog }: Props) {
     else if (input === 'l') onLog();
     else if (input === '!') leave('shell');
   });
-  const { symbol, color } = isUndone(run) ? UNDONE : OUTCOMES[run.outcome ?? 'failed'];
+  const { symbol, color } = isNotBegun(run) ? LEFT : isUndone(run) ? UNDONE : OUTCOMES[run.outcome ?? 'failed'];
   return (
     <>
       <Text bold wrap="truncate">
@@ -55,7 +67,7 @@ export function ReportView({ run, onQuit, onUndo, onLog }: Props) {
         {cut(headlineOf(run), columns - 4)}
       </Text>
       <Lines lines={shown.map((line) => ` ${line}`)} />
-      <Text dimColor> {below > 0 ? `${below} more lines: ↓ or space` : ' '}</Text>
+      <Text dimColor> {below > 0 ? `${plural(below, 'more line')}: ↓ or space` : ' '}</Text>
     </>
   );
 }
@@ -87,6 +99,10 @@ function headlineOf(run: RunSnapshot): string {
     aborted: 'Aborted',
     simulated: 'Simulated',
   };
+  if (isNotBegun(run))
+    return wasBegunBefore(run)
+      ? 'Left as it was: nothing further was begun or changed'
+      : 'Not begun: nothing was changed';
   const skipped = run.steps.filter((step) => step.state === 'skipped' && !step.notChosen).length;
   return [
     `${words[run.outcome ?? 'failed']} in ${durationOf((run.finishedAt ?? Date.now()) - run.startedAt)}`,
@@ -134,6 +150,11 @@ function workLines({ expected, steps, undoing }: RunSnapshot, width: number): st
 
 function reportLines(run: RunSnapshot, width: number): string[] {
   if (run.lost) return wrap(`STOPPED: ${run.lost}.`, width);
+  const record = [`Report   ${run.folder}/report.html`, `Journal  ${run.folder}/journal.jsonl`].map((line) =>
+    cut(line, width),
+  );
+  if (isNotBegun(run) && !wasBegunBefore(run))
+    return ['', ...run.standing.flatMap((one) => wrap(standingLine(one), width, 10)), '', ...record];
   const undone = run.steps.filter((step) => run.undoing?.steps.includes(step.id));
   // Of what is put back, other steps prove what is no more.
   const checks = (run.undoing ? undone : run.steps).flatMap((step) => step.checks);
@@ -144,6 +165,7 @@ function reportLines(run: RunSnapshot, width: number): string[] {
   const stays = run.undoing && run.outcome === 'aborted' ? staying(run.steps) : [];
   return [
     ...failureLines(run, width),
+    ...(isBrokenOff(run) ? labelled('Next', `go on with it: novamem-runbook resume ${run.run}`, width) : []),
     ...(stays.length > 0
       ? wrap(`Stays as this run left it: ${stays.join(', ')}. u puts it back, too`, width, 2)
       : []),
@@ -168,6 +190,6 @@ function reportLines(run: RunSnapshot, width: number): string[] {
       : `Evidence: ${plural(checks.length, 'comparison')}, ${failed === 0 ? 'all equal' : `${failed} DIFFER`}`,
     ...(checks.length === 0 ? [] : evidenceTable(evidenceRows(checks), Math.min(100, width))),
     '',
-    ...[`Report   ${run.folder}/report.html`, `Journal  ${run.folder}/journal.jsonl`].map((line) => cut(line, width)),
+    ...record,
   ];
 }

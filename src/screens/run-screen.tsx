@@ -20,6 +20,7 @@ import { PlanView } from './plan-view.js';
 import { type ReplayKeys, useReplay, useReplayKeys } from './replaying.js';
 import { ReportView } from './report-view.js';
 import { RunView } from './run-view.js';
+import { shortWords } from './step-lines.js';
 import { TextField } from './text-field.js';
 import { UndoView } from './undo-view.js';
 
@@ -46,11 +47,15 @@ export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
   const [overlay, setOverlay] = useState<'none' | 'stop' | 'help' | 'note' | 'undo' | 'log'>('none');
   const [looking, setLooking] = useState(false);
   const [chosen, setChosen] = useState<string | undefined>(undefined);
+  /** Whose question is answered before those that were asked earlier. */
+  const [preferred, setPreferred] = useState<string | undefined>(undefined);
   const intend = (intent: Intent) => run.intend(intent);
   const close = () => setOverlay('none');
 
   const selected = selectedStep(snapshot, chosen);
-  const question = looking ? undefined : snapshot.steps.find((step) => step.id === snapshot.attention[0]);
+  const { attention } = snapshot;
+  const asked = attention.find((id) => id === preferred) ?? attention[0];
+  const question = looking ? undefined : snapshot.steps.find((step) => step.id === asked);
   const atRun = snapshot.phase === 'running' && overlay === 'none' && !question;
   const replayed = overlay !== 'none' ? 'none' : replayKeysAt(snapshot, question);
   useReplayKeys(replayed);
@@ -68,11 +73,14 @@ export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
         setChosen(snapshot.steps[(selected + by + snapshot.steps.length) % snapshot.steps.length]?.id);
       if (key.downArrow || key.tab) move(1);
       else if (key.upArrow) move(-1);
+      else if (key.escape) setChosen(undefined);
       else if (input === 'l') setOverlay('log');
       else if (input === '?') setOverlay('help');
       else if (input === '!') leave('shell');
-      else if (input === 'c') setLooking(false);
-      else if (replay) return;
+      else if (input === 'c') {
+        setPreferred(snapshot.steps[selected]?.id);
+        setLooking(false);
+      } else if (replay) return;
       else if (input === 'n') setOverlay('note');
       else if (input === 'q') setOverlay('stop');
     },
@@ -87,6 +95,7 @@ export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
     replayed,
   } as const;
   const stop = replay ? '^C leave' : '^C stop…';
+  const askingFrame = { ...frame, asked: question ? askedWords(snapshot, question.id, linear) : '' };
   const isBefore = overlay === 'none' && ['preflight', 'planned', 'beginning'].includes(snapshot.phase);
   const [guard] = snapshot.guards;
   const isUndo = isBefore && snapshot.purpose === 'undo';
@@ -116,6 +125,7 @@ export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
         onAccept={(difference) => intend({ type: 'accept', difference })}
         onLook={() => intend({ type: 'look' })}
         onBack={onBack}
+        onQuit={onQuit}
         onHelp={() => setOverlay('help')}
       />
     );
@@ -147,16 +157,24 @@ export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
       if (what === 'stop') intend({ type: 'abort' });
       close();
     };
+    const isPlan = ['preflight', 'planned'].includes(snapshot.phase);
     return (
-      <Frame {...frame} keys={['↑↓ choose', 'enter', 'esc keep running']}>
+      <Frame {...frame} keys={['↑↓ choose', 'enter', isPlan ? 'esc stay' : 'esc keep running']}>
         <Choice
-          question="Stop this run?"
+          question={isPlan ? 'Leave this plan?' : 'Stop this run?'}
           lines={stopLines(snapshot)}
-          answers={[
-            { label: 'keep running', value: 'go on' as const },
-            { label: 'stop: end what runs, start nothing further', value: 'stop' as const },
-            { label: 'kill: end this program and all that it started, now', value: 'kill' as const },
-          ]}
+          answers={
+            isPlan
+              ? [
+                  { label: 'stay', value: 'go on' as const },
+                  { label: 'leave: nothing is begun', value: 'stop' as const },
+                ]
+              : [
+                  { label: 'keep running', value: 'go on' as const },
+                  { label: 'stop: end what runs, start nothing further', value: 'stop' as const },
+                  { label: 'kill: end this program and all that it started, now', value: 'kill' as const },
+                ]
+          }
           onAnswer={answer}
         />
       </Frame>
@@ -181,7 +199,7 @@ export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
     const onAnswer = (answer: string) => intend({ type: 'answer', step, answer });
     const onLater = () => setLooking(true);
     return (
-      <Frame {...frame} keys={['enter answer', 'esc look at the run', stop]}>
+      <Frame {...askingFrame} keys={['enter answer', 'esc look at the run', stop]}>
         {asks.type === 'choose' ? (
           <ChooseView key={step} run={snapshot} step={question} asks={asks} onAnswer={onAnswer} onLater={onLater} />
         ) : asks.type === 'text' ? (
@@ -194,7 +212,7 @@ export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
   }
   if (question?.state === 'asking') {
     return (
-      <Frame {...frame} keys={['enter confirm', 'esc look at the run', stop]}>
+      <Frame {...askingFrame} keys={['enter confirm', 'esc look at the run', stop]}>
         <ConfirmView
           key={question.id}
           run={snapshot}
@@ -209,7 +227,7 @@ export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
     const { id: step } = question;
     return (
       <Frame
-        {...frame}
+        {...askingFrame}
         keys={['r retry', ...(canUndo ? ['u undo…'] : []), 's skip', 'a abort', 'esc look at the run', stop]}
       >
         <DecideView
@@ -228,9 +246,10 @@ export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
       </Frame>
     );
   }
-  const asked = snapshot.attention.length > 0 ? [`c answer (${snapshot.attention.length})`] : [];
+  const answer = attention.length > 0 ? [`c answer (${attention.length})`] : [];
+  const back = chosen === undefined ? [] : ['esc all that runs'];
   return (
-    <Frame {...frame} keys={[...asked, '↑↓ step', 'l log', ...(replay ? [] : ['n note', stop]), '? help']}>
+    <Frame {...frame} keys={[...answer, '↑↓ step', 'l log', ...(replay ? [] : ['n note', stop]), '? help', ...back]}>
       <RunView run={snapshot} selected={selected} isChosen={chosen !== undefined} now={now} />
     </Frame>
   );
@@ -239,6 +258,17 @@ export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
 function replayKeysAt({ phase }: RunSnapshot, question: StepSnapshot | undefined): ReplayKeys {
   if (question?.state === 'asking') return 'moves';
   return question !== undefined || phase === 'planned' ? 'asked' : 'all';
+}
+
+/** Which question this is, of how many, and who asks it: `question 1 of 3: restore-postgres · meanwhile restore-qdrant 36 %`. */
+function askedWords({ attention, answered, steps }: RunSnapshot, asks: string, linear: boolean): string {
+  const many = answered + attention.length;
+  const busy = steps.filter(({ state }) => ['running', 'verifying'].includes(state));
+  return [
+    `${many > 1 ? `question ${answered + attention.indexOf(asks) + 1} of ${many}: ` : 'asked by '}${asks}`,
+    // Read aloud, how far it is would be a new line all the time.
+    ...(busy.length > 0 ? [`meanwhile ${busy.map((step) => (linear ? step.id : shortWords(step))).join(', ')}`] : []),
+  ].join(' · ');
 }
 
 /** The step that a person chose, else the first that runs, else the first that waits for a person, else the last that ended. */
@@ -275,7 +305,7 @@ function undoKeys({ phase, purpose, guards }: RunSnapshot): string[] {
   if (phase === 'preflight' || phase === 'beginning') return ['looking…', 'esc back'];
   if (purpose === 'undo' && guards.length > 0)
     return [`a it is meant so: accept this ${guards[0]!.difference}`, 'esc back'];
-  return ['↑↓ what', 'page down more', 'enter put back', 'esc back'];
+  return ['↑↓ choose', 'page down more', 'enter put back', 'esc back'];
 }
 
 /** Why these steps may not be undone now; empty when they may. */
@@ -296,7 +326,8 @@ function obstacleTo(
 
 const isBusy = ({ state }: StepSnapshot) => ['checking', 'running', 'verifying', 'undoing'].includes(state);
 
-function stopLines({ steps }: RunSnapshot): string[] {
+function stopLines({ steps, begun }: RunSnapshot): string[] {
+  if (!begun) return ['Nothing was begun yet, and nothing was changed.'];
   const busy = steps.filter((step) => ['running', 'verifying', 'undoing'].includes(step.state));
   if (busy.length === 0) return ['Nothing runs just now. What is done stays done.'];
   return [

@@ -1,10 +1,10 @@
 import { Box, Text } from 'ink';
 import { rtoClock } from '../engine/rto-clock.js';
-import type { RunSnapshot } from '../engine/snapshot.js';
+import type { RunSnapshot, StepState } from '../engine/snapshot.js';
 import { logTimeOf } from '../words.js';
 import { Lines, useSpace } from './frame.js';
 import { Chosen, useLinear } from './linear.js';
-import { progressLines, standingWords } from './step-lines.js';
+import { progressLines, sideBySideLines, standingWords } from './step-lines.js';
 import { StepList } from './step-list.js';
 import { cut } from './text.js';
 
@@ -16,7 +16,7 @@ interface Props {
   now: number;
 }
 
-/** Steps on the left, the chosen one on the right, the newest log lines below; told line by line: where every step stands. */
+/** Steps on the left, the chosen one or all that are at work on the right, the newest log lines below; told line by line: where every step stands. */
 export function RunView({ run, selected, isChosen, now }: Props) {
   const { columns, bodyRows } = useSpace();
   const step = run.steps[selected]!;
@@ -35,18 +35,32 @@ export function RunView({ run, selected, isChosen, now }: Props) {
       </>
     );
   }
-  const logRows = Math.max(2, Math.min(8, bodyRows - run.steps.length - 2));
+  const logRows = Math.max(2, Math.min(8, bodyRows - Math.max(run.steps.length, LEAST_DETAIL) - 2));
   const upper = bodyRows - logRows - 1;
   const listWidth = Math.min(40, Math.floor(columns * 0.42));
   const detailWidth = columns - listWidth - 3;
+  const atWork = run.steps.filter(({ state }) => AT_WORK.has(state));
+  const sideBySide = !isChosen && atWork.length > 1;
+  const detail = sideBySide
+    ? atWork.flatMap((one) =>
+        shareOfRoom(sideBySideLines(one, detailWidth - 1, now), Math.floor(upper / atWork.length)),
+      )
+    : progressLines(step, detailWidth - 1, now);
   return (
     <>
       <Box height={upper} overflow="hidden">
         <Box flexDirection="column" width={listWidth}>
-          <StepList steps={run.steps} selected={selected} width={listWidth} height={upper} now={now} />
+          <StepList
+            steps={run.steps}
+            selected={selected}
+            marked={!sideBySide}
+            width={listWidth}
+            height={upper}
+            now={now}
+          />
         </Box>
         <Box flexDirection="column" width={detailWidth} marginLeft={1}>
-          <Lines lines={progressLines(step, detailWidth - 1, now).slice(0, upper)} />
+          <Lines lines={detail.slice(0, upper).map((line) => cut(line, detailWidth - 1))} />
         </Box>
       </Box>
       <Text dimColor>{'─'.repeat(columns)}</Text>
@@ -54,6 +68,15 @@ export function RunView({ run, selected, isChosen, now }: Props) {
     </>
   );
 }
+
+/** How many lines of a step there is room for, however few steps there are. */
+const LEAST_DETAIL = 8;
+
+const AT_WORK: ReadonlySet<StepState> = new Set(['running', 'verifying', 'undoing']);
+
+/** As many lines as there is room for, and an empty one after them where there is room for that, too. */
+const shareOfRoom = (lines: readonly string[], room: number) =>
+  lines.length < room ? [...lines, ''] : lines.slice(0, Math.max(1, room));
 
 function Log({ run, rows, columns }: { run: RunSnapshot; rows: number; columns: number }) {
   const lines = run.log

@@ -2,7 +2,7 @@ import { Box, Text } from 'ink';
 import { useState } from 'react';
 import { SERVICES } from '../config/profile.js';
 import type { DeskSnapshot, ScenarioCard } from '../engine/desk.js';
-import { answerText } from '../engine/standing.js';
+import { answersText } from '../engine/standing.js';
 import { agoText, lastText } from '../reports/history-words.js';
 import { durationOf, plural } from '../words.js';
 import { Frame, Lines, useSpace } from './frame.js';
@@ -80,7 +80,7 @@ export function ScenarioPicker({ desk, onChoose, onDryRun, onResume, onUndo, onH
                 ? ['!', 'yellow']
                 : ['●', 'green'];
         const said =
-          state === undefined ? 'asking…' : state.answers ? answerText(state.seen) : `no answer: ${state.seen}`;
+          state === undefined ? 'asking…' : state.answers ? answersText(state.seen) : `no answer: ${state.seen}`;
         return (
           <Text key={service} wrap="truncate">
             {' '}
@@ -92,7 +92,7 @@ export function ScenarioPicker({ desk, onChoose, onDryRun, onResume, onUndo, onH
         );
       })}
       {brokenOff.map((line) => (
-        <Text key="broken-off" color="yellow" wrap="truncate">
+        <Text key="broken-off" bold wrap="truncate">
           {' '}
           {cut(line, columns - 2)}
         </Text>

@@ -1,7 +1,7 @@
 import type { StepSnapshot, StepState } from '../engine/snapshot.js';
 import { aboutText, takesText } from '../reports/estimate-words.js';
 import { evidenceRows } from '../reports/evidence.js';
-import { quantityOf } from '../reports/plain.js';
+import { amountOf, shareOf } from '../reports/plain.js';
 import { durationOf, plural, sizeOf } from '../words.js';
 import { FINDING_MARKS, MARKS } from './marks.js';
 import { bar, labelled, wrap } from './text.js';
@@ -67,6 +67,15 @@ export function findingLines(step: StepSnapshot, width: number): string[] {
   });
 }
 
+/** How much of a step is done, from 0 to 1; undefined where nobody knows. */
+export const shareDone = ({ progress }: StepSnapshot): number | undefined => progress && shareOf(progress);
+
+/** `restore-qdrant 36 %`; of a step that does not know how much there is, what it does: `restore-qdrant runs`. */
+export function shortWords(step: StepSnapshot): string {
+  const share = step.state === 'running' ? shareDone(step) : undefined;
+  return `${step.id} ${share === undefined ? MARKS[step.state].word : `${Math.floor(share * 100)} %`}`;
+}
+
 /** Where a step stands, in one sentence: `restore-postgres: runs, 61 percent, about 1 min 04 s left`. */
 export function standingWords(step: StepSnapshot, now: number): string {
   const { id, state, progress, reason, checks } = step;
@@ -74,7 +83,8 @@ export function standingWords(step: StepSnapshot, now: number): string {
   const parts = [`${id}: ${MARKS[state].word}`];
   if (progress && (state === 'running' || state === 'undoing')) {
     const left = leftOf(step, took);
-    if (progress.total) parts.push(`${Math.floor((progress.done / progress.total) * 100)} percent`);
+    const share = shareDone(step);
+    if (share !== undefined) parts.push(`${Math.floor(share * 100)} percent`);
     if (left !== undefined) parts.push(`about ${durationOf(left)} left`);
     if (progress.text !== '') parts.push(progress.text);
   }
@@ -94,11 +104,40 @@ const REASON_MARKS: Partial<Record<StepState, string>> = { succeeded: '·', skip
 const UNDER_WAY: StepState[] = ['waiting', 'checking', 'asking', 'running', 'verifying', 'undoing'];
 
 /** How long a step is likely to take still, in milliseconds, going by its pace so far. */
-function leftOf({ progress }: StepSnapshot, took: number): number | undefined {
-  const share = progress?.total ? progress.done / progress.total : 0;
-  return took > 1_000 && share > 0.02 && share < 1 && progress?.unit !== 'seconds'
-    ? (took / share) * (1 - share)
-    : undefined;
+function leftOf(step: StepSnapshot, took: number): number | undefined {
+  const share = shareDone(step) ?? 0;
+  return took > 1_000 && share > 0.02 && share < 1 ? (took / share) * (1 - share) : undefined;
+}
+
+/** `████████░░░░  61 %  118 MiB/s`, and `1.2 GiB of 2.0 GiB`; no bar where nobody knows how much there is. */
+function gauge(step: StepSnapshot, width: number, took: number): { bar: string | undefined; quantity: string } {
+  const { done, unit } = step.progress!;
+  const share = shareDone(step);
+  const rate = unit === 'bytes' && took > 1_000 && done > 0 ? `  ${sizeOf(done / (took / 1000))}/s` : '';
+  const barWidth = Math.max(8, Math.min(24, width - 18));
+  return {
+    bar:
+      share === undefined
+        ? undefined
+        : `${bar(share, barWidth)} ${String(Math.floor(share * 100)).padStart(3)} %${rate}`,
+    quantity: amountOf(step.progress!),
+  };
+}
+
+/** One of several steps at work side by side, what matters most first: there may be room for a few lines only. */
+export function sideBySideLines(step: StepSnapshot, width: number, now: number): string[] {
+  const { id, state, progress, plan, startedAt } = step;
+  const took = startedAt === undefined ? 0 : now - startedAt;
+  const head = [id, MARKS[state].word, ...(took > 0 ? [durationOf(took)] : [])].join(' · ');
+  if (!progress || state !== 'running') return [head, ...wrap(plan?.summary ?? step.uses, width)];
+  const shown = gauge(step, width, took);
+  const left = leftOf(step, took);
+  return [
+    head,
+    ...(shown.bar === undefined ? [] : [shown.bar]),
+    `${shown.quantity}${left === undefined ? '' : ` · about ${durationOf(left)} left`}`,
+    ...wrap(progress.text, width),
+  ];
 }
 
 /** Of how long, while it runs. */
@@ -120,19 +159,9 @@ export function progressLines(step: StepSnapshot, width: number, now: number): s
   ];
   const { progress } = step;
   if (progress && (step.state === 'running' || step.state === 'undoing')) {
-    const share = progress.total ? progress.done / progress.total : undefined;
-    const rate = took > 1_000 ? progress.done / (took / 1000) : 0;
-    const barWidth = Math.max(8, Math.min(24, width - 18));
-    if (share !== undefined)
-      lines.push(
-        `${bar(share, barWidth)} ${String(Math.floor(share * 100)).padStart(3)} %${progress.unit === 'bytes' && rate > 0 ? `  ${sizeOf(rate)}/s` : ''}`,
-      );
-    lines.push(
-      ...wrap(
-        `${quantityOf(progress.done, progress.unit)}${progress.total === undefined ? '' : ` of ${quantityOf(progress.total, progress.unit)}`}`,
-        width,
-      ),
-    );
+    const shown = gauge(step, width, took);
+    if (shown.bar !== undefined) lines.push(shown.bar);
+    lines.push(...wrap(shown.quantity, width));
     const left = leftOf(step, took);
     if (left !== undefined) lines.push(`left  about ${durationOf(left)}`);
     lines.push(...wrap(progress.text, width));

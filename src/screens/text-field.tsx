@@ -1,7 +1,9 @@
 import { Text, useInput, usePaste } from 'ink';
 import { useRef, useState } from 'react';
+import { useSpace } from './frame.js';
 import { Anew, useLinear } from './linear.js';
 import { PROMPT } from './linear-output.js';
+import { cutStart } from './text.js';
 
 const LONGEST = 200;
 
@@ -40,6 +42,7 @@ export function TextField({
       if (rest.length > 0) submit();
     }
   });
+  const { columns } = useSpace();
   const linear = useLinear();
   if (linear) {
     return (
@@ -56,7 +59,7 @@ export function TextField({
   return (
     <Text wrap="truncate">
       {label}
-      <Text bold>{text}</Text>
+      <Text bold>{cutStart(text, Math.max(1, columns - label.length - 1))}</Text>
       <Text inverse> </Text>
     </Text>
   );

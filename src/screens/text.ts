@@ -8,6 +8,12 @@ export function cut(text: string, width: number): string {
   return plain.length <= width ? plain : `${plain.slice(0, Math.max(0, width - 1))}…`;
 }
 
+/** The end of the text, with `…` where something is missing: of a path it says more than the beginning. */
+export function cutStart(text: string, width: number): string {
+  const plain = withoutControls(text);
+  return plain.length <= width ? plain : `…${plain.slice(plain.length - Math.max(0, width - 1))}`;
+}
+
 /** The text in lines of at most `width`, broken between words where possible; further lines begin with `indent` spaces. */
 export function wrap(text: string, width: number, indent = 0): string[] {
   const lines: string[] = [];
@@ -38,4 +44,10 @@ export function windowAround(selected: number, total: number, height: number): {
 export function bar(share: number, width: number): string {
   const full = Math.round(Math.max(0, Math.min(1, share)) * width);
   return '█'.repeat(full) + '░'.repeat(width - full);
+}
+
+/** What is asked where a cluster's name is to be typed. Where there is no room beside it to type it, it is left to the header. */
+export function nameLabel(cluster: string, purpose: string, columns: number): string {
+  const whole = ` Type the cluster's name (${cluster}) to ${purpose}: `;
+  return whole.length + cluster.length < columns ? whole : whole.replace(` (${cluster})`, '');
 }

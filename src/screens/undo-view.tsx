@@ -7,7 +7,7 @@ import { durationOf, plural } from '../words.js';
 import { Lines, useSpace } from './frame.js';
 import { useKeys } from './keys.js';
 import { Chosen } from './linear.js';
-import { cut, labelled, windowAround, wrap } from './text.js';
+import { cut, labelled, nameLabel, windowAround, wrap } from './text.js';
 import { TextField } from './text-field.js';
 
 interface Props {
@@ -59,7 +59,7 @@ export function UndoView({ run, first, obstacle, onUndo, onAccept, onBack }: Pro
         {cut(`Put back what this run replaced? ${runText(run, chosen)}`, width)}
       </Text>
       {warning.map((line) => (
-        <Text key={line} color="yellow" wrap="truncate">
+        <Text key={line} bold wrap="truncate">
           {' '}
           {line}
         </Text>
@@ -79,14 +79,14 @@ export function UndoView({ run, first, obstacle, onUndo, onAccept, onBack }: Pro
       </Box>
       <Text dimColor wrap="truncate">
         {' '}
-        {from < last ? `${last - from} more below: page down` : ''}
+        {from < last ? `${plural(last - from, 'more line')}: page down` : ''}
       </Text>
-      <Text wrap="truncate" color="yellow">
+      <Text wrap="truncate" bold>
         {refused === '' ? ' ' : ` "${refused}" is not this cluster's name; nothing was put back.`}
       </Text>
       {held === '' && (
         <TextField
-          label={` Type the cluster's name (${run.cluster}) to put it back: `}
+          label={nameLabel(run.cluster, 'put it back', columns)}
           onSubmit={(typed) => {
             if (typed !== run.cluster) return setRefused(typed);
             onUndo(

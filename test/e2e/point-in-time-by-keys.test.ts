@@ -1,31 +1,20 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { homeFolder } from '../../src/config/home.js';
 import { rowsOf, type Story, tellStory } from '../support/point-in-time.js';
-import { ProgramInTerminal } from '../support/terminal.js';
+import { terminals } from '../support/terminals.js';
 
 const ENTER = '\r';
 let story: Story;
-let open: ProgramInTerminal[] = [];
+const open = terminals();
 
 beforeAll(async () => {
   story = await tellStory();
 });
 
-afterEach(() => {
-  for (const program of open) program.kill();
-  open = [];
-});
-
 function start(columns: number, rows: number) {
-  const program = new ProgramInTerminal(['postgres-point-in-time', '--profile', story.real.record.name], {
-    columns,
-    rows,
-    environment: { NOVAMEM_RUNBOOK_HOME: homeFolder() },
-  });
-  open.push(program);
-  return program;
+  return open(['postgres-point-in-time', '--profile', story.real.record.name], { columns, rows });
 }
 
 /** What was typed at the newest run's questions. */

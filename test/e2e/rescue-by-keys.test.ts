@@ -1,56 +1,36 @@
-import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { appendFileSync, readdirSync, readFileSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { prepareRun } from '../../src/engine/prepare-run.js';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { homeFolder } from '../../src/config/home.js';
 import { loseEverything } from '../../src/sandbox/lose-everything.js';
-import { sandboxDown, sandboxProfile, sandboxUp } from '../../src/sandbox/sandbox.js';
+import { sandboxProfile } from '../../src/sandbox/sandbox.js';
 import { measureCluster } from '../support/measure-cluster.js';
 import { PROGRAM } from '../support/program.js';
-import { openSandbox } from '../support/sandbox.js';
-import { ProgramInTerminal } from '../support/terminal.js';
+import { open as gateway, openSandbox, realCluster } from '../support/sandbox.js';
+import type { ProgramInTerminal } from '../support/terminal.js';
+import { terminals } from '../support/terminals.js';
 
-const name = `keys-${process.pid}`;
 const ENTER = '\r';
 const ESCAPE = '\u001b';
 const DOWN = '\u001b[B';
 const UP = '\u001b[A';
 const CTRL_C = '\u0003';
-let home: string;
-let open: ProgramInTerminal[] = [];
-
-async function takeBackup(): Promise<void> {
-  const run = await prepareRun({
-    scenario: 'backup',
-    profile: sandboxProfile(name),
-    mode: 'live',
-    backup: 'latest',
-    overrides: {},
-    onFailure: 'stop',
-  });
-  await run.preflight();
-  run.intend({ type: 'begin' });
-  expect(await run.finished).toBe('recovered');
-}
+const open = terminals();
+let name: string;
 
 function start(
   args: string[],
   size: { columns?: number; rows?: number } = {},
   environment: Record<string, string> = {},
 ) {
-  const program = new ProgramInTerminal([...args, '--profile', name], {
-    ...size,
-    environment: { NOVAMEM_RUNBOOK_HOME: home, ...environment },
-  });
-  open.push(program);
-  return program;
+  return open([...args, '--profile', name], { ...size, environment });
 }
 
 /** Answers every question with the cluster's name until the screen shows something else. */
 async function confirmUntil(program: ProgramInTerminal, until: RegExp, pasted = false): Promise<string> {
   for (;;) {
     const screen = await program.shows(
-      new RegExp(`Type the cluster's name \\(\\S+\\) to go on: *$|${until.source}`, 'm'),
+      new RegExp(`Type the cluster's name (?:\\(\\S+\\) )?to go on: *$|${until.source}`, 'm'),
     );
     if (until.test(screen)) return screen;
     const step = /Step (\d) of/.exec(screen)?.[1];
@@ -74,6 +54,17 @@ async function highlight(program: ProgramInTerminal, title: string): Promise<voi
   }
 }
 
+/** Goes down the steps of a run until that one is chosen. */
+async function chooseStep(program: ProgramInTerminal, id: string): Promise<void> {
+  for (;;) {
+    const screen = await program.shows(/^>\S \S/m);
+    const now = /^>\S (\S+)/m.exec(screen)![1]!;
+    if (now === id) return;
+    program.type(DOWN);
+    await program.shows(new RegExp(`^>\\S (?!${now} )`, 'm'));
+  }
+}
+
 /** Ctrl-C signals nothing by itself, wherever a run is; escape goes back. */
 async function asksBeforeStopping(program: ProgramInTerminal, back: RegExp): Promise<void> {
   program.type(CTRL_C);
@@ -83,20 +74,9 @@ async function asksBeforeStopping(program: ProgramInTerminal, back: RegExp): Pro
 }
 
 beforeAll(async () => {
-  home = mkdtempSync(join(tmpdir(), 'novamem-runbook-keys-'));
-  process.env.NOVAMEM_RUNBOOK_HOME = home;
-  await sandboxUp({ name, memories: 600, lives: 'process' });
-  await takeBackup();
-});
-
-afterEach(() => {
-  for (const program of open) program.kill();
-  open = [];
-});
-
-afterAll(async () => {
-  await sandboxDown(name);
-  rmSync(home, { recursive: true, force: true });
+  const real = await realCluster();
+  ({ name } = real.record);
+  await real.backup();
 });
 
 describe.each([
@@ -215,7 +195,38 @@ describe('what a person may do wrong', () => {
     expect(await program.exited).toBe(0);
     expect(journalText()).not.toContain('step.started');
   });
+
+  it('is told that nothing was begun when the plan is left for good, and finds it so in the history', async () => {
+    const program = start(['whole-cluster-lost']);
+    await program.shows(/ manifest$/m);
+    program.type(ENTER);
+    await program.shows(/enter begin/);
+    program.type(CTRL_C);
+    await program.shows(/Leave this plan\?\n Nothing was begun yet, and nothing was changed\.[\s\S]*❯ stay/);
+    program.type(ESCAPE);
+    await program.shows(/enter begin/);
+    program.type('q');
+    expect(await program.exited).toBe(130);
+    expect(program.scrollback()).toMatch(/Whole cluster lost: not begun: nothing was changed/);
+    expect(program.scrollback()).not.toMatch(/aborted|skipped/);
+    const later = start([]);
+    await later.shows(/h history/);
+    later.type('h');
+    await later.shows(/❯ .*Whole cluster lost +not begun$/m);
+  });
 });
+
+const OFFERED = /Type the cluster's name \(\S+\) to put it back: *$/m;
+
+/** A byte more in the dump of the only backup set; cut off at `whole` it is as it was. */
+function damageDump(): { dump: string; whole: number } {
+  const { backups } = sandboxProfile(name);
+  const id = readdirSync(backups[0]!).find((one) => !one.startsWith('.'));
+  const dump = join(backups[0]!, id!, 'postgres', 'novamem.dump');
+  const whole = readFileSync(dump).length;
+  appendFileSync(dump, 'x');
+  return { dump, whole };
+}
 
 describe('a damaged backup', () => {
   it('is refused before anything is dropped, the step goes on after the file is mended, and all of it can be undone', async () => {
@@ -224,11 +235,7 @@ describe('a damaged backup', () => {
     await session.query(`UPDATE memory_entries SET content = content || ' younger'`);
     await session.end();
     const younger = await measureCluster(sandbox);
-    const { backups } = sandboxProfile(name);
-    const id = readdirSync(backups[0]!).find((one) => !one.startsWith('.'));
-    const dump = join(backups[0]!, id!, 'postgres', 'novamem.dump');
-    const whole = readFileSync(dump).length;
-    appendFileSync(dump, 'x');
+    const { dump, whole } = damageDump();
     const program = start(['whole-cluster-lost']);
     await program.shows(/ manifest$/m);
     program.type(ENTER);
@@ -257,21 +264,73 @@ describe('a damaged backup', () => {
     expect(recovered.tables['public.memory_entries']).not.toEqual(younger.tables['public.memory_entries']);
 
     program.type('u');
-    const offered = await program.shows(/Type the cluster's name \(\S+\) to put it back: *$/m);
+    await program.shows(OFFERED);
+    program.type(ESCAPE);
+    await program.shows(/Recovered in[\s\S]*u undo…/);
+    program.type('q');
+    expect(await program.exited).toBe(0);
+
+    const later = start([]);
+    await later.shows(/u undo…/);
+    later.type('u');
+    await later.shows(OFFERED);
+    later.type(ESCAPE);
+    await later.shows(/What happened\?/);
+    later.type('h');
+    await later.shows(/❯ .*Whole cluster lost +recovered in/);
+    later.type(ENTER);
+    await later.shows(/u undo…/);
+    later.type('u');
+    const offered = await later.shows(OFFERED);
     expect(offered).toMatch(/LOSES +restore-qdrant: 600 points/);
     expect(offered).toMatch(/Replaces +restore-postgres: 600 memories/);
-    program.type(`not-${name}${ENTER}`);
-    await program.shows(/nothing was put back/);
+    later.type(`not-${name}${ENTER}`);
+    await later.shows(/nothing was put back/);
     expect(journalText()).not.toContain('step.undoing');
     expect(await measureCluster(sandbox)).toEqual(recovered);
 
-    program.type(`${name}${ENTER}`);
-    const undone = await program.shows(/Undone in .*: as it was before this run/);
+    later.type(`${name}${ENTER}`);
+    const undone = await later.shows(/Undone in .*: as it was before this run/);
     expect(undone).toMatch(/↶ restore-postgres/);
     expect(await measureCluster(sandbox)).toEqual(younger);
+    later.type('q');
+    expect(await later.exited).toBe(0);
+    expect(later.scrollback()).toMatch(/undone: what it had replaced was put back/);
+  }, 120_000);
+
+  it('lets what was done beside the step that failed be put back from its screen, and the run ends as if it had not been', async () => {
+    const sandbox = openSandbox(name);
+    const { falkordb } = sandbox.cluster;
+    await falkordb.change(gateway, falkordb.graph, "MATCH ()-[r {kind: 'co_occurs'}]->() DELETE r");
+    const before = await measureCluster(sandbox);
+    const { dump, whole } = damageDump();
+    const program = start(['whole-cluster-lost']);
+    await program.shows(/ manifest$/m);
+    program.type(ENTER);
+    await program.shows(/b begin all the same/);
+    program.type('b');
+    await program.shows(/question \d of 3/);
+    program.type(ESCAPE);
+    // Whoever asked first: the step that is chosen is answered.
+    await chooseStep(program, 'restore-falkordb');
+    program.type('c');
+    await program.shows(/question \d of 3: restore-falkordb/);
+    program.type(`${name}${ENTER}`);
+    await program.shows(/question \d of 3: (?!restore-falkordb)/);
+    program.type(ESCAPE);
+    await program.shows(/✔ restore-falkordb/);
+    await chooseStep(program, 'restore-postgres');
+    program.type('c');
+    expect(await program.shows(/✗ restore-postgres cannot begin/)).toMatch(/^ +u +undo…: restore-falkordb$/m);
+    expect(await measureCluster(sandbox)).not.toEqual(before);
+    program.type('u');
+    expect(await program.shows(OFFERED)).toMatch(/The run ends with it[\s\S]*restore-falkordb/);
+    program.type(`${name}${ENTER}`);
+    expect(await program.shows(/Undone in .*: as it was before/)).toMatch(/↶ restore-falkordb/);
+    expect(await measureCluster(sandbox)).toEqual(before);
     program.type('q');
-    expect(await program.exited).toBe(0);
-    expect(program.scrollback()).toMatch(/undone: what it had replaced was put back/);
+    expect(await program.exited).toBe(130);
+    truncateSync(dump, whole);
   }, 120_000);
 });
 
@@ -284,7 +343,7 @@ describe('beside the rescue itself', () => {
     expect(list).toMatch(/^❯ \d{4}-\d\d-\d\d \d\d:\d\d {2}\S/m);
     // From the newest up is the oldest: the backup that everything began with.
     program.type(UP);
-    await program.shows(/❯ .*Take a backup +recovered in/);
+    await program.shows(/❯ .*Take a backup +complete in/);
     program.type(ENTER);
     const run = await program.shows(/Take a backup: complete in[\s\S]*Timeline/);
     expect(run).toMatch(/\+\d+\.\d s {2}backup-postgres +succeeded/);
@@ -330,11 +389,10 @@ describe('beside the rescue itself', () => {
   });
 
   it('gives the terminal to a shell and to ctrl-z, and takes it back', async () => {
-    const program = new ProgramInTerminal(['--norc', '--noprofile', '-i'], {
+    const program = open(['--norc', '--noprofile', '-i'], {
       program: 'bash',
-      environment: { NOVAMEM_RUNBOOK_HOME: home, SHELL: '/bin/bash', PS1: 'ready> ', HOME: home },
+      environment: { SHELL: '/bin/bash', PS1: 'ready> ', HOME: homeFolder() },
     });
-    open.push(program);
     await program.shows(/ready> $/m);
     program.type(`${process.execPath} ${PROGRAM} --profile ${name}${ENTER}`);
     await program.shows(/What happened\?[\s\S]*q quit/);
@@ -365,6 +423,8 @@ it('keeps its frame through a storm of resizes', async () => {
   const program = start([]);
   await program.shows(/What happened\?/);
   for (let turn = 0; turn < 20; turn += 1) program.resize(60 + ((turn * 7) % 60), 16 + (turn % 20));
+  program.resize(40, 10);
+  await program.shows(/^This window is too small: 40×10\./);
   program.resize(90, 26);
   const screen = await program.shows(new RegExp(`^ ${name}`));
   expect(screen.trimEnd().split('\n').at(-1)).toContain('q quit');
@@ -374,7 +434,7 @@ it('keeps its frame through a storm of resizes', async () => {
 
 /** The newest run's journal. */
 function journalText(): string {
-  const runs = join(home, 'runs');
+  const runs = join(homeFolder(), 'runs');
   const newest = readdirSync(runs).sort().at(-1);
   return readFileSync(join(runs, newest!, 'journal.jsonl'), 'utf8');
 }

@@ -1,55 +1,30 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
-import { prepareRun } from '../../src/engine/prepare-run.js';
+import { beforeAll, expect, it } from 'vitest';
 import { findRun } from '../../src/engine/runs.js';
 import { loseEverything } from '../../src/sandbox/lose-everything.js';
-import { sandboxDown, sandboxProfile, sandboxUp } from '../../src/sandbox/sandbox.js';
 import { eventually } from '../support/eventually.js';
-import { ProgramInTerminal } from '../support/terminal.js';
+import { realCluster } from '../support/sandbox.js';
+import type { ProgramInTerminal } from '../support/terminal.js';
+import { terminals } from '../support/terminals.js';
 
-const name = `aloud-${process.pid}`;
 const ENTER = '\r';
 const DOWN = '\u001b[B';
 const ESCAPE = '\u001b';
 const BREAKING = pathToFileURL(join(import.meta.dirname, '..', 'support', 'screens-that-break.mjs')).href;
-let home: string;
-let open: ProgramInTerminal[] = [];
+const open = terminals();
+let name: string;
 
 beforeAll(async () => {
-  home = mkdtempSync(join(tmpdir(), 'novamem-runbook-aloud-'));
-  process.env.NOVAMEM_RUNBOOK_HOME = home;
-  await sandboxUp({ name, memories: 120, lives: 'process' });
-  const backup = await prepareRun({
-    scenario: 'backup',
-    profile: sandboxProfile(name),
-    mode: 'live',
-    backup: 'latest',
-    overrides: {},
-    onFailure: 'stop',
-  });
-  await backup.preflight();
-  backup.intend({ type: 'begin' });
-  expect(await backup.finished).toBe('recovered');
+  const real = await realCluster(120);
+  ({ name } = real.record);
+  await real.backup();
   await loseEverything(name);
 }, 60_000);
 
-afterEach(() => {
-  for (const program of open) program.kill();
-  open = [];
-});
-
-afterAll(async () => {
-  await sandboxDown(name);
-  rmSync(home, { recursive: true, force: true });
-});
-
 /** The program in a terminal so wide that no line is broken. */
 function start(args: string[], environment: Record<string, string> = {}) {
-  const program = new ProgramInTerminal([...args, '--profile', name], { columns: 300, rows: 24, environment });
-  open.push(program);
+  const program = open([...args, '--profile', name], { columns: 300, rows: 24, environment });
   let heard = 0;
   return {
     program,

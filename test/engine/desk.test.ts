@@ -53,6 +53,7 @@ test('the last run of a scenario is said with its mode, its end and its RTO', ()
     title: 'Qdrant lost',
     cluster: 'drill-1',
     drillOf: 'acme',
+    fromBackup: true,
     mode: 'drill' as const,
     startedAt: at,
     outcome: 'recovered' as const,

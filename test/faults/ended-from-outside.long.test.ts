@@ -3,12 +3,10 @@ import { readFileSync } from 'node:fs';
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { endOf } from '../../src/engine/journal.js';
 import { findRun, listRuns } from '../../src/engine/runs.js';
-import { processesWith } from '../../src/hosts/process-mark.js';
-import { RUN_VARIABLE } from '../../src/hosts/run-command.js';
 import { loseEverything } from '../../src/sandbox/lose-everything.js';
-import { eventually, isRunning } from '../support/eventually.js';
+import { eventually } from '../support/eventually.js';
 import { PROGRAM, runProgram } from '../support/program.js';
-import { rescueAtWork as rescueByKeys } from '../support/rescue-at-work.js';
+import { endsAndIsResumed, rescueAtWork as rescueByKeys } from '../support/rescue-at-work.js';
 import { type RealCluster, realCluster } from '../support/sandbox.js';
 import { ProgramInTerminal } from '../support/terminal.js';
 
@@ -45,18 +43,8 @@ describe.each<[string, (program: ProgramInTerminal) => unknown]>([
 ])('a rescue, when %s', (_what, end) => {
   test('ends what runs, says so in its record, and can be resumed', async () => {
     const program = await rescueAtWork();
-    const before = listRuns().length;
     end(program);
-    await eventually('the program has ended', () => !isRunning(program.pid));
-    const { id, events, fault } = findRun('latest');
-    expect(fault).toBe('');
-    expect(endOf(events)?.outcome).toBe('aborted');
-    expect(processesWith(RUN_VARIABLE, id)).toEqual([]);
-    const args = ['resume', '--headless', '--profile', real.places.profile, '--confirm', real.cluster.name];
-    const resumed = await runProgram(args, { environment: environment(), timeoutMs: 120_000 });
-    expect(resumed.exitCode, resumed.stdout + resumed.stderr).toBe(0);
-    expect(listRuns()).toHaveLength(before);
-    expect(endOf(findRun(id).events)?.outcome).toBe('recovered');
+    await endsAndIsResumed(real, environment(), program.pid);
   });
 });
 

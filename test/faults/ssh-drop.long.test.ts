@@ -1,14 +1,10 @@
 import { beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { endOf } from '../../src/engine/journal.js';
-import { findRun, listRuns } from '../../src/engine/runs.js';
-import { processesWith } from '../../src/hosts/process-mark.js';
-import { RUN_VARIABLE } from '../../src/hosts/run-command.js';
 import { loseEverything } from '../../src/sandbox/lose-everything.js';
-import { eventually, isRunning, processes } from '../support/eventually.js';
+import { processes } from '../support/eventually.js';
 import type { Measured } from '../support/measure.js';
 import { measureCluster } from '../support/measure-cluster.js';
-import { PROGRAM, runProgram } from '../support/program.js';
-import { rescueAtWork } from '../support/rescue-at-work.js';
+import { PROGRAM } from '../support/program.js';
+import { endsAndIsResumed, rescueAtWork } from '../support/rescue-at-work.js';
 import { type RealCluster, realCluster } from '../support/sandbox.js';
 import { sshServer, whyNoSshServer } from '../support/ssh-server.js';
 
@@ -47,22 +43,8 @@ describe.skipIf(missing)(`a rescue over SSH${missing ? ` (not run here: ${missin
   ])('stops by its steps own rules when %s, and is gone on with', async (_what, drop) => {
     const program = await rescueAtWork(real, { environment: environment(), through });
     const pid = farEnd();
-    const runs = listRuns().length;
     drop(program.pid);
-    try {
-      await eventually('the program has ended', () => !isRunning(pid));
-    } finally {
-      program.kill();
-    }
-    const { id, events, fault } = findRun('latest');
-    expect(fault).toBe('');
-    expect(endOf(events)?.outcome).toBe('aborted');
-    expect(processesWith(RUN_VARIABLE, id)).toEqual([]);
-    const args = ['resume', '--headless', '--profile', real.places.profile, '--confirm', real.cluster.name];
-    const resumed = await runProgram(args, { environment: environment(), timeoutMs: 120_000 });
-    expect(resumed.exitCode, resumed.stdout + resumed.stderr).toBe(0);
-    expect(listRuns()).toHaveLength(runs);
-    expect(endOf(findRun(id).events)?.outcome).toBe('recovered');
+    await endsAndIsResumed(real, environment(), pid).finally(() => program.kill());
     expect(await measureCluster(real)).toEqual(before);
   });
 });

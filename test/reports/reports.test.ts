@@ -1,9 +1,11 @@
 import { readFileSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { exitCodeOf } from '../../src/commands/headless.js';
 import { keepSecret } from '../../src/config/redact.js';
 import type { JournalEvent } from '../../src/engine/journal.js';
 import { findRun } from '../../src/engine/runs.js';
+import { EXIT } from '../../src/problem.js';
 import { castLines } from '../../src/reports/cast.js';
 import { evidenceRows, evidenceTable } from '../../src/reports/evidence.js';
 import { htmlReport } from '../../src/reports/html.js';
@@ -16,7 +18,7 @@ import { readingPlan } from '../../src/steps/step.js';
 import { stepEvents } from '../../src/steps/step-events.js';
 import { equal } from '../../src/stores/check.js';
 import { linesWithoutControls } from '../../src/words.js';
-import { step, type TinyFacts, type TinyRun, tinyKind, tinyRun } from '../support/tiny-run.js';
+import { laterUndo, step, type TinyFacts, type TinyRun, tinyKind, tinyRun } from '../support/tiny-run.js';
 
 const NASTY = '<script>alert("x")</script> a|b';
 const paths = { journal: 'j', markdown: 'm', html: 'h' };
@@ -117,6 +119,63 @@ describe('what a journal tells', () => {
     await tiny.run.finished;
     const report = reportOf(findRun(tiny.folder).events);
     expect(report.steps[0]).toMatchObject({ outcome: 'succeeded', checks: [{ actual: '2', ok: true }] });
+  });
+});
+
+describe('a run that was left before anything was begun', () => {
+  const summaryOf = ({ run: { journalFile } }: TinyRun) => {
+    const { events, fault } = findRun(dirname(journalFile));
+    const report = reportOf(events);
+    return { report, text: plainSummary(report, paths, fault, 80).join('\n') };
+  };
+
+  test.each([
+    ['at its plan', async (tiny: TinyRun) => tiny.run.preflight()],
+    [
+      'at the question for the cluster’s name',
+      async (tiny: TinyRun) => {
+        await tiny.begin();
+        await tiny.until('writing', 'asking');
+      },
+    ],
+  ])('%s says that nothing was changed, and claims no time', async (_where, reach) => {
+    const tiny = tinyRun([step('writing', kinds.writing), step('good', kinds.good, ['writing'])]);
+    await reach(tiny);
+    expect(tiny.run.getSnapshot().begun).toBe(false);
+    tiny.run.intend({ type: 'abort' });
+    expect(await tiny.run.finished).toBe('aborted');
+    const { report, text } = summaryOf(tiny);
+    expect(text).toMatch(/^\nTiny: not begun: nothing was changed\n/);
+    expect(text).not.toMatch(/aborted|Timeline| ms| s\n/);
+    expect(markdownReport(report, '')).toMatch(/\| RTO \| none: not begun \|\n\| RPO \| none: not begun \|/);
+    expect(exitCodeOf(tiny.run.getSnapshot())).toBe(EXIT.aborted);
+  });
+
+  test('and one that was left afterwards says how it is gone on with', async () => {
+    const tiny = tinyRun([step('good', kinds.good), step('writing', kinds.writing, ['good'])]);
+    await tiny.begin();
+    await tiny.until('writing', 'asking');
+    tiny.run.intend({ type: 'abort' });
+    expect(await tiny.run.finished).toBe('aborted');
+    const { report, text } = summaryOf(tiny);
+    expect(text).toMatch(
+      /^\nTiny: aborted by the operator in \d[\s\S]*\n\n {2}Next {6}go on with it: novamem-runbook resume tiny-/,
+    );
+    expect(markdownReport(report, '')).toMatch(/## What next\n\ngo on with it: novamem-runbook resume tiny-/);
+  });
+
+  test('keeps what an earlier process has done and left half done, when it was taken up again', async () => {
+    const steps = [step('good', kinds.good), step('bad', kinds.bad, ['good']), step('after', kinds.good, ['bad'])];
+    const tiny = tinyRun(steps, { onFailure: 'stop' });
+    expect(await tiny.toEnd()).toBe('failed');
+    const { run } = await laterUndo(tiny, steps, { purpose: 'go on' });
+    run.intend({ type: 'abort' });
+    expect(await run.finished).toBe('aborted');
+    expect(run.getSnapshot().steps.map(({ state }) => state)).toEqual(['succeeded', 'failed', 'skipped']);
+    const { report, text } = summaryOf(tiny);
+    expect(text).toMatch(/^\nTiny: left as it was: nothing further was begun or changed\n\nTimeline\n/);
+    expect(report.steps.map(({ outcome }) => outcome)).toEqual(['succeeded', 'failed', 'skipped']);
+    expect(text).toMatch(/bad failed: .*\n {2}1 of 2 checks failed/);
   });
 });
 

@@ -3,7 +3,7 @@ import type { RunSnapshot, StepSnapshot } from '../../src/engine/snapshot.js';
 import { LinearOutput, PASSING, PROMPT, SCREEN } from '../../src/screens/linear-output.js';
 import { paced } from '../../src/screens/paced.js';
 import { spoken } from '../../src/screens/spoken.js';
-import { standingWords } from '../../src/screens/step-lines.js';
+import { sideBySideLines, standingWords } from '../../src/screens/step-lines.js';
 
 const STEP: StepSnapshot = {
   id: 'restore-postgres',
@@ -47,6 +47,23 @@ describe('where a step stands', () => {
     expect(standingWords({ ...STEP, progress }, 61_000)).toBe(
       'restore-postgres: runs, 61 percent, about 39 s left, index idx_fts',
     );
+  });
+
+  it('is said of one that only waits without a share: waiting brings nothing nearer', () => {
+    const progress = { done: 31, total: 180, unit: 'seconds' as const, text: 'waiting for Qdrant: refused' };
+    const step = { ...STEP, progress };
+    expect(standingWords(step, 31_000)).toBe('restore-postgres: runs, waiting for Qdrant: refused');
+    expect(sideBySideLines(step, 60, 31_000)).toEqual([
+      'restore-postgres · runs · 31 s',
+      'waited 31 s, at most 3 min 00 s',
+      'waiting for Qdrant: refused',
+    ]);
+    expect(sideBySideLines({ ...STEP, progress: { ...progress, unit: 'bytes' } }, 60, 31_000)).toEqual([
+      'restore-postgres · runs · 31 s',
+      '████░░░░░░░░░░░░░░░░░░░░  17 %  1 B/s',
+      '31 B of 180 B · about 2 min 29 s left',
+      'waiting for Qdrant: refused',
+    ]);
   });
 
   it('is said with the evidence, or with the reason', () => {

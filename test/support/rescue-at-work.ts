@@ -1,5 +1,10 @@
+import { expect } from 'vitest';
+import { endOf } from '../../src/engine/journal.js';
 import { findRun, listRuns } from '../../src/engine/runs.js';
-import { eventually } from './eventually.js';
+import { processesWith } from '../../src/hosts/process-mark.js';
+import { RUN_VARIABLE } from '../../src/hosts/run-command.js';
+import { eventually, isRunning } from './eventually.js';
+import { runProgram } from './program.js';
 import type { RealCluster } from './sandbox.js';
 import { ProgramInTerminal } from './terminal.js';
 
@@ -36,4 +41,19 @@ export async function rescueAtWork(
     return id !== last && events.some((event) => event.type === 'step.started' && event.step.startsWith('restore-'));
   });
   return program;
+}
+
+/** The program that did the newest run ends: nothing that it started is left, its record is whole, and the same run goes on from there to its goal. */
+export async function endsAndIsResumed(real: RealCluster, environment: Record<string, string>, pid: number) {
+  const runs = listRuns().length;
+  await eventually('the program has ended', () => !isRunning(pid));
+  const { id, events, fault } = findRun('latest');
+  expect(fault).toBe('');
+  expect(endOf(events)?.outcome).toBe('aborted');
+  expect(processesWith(RUN_VARIABLE, id)).toEqual([]);
+  const args = ['resume', '--headless', '--profile', real.places.profile, '--confirm', real.cluster.name];
+  const resumed = await runProgram(args, { environment, timeoutMs: 120_000 });
+  expect(resumed.exitCode, resumed.stdout + resumed.stderr).toBe(0);
+  expect(listRuns()).toHaveLength(runs);
+  expect(endOf(findRun(id).events)?.outcome).toBe('recovered');
 }

@@ -5,6 +5,8 @@ import { eventually } from './eventually.js';
 
 const PROGRAM = join(import.meta.dirname, '..', '..', 'bin', 'novamem-runbook.js');
 
+const ALTERNATE = /\u001b\[\?1049[hl]/g;
+
 /** The real program in a pseudo-terminal, with a terminal's own idea of what is on the screen. */
 export class ProgramInTerminal {
   readonly exited: Promise<number>;
@@ -22,6 +24,7 @@ export class ProgramInTerminal {
       environment = {},
       program = PROGRAM,
       through = [],
+      oneScreen = false,
     }: {
       columns?: number;
       rows?: number;
@@ -30,6 +33,8 @@ export class ProgramInTerminal {
       program?: string;
       /** A command that starts the program in its turn, somewhere else. */
       through?: string[];
+      /** A terminal that takes no notice of an alternate screen. */
+      oneScreen?: boolean;
     } = {},
   ) {
     this.#terminal = new xterm.Terminal({ cols: columns, rows, allowProposedApi: true, scrollback: 1000 });
@@ -43,7 +48,7 @@ export class ProgramInTerminal {
     });
     this.#process.onData((data) => {
       this.written += data;
-      this.#terminal.write(data, () => this.#onDrawn());
+      this.#terminal.write(oneScreen ? data.replace(ALTERNATE, '') : data, () => this.#onDrawn());
     });
     // What a terminal answers (cursor position, attributes) goes back to the program.
     this.#terminal.onData((data) => this.#process.write(data));

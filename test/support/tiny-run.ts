@@ -134,7 +134,7 @@ export function tinyRun(
 
 /** A tiny run that has ended, as a later process takes it up to undo it: looked at, and under a lock in a folder of its own. */
 export const laterUndo = ({ folder }: TinyRun, steps: RunbookStep[], more: Parameters<typeof laterRun>[2] = {}) =>
-  laterRun(folder, steps, { ...more, purpose: 'undo' });
+  laterRun(folder, steps, { purpose: 'undo', ...more });
 
 /** The run of a folder, as a later process takes it up. */
 export async function laterRun(

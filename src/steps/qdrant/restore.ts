@@ -285,7 +285,7 @@ export const qdrantRestore: StepKind<Params, Facts> = {
         now.size === 0
           ? []
           : [
-              `${plural(points, 'point')} in ${plural(now.size, 'collection')}, ${countOf(Math.max(0, points - brought))} of them come since this step`,
+              `${plural(points, 'point')} in ${plural(now.size, 'collection')}, ${countOf(Math.max(0, points - brought))} of them added since this step`,
             ],
     };
   },

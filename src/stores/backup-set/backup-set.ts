@@ -16,6 +16,8 @@ export interface BackupSet {
   id: string;
   folder: string;
   kind: 'manifest' | 'loose';
+  /** Of the manifest's own bytes: folders with the same hold the same set. Absent for loose files. */
+  manifestSha256?: string;
   /** The oldest instant among its stores: what is younger is lost by restoring it. Null when nothing says. */
   takenAt: Date | null;
   bytes: number;

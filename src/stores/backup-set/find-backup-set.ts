@@ -18,6 +18,15 @@ export async function listBackupSets(roots: readonly string[]): Promise<ListedSe
   return listed.flat().sort((a, b) => instantOf(b) - instantOf(a));
 }
 
+/** The listed sets that are the same one as this, elsewhere: their manifests are equal to the byte. */
+export function copiesOf(one: ListedSet, listed: readonly ListedSet[]): ListedSet[] {
+  const manifest = 'set' in one ? one.set.manifestSha256 : undefined;
+  if (manifest === undefined) return [];
+  return listed.filter(
+    (other) => other.folder !== one.folder && 'set' in other && other.set.manifestSha256 === manifest,
+  );
+}
+
 const instantOf = (listed: ListedSet) => ('set' in listed ? (listed.set.takenAt?.getTime() ?? 0) : 0);
 
 async function listRoot(root: string): Promise<ListedSet[]> {

@@ -3,7 +3,7 @@ import { readdir, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import type { z } from 'zod';
 import { type Fault, faultLine, faultsOf, readYamlFile } from '../../config/yaml-file.js';
-import { exists } from '../../hosts/files.js';
+import { exists, sha256Of } from '../../hosts/files.js';
 import { Problem } from '../../problem.js';
 import { messageOf, shortened } from '../../words.js';
 import { type BackupFile, type BackupSet, bytesOf } from './backup-set.js';
@@ -108,6 +108,7 @@ async function openWithManifest(folder: string): Promise<BackupSet> {
     id: manifest.id,
     folder,
     kind: 'manifest',
+    manifestSha256: await sha256Of(join(folder, MANIFEST_FILE)),
     takenAt: instants.length > 0 ? new Date(Math.min(...instants)) : null,
     bytes: [...all, ...(postgresBase ? [postgresBase] : [])].reduce((sum, part) => sum + part.bytes, 0),
     ...(postgres ? { postgres: at(postgres) } : {}),

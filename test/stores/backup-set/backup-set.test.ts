@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { findBackupSet, listBackupSets } from '../../../src/stores/backup-set/find-backup-set.js';
+import { copiesOf, findBackupSet, listBackupSets } from '../../../src/stores/backup-set/find-backup-set.js';
 import type { Manifest } from '../../../src/stores/backup-set/manifest.js';
 import { openBackupSet } from '../../../src/stores/backup-set/open-backup-set.js';
 import { tempFolder } from '../../support/temp.js';
@@ -118,6 +118,17 @@ describe('finding a backup set', () => {
       '20261122T020000Z',
     ]);
     expect(listed.at(-1)).toMatchObject({ problem: expect.stringMatching(/is unfinished/) });
+  });
+
+  test('two copies of one are known for the same by their manifests, not by their names', async () => {
+    const set = manifest('20261121T020000Z');
+    const other = manifest('20261121T020000Z', { notExact: [] });
+    const roots = [root(set), root(set), root(other)];
+    const listed = await listBackupSets(roots);
+    const folders = roots.map((one) => join(one, set.id));
+    const of = (folder: string) => listed.find((one) => one.folder === folder)!;
+    expect(copiesOf(of(folders[0]!), listed).map((one) => one.folder)).toEqual([folders[1]]);
+    expect(copiesOf(of(folders[2]!), listed)).toEqual([]);
   });
 
   test('an unfinished one is refused by its id and by its path', async () => {

@@ -1,0 +1,116 @@
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { beforeEach, expect, it } from 'vitest';
+import { endOf } from '../../src/engine/journal.js';
+import { findRun, listRuns } from '../../src/engine/runs.js';
+import { eventually, processes } from '../support/eventually.js';
+import { PROGRAM } from '../support/program.js';
+import type { ProgramInTerminal } from '../support/terminal.js';
+import { terminals } from '../support/terminals.js';
+import { waitingRun } from '../support/waiting-run.js';
+
+// What a person had on their terminal before the program was opened is theirs: it is there after it, however that ended.
+
+const ENTER = '\r';
+const DOWN = '\u001b[B';
+const CTRL_C = '\u0003';
+const BREAKING = pathToFileURL(join(import.meta.dirname, '..', 'support', 'screens-that-break.mjs')).href;
+const BEFORE = Array.from({ length: 30 }, (_, line) => `before ${line + 1}`);
+const open = terminals();
+let run: ReturnType<typeof waitingRun>;
+let shell: ProgramInTerminal;
+
+beforeEach(() => {
+  run = waitingRun();
+  process.env.NOVAMEM_RUNBOOK_HOME = run.environment.NOVAMEM_RUNBOOK_HOME;
+});
+
+async function openShell({ oneScreen = false, environment = {} as Record<string, string> } = {}): Promise<void> {
+  shell = open(['--norc', '--noprofile', '-i'], {
+    program: 'bash',
+    environment: { ...run.environment, ...environment, PS1: 'ready> ' },
+    oneScreen,
+  });
+  await shell.shows(/ready> $/m);
+  shell.type(`for n in $(seq ${BEFORE.length}); do echo before $n; done${ENTER}`);
+  await shell.shows(/before 30\nready> $/m);
+}
+
+/** Opens the program from the shell, and begins a run. */
+async function begin(environment = ''): Promise<void> {
+  shell.type(`${environment} ${process.execPath} ${PROGRAM} ${run.args.join(' ')}${ENTER}`);
+  await shell.shows(/enter begin/);
+  shell.type(ENTER);
+}
+
+/** The process that was opened: a child of the shell. */
+const opened = () =>
+  processes().find(({ parent, command }) => parent === shell.pid && command.includes(PROGRAM))!.pid;
+
+/** Everything of before is on the ordinary screen in its order, and below it what was said, and the shell asks again. */
+async function isAsBefore(said: RegExp): Promise<void> {
+  await eventually(
+    'the shell asks again',
+    () => !shell.onAlternateScreen && /ready> $/.test(shell.scrollback().trimEnd().concat(' ')),
+  );
+  const all = shell.scrollback();
+  const at = all.indexOf(`\n${BEFORE.join('\n')}\nready> `);
+  expect(at, all).toBeGreaterThan(-1);
+  expect(all.slice(at + BEFORE.join('\n').length).replaceAll('\n', '')).toMatch(said);
+  // What is typed is seen again, and goes nowhere but to the shell.
+  shell.type(`echo $((6 * 7))-is-it${ENTER}`);
+  await shell.shows(/^42-is-it$/m);
+}
+
+async function stop(): Promise<void> {
+  shell.type(CTRL_C);
+  await shell.shows(/❯ keep running/);
+  shell.type(DOWN);
+  await shell.shows(/❯ stop/);
+  shell.type(ENTER);
+  await shell.shows(/q quit/);
+  shell.type('q');
+}
+
+it.each<[string, () => Promise<void>, RegExp, string?]>([
+  ['was stopped by ctrl-c and left', stop, /Side by side: aborted by the operator in .*Journal .*\(intact\)ready> /],
+  [
+    'was told to end (SIGTERM)',
+    async () => void process.kill(opened(), 'SIGTERM'),
+    /Side by side: aborted by the operator in .*Journal .*\(intact\)ready> /,
+  ],
+  [
+    'broke in what it draws',
+    async () => {},
+    /Side by side: aborted .*The screens ended by an error that should not be: .*Next: novamem-runbook resume \S+,.*ready> /,
+    `BREAKS=drawing NODE_OPTIONS='--import ${BREAKING}'`,
+  ],
+  [
+    'was killed (SIGKILL), once what the README says was typed',
+    async () => {
+      process.kill(opened(), 'SIGKILL');
+      await shell.shows(/Killed|ready> $/m);
+      shell.type(`tput rmcup; stty sane; tput cnorm${ENTER}`);
+    },
+    /profile\.yamlready> /,
+  ],
+])('what was on the terminal before is there after a run that %s', async (how, leave, said, environment) => {
+  await openShell();
+  await begin(environment);
+  if (!environment) await shell.shows(/Which way\?/);
+  await leave();
+  await isAsBefore(said);
+  const outcome = endOf(findRun(listRuns()[0]!).events)?.outcome;
+  expect(outcome).toBe(how.includes('SIGKILL') ? undefined : 'aborted');
+});
+
+it.each<[string, Parameters<typeof openShell>[0]]>([
+  ['', {}],
+  [' on a terminal without an alternate screen (GNU screen)', { oneScreen: true, environment: { STY: '1.test' } }],
+])('what was on the terminal before is there after a look without a run%s', async (_where, terminal) => {
+  await openShell(terminal);
+  shell.type(`${process.execPath} ${PROGRAM} --profile ${run.profile}${ENTER}`);
+  await shell.shows(/What happened\?/);
+  shell.type('q');
+  await isAsBefore(/profile\.yamlready> $/);
+});
