@@ -8,6 +8,7 @@ import type { Finding, Probe, StepContext, StepKind } from '../step.js';
 import { stepEvents } from '../step-events.js';
 import { unreachable } from '../store-readiness.js';
 import { type CrosscheckFacts, clusterCrosscheck } from './crosscheck.js';
+import { putBackChecks } from './put-back-checks.js';
 import {
   copyStrays,
   countBefore,
@@ -157,6 +158,7 @@ export const clusterReconcile: StepKind<Params, ReconcileFacts> = {
       if (!facts.copies) return emit.output('nothing had been deleted yet');
       await putBack(facts.copies, ctx, emit);
     }),
+  verifyUndo: async (_p, ctx, { copies = [] }) => putBackChecks(copies, ctx),
 };
 
 /** `whole`, or what is wrong with a copy. */
