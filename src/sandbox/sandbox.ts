@@ -65,7 +65,9 @@ export interface UpOptions {
 export async function sandboxUp(options: UpOptions = {}): Promise<SandboxRecord> {
   const { name = DEFAULT_SANDBOX, memories = DEFAULT_MEMORIES, lives = 'on', onLine = () => {} } = options;
   if (!/^[a-z][a-z0-9-]{0,30}$/.test(name))
-    throw new Problem(`"${name}" cannot be a sandbox's name: lower-case letters, digits and dashes, at most 31.`);
+    throw new Problem(`"${name}" cannot be a sandbox's name: lower-case letters, digits and dashes, at most 31.`, {
+      next: 'choose another with --name',
+    });
   await cleanStale(onLine);
   const existing = readRecord(name);
   if (existing?.state === 'up') {
@@ -106,6 +108,7 @@ export async function sandboxUp(options: UpOptions = {}): Promise<SandboxRecord>
     await takeDown(record);
     throw new Problem(`The sandbox ${name} did not start: ${messageOf(error)}.${logs}`, {
       safe: 'What had been started is stopped and removed.',
+      next: 'see what this machine lacks: novamem-runbook doctor; then try again',
     });
   }
   const up: SandboxRecord = { ...record, state: 'up' };
@@ -293,7 +296,9 @@ function unprivilegedUser(): { uid: number; gid: number } | undefined {
     .map((line) => line.split(':'));
   const found = users.find(([name]) => name === 'postgres') ?? users.find(([name]) => name === 'nobody');
   if (!found)
-    throw new Problem('Postgres refuses to run as root, and this machine has neither a user postgres nor nobody.');
+    throw new Problem('Postgres refuses to run as root, and this machine has neither a user postgres nor nobody.', {
+      next: 'make one (useradd --system postgres), or be somebody else than root',
+    });
   return { uid: Number(found[2]), gid: Number(found[3]) };
 }
 

@@ -195,13 +195,9 @@ function mostFindings(p: Params, { found }: CrosscheckFacts): Finding[] {
   ] as const) {
     const strays = all(found.differences[kind]);
     if (strays * 2 <= total) continue;
-    findings.push({
-      level: p.acceptMost ? 'warning' : 'blocking',
-      message: `${countOf(strays)} of ${countOf(total)} ${store} have no memory in Postgres, which holds ${countOf(found.memories)}: is it the right Postgres, and whole?`,
-      ...(p.acceptMost
-        ? {}
-        : { next: 'look at Postgres first; to delete them all the same: --set <step>.acceptMost=true' }),
-    });
+    const message = `${countOf(strays)} of ${countOf(total)} ${store} have no memory in Postgres, which holds ${countOf(found.memories)}: is it the right Postgres, and whole?`;
+    const next = 'look at Postgres first; to delete them all the same: --set <step>.acceptMost=true';
+    findings.push(p.acceptMost ? { level: 'warning', message } : { level: 'blocking', message, next });
   }
   return findings;
 }
