@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { spawn as spawnInTerminal } from '@lydell/node-pty';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { findCluster } from '../../src/commands/find-cluster.js';
 import { homeSubfolder } from '../../src/config/home.js';
 import { SERVICES } from '../../src/config/profile.js';
 import { markOf, type ProcessMark } from '../../src/hosts/process-mark.js';
@@ -55,6 +56,8 @@ describe('a sandbox', () => {
     const record = await up(200);
     const cluster = new Cluster(sandboxProfile(record.name));
     expect(await runningIn(record)).toEqual(['novamem', 'postgres', 'qdrant', 'falkordb']);
+    expect(() => findCluster(undefined)).toThrow(`There is a sandbox: ${record.name}.`);
+    expect(findCluster(record.name).name).toBe(record.name);
     const [row] = await cluster.postgres.read<{ count: number }>('SELECT count(*)::int AS count FROM memory_entries');
     const nodes = await cluster.falkordb.query('novamem', 'MATCH (m:Memory) RETURN count(m)');
     const collections = await listCollections(cluster.qdrant);
