@@ -110,6 +110,16 @@ const MIDDLE: [string, Fault, RegExp][] = [
     /ECONNRESET|EPIPE|hang up/,
   ],
   [
+    'hangs up at the upload without a word',
+    { kind: 'answers', to: UPLOAD, answer: '' },
+    /hang up.*(was put back as it was before|an undo puts it back from there once Qdrant takes it)/,
+  ],
+  [
+    'gives half of an answer to the upload',
+    { kind: 'answers', to: UPLOAD, answer: httpAnswer(200, '{"result":tr', { length: 500 }) },
+    /: the answer broke off\. .*(was put back as it was before|an undo puts it back from there once Qdrant takes it)/,
+  ],
+  [
     'makes no safety snapshot',
     { kind: 'answers', to: SNAPSHOT, answer: qdrantError(500, 'No space left on device') },
     /No space left on device/,
@@ -117,7 +127,7 @@ const MIDDLE: [string, Fault, RegExp][] = [
   [
     'gives only half of the safety snapshot',
     { kind: 'answers', to: DOWNLOAD, answer: httpAnswer(200, 'half', { length: 90_000 }) },
-    /aborted|bytes|hang up|closed/,
+    /downloading \S+: (the answer broke off|\d+ bytes were announced, 4 came)/,
   ],
   [
     'gives another safety snapshot than it made',
