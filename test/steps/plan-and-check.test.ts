@@ -19,6 +19,12 @@ beforeAll(async () => {
   backup = await real.backup(real.cluster.profile, { 'backup-base': { take: true } });
 });
 
+test('every kind that can be undone says beforehand what comes back, and proves it afterwards', () => {
+  const undoable = stepKinds().filter((kind) => kind.undo);
+  expect(undoable.length).toBeGreaterThan(5);
+  for (const kind of undoable) expect([kind.planUndo, kind.verifyUndo], kind.kind).not.toContain(undefined);
+});
+
 /** Parameters with which each kind is tried; a new kind without parameters of its own needs no line here. */
 const PARAMETERS: Record<string, unknown[]> = {
   'service.stop': [{ service: 'novamem' }, { service: 'falkordb' }],
