@@ -98,6 +98,20 @@ describe('Qdrant answers, before anything is begun,', () => {
   });
 });
 
+test.each([
+  '1.9.0',
+  '2.3.0',
+])('a Qdrant of version %s is said not to be the one of the snapshots', async (version) => {
+  const answer = httpAnswer(200, JSON.stringify({ title: 'qdrant', version }));
+  await proxy.become({ kind: 'answers', to: /^GET \/$/, answer });
+  const planned = await attempt(profile, { scenario: RESTORES.qdrant, mode: 'dry-run' });
+  await proxy.become();
+  expect(planned.findings.join('\n')).toMatch(
+    new RegExp(`warning: the snapshots are of Qdrant \\S+, and this is ${version}: Qdrant only promises`),
+  );
+  expect(planned.changes).toEqual([]);
+});
+
 const MIDDLE: [string, Fault, RegExp][] = [
   ...REFUSALS.map(([status, words]): [string, Fault, RegExp] => [
     `refuses the upload with ${status}`,
