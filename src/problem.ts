@@ -10,7 +10,7 @@ export const EXIT = {
 
 /**
  * An error that is told to a person. The message says what was tried and what was seen; `safe` what state things are in
- * now; `next` what to type or do.
+ * now; `next` what to type or do, which none may leave out.
  */
 export class Problem extends Error {
   override name = 'Problem';
@@ -18,19 +18,19 @@ export class Problem extends Error {
   readonly next: string;
   readonly exitCode: number;
 
-  constructor(message: string, more: { safe?: string; next?: string; exitCode?: number; cause?: unknown } = {}) {
+  constructor(message: string, more: { next: string; safe?: string; exitCode?: number; cause?: unknown }) {
     super(message, { cause: more.cause });
     this.safe = more.safe ?? 'Nothing was changed.';
-    this.next = more.next ?? '';
+    this.next = more.next;
     this.exitCode = more.exitCode ?? EXIT.usage;
   }
 
   /** The whole of it, a line each. */
   lines(): string[] {
-    return [this.message, this.safe, this.next && `Next: ${this.next}`].filter((line) => line !== '');
+    return [this.message, this.safe, `Next: ${this.next}`];
   }
 }
 
-/** What an error says to do next, as a finding takes it. */
-export const nextOf = (error: unknown): { next?: string } =>
-  error instanceof Problem && error.next !== '' ? { next: error.next } : {};
+/** What an error says to do next; one that is no Problem speaks for itself. */
+export const nextOf = (error: unknown): string =>
+  error instanceof Problem ? error.next : 'mend what it says, then try again';

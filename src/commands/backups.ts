@@ -136,7 +136,10 @@ export async function backupsPruneCommand({
   const refused = { safe: 'Nothing was removed.', exitCode: EXIT.refused };
   if (keep < 1) throw new Problem('--keep 0 would leave no backup at all.', { ...refused, next: 'keep at least 1' });
   if (confirm !== undefined && confirm !== name)
-    throw new Problem(`--confirm says "${confirm}", but this cluster is called "${name}".`, refused);
+    throw new Problem(`--confirm says "${confirm}", but this cluster is called "${name}".`, {
+      ...refused,
+      next: 'see what would be removed, and whether it is the right cluster: the same without --confirm',
+    });
   const pruning = await pruningOf(backups, keep);
   for (const one of pruning.keep) print(`keep     ${one.id.padEnd(18)} ${one.why}`);
   for (const one of pruning.remove) {

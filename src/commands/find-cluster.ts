@@ -26,10 +26,17 @@ export function findCluster(named: string | undefined): Profile {
   if (named === undefined) {
     const { current } = listProfiles();
     if (current !== undefined) return findProfile(current);
-    if (sandboxNames().includes(DEFAULT_SANDBOX)) return sandboxProfile();
-    throw new Problem('No cluster was named, none is remembered, and no sandbox is up.', {
-      next: 'name one with --profile FILE.yaml, or try it out: novamem-runbook sandbox up',
-    });
+    const sandboxes = sandboxNames();
+    if (sandboxes.includes(DEFAULT_SANDBOX)) return sandboxProfile();
+    const [sandbox] = sandboxes;
+    throw new Problem(
+      sandbox
+        ? `No cluster was named, and none is remembered. There is a sandbox: ${sandboxes.join(', ')}.`
+        : 'No cluster was named, none is remembered, and no sandbox is up.',
+      {
+        next: `name one with --profile FILE.yaml, or ${sandbox ? `--profile ${sandbox}` : 'try it out: novamem-runbook sandbox up'}`,
+      },
+    );
   }
   if (named === DEFAULT_SANDBOX || sandboxNames().includes(named)) return sandboxProfile(named);
   return findProfile(named);

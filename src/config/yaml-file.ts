@@ -43,6 +43,7 @@ export function readYamlFile(file: string, largest = LARGEST_FILE): YamlFile {
   if (text.length > largest) {
     throw new Problem(
       `${file} is larger than ${Math.round(largest / LARGEST_FILE)} MiB, and so not what it should be.`,
+      { next: 'look whether it is the file that you mean, and name that one' },
     );
   }
   const counter = new LineCounter();

@@ -92,7 +92,10 @@ export async function prepareResume({
       next: `novamem-runbook runs show ${id}`,
     });
   if (started.profile !== profile.name)
-    throw new Problem(`Run ${id} is of the cluster "${started.profile}", and this is "${profile.name}".`, refused);
+    throw new Problem(`Run ${id} is of the cluster "${started.profile}", and this is "${profile.name}".`, {
+      ...refused,
+      next: `give the profile of ${started.profile} with --profile, or name another run: novamem-runbook runs list`,
+    });
   const runbook = runbookOf(past, id, accept.includes('runbook'));
   const cluster = new Cluster(profile);
   await requireThrowAway(started.mode, cluster);

@@ -72,7 +72,9 @@ async function findingsIn(
       };
       const findings = await step.kind
         .check(step.params, context)
-        .catch((error: unknown): Finding[] => [{ level: 'blocking', message: messageOf(error), ...nextOf(error) }]);
+        .catch((error: unknown): Finding[] => [
+          { level: 'blocking', message: messageOf(error), next: nextOf(error) },
+        ]);
       return [step.id, findings];
     }),
   );

@@ -431,7 +431,7 @@ function differenceIn(checks: readonly Check[]): string {
 const obstacleOf = (verb: 'planned' | 'checked', error: unknown): Finding => ({
   level: 'blocking',
   message: `it cannot be ${verb}: ${messageOf(error)}`,
-  ...nextOf(error),
+  next: nextOf(error),
 });
 
 /** Long values are whole in the journal; a sentence has no room for them. */

@@ -6,6 +6,8 @@ export interface Standing extends Seen {
   service: ServiceName;
   /** How it is started, where it does not answer and the profile says how. */
   start?: string;
+  /** How it is stopped before, where it still runs. */
+  stop?: string;
 }
 
 /** Asks every service of a cluster, side by side: what is true now, whatever the steps said. */
@@ -17,8 +19,10 @@ export async function standingOf(cluster: Cluster): Promise<Standing[]> {
     asked.map(async (service) => {
       const standing = await cluster.standing(service);
       const driver = cluster.driver(service);
-      const isOff = !standing.answers && !standing.untrusted;
-      return { service, ...standing, ...(isOff && driver ? { start: driver.commands.start } : {}) };
+      if (standing.answers || standing.untrusted || !driver) return { service, ...standing };
+      const { start, stop } = driver.commands;
+      const runs = (await driver.state().catch(() => 'unknown')) === 'running';
+      return { service, ...standing, start, ...(runs ? { stop } : {}) };
     }),
   );
 }
@@ -27,8 +31,13 @@ export async function standingOf(cluster: Cluster): Promise<Standing[]> {
 export const answersText = (seen: string): string => (seen === 'answers' ? seen : `answers (${seen})`);
 
 /** One line of how a service stands, for people. */
-export function standingLine({ service, answers, seen, start, untrusted }: Standing): string {
+export function standingLine({ service, answers, seen, start, stop, untrusted }: Standing): string {
   if (untrusted) return `${service.padEnd(9)} IS NOT TRUSTED (${seen})`;
   if (answers) return `${service.padEnd(9)} ${answersText(seen)}`;
-  return `${service.padEnd(9)} DOES NOT ANSWER (${seen})${start ? `; start it: ${start}` : ''}`;
+  const next = stop
+    ? `; it runs: stop it first: ${stop}; then start it: ${start}`
+    : start
+      ? `; start it: ${start}`
+      : '';
+  return `${service.padEnd(9)} DOES NOT ANSWER (${seen})${next}`;
 }

@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { chmod, copyFile, lstat, mkdir, readdir, realpath, stat, statfs, utimes } from 'node:fs/promises';
+import { chmod, copyFile, lstat, mkdir, readdir, realpath, stat, utimes } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { commandText } from './command.js';
 import { keepOnDisk } from './durable.js';
@@ -75,14 +75,6 @@ export async function differencesBetween(left: string, right: string): Promise<s
     .sort()
     .filter((path) => a.get(path) !== b.get(path))
     .map((path) => `${path}: ${a.get(path) ?? 'absent'}, in the copy ${b.get(path) ?? 'absent'}`);
-}
-
-/** Free bytes on the file system that a path is or will be on, for whoever asks. */
-export async function freeBytesAt(path: string): Promise<number> {
-  let there = path;
-  while (!(await exists(there)) && dirname(there) !== there) there = dirname(there);
-  const { bavail, bsize } = await statfs(there);
-  return bavail * bsize;
 }
 
 /**

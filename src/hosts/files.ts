@@ -49,16 +49,17 @@ export async function seemsReadableBy(path: string, user: { uid: number; gid: nu
   }
 }
 
-/**
- * Bytes that are free for this user on the file system of a folder, or of the one above it when that is all that is left;
- * undefined where neither is on this machine.
- */
-export async function freeBytes(folder: string): Promise<number | undefined> {
-  for (const path of [folder, dirname(folder)]) {
-    const found = await statfs(path).catch(() => undefined);
-    if (found) return found.bavail * found.bsize;
-  }
-  return undefined;
+/** Bytes that are free for this user on the file system that a path is or will be on: that of the nearest folder above it that is there. */
+export async function freeBytes(path: string): Promise<number> {
+  let there = path;
+  while (!(await exists(there)) && dirname(there) !== there) there = dirname(there);
+  const { bavail, bsize } = await statfs(there);
+  return bavail * bsize;
+}
+
+/** The same of a server's own folder; undefined where neither it nor the one above it is on this machine. */
+export async function freeBytesIfHere(folder: string): Promise<number | undefined> {
+  return (await exists(folder)) || (await exists(dirname(folder))) ? freeBytes(folder) : undefined;
 }
 
 /** SHA-256 of a file as 64 hex digits, read as a stream. `onBytes` is told how many bytes each read brought. */

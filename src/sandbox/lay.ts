@@ -157,7 +157,9 @@ function unprivilegedUser(): { uid: number; gid: number } | undefined {
     .map((line) => line.split(':'));
   const found = users.find(([name]) => name === 'postgres') ?? users.find(([name]) => name === 'nobody');
   if (!found)
-    throw new Problem('Postgres refuses to run as root, and this machine has neither a user postgres nor nobody.');
+    throw new Problem('Postgres refuses to run as root, and this machine has neither a user postgres nor nobody.', {
+      next: 'make one (useradd --system postgres), or be somebody else than root',
+    });
   return { uid: Number(found[2]), gid: Number(found[3]) };
 }
 

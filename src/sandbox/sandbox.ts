@@ -48,12 +48,22 @@ export interface UpOptions {
   onLine?: (line: string) => void;
 }
 
+/** How often it is begun before ports that others take meanwhile are no accident any more. */
+const PORT_TRIES = 3;
+const PORT_TAKEN = /address already in use|EADDRINUSE/i;
+
 /** Starts a real cluster in a folder of its own, on free ports of 127.0.0.1, and fills it. One that is up already is left as it is. */
-export async function sandboxUp(options: UpOptions = {}): Promise<SandboxRecord> {
+export function sandboxUp(options: UpOptions = {}): Promise<SandboxRecord> {
+  return upWithin(PORT_TRIES, options);
+}
+
+async function upWithin(tries: number, options: UpOptions): Promise<SandboxRecord> {
   const { name = DEFAULT_SANDBOX, memories = DEFAULT_MEMORIES, lives = 'on', onLine = () => {} } = options;
   const { shape = ORDINARY, novamem: withNovamem = true } = options;
   if (!/^[a-z][a-z0-9-]{0,30}$/.test(name))
-    throw new Problem(`"${name}" cannot be a sandbox's name: lower-case letters, digits and dashes, at most 31.`);
+    throw new Problem(`"${name}" cannot be a sandbox's name: lower-case letters, digits and dashes, at most 31.`, {
+      next: 'choose another with --name',
+    });
   await cleanStale(onLine);
   const existing = readRecord(name);
   if (existing?.state === 'up') {
@@ -92,8 +102,13 @@ export async function sandboxUp(options: UpOptions = {}): Promise<SandboxRecord>
   } catch (error) {
     const logs = lastWords(folder);
     await takeDown(record);
+    if (tries > 1 && PORT_TAKEN.test(logs)) {
+      onLine('another program took one of its ports meanwhile: it is begun again, on others');
+      return upWithin(tries - 1, options);
+    }
     throw new Problem(`The sandbox ${name} did not start: ${messageOf(error)}.${logs}`, {
       safe: 'What had been started is stopped and removed.',
+      next: 'see what this machine lacks: novamem-runbook doctor; then try again',
     });
   }
   const up: SandboxRecord = { ...record, state: 'up' };

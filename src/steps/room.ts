@@ -1,4 +1,4 @@
-import { freeBytesAt } from '../hosts/copy-tree.js';
+import { freeBytes } from '../hosts/files.js';
 import { sizeOf } from '../words.js';
 import type { Finding, StepContext } from './step.js';
 
@@ -11,7 +11,7 @@ export async function safetyRoomFindings(
   of: string,
   bytes: number,
 ): Promise<Finding[]> {
-  const free = await freeBytesAt(workFolder);
+  const free = await freeBytes(workFolder);
   if (free > bytes) return [];
   return [
     {

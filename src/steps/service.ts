@@ -73,12 +73,18 @@ export async function startService(
     for (const line of lines) emit.output(`${service}: ${line}`);
     return lines.length > 0 ? new Error(`${error.message}. Its last line: ${lines.at(-1)}`, { cause: error }) : error;
   };
-  try {
-    await driver.start(ctx.gateway, { onLine: (line) => emit.output(line), isReady, signal });
-  } catch (error) {
-    throw await withLastLines(error as Error);
-  }
-  const until = steadyNow() + patienceMs;
+  let started = 0;
+  const start = async () => {
+    try {
+      await driver.start(ctx.gateway, { onLine: (line) => emit.output(line), isReady, signal });
+      started = steadyNow();
+    } catch (error) {
+      throw await withLastLines(error as Error);
+    }
+  };
+  let mayBeEnding = (await driver.state()) === 'running';
+  await start();
+  const until = started + patienceMs;
   let lastSeen = '';
   let died = false;
   const ready = await waitFor(
@@ -93,7 +99,15 @@ export async function startService(
         unit: 'seconds',
         text: `waiting for ${title}: ${seen}`,
       });
-      died = (await driver.state()) === 'stopped' && steadyNow() > until - patienceMs + 3_000;
+      if ((await driver.state()) !== 'stopped') return undefined;
+      if (mayBeEnding) {
+        // It was there still when it was asked to start, on its way out of an earlier stop: nothing was started then.
+        mayBeEnding = false;
+        emit.output(`${title} was ending: it is started again`);
+        await start();
+        return undefined;
+      }
+      died = steadyNow() > started + 3_000;
       return died ? false : undefined;
     },
     { timeoutMs: patienceMs, signal },

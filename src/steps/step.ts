@@ -74,13 +74,10 @@ export type Question =
   /** Free text, which the kind accepts or refuses. `hint`: what forms it may have, a line each. */
   | { type: 'text'; question: string; hint: string[] };
 
-/** What a preflight saw. A blocking one keeps the step from running. */
-export interface Finding {
-  level: 'blocking' | 'warning' | 'info';
-  message: string;
-  /** What to type or do about it. */
-  next?: string;
-}
+/** What a preflight saw, and what to type or do about it. A blocking one keeps the step from running, and always says that. */
+export type Finding =
+  | { level: 'blocking'; message: string; next: string }
+  | { level: 'warning' | 'info'; message: string; next?: string };
 
 /** `seconds`: nothing can be counted, so it is said how long is waited already, of how long at most. */
 export type ProgressUnit = 'bytes' | 'rows' | 'items' | 'seconds';

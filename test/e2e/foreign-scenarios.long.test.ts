@@ -176,7 +176,8 @@ describe('FalkorDB of a foreign cluster', () => {
     cutAppendOnlyFile(cluster);
     const damaged = await program.run('diagnose', '--profile', profile);
     expect(damaged.exitCode).toBe(1);
-    expect(damaged.stdout).toMatch(/its appendonlydir is damaged: .*it was cut off/);
+    // Its largest file is a base (an RDB) once the server has rewritten it, and a log of commands before.
+    expect(damaged.stdout).toMatch(/its appendonlydir is damaged: .*it (was cut off|ends inside the command)/);
     expect(damaged.stdout).toContain(`novamem-runbook plan falkordb-lost --profile ${profile}`);
     expect(damaged.stdout).not.toMatch(/falkordb does not run.*Start it first/);
     loseFalkordb(cluster);

@@ -51,7 +51,7 @@ async function statusJson(): Promise<[number | null, Record<string, unknown>]> {
   return [exitCode, JSON.parse(stdout) as Record<string, unknown>];
 }
 
-const noRoom = async () => [{ level: 'blocking' as const, message: 'no room' }];
+const noRoom = async () => [{ level: 'blocking' as const, message: 'no room', next: 'free some' }];
 
 const drill = (day: number, { rtoMs = 252_000, fails = false } = {}) =>
   recordRun(

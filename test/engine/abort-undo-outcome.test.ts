@@ -165,7 +165,8 @@ describe('looking again before a run has begun', () => {
     let fixed = false;
     const moody = tinyKind('tiny.moody', {
       plan: async () => readingPlan(fixed ? 'the second look' : 'the first look', []),
-      check: async () => (fixed ? [] : [{ level: 'blocking' as const, message: 'the disk is not mounted' }]),
+      check: async () =>
+        fixed ? [] : [{ level: 'blocking' as const, message: 'the disk is not mounted', next: 'mount it' }],
     });
     const tiny = tinyRun([step('moody', moody)]);
     await tiny.run.preflight();

@@ -26,7 +26,9 @@ const only = (of: RunbookStep, ...choices: string[]): RunbookStep => ({
   only: { step: 'way', choices },
 });
 
-const blocked = tinyKind('tiny.blocked', { check: async () => [{ level: 'blocking', message: 'cannot be' }] });
+const blocked = tinyKind('tiny.blocked', {
+  check: async () => [{ level: 'blocking', message: 'cannot be', next: 'look' }],
+});
 const reads = tinyKind('tiny.reads', { backupSet: 'reads' });
 
 const ways = (ask: RunbookStep, reindex = tinyKind('tiny.reindex')) => [

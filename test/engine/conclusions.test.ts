@@ -33,7 +33,9 @@ describe('what came of a step', () => {
 });
 
 describe('what would keep a run from going through', () => {
-  const blocked = tinyKind('tiny.blocked', { check: async () => [{ level: 'blocking', message: 'cannot be' }] });
+  const blocked = tinyKind('tiny.blocked', {
+    check: async () => [{ level: 'blocking', message: 'cannot be', next: 'look' }],
+  });
   const options = ['one', 'two'].map((choice) => ({ choice, title: choice, because: choice }));
   const choose: RunbookStep = {
     ...step('way', operatorChoose as unknown as AnyStepKind),

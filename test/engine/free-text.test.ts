@@ -19,7 +19,9 @@ const asking = (given?: string): AnyStepKind =>
         answer === undefined ? { asks: { type: 'text', question: 'How far?', hint: ['8'] } } : {},
       ),
     check: async (_p, { answer = given }) =>
-      Number(answer ?? 0) % 2 === 1 ? [{ level: 'blocking', message: `${answer} is odd` }] : [],
+      Number(answer ?? 0) % 2 === 1
+        ? [{ level: 'blocking', message: `${answer} is odd`, next: 'take an even one' }]
+        : [],
     run: (_p, { answer = given }) =>
       stepEvents(async (emit) => {
         emit.facts({ answer });

@@ -127,7 +127,7 @@ describe('what a journal alone gives back is what was on the screen, of a run th
   test('failed, was tried again, and was skipped in the end with what needs it', async () => {
     const kinds = [
       moody('tiny.moody'),
-      tinyKind('tiny.bad', { check: async () => [{ level: 'blocking', message: 'no' }] }),
+      tinyKind('tiny.bad', { check: async () => [{ level: 'blocking', message: 'no', next: 'look' }] }),
     ];
     const tiny = tinyRun([
       step('moody', kinds[0]!),

@@ -202,7 +202,7 @@ describe('a step that failed', () => {
         looks += 1;
         return readingPlan('replace', [], { onAbort: down ? 'a store that is down' : 'half of it' });
       },
-      check: async () => (down ? [{ level: 'blocking', message: 'the store is down' }] : []),
+      check: async () => (down ? [{ level: 'blocking', message: 'the store is down', next: 'start it' }] : []),
       run: () =>
         stepEvents<TinyFacts>(async () => {
           down = true;

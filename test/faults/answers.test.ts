@@ -98,6 +98,20 @@ describe('Qdrant answers, before anything is begun,', () => {
   });
 });
 
+test.each([
+  '1.9.0',
+  '2.3.0',
+])('a Qdrant of version %s is said not to be the one of the snapshots', async (version) => {
+  const answer = httpAnswer(200, JSON.stringify({ title: 'qdrant', version }));
+  await proxy.become({ kind: 'answers', to: /^GET \/$/, answer });
+  const planned = await attempt(profile, { scenario: RESTORES.qdrant, mode: 'dry-run' });
+  await proxy.become();
+  expect(planned.findings.join('\n')).toMatch(
+    new RegExp(`warning: the snapshots are of Qdrant \\S+, and this is ${version}: Qdrant only promises`),
+  );
+  expect(planned.changes).toEqual([]);
+});
+
 const MIDDLE: [string, Fault, RegExp][] = [
   ...REFUSALS.map(([status, words]): [string, Fault, RegExp] => [
     `refuses the upload with ${status}`,
@@ -110,6 +124,16 @@ const MIDDLE: [string, Fault, RegExp][] = [
     /ECONNRESET|EPIPE|hang up/,
   ],
   [
+    'hangs up at the upload without a word',
+    { kind: 'answers', to: UPLOAD, answer: '' },
+    /hang up.*(was put back as it was before|an undo puts it back from there once Qdrant takes it)/,
+  ],
+  [
+    'gives half of an answer to the upload',
+    { kind: 'answers', to: UPLOAD, answer: httpAnswer(200, '{"result":tr', { length: 500 }) },
+    /: the answer broke off\. .*(was put back as it was before|an undo puts it back from there once Qdrant takes it)/,
+  ],
+  [
     'makes no safety snapshot',
     { kind: 'answers', to: SNAPSHOT, answer: qdrantError(500, 'No space left on device') },
     /No space left on device/,
@@ -117,7 +141,7 @@ const MIDDLE: [string, Fault, RegExp][] = [
   [
     'gives only half of the safety snapshot',
     { kind: 'answers', to: DOWNLOAD, answer: httpAnswer(200, 'half', { length: 90_000 }) },
-    /aborted|bytes|hang up|closed/,
+    /downloading \S+: (the answer broke off|\d+ bytes were announced, 4 came)/,
   ],
   [
     'gives another safety snapshot than it made',

@@ -143,6 +143,27 @@ const LYING: Damage[] = [
     /the dump \S+ is damaged/,
   ],
   [
+    'a dump in a form that is newer than every pg_restore',
+    async () => {
+      const bytes = readFileSync(dump());
+      // PGDMP, then the form's major and minor number.
+      bytes[6] = 99;
+      writeFileSync(dump(), bytes);
+      await vouch();
+    },
+    /the dump \S+ .*unsupported version \(1\.99\)/,
+  ],
+  [
+    'an RDB that a newer server wrote',
+    async () => {
+      const bytes = readFileSync(falkordb(/base/));
+      bytes.write('0099', 'REDIS'.length);
+      writeFileSync(falkordb(/base/), bytes);
+      await vouch();
+    },
+    /this server could not load \S+: Can't handle RDB format version 99/,
+  ],
+  [
     'an RDB without an end',
     async () => {
       halve(falkordb(/base/));

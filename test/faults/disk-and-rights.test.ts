@@ -6,10 +6,11 @@ import type { Profile } from '../../src/config/profile.js';
 import { endOf } from '../../src/engine/journal.js';
 import type { Overrides } from '../../src/runbook/runbook.js';
 import { attempt, RESTORES } from '../support/attempt.js';
+import { eventually } from '../support/eventually.js';
 import type { Measured } from '../support/measure.js';
 import { measureCluster } from '../support/measure-cluster.js';
 import { PROGRAM, runFile } from '../support/program.js';
-import { type RealCluster, realCluster } from '../support/sandbox.js';
+import { open, type RealCluster, realCluster } from '../support/sandbox.js';
 import { tempFolder } from '../support/temp.js';
 
 // No room, no rights, a clock that jumps, and a second run beside the first.
@@ -106,6 +107,23 @@ describe.skipIf(!mayMount)('on a disk that is full', () => {
     );
     expect([ended.outcome, ended.changes]).toEqual(['failed', []]);
     expect(ended.said).toMatch(/are free in \S+, and the restore needs about/);
+  });
+
+  test('FalkorDB, which is down, has no room for the files that would be placed', async () => {
+    fill(4096);
+    const { cluster } = real;
+    await cluster.driver('falkordb')!.stop(open, { onLine: () => {} });
+    const { profile } = cluster;
+    const ended = await attempt(
+      { ...profile, falkordb: { ...profile.falkordb, dataDir: disk } },
+      { scenario: RESTORES.falkordb, backup: good },
+    );
+    await cluster.driver('falkordb')!.start(open, { onLine: () => {} });
+    await eventually('FalkorDB answers', async () => (await cluster.answering('falkordb')).answers);
+    expect([ended.outcome, ended.changes]).toEqual(['failed', []]);
+    expect(ended.said).toMatch(
+      /4\.0 KiB are free in \S+, and appendonlydir takes [\d.]+ KiB beside the files of now, which stay/,
+    );
   });
 });
 

@@ -35,7 +35,8 @@ describe('Postgres, when all of it hangs,', () => {
         for (const pid of stopped) process.kill(pid, 'SIGSTOP');
       },
     });
-    for (const pid of stopped) process.kill(pid, 'SIGCONT');
+    // The postmaster last: it would take away those of its children that have ended.
+    for (const pid of stopped.toReversed()) process.kill(pid, 'SIGCONT');
     await eventually('Postgres answers', async () => (await real.cluster.answering('postgres')).answers);
     await eventually('its sessions are gone', async () => (await programsIn()).length === 0);
     return ended;

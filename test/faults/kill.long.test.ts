@@ -14,5 +14,6 @@ test(`${RESCUES} rescues that are killed come to their end, and nothing is lost`
   console.log(tallyText(tally));
   expect(tally.losses.join('\n\n')).toBe('');
   expect(tally.rescues).toBe(RESCUES);
-  expect(tally.resumed).toBeGreaterThan(0);
+  // Of a few, each may have been killed before its first step or at its end.
+  if (RESCUES >= 5) expect(tally.resumed).toBeGreaterThan(0);
 });

@@ -1,5 +1,14 @@
-import { execFileSync } from 'node:child_process';
-import { appendFileSync, cpSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import {
+  appendFileSync,
+  cpSync,
+  existsSync,
+  readFileSync,
+  rmSync,
+  statfsSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { basename, join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { Profile } from '../../src/config/profile.js';
@@ -11,6 +20,7 @@ import { faultyProxy } from '../support/faulty-proxy.js';
 import type { Measured } from '../support/measure.js';
 import { measureCluster } from '../support/measure-cluster.js';
 import { idsFrom, Memories } from '../support/memories.js';
+import { runProgram } from '../support/program.js';
 import { open, type RealCluster, realCluster } from '../support/sandbox.js';
 import { tempFolder } from '../support/temp.js';
 
@@ -29,6 +39,9 @@ beforeAll(async () => {
   await memories.nodes(newer);
   before = await measureCluster(real);
 });
+
+/** Only root may make a file system of its own, and not in every container. */
+const mayMount = spawnSync('unshare', ['--mount', 'true']).status === 0;
 
 const copyOfSet = () => {
   const set = join(tempFolder('set'), basename(good));
@@ -136,6 +149,50 @@ describe('a file that changes between the look and the restore', () => {
 });
 
 describe('FalkorDB', () => {
+  test.skipIf(!mayMount)(
+    'whose disk fills up while its files are placed has those of before aside, and an undo brings them back',
+    async () => {
+      const { cluster, places } = real;
+      const data = places.falkordbData;
+      const drive = (verb: 'start' | 'stop') => cluster.driver('falkordb')![verb](open, { onLine: () => {} });
+      const beside = join(tempFolder('falkordb'), 'data');
+      await drive('stop');
+      execFileSync('cp', ['-aT', data, beside]);
+      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=16m', 'tmpfs', data]);
+      try {
+        execFileSync('cp', ['-aT', beside, data]);
+        await drive('start');
+        await eventually('FalkorDB answers', async () => (await cluster.answering('falkordb')).answers);
+        const standing = await measureCluster(real);
+        const filler = join(data, 'filler');
+        const ended = await attempt(cluster.profile, {
+          scenario: RESTORES.falkordb,
+          backup: good,
+          onEvent: (event) => {
+            if (event.type !== 'step.change' || !event.text.startsWith('cp ') || existsSync(filler)) return;
+            const { bavail, bsize } = statfsSync(data);
+            writeFileSync(filler, Buffer.alloc(bavail * bsize - 4096));
+          },
+        });
+        expect([ended.outcome, ended.exitCode]).toEqual(['failed', 1]);
+        expect(ended.said).toMatch(/ENOSPC|no space left/i);
+        expect(ended.said).toMatch(/FalkorDB is left stopped, with its files of before in \S+/);
+        expect((await cluster.answering('falkordb')).answers).toBe(false);
+        rmSync(filler);
+        const undone = await runProgram(['undo', '--profile', places.profile, '--confirm', cluster.name]);
+        expect(undone.exitCode, undone.stdout + undone.stderr).toBe(0);
+        expect(await measureCluster(real)).toEqual(standing);
+        expect(standing).toEqual(before);
+      } finally {
+        await drive('stop');
+        execFileSync('cp', ['-aT', '--remove-destination', data, beside]);
+        execFileSync('umount', [data]);
+        await drive('start');
+        await eventually('FalkorDB answers', async () => (await cluster.answering('falkordb')).answers);
+      }
+    },
+  );
+
   test('is not given links of a backup set: what it writes later would change the backup', async () => {
     const set = copyOfSet();
     const inside = partsOf(set)

@@ -11,7 +11,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { copyTree, differencesBetween, freeBytesAt, sizeOfTree } from '../../src/hosts/copy-tree.js';
+import { copyTree, differencesBetween, sizeOfTree } from '../../src/hosts/copy-tree.js';
 import { closedGateway, GatewayRefusal } from '../../src/hosts/gateway.js';
 import { open } from '../support/sandbox.js';
 import { tempFolder } from '../support/temp.js';
@@ -84,11 +84,4 @@ describe('a copy of a folder', () => {
     symlinkSync(folder, join(folder, 'empty', 'round'));
     await expect(sizeOfTree(folder)).rejects.toThrow(/leads back into itself/);
   });
-});
-
-test('free room is that of the file system, also for a folder that is not there yet', async () => {
-  const folder = tempFolder('room');
-  const free = await freeBytesAt(join(folder, 'not', 'yet', 'there'));
-  expect(free).toBeGreaterThan(0);
-  expect(Math.abs(free - (await freeBytesAt(folder)))).toBeLessThan(1e9);
 });

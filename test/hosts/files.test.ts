@@ -16,6 +16,8 @@ import {
   copyTo,
   exists,
   filesBelow,
+  freeBytes,
+  freeBytesIfHere,
   makeFolder,
   moveAside,
   seemsReadableBy,
@@ -167,4 +169,13 @@ test('whether a user can read a file depends on it and on the folders above it',
   expect(await rights(0o711, 0o700, 0o644)).toBe(false);
   expect(await rights(0o700, 0o755, 0o644)).toBe(false);
   expect(await seemsReadableBy(file, { uid: 0, gid: 0 })).toBe(true);
+});
+
+test('free room is that of the file system, also for a folder that is not there yet', async () => {
+  const folder = tempFolder('room');
+  const free = await freeBytes(join(folder, 'not', 'yet', 'there'));
+  expect(free).toBeGreaterThan(0);
+  expect(Math.abs(free - (await freeBytes(folder)))).toBeLessThan(1e9);
+  expect(await freeBytesIfHere(join(folder, 'not yet'))).toBeGreaterThan(0);
+  expect(await freeBytesIfHere('/nowhere/of/another/machine')).toBeUndefined();
 });

@@ -1,10 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync, readlinkSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { spawn as spawnInTerminal } from '@lydell/node-pty';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { findCluster } from '../../src/commands/find-cluster.js';
 import { homeSubfolder } from '../../src/config/home.js';
 import { SERVICES } from '../../src/config/profile.js';
 import { markOf, type ProcessMark } from '../../src/hosts/process-mark.js';
@@ -54,6 +56,8 @@ describe('a sandbox', () => {
     const record = await up(200);
     const cluster = new Cluster(sandboxProfile(record.name));
     expect(await runningIn(record)).toEqual(['novamem', 'postgres', 'qdrant', 'falkordb']);
+    expect(() => findCluster(undefined)).toThrow(`There is a sandbox: ${record.name}.`);
+    expect(findCluster(record.name).name).toBe(record.name);
     const [row] = await cluster.postgres.read<{ count: number }>('SELECT count(*)::int AS count FROM memory_entries');
     const nodes = await cluster.falkordb.query('novamem', 'MATCH (m:Memory) RETURN count(m)');
     const collections = await listCollections(cluster.qdrant);
@@ -88,6 +92,23 @@ describe('a sandbox', () => {
     for (const value of secrets) {
       expect(shown).not.toContain(value);
       expect(profile).not.toContain(value);
+    }
+  });
+
+  test('whose port somebody takes before its server does is begun again on others', async () => {
+    const name = newName();
+    const lines: string[] = [];
+    const making = sandboxUp({ name, memories: 0, onLine: (line) => lines.push(line) });
+    const first = await eventually('its ports are chosen', () => readRecord(name));
+    const thief = createServer().listen(first.ports.falkordb, '127.0.0.1');
+    try {
+      const record = await making;
+      expect(lines).toContain('another program took one of its ports meanwhile: it is begun again, on others');
+      expect(record.ports.falkordb).not.toBe(first.ports.falkordb);
+      expect(await runningIn(record)).toEqual(['novamem', 'postgres', 'qdrant', 'falkordb']);
+      expect(existsSync(first.folder)).toBe(false);
+    } finally {
+      thief.close();
     }
   });
 

@@ -22,6 +22,12 @@ beforeAll(async () => {
   await quietPostgres(real);
 });
 
+test('every kind that can be undone says beforehand what comes back, and proves it afterwards', () => {
+  const undoable = stepKinds().filter((kind) => kind.undo);
+  expect(undoable.length).toBeGreaterThan(5);
+  for (const kind of undoable) expect([kind.planUndo, kind.verifyUndo], kind.kind).not.toContain(undefined);
+});
+
 /** Programs with arguments for which they change nothing: a dump is read to standard output, a file looked at. */
 const READING =
   /^(pg_controldata|pg_waldump|redis-check-(aof|rdb)(?! --fix)|pg_restore( --create --schema-only| --data-only)? (--list|--file -)|sh -c cat \| "\$@" sh \S+\/pg_restore --create --schema-only --file -|psql( \S+)* --dbname dbname=postgres replication=true --command IDENTIFY_SYSTEM$|\S+ --version$)/;

@@ -1,7 +1,8 @@
-import { readFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { ServiceName } from '../../src/config/profile.js';
-import type { ProcessMark } from '../../src/hosts/process-mark.js';
+import { markOf, type ProcessMark } from '../../src/hosts/process-mark.js';
 import { novamemHealth } from '../../src/steps/novamem/health.js';
 import { serviceRestart, serviceStart, serviceStop } from '../../src/steps/service.js';
 import { Cluster } from '../../src/stores/cluster.js';
@@ -52,6 +53,18 @@ describe('starting', () => {
     const { facts, output } = await perform(serviceStart, { service: 'qdrant' }, ctx);
     expect(output).toEqual(['Qdrant runs already']);
     expect([changes, pidOf('qdrant')]).toEqual([[], pid]);
+    expect(await unequal(serviceStart, { service: 'qdrant' }, ctx, facts)).toEqual([]);
+  });
+
+  test('starts anew what was still on its way out of an earlier stop', async () => {
+    await perform(serviceStop, { service: 'qdrant' }, real.context());
+    const ending = spawn('sleep', ['1.5']);
+    writeFileSync(real.places.pidFile('qdrant'), JSON.stringify(markOf(ending.pid!)));
+    const ctx = real.context();
+    const { facts, output, error } = await perform(serviceStart, { service: 'qdrant' }, ctx);
+    expect(error).toBeUndefined();
+    expect(output).toContain('Qdrant was ending: it is started again');
+    expect(pidOf('qdrant')).not.toBe(ending.pid);
     expect(await unequal(serviceStart, { service: 'qdrant' }, ctx, facts)).toEqual([]);
   });
 

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect } from 'vitest';
 import { EXIT_OF } from '../../src/commands/headless.js';
 import type { Profile } from '../../src/config/profile.js';
-import { type JournalEvent, type Mode, type RunOutcome, readJournal } from '../../src/engine/journal.js';
+import { endOf, type JournalEvent, type Mode, type RunOutcome, readJournal } from '../../src/engine/journal.js';
 import { prepareRun } from '../../src/engine/prepare-run.js';
 import { Problem } from '../../src/problem.js';
 import type { Overrides } from '../../src/runbook/runbook.js';
@@ -59,6 +59,12 @@ export async function attempt(profile: Profile, asked: Attempting = {}): Promise
   const { steps, lost } = run.getSnapshot();
   const recorded = readJournal(run.journalFile);
   expect(recorded.fault).toBe('');
+  // A record that a full disk cut off has no end; every other tells the one that was seen.
+  if (!lost) expect(endOf(recorded.events)?.outcome).toBe(outcome);
+  for (const step of steps.filter(({ state }) => state === 'failed')) {
+    expect(step.reason, `why ${step.id} failed`).toBeTruthy();
+    if (step.plan) expect([step.plan.onAbort, step.plan.wayBack], `what ${step.id} leaves`).not.toContain('');
+  }
   const blocking = steps.flatMap((step) => step.findings.filter(({ level }) => level === 'blocking'));
   return {
     outcome,

@@ -101,7 +101,7 @@ export class ForeignCluster {
   }
 
   /** Starts and fills a cluster. What had been started is ended when something fails on the way. */
-  static async start(memories = 1_500, { tls = false } = {}): Promise<ForeignCluster> {
+  static async start(memories = 1_500, { tls = false, tries = 3 } = {}): Promise<ForeignCluster> {
     const binaries = await findBinaries();
     const [postgres, qdrant, qdrantGrpc, falkordb, novamem] = await freePorts(5);
     const ports = { postgres, qdrant, qdrantGrpc, falkordb, novamem } as Ports;
@@ -114,6 +114,8 @@ export class ForeignCluster {
     } catch (error) {
       const words = FOREIGN_SERVICES.map((service) => `${service}: ${cluster.#lastWords(service)}`).join('\n');
       await cluster.stop();
+      if (tries > 1 && /address already in use|EADDRINUSE/i.test(words))
+        return ForeignCluster.start(memories, { tls, tries: tries - 1 });
       throw new Error(`the cluster did not start\n${words}`, { cause: error });
     }
   }

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { chmodSync, chownSync, copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
@@ -21,13 +22,16 @@ export interface Ports {
   novamem: number;
 }
 
+// Looking for secrets on the command lines of this machine must not find those of another test file's cluster.
+const own = randomBytes(4).toString('hex');
+
 /** Every password holds each of `@ : / ' & #` and a space: what breaks URLs, shells, SQL and configuration files. */
 export const SECRETS = {
-  administrator: "s@pe:r/u'ser&d #0 x",
-  postgres: "p@ss:w/o'r&d #1 x",
-  qdrant: "k@y:q/d'r&ant #2 x",
-  falkordb: "g@ra:p/h'w&ord #3 x",
-  novamem: "nm_t@k:e/n'&ok #4 x",
+  administrator: `s@pe:r/u'ser&d #0 ${own}`,
+  postgres: `p@ss:w/o'r&d #1 ${own}`,
+  qdrant: `k@y:q/d'r&ant #2 ${own}`,
+  falkordb: `g@ra:p/h'w&ord #3 ${own}`,
+  novamem: `nm_t@k:e/n'&ok #4 ${own}`,
 } as const;
 
 /** What a cluster has whose parts all speak TLS only: its CA, what its servers show, and what is shown to them. */

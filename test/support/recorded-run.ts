@@ -27,7 +27,7 @@ export async function recordedRun(runs?: string): Promise<RecordedRun> {
       },
     }),
     blocked: tinyKind('tiny.blocked', {
-      check: async () => [{ level: 'blocking', message: 'nothing answers' }],
+      check: async () => [{ level: 'blocking', message: 'nothing answers', next: 'start it' }],
     }),
   };
   const tiny = tinyRun(

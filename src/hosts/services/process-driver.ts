@@ -11,7 +11,7 @@ type Settings = Extract<ServiceSettings, { driver: 'process' }>;
 const PATIENCE_AFTER_STOP = 20_000;
 
 /** A service that is a plain program on this machine, known by a pid file. The sandbox's servers are driven by it. */
-export function processDriver(service: string, settings: Settings): ServiceDriver {
+export function processDriver(service: string, settings: Settings, patienceMs = PATIENCE_AFTER_STOP): ServiceDriver {
   const [file, ...args] = settings.command as [string, ...string[]];
   const command = commandText({ file, args, environment: settings.environment, user: settings.user });
 
@@ -75,13 +75,13 @@ export function processDriver(service: string, settings: Settings): ServiceDrive
       await gateway.change({ channel: 'service', text: stopText(mark) }, async () => {
         process.kill(mark.pid, settings.stopSignal);
         const gone = await waitFor(async () => (isAlive(mark) ? undefined : true), {
-          timeoutMs: PATIENCE_AFTER_STOP,
+          timeoutMs: patienceMs,
           slowest: 100,
           signal,
         });
         if (!gone) {
           throw new Error(
-            `${service} (pid ${mark.pid}) is still there ${PATIENCE_AFTER_STOP / 1000} s after ${settings.stopSignal}`,
+            `${service} (pid ${mark.pid}) is still there ${patienceMs / 1000} s after ${settings.stopSignal}. It is not killed: what it has not yet written would be lost. See what keeps it (its log: ${settings.log}), wait, or end it with: kill -KILL ${mark.pid}`,
           );
         }
         rmSync(settings.pidFile, { force: true });

@@ -58,11 +58,13 @@ export const clusterInventory: StepKind<Params, Facts> = {
     const findings: (Finding | undefined)[] = [];
     if (ctx.phase === 'ready') for (const store of stores) findings.push(await unreachable(store, ctx));
     if (!ctx.backup?.inventory) {
-      findings.push({
-        level: required ? 'blocking' : 'warning',
-        message:
-          'this backup set has no inventory: rows are compared with the dump itself, points and nodes with what was there right after their restore',
-      });
+      const message =
+        'this backup set has no inventory: rows are compared with the dump itself, points and nodes with what was there right after their restore';
+      findings.push(
+        required
+          ? { level: 'blocking', message, next: 'take a backup set that has one: novamem-runbook backup' }
+          : { level: 'warning', message },
+      );
     }
     return findings.filter((finding) => finding !== undefined);
   },

@@ -8,6 +8,7 @@ import type { Finding, Probe, StepContext, StepKind } from '../step.js';
 import { stepEvents } from '../step-events.js';
 import { unreachable } from '../store-readiness.js';
 import { type CrosscheckFacts, clusterCrosscheck } from './crosscheck.js';
+import { putBackChecks } from './put-back-checks.js';
 import {
   copyStrays,
   countBefore,
@@ -158,6 +159,7 @@ export const clusterReconcile: StepKind<Params, ReconcileFacts> = {
       if (!facts.copies) return emit.output('nothing had been deleted yet');
       await putBack(facts.copies, ctx, emit);
     }),
+  verifyUndo: async (_p, ctx, { copies = [] }) => putBackChecks(copies, ctx),
 };
 
 /** `whole`, or what is wrong with a copy. */
@@ -194,13 +196,9 @@ function mostFindings(p: Params, { found }: CrosscheckFacts): Finding[] {
   ] as const) {
     const strays = all(found.differences[kind]);
     if (strays * 2 <= total) continue;
-    findings.push({
-      level: p.acceptMost ? 'warning' : 'blocking',
-      message: `${countOf(strays)} of ${countOf(total)} ${store} have no memory in Postgres, which holds ${countOf(found.memories)}: is it the right Postgres, and whole?`,
-      ...(p.acceptMost
-        ? {}
-        : { next: 'look at Postgres first; to delete them all the same: --set <step>.acceptMost=true' }),
-    });
+    const message = `${countOf(strays)} of ${countOf(total)} ${store} have no memory in Postgres, which holds ${countOf(found.memories)}: is it the right Postgres, and whole?`;
+    const next = 'look at Postgres first; to delete them all the same: --set <step>.acceptMost=true';
+    findings.push(p.acceptMost ? { level: 'warning', message } : { level: 'blocking', message, next });
   }
   return findings;
 }

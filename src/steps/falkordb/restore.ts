@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { isAbsolute, join, relative } from 'node:path';
 import { z } from 'zod';
-import { exists, sha256Of } from '../../hosts/files.js';
+import { exists, freeBytesIfHere, sha256Of } from '../../hosts/files.js';
 import { type BackupFile, type BackupSet, bytesOf } from '../../stores/backup-set/backup-set.js';
 import { type Check, equal } from '../../stores/check.js';
 import type { Cluster } from '../../stores/cluster.js';
@@ -128,7 +128,8 @@ export const falkordbRestore: StepKind<Params, Facts> = {
     const settings = await settingsNow(cluster);
     const chosen = (settings ? loadable(settings, among) : undefined) ?? among[0]!;
     for (const file of chosen.files) findings.push(...(await fileFindings(file, 'file')));
-    findings.push(...inItsOwnFolder(chosen, settings?.dir || cluster.profile.falkordb.dataDir));
+    const dir = settings?.dir || cluster.profile.falkordb.dataDir;
+    findings.push(...inItsOwnFolder(chosen, dir), ...(await roomFindings(chosen, dir)));
     if (findings.some((finding) => finding.level === 'blocking')) return findings;
     const wrong = await damageFindings(p, ctx, chosen);
     findings.push(...wrong);
@@ -172,8 +173,14 @@ export const falkordbRestore: StepKind<Params, Facts> = {
         const sha256 = expected.get(from) && (await sha256Of(to, { signal }));
         if (sha256 !== expected.get(from))
           throw new Error(
-            `${to} is not what was proven before: the SHA-256 of the copy is ${sha256}, of ${from} it was ${expected.get(from)}. FalkorDB is left stopped, with its files of before in ${join(settings.dir, asideName(ctx.runId))}. Choose another backup set with --backup`,
+            `${to} is not what was proven before: the SHA-256 of the copy is ${sha256}, of ${from} it was ${expected.get(from)}. Choose another backup set with --backup`,
           );
+      }).catch((error: unknown) => {
+        signal.throwIfAborted();
+        throw new Error(
+          `${messageOf(error)}. FalkorDB is left stopped, with its files of before in ${join(settings.dir, asideName(ctx.runId))}: an undo puts them back`,
+          { cause: error },
+        );
       });
       await startService('falkordb', ctx, emit, patienceMs, signal);
       // A large graph is there before its indexes are.
@@ -222,6 +229,20 @@ export const falkordbRestore: StepKind<Params, Facts> = {
   planUndo: (_p, ctx, facts, since) => planFilesUndo(ctx, facts, since),
   verifyUndo: (_p, ctx, facts) => filesUndoChecks(ctx, facts),
 };
+
+/** What is placed lies beside what is moved aside, which stays. */
+async function roomFindings({ form, files }: Files, dir: string | undefined): Promise<Finding[]> {
+  const needed = files.reduce((sum, one) => sum + one.bytes, 0);
+  const free = dir === undefined ? undefined : await freeBytesIfHere(dir);
+  if (free === undefined || free > needed) return [];
+  return [
+    {
+      level: 'blocking',
+      message: `${sizeOf(free)} are free in ${dir}, and ${form} takes ${sizeOf(needed)} beside the files of now, which stay: FalkorDB would be stopped and could not be filled`,
+      next: `free ${sizeOf(needed - free)} there`,
+    },
+  ];
+}
 
 /** Files that lie where the server looks for its own would be moved aside before they are placed. */
 function inItsOwnFolder({ path }: Files, dir: string | undefined): Finding[] {

@@ -21,6 +21,8 @@ export async function makeDataFolder(folder: string, ctx: StepContext, emit: Emi
 }
 
 const STEADY_MS = 1_000;
+/** How long a server may still be there when its stop has failed, since that may fail because it has just gone. */
+const AFTER_REFUSAL_MS = 5_000;
 
 /**
  * Ends the server without a save, which would write over the files to come, and makes sure that it stays ended: the
@@ -38,9 +40,11 @@ export async function shutDown(
     await cluster.falkordb.shutdownWithoutSaving(ctx.gateway);
     emit.output('SHUTDOWN NOSAVE sent');
   }
-  await driver
-    ?.stop(ctx.gateway, { onLine: (line) => emit.output(line), signal })
-    .catch((error: Error) => emit.output(`${error.message} (it may be gone already)`));
+  let refusal = '';
+  await driver?.stop(ctx.gateway, { onLine: (line) => emit.output(line), signal }).catch((error: unknown) => {
+    refusal = messageOf(error);
+    emit.output(`${refusal} (it may be gone already)`);
+  });
   let goneSince = 0;
   const gone = await waitFor(
     async () => {
@@ -49,11 +53,11 @@ export async function shutDown(
       else goneSince ||= steadyNow();
       return !running && steadyNow() - goneSince >= STEADY_MS ? true : undefined;
     },
-    { timeoutMs: patienceMs, slowest: 250, signal },
+    { timeoutMs: refusal === '' ? patienceMs : AFTER_REFUSAL_MS, slowest: 250, signal },
   );
   if (!gone)
     throw new Error(
-      'FalkorDB still runs, or something starts it again and again: its files cannot be replaced. Nothing was moved',
+      `FalkorDB still runs, or something starts it again and again: its files cannot be replaced. Nothing was moved${refusal === '' ? '' : `. ${refusal}`}`,
     );
   emit.output('FalkorDB is stopped');
 }

@@ -1,8 +1,8 @@
 import { access, constants, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { copyTree, differencesBetween, freeBytesAt, sizeOfTree, type TreeSize } from '../../hosts/copy-tree.js';
-import { exists, giveTo, remove } from '../../hosts/files.js';
+import { copyTree, differencesBetween, sizeOfTree, type TreeSize } from '../../hosts/copy-tree.js';
+import { exists, freeBytes, giveTo, remove } from '../../hosts/files.js';
 import { type Check, equal } from '../../stores/check.js';
 import { servedBy } from '../../stores/elsewhere/data-directories.js';
 import { majorOf } from '../../stores/postgres/control-data.js';
@@ -162,7 +162,7 @@ async function roomFindings(dataDir: string, p: Params, ctx: StepContext): Promi
         next: 'copy what the disk still gives with ddrescue, put that into postgres.dataDir of the profile, and start again',
       },
     ];
-  const free = await freeBytesAt(to);
+  const free = await freeBytes(to);
   if (free > size.bytes) {
     const message = `${plural(size.files, 'file')}, ${sizeOf(size.bytes)}; ${sizeOf(free)} are free for the copy in ${to}`;
     return [{ level: 'info', message }];

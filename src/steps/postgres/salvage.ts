@@ -1,6 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { exists } from '../../hosts/files.js';
 import { serversIn } from '../../hosts/process-mark.js';
+import { nextOf } from '../../problem.js';
 import { openBackupSet } from '../../stores/backup-set/open-backup-set.js';
 import { type Check, equal } from '../../stores/check.js';
 import { majorOf, serverProgramsFor } from '../../stores/postgres/control-data.js';
@@ -59,8 +60,7 @@ export const postgresSalvage: StepKind<SalvageParams, SalvageFacts> = {
       const { version, bin } = await serverProgramsFor(major);
       findings.push({ level: 'info', message: `the private server will be Postgres ${version} (${bin})` });
     } catch (error) {
-      const { next } = error as { next?: string };
-      findings.push({ level: 'blocking', message: messageOf(error), ...(next ? { next } : {}) });
+      findings.push({ level: 'blocking', message: messageOf(error), next: nextOf(error) });
     }
     if (raw) {
       try {

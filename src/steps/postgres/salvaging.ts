@@ -2,8 +2,8 @@ import { mkdtemp, realpath, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { User } from '../../hosts/command.js';
-import { copyTree, freeBytesAt } from '../../hosts/copy-tree.js';
-import { exists, giveTo, makeFolder, remove } from '../../hosts/files.js';
+import { copyTree } from '../../hosts/copy-tree.js';
+import { exists, freeBytes, giveTo, makeFolder, remove } from '../../hosts/files.js';
 import { serversIn } from '../../hosts/process-mark.js';
 import { waitFor } from '../../hosts/waiting.js';
 import { majorOf, serverProgramsFor } from '../../stores/postgres/control-data.js';
@@ -33,7 +33,7 @@ export async function workingFolder(p: SalvageParams, ctx: StepContext, bytes: n
   const candidates = p.folder ? [p.folder] : [await realpath(tmpdir()), ...(dataDir ? [dirname(dataDir)] : [])];
   const free: string[] = [];
   for (const folder of candidates) {
-    const room = await freeBytesAt(folder);
+    const room = await freeBytes(folder);
     if (room > 2 * bytes) return join(folder, name);
     free.push(`${sizeOf(room)} in ${folder}`);
   }

@@ -137,15 +137,11 @@ function findingsOf(places: readonly Place[], { anyway }: Params): Finding[] {
   );
   const closed = places
     .filter(({ unreadable }) => unreadable !== '')
-    .map(
-      ({ place, unreadable, lost }): Finding => ({
-        level: anyway || lost ? 'warning' : 'blocking',
-        message: `${place} could not be looked at: ${unreadable}`,
-        ...(anyway || lost
-          ? {}
-          : { next: 'make it readable, or take it out of the profile; or go on without: --set <step>.anyway=true' }),
-      }),
-    );
+    .map(({ place, unreadable, lost }): Finding => {
+      const message = `${place} could not be looked at: ${unreadable}`;
+      const next = 'make it readable, or take it out of the profile; or go on without: --set <step>.anyway=true';
+      return anyway || lost ? { level: 'warning', message } : { level: 'blocking', message, next };
+    });
   const none = of('none').map((source): Finding => ({ level: 'info', message: sourceText(source) }));
   return [...better, ...closed, ...perhaps, ...none];
 }

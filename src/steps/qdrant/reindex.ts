@@ -1,13 +1,16 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import { makeFolder, sha256Of } from '../../hosts/files.js';
+import { equal } from '../../stores/check.js';
 import { DEEP_HEALTH } from '../../stores/novamem/deep-health.js';
 import {
+  instantsBack,
   type KeptInstants,
   keepInstants,
   putInstantsBack,
   queueRows,
   type Rows,
+  serverTime,
   updateRights,
 } from '../../stores/novamem/embedding-queue.js';
 import { describeMemories } from '../../stores/novamem/memories.js';
@@ -72,6 +75,8 @@ interface Facts {
   kept: KeptInstants;
   /** All rows of it are queued. */
   queued: boolean;
+  /** When the newest undo began, by the time of Postgres: what novamem still had in its hands it may embed after that. */
+  undoBegan: string;
 }
 
 const RESTART_PATIENCE = 180_000;
@@ -187,6 +192,7 @@ export const qdrantReindex: StepKind<Params, Facts> = {
       if ((await sha256Of(kept.file)) !== kept.sha256)
         throw new Error(`${kept.file} is not what was written before the rows were queued; nothing was put back`);
       const { canSilence } = await updateRights(postgres);
+      emit.facts({ undoBegan: await serverTime(postgres) });
       const rows = await putInstantsBack(postgres, ctx.gateway, kept, canSilence, {
         onRows: (done) => emit.progress({ done, total: kept.rows, unit: 'rows', text: 'embedded_at put back' }),
       });
@@ -194,6 +200,12 @@ export const qdrantReindex: StepKind<Params, Facts> = {
         `${plural(rows, 'row has its', 'rows have their')} embedded_at back${rows < kept.rows ? `, ${countOf(kept.rows - rows)} were forgotten meanwhile` : ''}; vectors that were made stay, they are right`,
       );
     }),
+
+  async verifyUndo(_p, { cluster: { postgres } }, { kept, undoBegan }) {
+    if (!kept || undoBegan === undefined) return [];
+    const { there, back } = await instantsBack(postgres, kept, undoBegan);
+    return [equal('postgres table memory_entries', 'embedded_at as before (rows)', there, back)];
+  },
 };
 
 function summaryOf({ by, only, perMinute }: Params, rows: number | undefined): string {

@@ -1,4 +1,4 @@
-import { freeBytes } from '../../hosts/files.js';
+import { freeBytesIfHere } from '../../hosts/files.js';
 import type { BackupSet } from '../../stores/backup-set/backup-set.js';
 import {
   collectionNames,
@@ -28,7 +28,7 @@ export async function roomFindings(
   const sizes = snapshots.map((one) => one.bytes).sort((a, b) => b - a);
   const sum = (of: readonly number[]) => of.reduce((total, bytes) => total + bytes, 0);
   const needed = sum(sizes) + 1.25 * sum(sizes.slice(0, atOnce));
-  const free = dataDir === undefined ? undefined : await freeBytes(dataDir);
+  const free = dataDir === undefined ? undefined : await freeBytesIfHere(dataDir);
   if (free === undefined)
     return [
       {

@@ -2,6 +2,7 @@ import { basename } from 'node:path';
 import { z } from 'zod';
 import type { BackupSet } from '../../stores/backup-set/backup-set.js';
 import { type Check, equal } from '../../stores/check.js';
+import { saysItIsBroken } from '../../stores/qdrant/connection.js';
 import {
   compareCollection,
   inParallel,
@@ -85,8 +86,7 @@ export const qdrantRestore: StepKind<Params, Facts> = {
     const bytes = snapshots.reduce((sum, one) => sum + one.bytes, 0);
     const names = snapshots.map((one) => one.collection);
     const { answers } = await ctx.cluster.answering('qdrant');
-    const nothing = new Map<string, number | undefined>();
-    const now = answers ? await pointsNow(qdrant, names).catch(() => nothing) : nothing;
+    const now = answers ? await pointsNow(qdrant, names) : new Map<string, number | undefined>();
     const points = [...now.values()].reduce<number>((sum, count) => sum + (count ?? 0), 0);
     const age = ctx.backup?.takenAt ? `, ${durationOf(Date.now() - ctx.backup.takenAt.getTime())} old` : '';
     const unreadable = [...now].filter(([, count]) => count === undefined).map(([name]) => name);
@@ -318,7 +318,7 @@ async function keep(
     emit.safetyCopy(`collection ${collection}`, safety.file, `SHA-256 ${safety.sha256}`);
   } catch (error) {
     signal.throwIfAborted();
-    if (isReadable) throw error;
+    if (isReadable || !saysItIsBroken(error)) throw error;
     const why = messageOf(error).replaceAll(/\s+/g, ' ');
     facts.unsaved[collection] = why;
     emit.facts(facts);

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { makeFolder, sha256Of } from '../../hosts/files.js';
 import { within } from '../../hosts/waiting.js';
 import type { BackupFile } from '../../stores/backup-set/backup-set.js';
-import type { Qdrant } from '../../stores/qdrant/connection.js';
+import { type Qdrant, qdrantMessage, saysItIsBroken } from '../../stores/qdrant/connection.js';
 import {
   type CollectionInventory,
   collectionHealth,
@@ -27,13 +27,35 @@ const RESTART_PATIENCE = 180_000;
 /** How long the smallest thing that a server can write may take before it is taken to hang. */
 const TRIAL_PATIENCE = 60_000;
 
-/** Points of each collection that stands now; undefined for one that is there but cannot be read (a failed recovery leaves such). */
+/**
+ * Points of each collection that stands now; undefined for one that is there but cannot be read (a failed recovery leaves such).
+ * Rejects where one is not told: that is no reason to take it for broken.
+ */
 export async function pointsNow(qdrant: Qdrant, names: string[]): Promise<Map<string, number | undefined>> {
-  const there = (await listCollections(qdrant)).filter((name) => names.includes(name));
   const counts = new Map<string, number | undefined>();
+  for (const [name, counted] of await countsOf(qdrant, names)) {
+    if (typeof counted !== 'number' && !saysItIsBroken(counted))
+      throw new Error(
+        `how many points ${name} holds could not be told (${qdrantMessage(counted)}), which does not show that it is broken. Nothing is replaced while that is not known. See that Qdrant answers, then retry`,
+        { cause: counted },
+      );
+    counts.set(name, typeof counted === 'number' ? counted : undefined);
+  }
+  return counts;
+}
+
+/** Points of each collection that stands now, or why they were not told. */
+async function countsOf(qdrant: Qdrant, names: string[]): Promise<Map<string, number | Error>> {
+  const there = (await listCollections(qdrant)).filter((name) => names.includes(name));
+  const counts = new Map<string, number | Error>();
   await inParallel(there, 4, async (name) => {
-    const counted = await qdrant.client.count(name, { exact: true }).catch(() => undefined);
-    counts.set(name, counted?.count);
+    counts.set(
+      name,
+      await qdrant.client.count(name, { exact: true }).then(
+        ({ count }) => count,
+        (error: Error) => error,
+      ),
+    );
   });
   return counts;
 }
@@ -164,8 +186,8 @@ async function lostFiles({ cluster: { qdrant, profile } }: StepContext): Promise
 /** A snapshot of the smallest collection that holds points, or an empty collection of its own: both are removed again. */
 async function tryToWrite(ctx: StepContext, names: string[]): Promise<void> {
   const { qdrant } = ctx.cluster;
-  const holding = [...(await pointsNow(qdrant, names))].flatMap(([name, points]) =>
-    points ? [{ name, points }] : [],
+  const holding = [...(await countsOf(qdrant, names))].flatMap(([name, points]) =>
+    typeof points === 'number' && points > 0 ? [{ name, points }] : [],
   );
   const [smallest] = holding.sort((a, b) => a.points - b.points);
   if (smallest) {

@@ -160,7 +160,7 @@ export async function uploadWithWayBack(
     emit.output(`${messageOf(error)}; putting ${snapshot.collection} back from ${safety.file}`);
     await putBack(ctx, emit, snapshot.collection, safety, upload.signal).catch((refusal: unknown) => {
       throw new Error(
-        `${messageOf(error)}. ${snapshot.collection} could not be put back either (${messageOf(refusal)}): what it held is in ${safety.file}`,
+        `${messageOf(error)}. ${snapshot.collection} could not be put back either (${messageOf(refusal)}): what it held is in ${safety.file}, and an undo puts it back from there once Qdrant takes it`,
         { cause: error },
       );
     });

@@ -70,7 +70,9 @@ export async function findBackupSet(wanted: string, roots: readonly string[]): P
   if (found) return found;
   const refused = listed.find((one) => one.id === wanted);
   if (refused && 'problem' in refused)
-    throw new Problem(`The backup set ${wanted} cannot be used: ${refused.problem}`);
+    throw new Problem(`The backup set ${wanted} cannot be used: ${refused.problem}`, {
+      next: 'name another with --backup: novamem-runbook backups list',
+    });
   throw new Problem(
     roots.length === 0
       ? 'The profile names no backup root (`backups: [ FOLDER ]`), so there is nothing to restore from.'

@@ -17,7 +17,10 @@ type Kind = 'dump' | 'snapshot' | 'rdb' | 'aof' | 'aof-manifest' | 'other';
  */
 export async function openLooseFiles(folder: string): Promise<BackupSet> {
   const files = await filesBelow(folder);
-  if (files.length > 100_000) throw new Problem(`${folder} holds more than 100,000 files; that is no backup set.`);
+  if (files.length > 100_000)
+    throw new Problem(`${folder} holds more than 100,000 files; that is no backup set.`, {
+      next: 'name the folder with the files themselves, or see: novamem-runbook backups list',
+    });
   const known = await Promise.all(
     files.map(async (name) => ({ name, path: join(folder, name), kind: await kindOf(join(folder, name)) })),
   );

@@ -136,6 +136,16 @@ export async function nodesAmong(falkordb: FalkorDB, wanted: readonly NodeOf[]):
   return rows.map(([node, id]) => nodeOf(node, id)).filter((one) => memories.get(one.node) === one.memory);
 }
 
+/** The nodes with the label Memory of these memories; none where the graph is absent. */
+export async function nodesOfMemories(falkordb: FalkorDB, memories: readonly string[]): Promise<NodeOf[]> {
+  if (memories.length === 0 || !(await falkordb.graphs()).includes(falkordb.graph)) return [];
+  const rows = await falkordb.query(
+    falkordb.graph,
+    `MATCH (m:Memory) WHERE m.id IN [${memories.map(cypherText).join(', ')}] RETURN ID(m), m.id`,
+  );
+  return rows.map(([node, id]) => nodeOf(node, id));
+}
+
 /** Deletes nodes with all their relationships, each only where it is still of that memory. Answers how many of both were deleted. */
 export async function deleteNodes(
   gateway: Gateway,

@@ -172,6 +172,37 @@ export function putInstantsBack(
   }));
 }
 
+/** The server's own time, as `instantsBack` takes it. */
+export async function serverTime(postgres: Postgres): Promise<string> {
+  const [row] = await postgres.read<{ now: string }>("SELECT (clock_timestamp() AT TIME ZONE 'UTC')::text AS now");
+  return `${row!.now}+00`;
+}
+
+/** Of the rows of a file: how many are still there, and how many of those have the instant that was kept, or a later one than `since`. */
+export async function instantsBack(
+  postgres: Postgres,
+  kept: Pick<KeptInstants, 'file'>,
+  since: string,
+): Promise<{ there: number; back: number }> {
+  const types = await columnTypes(postgres);
+  const [at, id] = [types.embedded_at, types.id];
+  return postgres.reading(async ({ query }) => {
+    await query("SELECT set_config('TimeZone', 'UTC', false)");
+    const counted = { there: 0, back: 0 };
+    for await (const batch of batchesIn(kept)) {
+      const [row] = await query<{ there: number; back: number }>(
+        `SELECT count(*)::int AS there,
+                count(*) FILTER (WHERE m.embedded_at = k.at::${at} OR m.embedded_at >= $3::text::${at})::int AS back
+           FROM memory_entries m JOIN unnest($1::text[], $2::text[]) AS k (id, at) ON m.id = k.id::${id}`,
+        [batch.map((one) => one.id), batch.map((one) => one.at), since],
+      );
+      counted.there += row!.there;
+      counted.back += row!.back;
+    }
+    return counted;
+  });
+}
+
 async function changeRows(
   postgres: Postgres,
   gateway: Gateway,

@@ -124,6 +124,15 @@ function wordy(client: QdrantClient, address: string, endpoint: Endpoint): Qdran
   });
 }
 
+/**
+ * Whether the server itself said that it cannot do what it was asked (HTTP 500), as of a collection that a failed recovery left. No
+ * answer, and one of something before it, says nothing of what is there.
+ */
+export function saysItIsBroken(error: unknown): boolean {
+  const { status, cause } = error as { status?: number; cause?: unknown };
+  return status === 500 || (cause !== undefined && cause !== null && saysItIsBroken(cause));
+}
+
 /** What a Qdrant error says: the server's own words where it gave some. */
 export function qdrantMessage(error: unknown): string {
   const { data, status, statusText, cause } = error as {

@@ -68,9 +68,8 @@ export function uploadSnapshot(
     body.catch((error: Error) => request.destroy(error));
     const what = `uploading ${basename(upload.file)} into ${upload.collection}`;
     const answer = await answered.catch((error: Error) => {
-      throw sent && !transfer.signal?.aborted && !tlsFaultIn(error)
-        ? new AnswerLost(`${what}: ${error.message}`, { cause: error })
-        : error;
+      if (transfer.signal?.aborted || tlsFaultIn(error)) throw error;
+      throw new (sent ? AnswerLost : Error)(`${what}: ${wordsOfBreak(error)}`, { cause: error });
     });
     await body.catch(() => {});
     if (sent && GIVEN_UP.has(answer.status) && !isOfQdrant(answer.body))
@@ -115,17 +114,20 @@ export async function downloadSnapshot(
       try {
         await pipeline(response, seen, target.createWriteStream());
         const announced = Number(response.headers['content-length'] ?? bytes);
-        if (announced !== bytes)
-          throw new Error(`downloading ${snapshot}: ${announced} bytes were announced, ${bytes} came`);
+        if (announced !== bytes) throw new Error(`${announced} bytes were announced, ${bytes} came`);
         await keepOnDisk(file);
       } catch (error) {
         await rm(file, { force: true });
-        throw error;
+        if (transfer.signal?.aborted) throw error;
+        throw new Error(`downloading ${snapshot}: ${wordsOfBreak(error as Error)}`, { cause: error });
       }
       return { bytes, sha256: hash.digest('hex') };
     },
   );
 }
+
+/** Node calls an answer that ends too early "aborted", which nobody did. */
+const wordsOfBreak = ({ message }: Error) => (message === 'aborted' ? 'the answer broke off' : message);
 
 function counting(
   onBytes: ((bytes: number) => void) | undefined,

@@ -110,6 +110,19 @@ describe('a service that is a program on this machine', () => {
     await driver.stop(gateway, quiet);
   });
 
+  test('that does not end is left alone, and the error says its pid, its log and how to kill it', async () => {
+    const chosen = settings('trap "" TERM; echo deaf; while :; do sleep 0.05; done');
+    const driver = processDriver('qdrant', chosen, 300);
+    await driver.start(gateway, quiet);
+    await eventually('it has become deaf', async () => (await driver.lastLines()).includes('deaf'));
+    const { pid } = markIn(chosen.pidFile);
+    await expect(driver.stop(gateway, quiet)).rejects.toThrow(
+      `qdrant (pid ${pid}) is still there 0.3 s after SIGTERM. It is not killed: what it has not yet written would be lost. See what keeps it (its log: ${chosen.log}), wait, or end it with: kill -KILL ${pid}`,
+    );
+    expect(await driver.state()).toBe('running');
+    expect(isRunning(pid)).toBe(true);
+  });
+
   test('has a log and a pid file for their owner only', async () => {
     const chosen = settings('sleep 300');
     const driver = processDriver('qdrant', chosen);

@@ -44,7 +44,17 @@ async function looked(more: Partial<StepContext> = {}): Promise<StepContext> {
 }
 
 async function undone(ctx: StepContext, facts: object): Promise<string | undefined> {
-  return (await follow(clusterReconcile.undo!(params(), ctx, facts))).error?.message;
+  const { error } = await follow(clusterReconcile.undo!(params(), ctx, facts));
+  if (error === undefined) expect(await notPutBack(ctx, facts)).toEqual([]);
+  return error?.message;
+}
+
+/** What the evidence of an undo says against it. */
+async function notPutBack(ctx: StepContext, facts: object): Promise<string[]> {
+  const checks = await clusterReconcile.verifyUndo!(params(), ctx, facts);
+  return checks
+    .filter((check) => !check.ok)
+    .map(({ subject, what, expected, actual }) => `${subject}, ${what}: expected ${expected}, found ${actual}`);
 }
 
 /** Thirty memories; six of them are forgotten, with every kind of relationship between what stays and what goes. */
@@ -271,6 +281,33 @@ describe('the evidence', () => {
       'falkordb, nodes left: expected 24, found 23',
       'qdrant, strays left: expected none, found 1',
     ]);
+  });
+
+  test('of an undo counts what is not as it was, but for memories that Postgres has again', async () => {
+    const { gone } = await smallWorld();
+    const ctx = await looked();
+    const { facts } = await perform(clusterReconcile, {}, ctx);
+    expect(await notPutBack(ctx, facts)).toEqual([
+      'qdrant collection novamem_u_acme_default, deleted points as before: expected 6, found 0',
+      'falkordb, deleted nodes as before: expected 6, found 0',
+      expect.stringMatching(/^falkordb, edges of theirs as before: expected \d+, found 0$/),
+    ]);
+    expect(await undone(ctx, facts)).toBeUndefined();
+    await memories.deleteVectors(gone.slice(0, 1));
+    await real.cluster.qdrant.client.setPayload('novamem_u_acme_default', {
+      wait: true,
+      payload: { source: 'elsewhere' },
+      points: [pointIdOf(gone[1]!)],
+    });
+    await memories.cypher(`MATCH (m:Memory {id: '${gone[3]}'}) SET m.note = 'another'`);
+    await memories.cypher(`MATCH (:Memory {id: '${gone[2]}'})-[r {kind: 'itself'}]->() DELETE r`);
+    expect(await notPutBack(ctx, facts)).toEqual([
+      'qdrant collection novamem_u_acme_default, deleted points as before: expected 6, found 4',
+      'falkordb, deleted nodes as before: expected 6, found 5',
+      expect.stringMatching(/^falkordb, edges of theirs as before: expected (\d+), found \d+$/),
+    ]);
+    await memories.rows(gone.slice(0, 4));
+    expect(await notPutBack(ctx, facts)).toEqual([]);
   });
 
   test('speaks against it when the copy is not what was written, and undo refuses it', async () => {

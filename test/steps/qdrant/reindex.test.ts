@@ -32,8 +32,18 @@ beforeAll(async () => {
 const client = () => real.cluster.qdrant.client;
 const params = (given: object) => qdrantReindex.params.parse(given);
 const context = (more = {}) => real.context({ backup, ...more });
-const undo = (facts: object, given: object = QUEUE, ctx = context()) =>
-  follow(qdrantReindex.undo!(params(given), ctx, facts));
+
+async function undo(facts: object, given: object = QUEUE, ctx = context()) {
+  const told = await follow(qdrantReindex.undo!(params(given), ctx, facts));
+  if (told.error === undefined) expect(await notPutBack({ ...facts, ...told.facts })).toEqual([]);
+  return told;
+}
+
+/** What the evidence of an undo says against it: expected, found. */
+const notPutBack = async (facts: object) =>
+  (await qdrantReindex.verifyUndo!(params(QUEUE), context(), facts))
+    .filter((check) => !check.ok)
+    .map(({ expected, actual }) => [expected, actual]);
 
 /** What differs from the backup: points, vectors, payloads, aliases, indexes. The stand-in embeds the same text alike. */
 const differences = async () =>
@@ -164,10 +174,21 @@ describe('an embedder that is out of order', () => {
     expect(await qdrantReindex.probe(params(QUEUE), ctx, first.facts)).toBe('partial');
     const second = await perform(qdrantReindex, STALLING, { ...ctx, earlier: first.facts });
     expect(second.safetyCopies).toEqual([]);
-    const { error, output } = await undo({ ...first.facts, ...second.facts });
-    expect(error).toBeUndefined();
-    expect(output).toEqual([expect.stringMatching(/^300 rows have their embedded_at back; vectors/)]);
+    const facts = { ...first.facts, ...second.facts };
+    expect(await notPutBack({ ...facts, undoBegan: '2026-01-01 00:00:00+00' })).toEqual([['300', '0']]);
+    const undone = await undo(facts);
+    expect(undone.error).toBeUndefined();
+    expect(undone.output).toEqual([expect.stringMatching(/^300 rows have their embedded_at back; vectors/)]);
     expect(await rows()).toEqual(before);
+
+    // What novamem had in its hands it embeds after the undo; what has another instant of before was not put back.
+    await real.sql(
+      `UPDATE memory_entries SET embedded_at = CASE WHEN n <= 3 THEN now() - interval '1 h' ELSE now() END
+         FROM (SELECT id AS of, row_number() OVER (ORDER BY id) AS n FROM memory_entries) k WHERE id = of AND n <= 5`,
+    );
+    expect(await notPutBack({ ...facts, ...undone.facts })).toEqual([['300', '297']]);
+    expect((await undo(facts)).error).toBeUndefined();
+    expect((await rows()).embedded).toBe(before.embedded);
   });
 
   test('is mended, and a retry follows what is queued already to its end', async () => {

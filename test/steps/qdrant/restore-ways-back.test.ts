@@ -5,8 +5,10 @@ import { sha256Of } from '../../../src/hosts/files.js';
 import { collectionOf } from '../../../src/sandbox/embedding.js';
 import { qdrantRestore } from '../../../src/steps/qdrant/restore.js';
 import type { BackupSet } from '../../../src/stores/backup-set/backup-set.js';
+import { Cluster } from '../../../src/stores/cluster.js';
 import { compareQdrant, inventoryQdrant, type QdrantInventory } from '../../../src/stores/qdrant/inventory.js';
 import { uploadSnapshot } from '../../../src/stores/qdrant/transfer.js';
+import { faultyProxy, qdrantError } from '../../support/faulty-proxy.js';
 import { findings, follow, open, perform, type RealCluster, realCluster, unequal } from '../../support/sandbox.js';
 import { tempFolder } from '../../support/temp.js';
 
@@ -65,6 +67,32 @@ describe('a collection that an upload of a damaged snapshot broke', () => {
       exception: true,
     });
     expect(await qdrantRestore.probe(params(), ctx, facts)).toBe('done');
+  });
+});
+
+describe('a collection that only did not tell how many points it holds', () => {
+  test.each([
+    ['whose answer was lost', '', /other side closed|socket hang up|ECONNRESET/],
+    ['before which something said 503', qdrantError(503, 'no upstream'), /HTTP 503: no upstream/],
+  ])('(%s) is not taken for broken: nothing is replaced, and it says what to do', async (_what, answer, words) => {
+    const backup = await real.backup();
+    await qdrant().client.deletePayload(ACME, { wait: true, keys: ['source'], filter: {} });
+    const before = await now();
+    const proxy = await faultyProxy(real.cluster.profile.qdrant.url);
+    await proxy.become({ kind: 'answers', to: new RegExp(`^POST /collections/${ACME}/points/count`), answer });
+    const { profile } = real.cluster;
+    const cluster = new Cluster({ ...profile, qdrant: { ...profile.qdrant, url: proxy.url } });
+    const ctx = real.context({ backup, cluster });
+    await expect(qdrantRestore.plan(params(), ctx)).rejects.toThrow(words);
+    const { facts, error, output } = await perform(qdrantRestore, {}, ctx);
+    expect(error?.message).toMatch(words);
+    expect(error?.message).toMatch(
+      new RegExp(`^how many points ${ACME} holds could not be told .*Nothing is replaced .*then retry$`),
+    );
+    expect(output.join()).not.toContain('WITHOUT A SAFETY COPY');
+    expect(facts.unsaved ?? {}).toEqual({});
+    expect(proxy.met).toBeGreaterThan(0);
+    expect(differences(before, await now())).toEqual([]);
   });
 });
 
