@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Profile } from '../config/profile.js';
@@ -9,9 +10,9 @@ import { EXIT, Problem } from '../problem.js';
 import { junitProblem, junitReport } from '../reports/junit.js';
 import { reportOf } from '../reports/run-report.js';
 import { drillSandbox } from '../sandbox/drill-sandbox.js';
-import { sandboxDown } from '../sandbox/sandbox.js';
+import { sandboxDown, sandboxNames } from '../sandbox/sandbox.js';
 import type { BackupSet } from '../stores/backup-set/backup-set.js';
-import { findBackupSet } from '../stores/backup-set/find-backup-set.js';
+import { findOwnSet } from '../stores/backup-set/find-backup-set.js';
 import { durationOf, messageOf, sizeOf } from '../words.js';
 import { findCluster } from './find-cluster.js';
 import { runHeadless } from './headless.js';
@@ -39,8 +40,8 @@ export async function drillCommand(options: DrillOptions): Promise<number> {
   // What a drill that is killed leaves behind, and whether that file can be written at all.
   if (junit) writeJunit(junit, junitProblem(`Drill: ${of.name}`, 'the drill did not come to its end'));
   try {
-    const set = await provableSet(options.backup, of);
-    return await drill(of, set, options);
+    const { set, passedOver } = await provableSet(options.backup, of);
+    return await drill(of, set, passedOver, options);
   } catch (error) {
     if (junit && error instanceof Problem)
       writeJunit(junit, junitProblem(`Drill: ${of.name}`, error.lines().join('\n')));
@@ -58,9 +59,13 @@ function writeJunit(file: string, text: string): void {
   }
 }
 
-async function provableSet(backup: string, { backups, name }: Profile): Promise<BackupSet> {
-  const set = await findBackupSet(backup, backups);
-  if (set.kind === 'manifest' && set.inventory) return set;
+/** The set that is meant, of those of this cluster; and what of the same folders was passed over although it may be newer. */
+async function provableSet(
+  backup: string,
+  { backups, name }: Profile,
+): Promise<{ set: BackupSet; passedOver: string[] }> {
+  const { set, passedOver } = await findOwnSet(backup, backups, name);
+  if (set.kind === 'manifest' && set.inventory) return { set, passedOver };
   throw new Problem(
     `The backup set ${set.id} has no ${set.kind === 'manifest' ? 'inventory' : 'manifest'}: nothing says what it must hold, so that a drill could prove nothing.`,
     {
@@ -71,10 +76,10 @@ async function provableSet(backup: string, { backups, name }: Profile): Promise<
   );
 }
 
-async function drill(of: Profile, set: BackupSet, options: DrillOptions): Promise<number> {
+async function drill(of: Profile, set: BackupSet, passedOver: string[], options: DrillOptions): Promise<number> {
   const { json = false, keep = false } = options;
   const tell = json ? say : print;
-  const name = `drill-${process.pid}`;
+  const name = `drill-${randomBytes(4).toString('hex')}`;
   const stop = () => void sandboxDown(name).then(() => process.exit(EXIT.aborted));
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
   tell(
@@ -91,7 +96,7 @@ async function drill(of: Profile, set: BackupSet, options: DrillOptions): Promis
       profile,
       mode: 'drill',
       drillOf: of.name,
-      notes,
+      notes: [...passedOver, ...notes],
       backup: set.folder,
       overrides: drillOverrides(options.scenario, readOverrides(options.set)),
       onFailure: 'stop',
@@ -104,7 +109,7 @@ async function drill(of: Profile, set: BackupSet, options: DrillOptions): Promis
     return code;
   } finally {
     for (const signal of signals) process.off(signal, stop);
-    if (keep)
+    if (keep && sandboxNames().includes(name))
       tell(
         `The throw-away cluster stays up: novamem-runbook --profile ${name}; at the end: novamem-runbook sandbox down --name ${name}`,
       );

@@ -132,7 +132,13 @@ export const profileSchema = z.strictObject({
       novamem: z
         .strictObject({
           command: z.array(z.string().min(1)).min(1),
-          environment: z.record(z.string(), z.string()).default({}),
+          /** Given to it and shown nowhere: they may hold keys. */
+          environment: z
+            .record(
+              z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'not a name of a variable'),
+              z.string().regex(/^[^\r\n]*$/, 'must be one line'),
+            )
+            .default({}),
         })
         .optional(),
     })

@@ -5,6 +5,7 @@ import type { Overrides } from '../runbook/runbook.js';
 const ASKED_IN_DRILLS: Record<string, Record<string, unknown>> = {
   'cluster.inventory': { required: true },
   'cluster.crosscheck': { strict: true },
+  'novamem.search': { strict: true },
 };
 
 /** The settings of a scenario's steps in a drill; what was given by hand holds. */

@@ -116,13 +116,15 @@ function restoreIn(run: string, mode: Mode, events: readonly JournalEvent[], cha
     rtoMs: end.rtoMs,
     rpoMs: end.rpoMs,
     backup: backup && { id: backup.id, takenAt: backup.takenAt === null ? null : new Date(backup.takenAt) },
-    why: changed
-      ? 'its journal is not the one that was written'
-      : end.outcome !== 'recovered'
-        ? 'it recovered with exceptions'
-        : missing.length > 0
-          ? `it restored no ${missing.join(' and no ')}`
-          : '',
+    why: events.some((event) => event.type === 'guard.accepted' && event.difference === 'backup')
+      ? 'it restored the backup of another cluster'
+      : changed
+        ? 'its journal is not the one that was written'
+        : end.outcome !== 'recovered'
+          ? 'it recovered with exceptions'
+          : missing.length > 0
+            ? `it restored no ${missing.join(' and no ')}`
+            : '',
   };
 }
 

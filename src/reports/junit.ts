@@ -11,11 +11,10 @@ const seconds = (ms: number) => (ms / 1000).toFixed(3);
 /** A run as JUnit knows it: a suite for every step, with a case for the step itself and one for each of its comparisons. */
 export function junitReport(report: RunReport): string {
   const { started, finished } = report;
-  return document(
-    `${started.title}: ${started.drillOf ?? started.profile}`,
-    finished?.rtoMs ?? 0,
-    report.steps.map((step) => ({ name: step.id, at: step.startedAt, tookMs: step.tookMs, cases: casesOf(step) })),
-  );
+  return document(`${started.title}: ${started.drillOf ?? started.profile}`, finished?.rtoMs ?? 0, [
+    outcomeSuite(report),
+    ...report.steps.map((step) => ({ name: step.id, at: step.startedAt, tookMs: step.tookMs, cases: casesOf(step) })),
+  ]);
 }
 
 /** What could not even begin, as JUnit knows it: one case, with an error. */
@@ -23,6 +22,13 @@ export function junitProblem(title: string, why: string): string {
   return document(title, 0, [
     { name: 'begin', at: undefined, tookMs: 0, cases: [{ of: 'begin', name: 'it can begin', error: why }] },
   ]);
+}
+
+/** How the run ended: what a step alone does not tell, as exceptions and an abort, makes the file red, too. */
+function outcomeSuite(report: RunReport): Suite {
+  const ended = report.finished?.outcome ?? 'unfinished';
+  const said: Case = { of: 'run', name: 'outcome', ...(ended === 'recovered' ? {} : { failure: `${ended}` }) };
+  return { name: 'run', at: report.started.ts, tookMs: report.finished?.rtoMs ?? 0, cases: [said] };
 }
 
 interface Case {

@@ -87,7 +87,8 @@ async function makeRoles(cluster: Cluster, set: BackupSet): Promise<void> {
   );
   const gateway = openGateway(() => {});
   const maintenance = await postgres.maintenanceDatabase();
-  for (const role of contents?.roles ?? [])
+  // Those that begin with pg_ are Postgres' own.
+  for (const role of (contents?.roles ?? []).filter((name) => !name.startsWith('pg_')))
     await postgres.write(gateway, `CREATE ROLE ${quoteIdentifier(role)}`, maintenance).catch((error: unknown) => {
       if ((error as { code?: string }).code !== '42710') throw error;
     });
@@ -144,7 +145,7 @@ function requireVersions(servers: readonly DrillServer[], { id }: BackupSet): vo
     `The backup set ${id} cannot be proven with the servers of this machine: ${wrong.map(({ title, now, then }) => `${title} ${now} is here, and the backup's was ${then}`).join('; ')}.`,
     {
       exitCode: EXIT.stepFailed,
-      safe: 'Nothing was restored; the throw-away cluster is taken down.',
+      safe: 'Nothing was restored.',
       next: wrong.map(({ how }) => how).join('; '),
     },
   );

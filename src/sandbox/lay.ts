@@ -76,7 +76,7 @@ export function lay(record: SandboxRecord, binaries: Binaries, shape: SandboxSha
 function environmentOf(
   { ports }: SandboxRecord,
   secrets: Record<'postgres' | 'qdrant' | 'falkordb', string>,
-  { user, database }: SandboxShape,
+  { user, database, novamem }: SandboxShape,
 ): string {
   return [
     `NOVAMEM_WARM_URL=postgres://${encodeURIComponent(user)}:${secrets.postgres}@127.0.0.1:${ports.postgres}/${encodeURIComponent(database)}`,
@@ -84,6 +84,7 @@ function environmentOf(
     `NOVAMEM_COLD_API_KEY=${secrets.qdrant}`,
     `NOVAMEM_GRAPH_URL=redis://:${secrets.falkordb}@127.0.0.1:${ports.falkordb}`,
     `NOVAMEM_PORT=${ports.novamem}`,
+    ...Object.entries(novamem?.environment ?? {}).map(([name, value]) => `${name}=${value}`),
     '',
   ].join('\n');
 }

@@ -94,7 +94,6 @@ export function profileOf(
     services: {
       novamem: shape.novamem
         ? driver('novamem', shape.novamem.command, {
-            environment: shape.novamem.environment,
             environmentFile: places.secret('novamem-environment'),
           })
         : driver('novamem', [process.execPath, STAND_IN, places.standInSettings]),

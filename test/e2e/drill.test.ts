@@ -70,7 +70,7 @@ describe('a drill', () => {
     );
     expect(report.match(/<testcase /g)!.length).toBeGreaterThan(100);
     const html = await runProgram(['report', newest!.id, '--format', 'html']);
-    expect(html.stdout).toContain(`<th>Drill of<td>${real.cluster.name}`);
+    expect(html.stdout).toMatch(new RegExp(`<th>Drill of<td[^>]*>${real.cluster.name}`));
   });
 
   test('of a dump in which one byte has flipped fails before it is restored, and says which file', async () => {

@@ -8,6 +8,7 @@ test('a drill asks more of a backup set than an outage does; what was given by h
     'restore-postgres': { strategy: 'swap' },
     compare: { required: true },
     'cross-check': { strict: true },
+    recall: { strict: true },
   });
   const paramsOf = (id: string) =>
     loadRunbook('whole-cluster-lost', strict).steps.find((step) => step.id === id)!.params;

@@ -35,8 +35,9 @@ const attributes = (xml: string, element: string) =>
 describe('a run as JUnit knows it', () => {
   test('has a suite for each step and a case for each comparison; skipped is not failed', async () => {
     const xml = junitReport(await recorded());
-    expect(attributes(xml, 'testsuites')).toMatchObject({ tests: '6', failures: '1', errors: '1', skipped: '1' });
-    expect(xml.match(/<testsuite /g)).toHaveLength(3);
+    expect(attributes(xml, 'testsuites')).toMatchObject({ tests: '7', failures: '2', errors: '1', skipped: '1' });
+    expect(xml.match(/<testsuite /g)).toHaveLength(4);
+    expect(xml).toContain('<testcase classname="run" name="outcome" time="0.000"><failure message="failed"/>');
     expect(xml).toContain('<failure message="expected 12, found 11"/>');
     expect(xml).toMatch(/<testcase classname="tiny.good" name="[^"]*" time="0.000"><skipped message="[^"]+"\/>/);
   });

@@ -145,6 +145,8 @@ function argumentsOf({ scenario }: Params, { cluster, backup }: StepContext): st
     ...['--profile', profileWord(cluster.profile)],
     ...(backup ? ['--backup', backup.folder] : []),
     ...['--scenario', scenario],
+    // Whose backup it is was asked before this run began, and accepted on its record where it is another cluster's.
+    ...['--accept', 'backup'],
   ];
 }
 

@@ -190,6 +190,6 @@ function manifestOf(
     ],
     moving: { qdrant: qdrant?.moving ?? {}, ...(falkordb?.moving ? { falkordb: falkordb.moving } : {}) },
     goldenSearches: searches,
-    ...(by && searches.length > 0 ? { goldenSearchesBy: by } : {}),
+    ...(by ? { goldenSearchesBy: by } : {}),
   };
 }

@@ -2,7 +2,7 @@ import type { BackupSet } from '../../stores/backup-set/backup-set.js';
 import { type Check, equal } from '../../stores/check.js';
 import { all, type Crosscheck, DIFFERENCES, type DifferenceKind } from '../../stores/crosscheck/crosscheck.js';
 import { nodesLabelled } from '../../stores/falkordb/inventory.js';
-import { countOf } from '../../words.js';
+import { countOf, durationOf } from '../../words.js';
 import { falkordbRestore } from '../falkordb/restore.js';
 import { postgresRestore } from '../postgres/restore.js';
 import { qdrantRestore } from '../qdrant/restore.js';
@@ -45,6 +45,8 @@ export interface Rule {
   moments: { postgres?: number; qdrant?: number; falkordb?: number };
   /** At least so many must be there, as the backup set says. */
   atLeast: { collections?: Record<string, number>; nodes?: number };
+  /** In a drill of a whole set: how far its stores' moments lie apart, ms. */
+  apart?: number;
   /** The rule in a sentence. */
   words: string;
 }
@@ -77,6 +79,7 @@ export function ruleOf(p: CrosscheckParams, ctx: StepContext): Rule {
       ...(restored.qdrant && backup ? { collections: pointsOf(backup) } : {}),
       ...(restored.falkordb && backup ? nodesOf(backup, ctx.cluster.falkordb.graph) : {}),
     },
+    ...(p.strict && whole && backup.skewMs !== undefined ? { apart: backup.skewMs } : {}),
     words: wordsOf(p, backup, whole, sure),
   };
 }
@@ -124,7 +127,7 @@ export function against(
 
 /** The evidence of a cross-check under a rule. */
 export function crosscheckChecks(found: Crosscheck, rule: Rule): Check[] {
-  const { atLeast } = rule;
+  const { atLeast, apart } = rule;
   if (rule.lenient)
     return [
       equal('qdrant', 'vectors looked at', sumOf(found.collections), found.vectors),
@@ -135,6 +138,7 @@ export function crosscheckChecks(found: Crosscheck, rule: Rule): Check[] {
       })),
     ];
   return [
+    ...(apart === undefined ? [] : [nearEnough(apart)]),
     belongs('qdrant', 'vectors matched', found.vectors, found.withVector),
     belongs('falkordb', 'nodes matched', found.nodes, found.withNode),
     ...(atLeast.collections
@@ -182,6 +186,19 @@ function differenceCheck(found: Crosscheck, kind: DifferenceKind, rule: Rule): C
       (passing > 0 ? `, ${countOf(passing)} explained` : '') +
       (count > limit ? `: ${tally.examples.slice(0, 2).join(', ')}${count > 2 ? ', …' : ''}` : ''),
     ok: count <= limit,
+  };
+}
+
+/** The parts of a backup set are to be of one moment, as far as taking it allows. */
+const FARTHEST_APART = 3_600_000;
+
+function nearEnough(apartMs: number): Check {
+  return {
+    subject: 'backup set',
+    what: 'moments of its stores apart',
+    expected: `at most ${durationOf(FARTHEST_APART)}`,
+    actual: durationOf(apartMs),
+    ok: apartMs <= FARTHEST_APART,
   };
 }
 

@@ -20,6 +20,8 @@ const params = z.strictObject({
   writtenSince: z.boolean().default(false),
   /** How many sampled memories are searched for where the backup set has no golden searches. */
   samples: z.number().int().positive().max(50).default(5),
+  /** A backup set is put to the proof: that no scores could be compared is an exception. */
+  strict: z.boolean().default(false),
 });
 type Params = z.infer<typeof params>;
 interface Facts {
@@ -76,9 +78,14 @@ export const novamemSearch: StepKind<Params, Facts> = {
   run: (p, ctx, signal) =>
     stepEvents<Facts>(async (emit) => {
       const golden = goldenOf(ctx);
-      const incomparable = golden.length > 0 ? await whyIncomparable(ctx) : '';
-      if (incomparable) emit.output(`${incomparable}: sampled memories are searched for instead`);
-      const checks = golden.length > 0 && !incomparable ? await compareAll() : await findSamples(p, ctx);
+      const { why: incomparable, foreign } = await comparability(p, ctx);
+      if (incomparable) emit.output(`warning: ${incomparable}`);
+      const checks =
+        golden.length > 0 && !incomparable
+          ? await compareAll()
+          : foreign
+            ? [await answersSearches(ctx)]
+            : await findSamples(p, ctx);
       emit.facts({ checks, incomparable });
 
       async function compareAll(): Promise<Check[]> {
@@ -97,9 +104,7 @@ export const novamemSearch: StepKind<Params, Facts> = {
     }),
   verify: async (_p, _ctx, { checks }) => checks,
   conclusion: ({ incomparable = '' }) =>
-    incomparable === ''
-      ? undefined
-      : { text: `scores are not proven: ${incomparable}; sampled memories were found instead`, exception: true },
+    incomparable === '' ? undefined : { text: `scores are not proven: ${incomparable}`, exception: true },
   probe: async () => 'not-started',
 };
 
@@ -117,14 +122,28 @@ async function compareOne(
   };
 }
 
-/** Scores are made by the service, and a stand-in makes others; empty where the same kind of service answers as then. */
-async function whyIncomparable({ cluster, backup }: StepContext): Promise<string> {
+/**
+ * Why the golden searches cannot be compared here; empty where they can, or need not be. Scores are made by the service, and a
+ * stand-in makes others. `foreign`: it does not even know the users and the collections of a real novamem.
+ */
+async function comparability({ strict }: Params, ctx: StepContext): Promise<{ why: string; foreign: boolean }> {
+  const { backup, cluster } = ctx;
+  if (!backup || (goldenOf(ctx).length === 0 && !strict)) return { why: '', foreign: false };
   const now = (await isStandIn(cluster.novamem!)) ? 'stand-in' : 'novamem';
-  const then = backup?.goldenSearchesBy ?? 'novamem';
+  const recorded = backup.goldenSearchesBy ?? 'novamem';
+  const foreign = now === 'stand-in' && recorded === 'novamem';
   const title = { novamem: 'a real novamem', 'stand-in': "a sandbox's stand-in" };
-  return now === then
-    ? ''
-    : `the golden searches were recorded with ${title[then]}, and ${title[now]} answers here, which scores otherwise`;
+  if (now !== recorded)
+    return {
+      why: `the backup was taken beside ${title[recorded]}, and ${title[now]} answers here, which scores otherwise`,
+      foreign,
+    };
+  return { why: goldenOf(ctx).length === 0 ? 'no golden searches were recorded with this backup' : '', foreign };
+}
+
+async function answersSearches({ cluster }: StepContext): Promise<Check> {
+  const { degraded } = await search(cluster.novamem!, { query: 'recall', k: 1 });
+  return equal('novamem', 'answers a search', 'yes', degraded ? 'without one of its tiers (degraded)' : 'yes');
 }
 
 const goldenOf = ({ backup }: StepContext) => backup?.goldenSearches ?? [];

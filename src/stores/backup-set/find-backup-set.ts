@@ -51,6 +51,27 @@ async function listRoot(root: string): Promise<ListedSet[]> {
 }
 
 /**
+ * The same, but `latest` and `yesterday` mean sets of that cluster, or of none that is named. `passedOver`: what lies beside it, may be
+ * newer, and cannot be used, a sentence each.
+ */
+export async function findOwnSet(
+  wanted: string,
+  roots: readonly string[],
+  cluster: string,
+): Promise<{ set: BackupSet; passedOver: string[] }> {
+  if (wanted !== 'latest' && wanted !== 'yesterday')
+    return { set: await findBackupSet(wanted, roots), passedOver: [] };
+  const listed = await listBackupSets(roots);
+  const own = listed.filter((one) => !('set' in one) || one.set.cluster === undefined || one.set.cluster === cluster);
+  const set = newestOf(wanted, own);
+  if (!set) throw noSuchSet(wanted, roots, listed);
+  const passedOver = own.flatMap((one) =>
+    'problem' in one && one.id > set.id ? [`a newer backup set was passed over: ${one.id}: ${one.problem}`] : [],
+  );
+  return { set, passedOver };
+}
+
+/**
  * The set behind `--backup`: a path, an id below the roots, `latest` (the newest that has a manifest, else the newest), or
  * `yesterday` (the newest of the UTC day before this one).
  */
@@ -59,21 +80,30 @@ export async function findBackupSet(wanted: string, roots: readonly string[]): P
   const looksLikePath = wanted.includes('/') || wanted === '.' || wanted === '..';
   if (wanted !== 'latest' && (looksLikePath || (await exists(wanted)))) return openBackupSet(wanted);
   const listed = await listBackupSets(roots);
-  const usable = listed.flatMap((one) => ('set' in one ? [one.set] : []));
-  const yesterday = new Date(Date.now() - DAY).toISOString().slice(0, 10);
   const found =
-    wanted === 'yesterday'
-      ? usable.find((set) => set.takenAt?.toISOString().startsWith(yesterday))
-      : wanted === 'latest'
-        ? (usable.find((set) => set.kind === 'manifest') ?? usable[0])
-        : usable.find((set) => set.id === wanted);
+    wanted === 'latest' || wanted === 'yesterday'
+      ? newestOf(wanted, listed)
+      : setsIn(listed).find((set) => set.id === wanted);
   if (found) return found;
+  throw noSuchSet(wanted, roots, listed);
+}
+
+const setsIn = (listed: readonly ListedSet[]) => listed.flatMap((one) => ('set' in one ? [one.set] : []));
+
+function newestOf(wanted: 'latest' | 'yesterday', listed: readonly ListedSet[]): BackupSet | undefined {
+  const sets = setsIn(listed);
+  if (wanted === 'latest') return sets.find((set) => set.kind === 'manifest') ?? sets[0];
+  const yesterday = new Date(Date.now() - DAY).toISOString().slice(0, 10);
+  return sets.find((set) => set.takenAt?.toISOString().startsWith(yesterday));
+}
+
+function noSuchSet(wanted: string, roots: readonly string[], listed: readonly ListedSet[]): Problem {
   const refused = listed.find((one) => one.id === wanted);
   if (refused && 'problem' in refused)
-    throw new Problem(`The backup set ${wanted} cannot be used: ${refused.problem}`, {
+    return new Problem(`The backup set ${wanted} cannot be used: ${refused.problem}`, {
       next: 'name another with --backup: novamem-runbook backups list',
     });
-  throw new Problem(
+  return new Problem(
     roots.length === 0
       ? 'The profile names no backup root (`backups: [ FOLDER ]`), so there is nothing to restore from.'
       : `There is no backup set ${wanted === 'latest' ? '' : `"${wanted}" `}below ${roots.join(', ')}${listed.length > 0 ? ` (seen: ${listed.map((one) => one.id).join(', ')})` : ''}.`,

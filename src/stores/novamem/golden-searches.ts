@@ -90,7 +90,9 @@ export function compareSearch(golden: GoldenSearch, answer: SearchAnswer, tolera
   const now = new Map(answer.results.map((result) => [result.id, result]));
   const before = new Set(golden.results.map((result) => result.id));
   const cutOff = golden.results.length === golden.k ? golden.results.at(-1)!.score : Number.NEGATIVE_INFINITY;
-  const mayVary = ({ score }: { score: number }) => Math.abs(score - cutOff) <= tolerance;
+  // One may stand for another; none may simply be gone.
+  const isFull = answer.results.length >= golden.results.length;
+  const mayVary = ({ score }: { score: number }) => isFull && Math.abs(score - cutOff) <= tolerance;
   const missing = golden.results.filter((result) => !now.has(result.id) && !mayVary(result));
   const extra = answer.results.filter((result) => !before.has(result.id) && !mayVary(result));
   const differences = missing.length + extra.length;

@@ -32,7 +32,8 @@ export async function search(novamem: Novamem, request: SearchRequest): Promise<
   const answer = await novamem.ask(SEARCH, request);
   const parsed = searchAnswerSchema.safeParse(answer.body);
   if (!parsed.success || (answer.status !== 200 && answer.status !== 503)) throw new NoSearch(answer);
-  return parsed.data;
+  // Whatever else it says: with this status a tier failed, which is not the same as nothing found.
+  return { ...parsed.data, degraded: parsed.data.degraded || answer.status === 503 };
 }
 
 /** The search as a person could paste it. */

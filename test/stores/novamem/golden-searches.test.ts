@@ -62,6 +62,11 @@ describe('a golden search', () => {
       'golden search: same memories: 2, 1 difference',
       'memory a: score 0.9 → not found',
     ]);
+    // One may stand for another; none may be gone.
+    expect(differences(cut, [result('a', 0.9)])).toEqual([
+      'golden search: same memories: 1, 1 difference',
+      'memory b: score 0.5 → not found',
+    ]);
   });
 
   test('that found nothing differs once it finds something', () => {
