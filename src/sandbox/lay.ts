@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import {
   appendFileSync,
@@ -11,6 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { stringify } from 'yaml';
 import type { Profile } from '../config/profile.js';
 import { shellWord } from '../hosts/command.js';
@@ -22,7 +23,7 @@ import { placesIn, profileOf, type SandboxShape } from './sandbox-profile.js';
 import type { StandInSettings } from './stand-in.js';
 
 /** Makes the folder, the secrets, the configuration and an empty Postgres data directory. */
-export function lay(record: SandboxRecord, binaries: Binaries, shape: SandboxShape): Profile {
+export async function lay(record: SandboxRecord, binaries: Binaries, shape: SandboxShape): Promise<Profile> {
   const { folder, ports } = record;
   const places = placesIn(folder);
   const user = unprivilegedUser();
@@ -63,7 +64,7 @@ export function lay(record: SandboxRecord, binaries: Binaries, shape: SandboxSha
   };
   keep(places.standInSettings, JSON.stringify(standIn));
   keep(places.secret('novamem-environment'), environmentOf(record, secrets, shape));
-  initDatabase(folder, binaries, { name: shape.user, password: secrets.postgres }, user);
+  await initDatabase(folder, binaries, { name: shape.user, password: secrets.postgres }, user);
   const profile = profileOf(record, binaries, user, shape);
   keep(
     places.profile,
@@ -89,12 +90,12 @@ function environmentOf(
   ].join('\n');
 }
 
-function initDatabase(
+async function initDatabase(
   folder: string,
   binaries: Binaries,
   role: { name: string; password: string },
   user: { uid: number; gid: number } | undefined,
-): void {
+): Promise<void> {
   const { postgresData, walArchive } = placesIn(folder);
   for (const path of [postgresData, walArchive]) {
     mkdirSync(path, { mode: 0o700 });
@@ -105,7 +106,7 @@ function initDatabase(
   if (user) for (const path of [join(passwordFile, '..'), passwordFile]) chownSync(path, user.uid, user.gid);
   chmodSync(join(passwordFile, '..'), 0o700);
   try {
-    execFileSync(
+    await promisify(execFile)(
       join(binaries.postgres, 'initdb'),
       [
         '--pgdata',
@@ -124,10 +125,10 @@ function initDatabase(
         '--no-sync',
         '--no-instructions',
       ],
-      { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'], env: { PATH: process.env.PATH, LC_ALL: 'C.UTF-8' }, ...user },
+      { cwd: folder, env: { PATH: process.env.PATH, LC_ALL: 'C.UTF-8' }, ...user },
     );
   } catch (error) {
-    throw new Error(`initdb failed: ${String((error as { stderr?: Buffer }).stderr ?? messageOf(error)).trim()}`);
+    throw new Error(`initdb failed: ${((error as { stderr?: string }).stderr || messageOf(error)).trim()}`);
   } finally {
     rmSync(join(passwordFile, '..'), { recursive: true, force: true });
   }

@@ -95,7 +95,7 @@ async function upWithin(tries: number, options: UpOptions): Promise<SandboxRecor
   if (!claimRecord(record)) throw isBeingMade(name, readRecord(name)?.maker.pid);
   if (lives === 'process') watchOver(record);
   try {
-    const profile = lay(record, binaries, shape);
+    const profile = await lay(record, binaries, shape);
     await startAll(profile, onLine, ['postgres', 'qdrant', 'falkordb']);
     if (memories > 0) await fill(profile, memories, onLine);
     if (withNovamem) await startAll(profile, onLine, ['novamem']);
