@@ -33,9 +33,11 @@ beforeAll(async () => {
 const drill = (folder: string) =>
   runProgram(['drill', '--profile', real.cluster.name, '--backup', folder], { timeoutMs: 150_000 });
 
-/** A copy of the backup set whose append-only file has one more write than its snapshot: the file, and the part of the manifest. */
+/** A backup set whose append-only file has one more write than its snapshot: the file, and the part of the manifest. */
 async function withOneMoreWrite(): Promise<{ folder: string; incremental: Manifest['parts']['falkordb'][number] }> {
   const { falkordb } = real.cluster;
+  // What is written from now on goes into the file that this one has emptied.
+  const set = await real.backup();
   await falkordb.write(
     open,
     'GRAPH.QUERY',
@@ -44,7 +46,7 @@ async function withOneMoreWrite(): Promise<{ folder: string; incremental: Manife
   );
   const inventory = await inventoryFalkordb(falkordb);
   let incremental: Manifest['parts']['falkordb'][number] | undefined;
-  const folder = changedSet(backup, (manifest, at) => {
+  const folder = changedSet(set, (manifest, at) => {
     incremental = manifest.parts.falkordb.find((part) => part.file.endsWith('.incr.aof'))!;
     const live = readFileSync(join(real.places.falkordbData, incremental.file.replace('falkordb/', '')));
     expect(live.length).toBeGreaterThan(0);
