@@ -1,13 +1,17 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
 import { listRecords } from '../../src/sandbox/registry.js';
+import { sandboxDown } from '../../src/sandbox/sandbox.js';
 import type { BackupSet } from '../../src/stores/backup-set/backup-set.js';
 import type { Manifest } from '../../src/stores/backup-set/manifest.js';
 import { inventoryFalkordb } from '../../src/stores/falkordb/inventory.js';
 import { changedSet, vouchFor } from '../support/changed-set.js';
-import { ROOT, runProgram } from '../support/program.js';
+import { eventually } from '../support/eventually.js';
+import { PROGRAM, ROOT, runProgram } from '../support/program.js';
 import { open, type RealCluster, realCluster } from '../support/sandbox.js';
 import { tempFolder } from '../support/temp.js';
 
@@ -136,6 +140,35 @@ test('a drill makes the roles that the dump names, and restores rights and owner
   const ended = await drill(set.folder);
   await real.sql('DROP TABLE kept_notes; REVOKE ALL ON SCHEMA public FROM "app owner"; DROP ROLE "app owner"');
   expect(ended.exitCode, ended.stdout + ended.stderr).toBe(0);
+});
+
+test.each([
+  'SIGTERM',
+  'SIGINT',
+] as const)('a drill that is told to end (%s) takes its cluster down', async (signal) => {
+  const child = spawn(
+    process.execPath,
+    [PROGRAM, 'drill', '--profile', real.cluster.name, '--backup', backup.folder],
+    { stdio: ['ignore', 'pipe', 'pipe'] },
+  );
+  let said = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (text) => (said += text));
+  const ended = once(child, 'close');
+  await eventually('it restores', () => /restore-qdrant +started/.test(said), 60_000);
+  child.kill(signal);
+  expect((await ended)[0], said).toBe(130);
+  expect(listRecords().map((record) => record.name)).toEqual([real.cluster.name]);
+});
+
+test('a drill with --keep leaves its cluster to be looked at', async () => {
+  const ended = await runProgram(['drill', '--profile', real.cluster.name, '--backup', backup.folder, '--keep'], {
+    timeoutMs: 150_000,
+  });
+  expect(ended.exitCode, ended.stdout + ended.stderr).toBe(0);
+  const [, name] = /stays up: novamem-runbook --profile (drill-\w+)/.exec(ended.stdout)!;
+  const looked = await runProgram(['diagnose', '--profile', name!]);
+  expect(looked.stdout).toContain('Postgres holds 303 memories');
+  expect(await sandboxDown(name!)).toBe(true);
 });
 
 describe('novamem in a drill', () => {
