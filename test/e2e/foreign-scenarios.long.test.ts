@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ForeignCluster } from '../support/foreign-cluster.js';
@@ -71,6 +71,21 @@ describe('a backup of a foreign cluster', () => {
     expect(verified.exitCode, wordsOf(verified)).toBe(0);
     expect(await program.leaks(verified)).toEqual([]);
   });
+});
+
+test('a drill of it brings everything back beside a stand-in, which cannot speak for a real novamem: an exception', async () => {
+  const { profile } = await program.backUp('a set');
+  const root = /^backups:\n {2}- (.+)$/m.exec(readFileSync(profile, 'utf8'))![1]!;
+  const [id] = readdirSync(root);
+  const manifest = join(root, id!, 'manifest.json');
+  // As a real novamem would have had it recorded: with users that no stand-in knows.
+  const { goldenSearches: _, ...kept } = JSON.parse(readFileSync(manifest, 'utf8')) as Record<string, unknown>;
+  writeFileSync(manifest, JSON.stringify({ ...kept, goldenSearches: [], goldenSearchesBy: 'novamem' }));
+  const ended = await program.run('drill', '--profile', profile, '--backup', join(root, id!));
+  expect(ended.exitCode, wordsOf(ended)).toBe(4);
+  expect(ended.stdout).toMatch(/recall: scores are not proven: the backup was taken beside a real novamem/);
+  expect(ended.stdout).toMatch(/Evidence: \d+ comparisons, all equal/);
+  expect(await program.leaks(ended)).toEqual([]);
 });
 
 interface Part {
