@@ -21,7 +21,8 @@ th{font-weight:600;white-space:nowrap}.number{text-align:right;white-space:nowra
 .bad{color:#c0392b;font-weight:600}.good{color:#2e8b57}
 pre{white-space:pre-wrap;overflow-wrap:anywhere;background:#8881;padding:.5rem;font-size:.85rem;margin:.3rem 0}
 ul{margin:.3rem 0;padding-left:1.2rem}
-@media (max-width:40rem){body{margin:1rem auto;font-size:14px}.time{min-width:6rem}.value{min-width:3.5rem}th,td{padding-right:.4rem}}
+@media (max-width:40rem){body{margin:1rem auto;font-size:14px}.value{min-width:3.5rem}th,td{padding-right:.4rem}
+.timeline td:nth-child(4),.timeline th:nth-child(4),.timeline td:nth-child(5),.timeline th:nth-child(5){display:none}.time{min-width:4rem}}
 @media print{:root{color-scheme:light}body{max-width:none;margin:0;font-size:10pt}.wide{overflow:visible}
 tr,h2,h3{break-inside:avoid}h2,h3{break-after:avoid}.time i{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
 `;
@@ -54,9 +55,9 @@ export function htmlReport(report: RunReport, fault: string): string {
   ].join('\n');
 }
 
-function table(heads: string[], rows: string[]): string {
+function table(heads: string[], rows: string[], kind = ''): string {
   const head = heads.length > 0 ? `<tr>${heads.map((one) => `<th>${one}`).join('')}` : '';
-  return `<div class="wide"><table>${head}${rows.map((row) => `<tr>${row}`).join('')}</table></div>`;
+  return `<div class="wide ${kind}"><table>${head}${rows.map((row) => `<tr>${row}`).join('')}</table></div>`;
 }
 
 function factsOf(report: RunReport, fault: string): [string, string][] {
@@ -116,6 +117,7 @@ function timeline({ started, finished, steps }: RunReport): string {
         : '';
       return `<td class="name">${escaped(id)}<td class="name ${tone(outcome)}">${outcome}<td class="number">${startedAt ? durationOf(tookMs) : ''}<td class="number">${escaped(aboutText(plan))}<td class="number">${startedAt ? `${share.toFixed(0)} %` : ''}<td class="time">${bar}`;
     }),
+    'timeline',
   );
 }
 
