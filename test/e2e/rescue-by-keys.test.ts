@@ -222,6 +222,7 @@ describe('what a person may do wrong', () => {
   });
 });
 
+const NOTE = 'The dump was damaged on its way.';
 const OFFERED = /Type the cluster's name \(\S+\) to put it back: *$/m;
 
 /** A byte more in the dump of the only backup set; cut off at `whole` it is as it was. */
@@ -263,6 +264,10 @@ describe('a damaged backup', () => {
     program.type(ESCAPE);
     await program.shows(/✗ restore-postgres[\s\S]*c answer/);
     await asksBeforeStopping(program, /c answer/);
+    program.type('n');
+    await program.shows(/Note for the journal: *$/m);
+    program.type(`${NOTE}${ENTER}`);
+    await program.shows(/c answer/);
     program.type('l');
     await program.shows(/Log · /);
     await asksBeforeStopping(program, /c answer/);
@@ -282,6 +287,8 @@ describe('a damaged backup', () => {
     await program.shows(/Recovered in[\s\S]*u undo…/);
     program.type('q');
     expect(await program.exited).toBe(0);
+    expect(journalText()).toContain(`"text":"${NOTE}"`);
+    expect(readFileSync(join(newestRun(), 'report.md'), 'utf8')).toMatch(new RegExp(`^- .*: ${NOTE}$`, 'm'));
 
     const later = start([]);
     await later.shows(/u undo…/);

@@ -46,6 +46,13 @@ it('shows each step that is at work with its own progress, and asks one question
   await showsAtEachSize('^C stop…', /^─ question 2 of 2: read · meanwhile start-qdrant/m, /To go on, type: I know/);
   program.type(`I know${ENTER}`);
   await program.shows(/✔ +way[\s\S]*✔ +read/);
+  program.type('!');
+  await program.shows(/A shell\. The run goes on\. exit comes back to[\s\S]*ready> $/m);
+  expect(program.onAlternateScreen).toBe(false);
+  program.type(`echo $((6 * 7))-is-it${ENTER}`);
+  await program.shows(/^42-is-it$/m);
+  program.type(`exit${ENTER}`);
+  await program.shows(/start-qdrant · runs[\s\S]*start-falkordb · runs/);
   program.type(CTRL_C);
   await showsAtEachSize('esc keep running', /start-qdrant: .* may be starting$/m, /❯ keep running/);
   program.type(DOWN);
