@@ -58,7 +58,7 @@ it('reads a whole rescue aloud as lines of words, on the ordinary screen, with n
   expect(picker).toContain('Keys: up and down choose, enter open');
   await hears(/qdrant, no answer: .*\n/);
   await hears(/\d scenarios fit what is seen[\s\S]*chosen: /);
-  for (let place = 2; ; place = (place % 8) + 1) {
+  for (let place = 2; ; place = (place % 9) + 1) {
     type(DOWN);
     if (/chosen: Whole cluster lost/.test(await hears(new RegExp(`chosen: .*, ${place} of 9\\n`)))) break;
   }
