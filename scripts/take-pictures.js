@@ -17,7 +17,7 @@ const [COLUMNS, ROWS] = [96, 28];
 const [CELL_WIDTH, CELL_HEIGHT] = [8.43, 18];
 const PALETTE = ['#1d2021', '#e5534b', '#57ab5a', '#c69026', '#539bf5', '#b083f0', '#39c5cf', '#adbac7'];
 const [LIGHT, DARK] = ['#d1d7e0', '#1d2021'];
-const [ENTER, ESCAPE] = ['\r', '\u001b'];
+const [ENTER, ESCAPE, CTRL_C, DOWN] = ['\r', '\u001b', '\u0003', '\u001b[B'];
 
 const home = mkdtempSync(join(tmpdir(), 'novamem-runbook-pictures-'));
 process.env.NOVAMEM_RUNBOOK_HOME = home;
@@ -104,11 +104,19 @@ async function confirmUntil(app, until, drawAs) {
   }
 }
 
+/** In the list of steps, where a question's rule may tell the same of a step. */
+const RUNS_BESIDE_OTHERS = /^.◐ restore-\S+ +\d+ % +\S/m;
+
 async function rescue() {
   const app = open();
   try {
     await app.shows(/fits what is seen/);
     app.draw('what-happened');
+    app.type('d');
+    await app.shows(/nothing can be begun from here\.[\s\S]*n next/);
+    app.draw('dry-run');
+    app.type(ESCAPE);
+    await app.shows(/fits what is seen/);
     app.type(ENTER);
     await app.shows(/ manifest$/m);
     app.draw('which-backup');
@@ -116,8 +124,12 @@ async function rescue() {
     await app.shows(/Nothing has been touched/);
     app.draw('plan');
     app.type(ENTER);
-    await confirmUntil(app, /restore-qdrant +\d+ %/, 'confirm');
+    await confirmUntil(app, RUNS_BESIDE_OTHERS, 'confirm');
     app.draw('run');
+    app.type(CTRL_C);
+    await app.shows(/These run now/);
+    app.draw('stop');
+    app.type(ESCAPE);
     await app.shows(/q quit/);
     app.draw('report');
     app.type('l');
@@ -137,6 +149,38 @@ async function rescue() {
     app.draw('undo');
     app.type(ESCAPE);
     await app.shows(/q quit/);
+    app.type('q');
+    await app.exited;
+  } finally {
+    app.end();
+  }
+}
+
+/** Qdrant's vectors can come from several places; the run is stopped before any of them is begun. */
+async function choices() {
+  const app = open('qdrant-lost');
+  try {
+    await app.shows(/ manifest$/m);
+    app.type(ENTER);
+    await app.shows(/enter begin/);
+    app.type(ENTER);
+    await app.shows(/Where shall the vectors come from\?[\s\S]*enter answer/);
+    app.draw('choices');
+    app.type(ESCAPE);
+    await app.shows(/n note/);
+    app.type('n');
+    await app.shows(/Note for the journal: *$/m);
+    app.type('Qdrant was moved to a new disk; the old one is kept.');
+    await app.shows(/is kept\./);
+    app.draw('note');
+    app.type(ENTER);
+    await app.shows(/n note/);
+    app.type('q');
+    await app.shows(/❯ keep running/);
+    app.type(DOWN);
+    await app.shows(/❯ stop/);
+    app.type(ENTER);
+    await app.shows(/Aborted[\s\S]*q quit/);
     app.type('q');
     await app.exited;
   } finally {
@@ -165,6 +209,28 @@ async function failure() {
   }
 }
 
+/** The newest recovery is replayed, from the list of what was done and back to it. */
+async function replay(app) {
+  while (!/❯ .*Whole cluster lost +recovered/.test(await app.shows(/❯ \S/))) {
+    const [chosen] = /❯ .*/.exec(await app.shows(/❯ \S/));
+    app.type(DOWN);
+    await app.shows(new RegExp(`❯ (?!${chosen.slice(2).replace(/[^\w ]/g, '.')})`));
+  }
+  app.type(ENTER);
+  await app.shows(/p replay/);
+  app.type('p');
+  await app.shows(/REPLAY[\s\S]*Read the plan, and begin/);
+  app.type(ENTER);
+  await app.shows(/REPLAY[\s\S]*Type what you would/);
+  app.draw('replay');
+  app.type(`${NAME}${ENTER}`);
+  await app.shows(/As then:/);
+  app.type(CTRL_C);
+  await app.shows(/p replay/);
+  app.type(ESCAPE);
+  await app.shows(/What was done here/);
+}
+
 async function history() {
   const app = open();
   try {
@@ -172,6 +238,7 @@ async function history() {
     app.type('h');
     await app.shows(/What was done here/);
     app.draw('history');
+    await replay(app);
     app.type(ESCAPE);
     await app.shows(/\? help/);
     app.type('?');
@@ -187,6 +254,7 @@ try {
   execFileSync(process.execPath, [PROGRAM, 'backup', '--profile', NAME], { stdio: 'ignore' });
   await loseEverything(NAME);
   await rescue();
+  await choices();
   await failure();
   await history();
 } finally {

@@ -44,8 +44,9 @@ export class RecordedLines {
     return times.length === 0 ? undefined : Math.min(...times);
   }
 
+  /** From here on there are no lines. */
   close(): void {
-    for (const file of this.#files) file.close();
+    for (const file of this.#files.splice(0)) file.close();
   }
 }
 

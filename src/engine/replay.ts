@@ -66,7 +66,6 @@ export class Replay {
   /** What was last told of a decision, or at first of what is missing, and of which moment. */
   #told: { text: string; at: number };
   readonly #damage: string;
-  #timer: NodeJS.Timeout | undefined;
 
   /** `speed`: times the recorded pace; 0: step by step. A Problem where the record does not say how the run began. */
   constructor(recorded: RecordedRun, { speed = 1, undoable }: ReplayOptions = {}) {
@@ -101,18 +100,19 @@ export class Replay {
   subscribeStatus = (onChange: () => void): (() => void) => this.#statuses.subscribe(onChange);
   getStatus = (): ReplayStatus => this.#statuses.getSnapshot();
 
-  /** Goes on by itself from here on, until it is closed. */
-  start(): void {
+  /** Goes on by itself from here on, until the function that it answers is called. */
+  start(): () => void {
     let before = steadyNow();
-    this.#timer = setInterval(() => {
+    const timer = setInterval(() => {
       const now = steadyNow();
       this.advance(now - before);
       before = now;
     }, TICK_MS);
+    return () => clearInterval(timer);
   }
 
+  /** The steps' output is read no more; may be called twice. */
   close(): void {
-    clearInterval(this.#timer);
     this.#lines.close();
   }
 

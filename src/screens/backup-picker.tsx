@@ -5,6 +5,7 @@ import type { DeskSnapshot, ScenarioCard } from '../engine/desk.js';
 import { copiesOf, type ListedSet } from '../stores/backup-set/find-backup-set.js';
 import { durationOf, instantOf, plural, sizeOf } from '../words.js';
 import { Frame, Lines, useSpace } from './frame.js';
+import { Scrolled } from './scrolled.js';
 import { Select } from './select.js';
 import { cut, cutStart, labelled, wrap } from './text.js';
 
@@ -61,8 +62,13 @@ export function BackupPicker({ desk, card, onChoose, onBack }: Props) {
           />
         </Box>
       )}
-      <Text> </Text>
-      <Lines lines={about.slice(0, Math.max(1, room - Math.max(1, listed)))} />
+      <Scrolled
+        key={highlighted?.folder ?? ''}
+        lines={about}
+        rows={Math.max(1, room - Math.max(1, listed))}
+        by="space"
+        hint="above"
+      />
       <Lines lines={problem} />
     </Frame>
   );
@@ -106,7 +112,7 @@ function stateOf(one: ListedSet): string {
 
 function aboutSet(one: ListedSet | undefined, sets: readonly ListedSet[], width: number): string[] {
   if (!one) return [];
-  if (!('set' in one)) return labelled(' Problem', one.problem, width);
+  if (!('set' in one)) return labelled('Problem', one.problem, width);
   const { set } = one;
   const holds = [
     set.postgres ? `Postgres ${sizeOf(set.postgres.bytes)}` : 'NO Postgres dump',
@@ -117,16 +123,16 @@ function aboutSet(one: ListedSet | undefined, sets: readonly ListedSet[], width:
   ];
   return [
     ...labelled(
-      ' Taken',
+      'Taken',
       set.takenAt ? `${instantOf(set.takenAt)}${set.cluster ? ` from ${set.cluster}` : ''}` : 'nobody knows when',
       width,
     ),
-    ...labelled(' Holds', holds.join(' · '), width),
-    ...(set.unproven.length === 0 ? [] : labelled(' Unproven', set.unproven.join('; '), width)),
-    ...labelled(' Folder', set.folder, width),
+    ...labelled('Holds', holds.join(' · '), width),
+    ...(set.unproven.length === 0 ? [] : labelled('Unproven', set.unproven.join('; '), width)),
+    ...(set.skewMs === undefined ? [] : labelled('Skew', `its stores are ${durationOf(set.skewMs)} apart`, width)),
     ...copiesOf(one, sets).flatMap((other) =>
-      labelled(' Same set', `also in ${other.folder} (equal manifests)`, width),
+      labelled('Same set', `also in ${other.folder} (equal manifests)`, width),
     ),
-    ...(set.skewMs === undefined ? [] : labelled(' Skew', `its stores are ${durationOf(set.skewMs)} apart`, width)),
+    ...labelled('Folder', set.folder, width),
   ];
 }

@@ -1,10 +1,11 @@
-import { Box, Text } from 'ink';
+import { Text } from 'ink';
 import type { RunSnapshot, StepSnapshot } from '../engine/snapshot.js';
 import { dependentsOf, undoOrder } from '../engine/undo-choice.js';
 import { durationOf } from '../words.js';
 import { Lines, useSpace } from './frame.js';
 import { useKeys } from './keys.js';
 import { useOutside } from './outside.js';
+import { Scrolled } from './scrolled.js';
 import { findingLines } from './step-lines.js';
 import { cut, labelled } from './text.js';
 
@@ -47,9 +48,10 @@ export function DecideView({ run, step, onRetry, onUndo, onSkip, onAbort, onLate
     .slice(-5)
     .map((line) => cut(`  ${line.text}`, width));
   const lines = [
+    // Where there is room for a few lines only, what is safe now is among them.
+    ...labelled('Now', stateNow(step), width),
     ...labelled('Tried', step.plan?.summary ?? step.uses, width),
     ...labelled('Saw', step.reason ?? '', width),
-    ...labelled('Now', stateNow(step), width),
     ...findingLines({ ...step, findings: worthReading(step) }, width),
     ...nextOfReason(step).flatMap((next) => labelled('Mend', next, width)),
     ...labelled('Log', step.logFile, width),
@@ -69,9 +71,7 @@ export function DecideView({ run, step, onRetry, onUndo, onSkip, onAbort, onLate
           columns - 4,
         )}
       </Text>
-      <Box flexDirection="column" marginLeft={1} height={Math.max(1, bodyRows - next.length - 3)} overflow="hidden">
-        <Lines lines={lines} />
-      </Box>
+      <Scrolled key={step.id} lines={lines} rows={Math.max(1, bodyRows - next.length - 3)} by="arrows" />
       <Text bold> Next</Text>
       <Lines lines={next.map(([key, what]) => cut(`   ${key!.padEnd(4)} ${what}`, columns))} />
     </>

@@ -43,7 +43,7 @@ export async function openScreens(
 
 /** The same for a recorded run that is replayed. */
 export function openReplay(replay: Replay, outside: Outside, linear: boolean): Promise<void> {
-  return show(<ReplayAlone replay={replay} />, outside, linear);
+  return show(<ReplayAlone replay={replay} />, outside, linear).finally(() => replay.close());
 }
 
 async function show(screens: ReactNode, outside: Outside, linear: boolean): Promise<void> {

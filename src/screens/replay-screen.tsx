@@ -9,24 +9,29 @@ import { ReplayContext } from './replaying.js';
 import { RunScreen } from './run-screen.js';
 import { Select } from './select.js';
 import { cut } from './text.js';
+import { TooSmall, useTooSmall } from './too-small.js';
 
 /** A replay that was asked for on the command line: nothing is behind it. */
 export function ReplayAlone({ replay }: { replay: Replay }) {
   const { exit } = useApp();
   const leave = useOutside();
   useInput((input, key) => {
+    if (key.ctrl && input === 'c') exit();
     if (key.ctrl && input === 'z') leave('stop');
   });
+  if (useTooSmall()) return <TooSmall atWork={false} />;
   return <ReplayScreen replay={replay} onLeave={() => exit()} />;
 }
 
-/** A recorded run on the screens of a run, marked as a replay at all times. It goes on while it is shown. */
-export function ReplayScreen({ replay, onLeave: quit }: { replay: Replay; onLeave: () => void }) {
+/** A recorded run on the screens of a run, marked as a replay at all times. It goes on while it is shown, and is closed when it is left. */
+export function ReplayScreen({ replay, onLeave }: { replay: Replay; onLeave: () => void }) {
   const [jumping, setJumping] = useState(false);
-  useEffect(() => {
-    replay.start();
-    return () => replay.close();
-  }, [replay]);
+  // A window that is too small takes the screen away for a while only.
+  useEffect(() => replay.start(), [replay]);
+  const quit = () => {
+    replay.close();
+    onLeave();
+  };
   useInput((input, key) => {
     if (key.ctrl && input === 'c' && jumping) quit();
   });

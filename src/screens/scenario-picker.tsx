@@ -5,9 +5,10 @@ import type { DeskSnapshot, ScenarioCard } from '../engine/desk.js';
 import { answersText } from '../engine/standing.js';
 import { agoText, lastText } from '../reports/history-words.js';
 import { durationOf, plural } from '../words.js';
-import { Frame, Lines, useSpace } from './frame.js';
+import { Frame, useSpace } from './frame.js';
 import { useKeys } from './keys.js';
 import { useOutside } from './outside.js';
+import { Scrolled } from './scrolled.js';
 import { Select } from './select.js';
 import { cut, wrap } from './text.js';
 
@@ -114,8 +115,13 @@ export function ScenarioPicker({ desk, onChoose, onDryRun, onResume, onUndo, onH
           onHighlight={(item) => setMoved({ to: item.value.scenario, order })}
         />
       </Box>
-      <Text> </Text>
-      <Lines lines={about.slice(0, Math.max(0, room - listed))} />
+      <Scrolled
+        key={highlighted?.scenario ?? ''}
+        lines={about}
+        rows={Math.max(0, room - listed)}
+        by="space"
+        hint="above"
+      />
     </Frame>
   );
 }
@@ -135,15 +141,16 @@ const LEAST_LISTED = 3;
 /** How many reasons are shown; all of them are told by `diagnose`. */
 const FITS = 3;
 
+/** What speaks for it now comes first: where there is little room the rest is scrolled to. */
 function linesAbout(card: ScenarioCard, desk: DeskSnapshot, columns: number): string[] {
   return [
-    ...wrap(`When   ${card.when}`, columns - 2, 7),
     ...fitOf(card, desk)
       .slice(0, FITS)
       .flatMap((reason, index) => wrap(`${index === 0 ? 'Fits  ' : '      '} ${reason}`, columns - 2, 7)),
-    ...wrap(`Then   ${card.outcome}`, columns - 2, 7),
     ...(card.last ? wrap(`Last   ${lastText(card.last)}`, columns - 2, 7) : []),
-  ].map((line) => ` ${line}`);
+    ...wrap(`Then   ${card.outcome}`, columns - 2, 7),
+    ...wrap(`When   ${card.when}`, columns - 2, 7),
+  ];
 }
 
 /** What speaks for a scenario; empty when nothing does. */

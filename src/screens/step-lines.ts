@@ -1,8 +1,8 @@
 import type { StepSnapshot, StepState } from '../engine/snapshot.js';
 import { aboutText, takesText } from '../reports/estimate-words.js';
 import { evidenceRows } from '../reports/evidence.js';
-import { amountOf, shareOf } from '../reports/plain.js';
-import { durationOf, plural, sizeOf } from '../words.js';
+import { amountOf, quantityOf, shareOf } from '../reports/plain.js';
+import { durationOf, plural } from '../words.js';
 import { FINDING_MARKS, MARKS } from './marks.js';
 import { bar, labelled, wrap } from './text.js';
 
@@ -109,18 +109,25 @@ function leftOf(step: StepSnapshot, took: number): number | undefined {
   return took > 1_000 && share > 0.02 && share < 1 ? (took / share) * (1 - share) : undefined;
 }
 
-/** `████████░░░░  61 %  118 MiB/s`, and `1.2 GiB of 2.0 GiB`; no bar where nobody knows how much there is. */
+/** `118 MiB/s`, `1,204 rows/s`, `0.23/s`; empty where it is not to be told, or is no rate: waiting. */
+function rateOf({ progress }: StepSnapshot, took: number): string {
+  const { done, unit } = progress!;
+  if (unit === 'seconds' || took <= 1_000 || done <= 0) return '';
+  const pace = done / (took / 1000);
+  return `${quantityOf(pace < 10 ? Number(pace.toPrecision(2)) : Math.round(pace), unit)}/s`;
+}
+
+/** `████████░░░░  61 %  118 MiB/s`, and `1.2 GiB of 2.0 GiB`; where nobody knows how much there is no bar, and `1.2 GiB  118 MiB/s`. */
 function gauge(step: StepSnapshot, width: number, took: number): { bar: string | undefined; quantity: string } {
-  const { done, unit } = step.progress!;
   const share = shareDone(step);
-  const rate = unit === 'bytes' && took > 1_000 && done > 0 ? `  ${sizeOf(done / (took / 1000))}/s` : '';
-  const barWidth = Math.max(8, Math.min(24, width - 18));
+  const amount = amountOf(step.progress!);
+  const rate = rateOf(step, took);
+  const shown = rate === '' ? '' : `  ${rate}`;
+  if (share === undefined) return { bar: undefined, quantity: `${amount}${shown}` };
+  const barWidth = Math.max(8, Math.min(24, width - 6 - Math.max(12, shown.length)));
   return {
-    bar:
-      share === undefined
-        ? undefined
-        : `${bar(share, barWidth)} ${String(Math.floor(share * 100)).padStart(3)} %${rate}`,
-    quantity: amountOf(step.progress!),
+    bar: `${bar(share, barWidth)} ${String(Math.floor(share * 100)).padStart(3)} %${shown}`,
+    quantity: amount,
   };
 }
 

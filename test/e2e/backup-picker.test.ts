@@ -3,8 +3,10 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { tempFolder } from '../support/temp.js';
 import { terminals } from '../support/terminals.js';
+import { showsWholeScreen } from '../support/whole-screen.js';
 
 const DOWN = '\u001b[B';
+const PAGE_DOWN = '\u001b[6~';
 const ID = '20261121T020000Z';
 
 /** Two roots with the same backup set in each, and a profile of a cluster that is gone. */
@@ -66,11 +68,15 @@ it('says of two copies of a backup set where each is, and that they are the same
   await program.shows(/❯ .* old .*… {2}in …\S*here$/m);
   program.type(DOWN);
   const other = await program.shows(/❯ .*the same set, .* {2}in …\S*-disk$/m);
-  expect(other.replaceAll(/\n +/g, '')).toMatch(/Folder +\S+on-the-other-disk/);
+  expect(other).toMatch(/^ Skew +its stores are 0 ms apart$/m);
+  expect(other.replaceAll(/\n +/g, '')).toMatch(/Same set +also in \S+here\S+ \(equal manifests\)/);
+  program.type(PAGE_DOWN);
+  const rest = await program.shows(/^ Folder .*\n {12}\S+\n+─/m);
+  expect(rest.replaceAll(/\n +/g, '')).toMatch(/Folder +\S+on-the-other-disk/);
   // Another room keeps what is highlighted, and a digit chooses nothing: it only goes there.
   program.resize(60, 15);
   await program.shows(/❯ .*the same set, [\s\S]*^(?:.*\n){2,}.*esc back/m);
   program.type('1');
   await program.shows(/❯ .* old .*\n {2}.*the same set/);
-  for (const row of program.screen()) expect(row.length).toBeLessThanOrEqual(60);
+  await showsWholeScreen(program, 'acme-test', 'esc back');
 });

@@ -4,6 +4,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { homeFolder } from '../../src/config/home.js';
 import { rowsOf, type Story, tellStory } from '../support/point-in-time.js';
 import { terminals } from '../support/terminals.js';
+import { showsWholeScreen } from '../support/whole-screen.js';
 
 const ENTER = '\r';
 let story: Story;
@@ -53,7 +54,7 @@ describe.each([
     const end = await program.shows(/q quit/);
     if (process.env.SHOW) console.log(end);
     expect(end).toMatch(/✔ \S+ in/);
-    for (const row of program.screen()) expect(row.length).toBeLessThanOrEqual(columns);
+    await showsWholeScreen(program, name, 'q quit');
     program.type('q');
     expect(await program.exited).toBe(0);
     expect(await rowsOf(story.real)).toBe(200);

@@ -12,6 +12,7 @@ import { tempFolder } from '../support/temp.js';
 import { ProgramInTerminal } from '../support/terminal.js';
 
 const ENTER = '\r';
+const ESCAPE = '\u001b';
 const RIGHT = '\u001b[C';
 const LEFT = '\u001b[D';
 const home = tempFolder('replay-home');
@@ -100,14 +101,30 @@ it('is driven by keys: asked what was asked then, paused, stepped, to errors and
   expect(readFileSync(join(recorded.folder, JOURNAL_FILE), 'utf8')).toBe(before);
 });
 
-it('fits into 60 columns and 16 rows, marked all the same', async () => {
-  const { type, shows } = start([recorded.id, '--speed', '0'], { columns: 60, rows: 16 });
+it('fits into 60 columns and 16 rows, marked all the same, and outlives a window that is too small for it', async () => {
+  const { program, type, shows } = start([recorded.id, '--speed', '0'], { columns: 60, rows: 16 });
   await shows(/Looking at every step.*looking….*‖ ×1/);
   type('e');
   await shows(/17 %/);
   type('e');
   await shows(/◑ second.*‖ ×1 .* p?(space)? play/);
+  await isTooSmallForAWhile(program);
+  await shows(/◑ second.*‖ ×1/);
+  type('p');
+  await shows(/What would you do/);
+  type('q');
+  expect(await program.exited).toBe(EXIT.recovered);
 });
+
+/** The window is made too small for any screen and large again, many times. */
+async function isTooSmallForAWhile(program: ProgramInTerminal): Promise<void> {
+  for (let turn = 0; turn < 3; turn += 1) {
+    program.resize(40, 10);
+    await program.shows(/^This window is too small: 40×10\./);
+    program.resize(60 + turn, 16 + turn);
+    await program.shows(/^ REPLAY {2}acme-test/);
+  }
+}
 
 it('is asked for in the history of the app, and left to it', async () => {
   const profile = join(home, 'acme-test.yaml');
@@ -123,6 +140,17 @@ it('is asked for in the history of the app, and left to it', async () => {
   app.type('p');
   await app.shows(/^ REPLAY {2}acme-test.*the plan/);
   await app.shows(/Read the plan, and begin/);
+  await isTooSmallForAWhile(app);
+  app.type('j');
+  await app.shows(/to which step\?/);
+  app.type(ENTER);
+  await app.shows(/◐ first/);
+  app.type('e');
+  await app.shows(/◑ second/);
+  app.type('l');
+  await app.shows(/Log · all steps .*[\s\S]* first +three/);
+  app.type(ESCAPE);
+  await app.shows(/◑ second/);
   app.type('q');
   expect((await app.shows(/p replay/)).split('\n')[0]).not.toContain('REPLAY');
 });

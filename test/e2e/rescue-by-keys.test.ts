@@ -9,11 +9,13 @@ import { PROGRAM } from '../support/program.js';
 import { open as gateway, openSandbox, realCluster } from '../support/sandbox.js';
 import type { ProgramInTerminal } from '../support/terminal.js';
 import { terminals } from '../support/terminals.js';
+import { showsWholeScreen } from '../support/whole-screen.js';
 
 const ENTER = '\r';
 const ESCAPE = '\u001b';
 const DOWN = '\u001b[B';
 const UP = '\u001b[A';
+const PAGE_DOWN = '\u001b[6~';
 const CTRL_C = '\u0003';
 const open = terminals();
 let name: string;
@@ -91,6 +93,10 @@ describe.each([
     expect(program.onAlternateScreen).toBe(true);
     await program.shows(/qdrant +no answer/);
     await highlight(program, 'Whole cluster lost');
+    await program.shows(/^ Fits +\S/m);
+    await showsWholeScreen(program, name, 'q quit');
+    program.type(PAGE_DOWN.repeat(9));
+    await program.shows(/^ When +\S/m);
     program.type(ENTER);
     await program.shows(/ manifest$/m);
     program.type(ENTER);
@@ -99,7 +105,7 @@ describe.each([
     program.type(ENTER);
     const end = await confirmUntil(program, /q quit/, columns === 120);
     expect(end).toMatch(/✔ Recovered in/);
-    for (const row of program.screen()) expect(row.length).toBeLessThanOrEqual(columns);
+    await showsWholeScreen(program, name, 'q quit');
     program.type('q');
     expect(await program.exited).toBe(0);
     expect(program.onAlternateScreen).toBe(false);
@@ -216,6 +222,7 @@ describe('what a person may do wrong', () => {
   });
 });
 
+const NOTE = 'The dump was damaged on its way.';
 const OFFERED = /Type the cluster's name \(\S+\) to put it back: *$/m;
 
 /** A byte more in the dump of the only backup set; cut off at `whole` it is as it was. */
@@ -241,15 +248,26 @@ describe('a damaged backup', () => {
     program.type(ENTER);
     await program.shows(/would be blocked[\s\S]*b begin all the same/);
     program.type('b');
-    await asksBeforeStopping(program, /enter|b begin all the same|Type the cluster/);
+    await asksBeforeStopping(program, /Type the cluster's name/);
     const refused = await confirmUntil(program, /cannot begin/);
     expect(refused).toMatch(/restore-postgres cannot begin/);
     await asksBeforeStopping(program, /cannot begin/);
+    program.resize(60, 16);
+    await program.shows(/^ Now +nothing was changed by this step/m);
+    await showsWholeScreen(program, name, '^C stop…');
+    program.type(PAGE_DOWN);
+    await program.shows(/^ Saw +\S/m);
+    program.resize(80, 24);
+    await showsWholeScreen(program, name, '^C stop…');
     // The habit of halting a terminal is not the key that skips a step, nor tmux's own the one that aborts.
     program.type('\u0013\u0001');
     program.type(ESCAPE);
     await program.shows(/✗ restore-postgres[\s\S]*c answer/);
     await asksBeforeStopping(program, /c answer/);
+    program.type('n');
+    await program.shows(/Note for the journal: *$/m);
+    program.type(`${NOTE}${ENTER}`);
+    await program.shows(/c answer/);
     program.type('l');
     await program.shows(/Log · /);
     await asksBeforeStopping(program, /c answer/);
@@ -269,6 +287,8 @@ describe('a damaged backup', () => {
     await program.shows(/Recovered in[\s\S]*u undo…/);
     program.type('q');
     expect(await program.exited).toBe(0);
+    expect(journalText()).toContain(`"text":"${NOTE}"`);
+    expect(readFileSync(join(newestRun(), 'report.md'), 'utf8')).toMatch(new RegExp(`^- .*: ${NOTE}$`, 'm'));
 
     const later = start([]);
     await later.shows(/u undo…/);
@@ -432,9 +452,10 @@ it('keeps its frame through a storm of resizes', async () => {
   expect(await program.exited).toBe(0);
 });
 
-/** The newest run's journal. */
-function journalText(): string {
+function newestRun(): string {
   const runs = join(homeFolder(), 'runs');
-  const newest = readdirSync(runs).sort().at(-1);
-  return readFileSync(join(runs, newest!, 'journal.jsonl'), 'utf8');
+  return join(runs, readdirSync(runs).sort().at(-1)!);
 }
+
+/** The newest run's journal. */
+const journalText = () => readFileSync(join(newestRun(), 'journal.jsonl'), 'utf8');

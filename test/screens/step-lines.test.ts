@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { StepSnapshot } from '../../src/engine/snapshot.js';
-import { planLines } from '../../src/screens/step-lines.js';
+import { planLines, progressLines, sideBySideLines } from '../../src/screens/step-lines.js';
 import { readingPlan } from '../../src/steps/step.js';
 
 const STEP: StepSnapshot = {
@@ -67,5 +67,33 @@ describe('what a step would do', () => {
       'Answer     yes: it asks no graph',
       'Hint       search for something',
     ]);
+  });
+});
+
+describe('how far a step is', () => {
+  const after10s = (progress: NonNullable<StepSnapshot['progress']>) => {
+    const step: StepSnapshot = { ...STEP, state: 'running', startedAt: 0, progress };
+    expect(sideBySideLines(step, 60, 10_000).slice(1, -1)).toHaveLength(progress.total ? 2 : 1);
+    return progressLines(step, 60, 10_000).slice(2, -1);
+  };
+
+  it('is told with its rate and what is left, whatever is counted', () => {
+    const filled = '████████████░░░░░░░░░░░░  50 %';
+    expect(after10s({ done: 5_000, total: 10_000, unit: 'rows', text: 'x' })).toEqual([
+      `${filled}  500 rows/s`,
+      '5,000 rows of 10,000 rows',
+      'left  about 10 s',
+    ]);
+    expect(after10s({ done: 2, total: 4, unit: 'items', text: 'x' })).toEqual([
+      `${filled}  0.2/s`,
+      '2 of 4',
+      'left  about 10 s',
+    ]);
+    expect(after10s({ done: 10 * 1024, total: 20 * 1024, unit: 'bytes', text: 'x' })[0]).toBe(`${filled}  1.0 KiB/s`);
+  });
+
+  it('is told with its rate where nobody knows how much there is, and of waiting without one', () => {
+    expect(after10s({ done: 12_345, unit: 'rows', text: 'x' })).toEqual(['12,345 rows  1,235 rows/s']);
+    expect(after10s({ done: 10, unit: 'seconds', text: 'x' })).toEqual(['waited 10 s']);
   });
 });
