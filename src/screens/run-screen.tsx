@@ -1,7 +1,8 @@
 import { useInput } from 'ink';
 import { useEffect, useMemo, useState, useSyncExternalStore } from 'react';
 import { rtoClock } from '../engine/rto-clock.js';
-import type { Intent, RunSnapshot, ShownRun, StepSnapshot } from '../engine/snapshot.js';
+import { AT_WORK, type Intent, type RunSnapshot, type ShownRun, type StepSnapshot } from '../engine/snapshot.js';
+import { BUSY } from '../engine/turn.js';
 import { clockOf, durationOf } from '../words.js';
 import { AcknowledgeView } from './acknowledge-view.js';
 import { AskView } from './ask-view.js';
@@ -263,7 +264,7 @@ function replayKeysAt({ phase }: RunSnapshot, question: StepSnapshot | undefined
 /** Which question this is, of how many, and who asks it: `question 1 of 3: restore-postgres · meanwhile restore-qdrant 36 %`. */
 function askedWords({ attention, answered, steps }: RunSnapshot, asks: string, linear: boolean): string {
   const many = answered + attention.length;
-  const busy = steps.filter(({ state }) => ['running', 'verifying'].includes(state));
+  const busy = steps.filter(({ state }) => AT_WORK.has(state));
   return [
     `${many > 1 ? `question ${answered + attention.indexOf(asks) + 1} of ${many}: ` : 'asked by '}${asks}`,
     // Read aloud, how far it is would be a new line all the time.
@@ -275,7 +276,7 @@ function askedWords({ attention, answered, steps }: RunSnapshot, asks: string, l
 function selectedStep({ steps, attention }: RunSnapshot, chosen: string | undefined): number {
   const at = steps.findIndex((step) => step.id === chosen);
   if (at !== -1) return at;
-  const busy = steps.findIndex((step) => ['running', 'verifying', 'undoing'].includes(step.state));
+  const busy = steps.findIndex(({ state }) => AT_WORK.has(state));
   if (busy !== -1) return busy;
   const asking = steps.findIndex((step) => step.id === attention[0]);
   if (asking !== -1) return asking;
@@ -318,17 +319,15 @@ function obstacleTo(
     return 'looking at what can be put back; nothing is touched…';
   if (purpose === 'undo') return guards[0]?.said ?? '';
   if (chosen.length === 1 && chosen[0]!.state === 'deciding') return '';
-  const busy = steps.filter((step) => isBusy(step)).map((step) => step.id);
+  const busy = steps.filter(({ state }) => BUSY.has(state)).map((step) => step.id);
   return busy.length === 0
     ? ''
     : `${busy.join(', ')} still runs on ${cluster}: wait for it, or stop the run with ctrl-c, then undo`;
 }
 
-const isBusy = ({ state }: StepSnapshot) => ['checking', 'running', 'verifying', 'undoing'].includes(state);
-
 function stopLines({ steps, begun }: RunSnapshot): string[] {
   if (!begun) return ['Nothing was begun yet, and nothing was changed.'];
-  const busy = steps.filter((step) => ['running', 'verifying', 'undoing'].includes(step.state));
+  const busy = steps.filter(({ state }) => AT_WORK.has(state));
   if (busy.length === 0) return ['Nothing runs just now. What is done stays done.'];
   return [
     'These run now; ended half-way they leave:',
