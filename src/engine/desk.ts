@@ -1,5 +1,7 @@
 import { type Profile, SERVICES, type ServiceName } from '../config/profile.js';
+import { profileWord } from '../config/profiles.js';
 import { redact } from '../config/redact.js';
+import { shellWord } from '../hosts/command.js';
 import { Problem } from '../problem.js';
 import { loadRunbook, scenarios } from '../runbook/library.js';
 import type { Overrides } from '../runbook/runbook.js';
@@ -37,6 +39,8 @@ export interface PastRun {
 /** What lies on the desk before a run begins. Never changed once published. */
 export interface DeskSnapshot {
   cluster: string;
+  /** What to give to `--profile` to mean this cluster again, as a shell takes it. */
+  profile: string;
   production: boolean;
   mode: Mode;
   /** Undefined while a service is being asked. */
@@ -88,6 +92,7 @@ export class Desk {
     const past = history({ cluster: profile.name, most: RUNS_LISTED });
     this.#snapshot = {
       cluster: profile.name,
+      profile: shellWord(profileWord(profile)),
       production: profile.production,
       mode,
       services: {},

@@ -20,7 +20,7 @@ test('a run that was kept out begins with enter once the other one is over, what
   const locks = [tempFolder('locks')];
   const request = { cluster: 'acme-test', run: 'another', operator: 'somebody', folders: locks, takeOver: false };
   const other = await ClusterLock.take(request);
-  const blocked = tinyKind('tiny.blocked', { check: async () => [{ level: 'blocking', message: 'no dump' }] });
+  const blocked = tinyKind('tiny.blocked', { check: async () => [{ level: 'blocking', message: 'no dump', next: 'find it' }] });
   const tiny = tinyRun([step('only', blocked)], { lockFolders: locks });
   await tiny.run.preflight();
   shown(tiny);
