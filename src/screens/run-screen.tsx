@@ -106,16 +106,15 @@ export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
       close();
     };
     return (
-      <Frame {...frame} keys={undoKeys(snapshot)}>
-        <UndoView
-          run={snapshot}
-          {...(question ? { first: question.id } : {})}
-          obstacle={(steps) => obstacleTo(steps, snapshot)}
-          onUndo={undo}
-          onAccept={() => guard && intend({ type: 'accept', difference: guard.difference })}
-          onBack={isUndo ? onBack : close}
-        />
-      </Frame>
+      <UndoView
+        frame={frame}
+        run={snapshot}
+        {...(question ? { first: question.id } : {})}
+        obstacle={(steps) => obstacleTo(steps, snapshot)}
+        onUndo={undo}
+        onAccept={() => guard && intend({ type: 'accept', difference: guard.difference })}
+        onBack={isUndo ? onBack : close}
+      />
     );
   }
   if (isBefore) {
@@ -300,13 +299,6 @@ function rightOf(snapshot: RunSnapshot, now: number): string {
   if (expected === undefined) return `RTO ${clockOf(elapsed)}`;
   const isLate = late >= 1_000 ? ` · ${clockOf(late)} LATE` : '';
   return `RTO ${clockOf(elapsed)} of ${guessed ? 'guessed ' : '~'}${clockOf(expected)}${isLate}`;
-}
-
-function undoKeys({ phase, purpose, guards }: RunSnapshot): string[] {
-  if (phase === 'preflight' || phase === 'beginning') return ['looking…', 'esc back'];
-  if (purpose === 'undo' && guards.length > 0)
-    return [`a it is meant so: accept this ${guards[0]!.difference}`, 'esc back'];
-  return ['↑↓ choose', 'page down more', 'enter put back', 'esc back'];
 }
 
 /** Why these steps may not be undone now; empty when they may. */

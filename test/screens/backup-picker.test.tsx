@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, test } from 'vitest';
 import { findProfile } from '../../src/config/profiles.js';
 import { Desk } from '../../src/engine/desk.js';
 import { BackupPicker } from '../../src/screens/backup-picker.js';
