@@ -48,7 +48,7 @@ export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
   const [overlay, setOverlay] = useState<'none' | 'stop' | 'help' | 'note' | 'undo' | 'log'>('none');
   const [looking, setLooking] = useState(false);
   const [chosen, setChosen] = useState<string | undefined>(undefined);
-  /** Whose question is answered before those that were asked earlier. */
+  /** Whose question is shown, or was: it stays, whatever else is asked meanwhile. */
   const [preferred, setPreferred] = useState<string | undefined>(undefined);
   const intend = (intent: Intent) => run.intend(intent);
   const close = () => setOverlay('none');
@@ -57,6 +57,7 @@ export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
   const { attention } = snapshot;
   const asked = attention.find((id) => id === preferred) ?? attention[0];
   const question = looking ? undefined : snapshot.steps.find((step) => step.id === asked);
+  if (question && question.id !== preferred) setPreferred(question.id);
   const atRun = snapshot.phase === 'running' && overlay === 'none' && !question;
   const replayed = overlay !== 'none' ? 'none' : replayKeysAt(snapshot, question);
   useReplayKeys(replayed);
@@ -79,7 +80,7 @@ export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
       else if (input === '?') setOverlay('help');
       else if (input === '!') leave('shell');
       else if (input === 'c') {
-        setPreferred(snapshot.steps[selected]?.id);
+        setPreferred(attention.find((id) => id === snapshot.steps[selected]?.id) ?? attention[0]);
         setLooking(false);
       } else if (replay) return;
       else if (input === 'n') setOverlay('note');

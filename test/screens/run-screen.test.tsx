@@ -1,10 +1,10 @@
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, describe, expect, test } from 'vitest';
 import { ClusterLock } from '../../src/engine/cluster-lock.js';
 import { RunScreen } from '../../src/screens/run-screen.js';
 import { stepEvents } from '../../src/steps/step-events.js';
 import { KEYS, type TestScreen, testScreen } from '../support/screen.js';
 import { tempFolder } from '../support/temp.js';
-import { laterUndo, step, type TinyFacts, type TinyRun, tinyKind, tinyRun } from '../support/tiny-run.js';
+import { gate, laterUndo, step, type TinyFacts, type TinyRun, tinyKind, tinyRun } from '../support/tiny-run.js';
 
 let screen: TestScreen;
 afterEach(() => screen.close());
@@ -21,7 +21,9 @@ test('a run that was kept out begins with enter once the other one is over, what
   const locks = [tempFolder('locks')];
   const request = { cluster: 'acme-test', run: 'another', operator: 'somebody', folders: locks, takeOver: false };
   const other = await ClusterLock.take(request);
-  const blocked = tinyKind('tiny.blocked', { check: async () => [{ level: 'blocking', message: 'no dump', next: 'find it' }] });
+  const blocked = tinyKind('tiny.blocked', {
+    check: async () => [{ level: 'blocking', message: 'no dump', next: 'find it' }],
+  });
   const tiny = tinyRun([step('only', blocked)], { lockFolders: locks });
   await tiny.run.preflight();
   shown(tiny);
@@ -56,4 +58,70 @@ test.each([
   expect(text.includes('enter put back')).toBe(possible);
   run.intend({ type: 'abort' });
   await run.finished;
+});
+
+describe('a question that is shown', () => {
+  const asks = tinyKind('tiny.asks', { effect: 'destroy' });
+
+  /** A step that fails once it is told to. */
+  function failing() {
+    const { opened, open } = gate();
+    const fail = async () => {
+      await opened;
+      throw new Error('the disk is full');
+    };
+    return { kind: tinyKind('tiny.fails', { run: () => stepEvents<TinyFacts>(fail) }), fail: open };
+  }
+
+  async function end({ run }: TinyRun): Promise<void> {
+    run.intend({ type: 'abort' });
+    await run.finished;
+  }
+
+  test('stays while the name is typed, though the step that was looked at fails', async () => {
+    const { kind, fail } = failing();
+    const tiny = tinyRun([step('works', kind), step('wipes', asks)]);
+    await tiny.begin();
+    await tiny.until('wipes', 'asking');
+    shown(tiny);
+    await screen.shows('Type the cluster');
+    screen.press(KEYS.escape);
+    await screen.shows('c answer (1)');
+    screen.press('c');
+    await screen.shows('to go on:');
+    screen.press('acme-te');
+    await screen.shows('to go on: acme-te');
+    fail();
+    await tiny.until('works', 'deciding');
+    await screen.shows('question 1 of 2: wipes');
+    screen.press('s');
+    await screen.shows('to go on: acme-tes');
+    screen.press(`t${KEYS.enter}`);
+    await tiny.until('wipes', 'succeeded');
+    await screen.shows('r retry');
+    await end(tiny);
+  });
+
+  test('stays when the one that was answered before it comes back as a failure', async () => {
+    const { kind, fail } = failing();
+    const tiny = tinyRun([step('first', { ...kind, effect: 'destroy' }), step('second', asks)]);
+    await tiny.begin();
+    await tiny.until('second', 'asking');
+    shown(tiny);
+    await screen.shows(/question 1 of 2: first/);
+    screen.press(KEYS.escape);
+    await screen.shows('c answer (2)');
+    screen.press('c');
+    await screen.shows(/question 1 of 2: first/);
+    screen.press(`acme-test${KEYS.enter}`);
+    await screen.shows(/question 2 of 2: second/);
+    screen.press('acme-te');
+    await screen.shows('to go on: acme-te');
+    fail();
+    await tiny.until('first', 'deciding');
+    screen.press('s');
+    await screen.shows('to go on: acme-tes');
+    expect(tiny.stateOf('first')).toBe('deciding');
+    await end(tiny);
+  });
 });

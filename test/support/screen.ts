@@ -1,5 +1,6 @@
 import { EventEmitter } from 'node:events';
 import { PassThrough } from 'node:stream';
+import { setImmediate } from 'node:timers/promises';
 import { render } from 'ink';
 import type { ReactNode } from 'react';
 import { eventually } from './eventually.js';
@@ -55,7 +56,12 @@ export function testScreen(screens: ReactNode, { columns = 100, rows = 30 } = {}
   return {
     text: () => last,
     press: (keys) => void stdin.write(keys),
-    shows: (what) => eventually(`the screen shows ${what}`, () => (has(what) ? last : undefined)),
+    shows: async (what) => {
+      const text = await eventually(`the screen shows ${what}`, () => (has(what) ? last : undefined));
+      // What is drawn takes its keys a turn later.
+      await setImmediate();
+      return text;
+    },
     ended: () => over,
     close: () => app.unmount(),
   };
