@@ -75,7 +75,8 @@ export class Desk {
   #cluster: Cluster;
   #looking: NodeJS.Timeout | undefined;
   #diagnosing: NodeJS.Timeout | undefined;
-  #closed = false;
+  /** Which diagnosis goes on: one of before publishes nothing, and none follows it. */
+  #diagnosis = 0;
   #behind: Run | undefined;
 
   constructor(
@@ -132,15 +133,17 @@ export class Desk {
 
   /** Finds out which scenarios fit, again and again until a run is open. */
   async diagnose(): Promise<void> {
-    this.#closed = false;
+    clearTimeout(this.#diagnosing);
+    this.#diagnosis += 1;
+    const turn = this.#diagnosis;
     const diagnosis = await diagnose(this.#cluster).catch(() => undefined);
-    if (this.#closed) return;
+    if (turn !== this.#diagnosis) return;
     this.#change({ diagnosis });
     this.#diagnosing = setTimeout(() => void this.diagnose(), DIAGNOSE_AGAIN_MS);
   }
 
   stopLooking(): void {
-    this.#closed = true;
+    this.#diagnosis += 1;
     clearTimeout(this.#looking);
     clearTimeout(this.#diagnosing);
   }

@@ -71,3 +71,15 @@ test('the last run of a scenario is said with its mode, its end and its RTO', ()
     'at an unknown time, unknown: unfinished',
   );
 });
+
+test('a diagnosis that was under way when a plan was opened and put away is not gone on with beside the next', async () => {
+  const one = desk();
+  const seen = new Set<unknown>();
+  one.subscribe(() => seen.add(one.getSnapshot().diagnosis));
+  const before = one.diagnose();
+  one.stopLooking();
+  const after = one.diagnose();
+  await Promise.all([before, after]);
+  one.stopLooking();
+  expect(seen.size).toBe(1);
+});
