@@ -77,6 +77,8 @@ export class Desk {
   #diagnosing: NodeJS.Timeout | undefined;
   /** Which diagnosis goes on: one of before publishes nothing, and none follows it. */
   #diagnosis = 0;
+  /** Which run is being opened, or was: what comes of one of before is put away. */
+  #opening = 0;
   #behind: Run | undefined;
 
   constructor(
@@ -203,20 +205,26 @@ export class Desk {
     return this.#snapshot.run ?? this.#behind;
   }
 
-  /** What kept a run from being opened was read. */
+  /** What kept a run from being opened was read, or it is not waited for any more. */
   dismiss(): void {
-    this.#change({ problem: [], run: this.#behind });
+    this.#opening += 1;
+    this.#change({ opening: false, problem: [], run: this.#behind });
+    this.#behind = undefined;
   }
 
-  /** Shows a run, and has it look at every step. */
+  /** Shows a run, and has it look at every step. One that was dismissed before it was prepared is put away. */
   async show(prepare: () => Promise<Run>): Promise<void> {
+    this.#opening += 1;
+    const turn = this.#opening;
     this.#change({ opening: true, problem: [] });
     try {
       const run = await prepare();
+      if (turn !== this.#opening) return await run.leave();
       this.stopLooking();
       this.#change({ run, opening: false });
       await run.preflight();
     } catch (error) {
+      if (turn !== this.#opening) return;
       this.#change({
         opening: false,
         problem: (error instanceof Problem ? error.lines() : [messageOf(error)]).map(redact),
