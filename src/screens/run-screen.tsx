@@ -1,6 +1,6 @@
 import { useInput } from 'ink';
 import { useEffect, useMemo, useState, useSyncExternalStore } from 'react';
-import { rtoClock } from '../engine/rto-clock.js';
+import { bringsBack, rtoClock } from '../engine/rto-clock.js';
 import { AT_WORK, type Intent, type RunSnapshot, type ShownRun, type StepSnapshot } from '../engine/snapshot.js';
 import { BUSY } from '../engine/turn.js';
 import { clockOf, durationOf } from '../words.js';
@@ -292,14 +292,19 @@ const titleOf = ({ title, mode, purpose, undoing, aborting }: RunSnapshot) =>
     ...(aborting ? ['STOPPING'] : []),
   ].join(' · ');
 
+/** How long it takes: nothing before it has begun. */
 function rightOf(snapshot: RunSnapshot, now: number): string {
   if (snapshot.undoing) return `undo ${clockOf((snapshot.finishedAt ?? now) - snapshot.undoing.since)}`;
   if (snapshot.purpose === 'undo') return '';
+  const { phase, begun, steps } = snapshot;
+  const isOver = phase === 'finished';
+  if (isOver ? !begun && steps.every((step) => step.startedAt === undefined) : phase !== 'running') return '';
+  const clock = bringsBack(snapshot) ? 'RTO' : 'time';
   const { elapsed, expected, guessed, late } = rtoClock(snapshot, now);
-  if (snapshot.phase === 'finished') return `RTO ${durationOf(elapsed)}`;
-  if (expected === undefined) return `RTO ${clockOf(elapsed)}`;
+  if (isOver) return `${clock} ${durationOf(elapsed)}`;
+  if (expected === undefined) return `${clock} ${clockOf(elapsed)}`;
   const isLate = late >= 1_000 ? ` · ${clockOf(late)} LATE` : '';
-  return `RTO ${clockOf(elapsed)} of ${guessed ? 'guessed ' : '~'}${clockOf(expected)}${isLate}`;
+  return `${clock} ${clockOf(elapsed)} of ${guessed ? 'guessed ' : '~'}${clockOf(expected)}${isLate}`;
 }
 
 /** Why these steps may not be undone now; empty when they may. */

@@ -71,6 +71,9 @@ test('the last run of a scenario is said with its mode, its end and its RTO', ()
   expect(lastText({ ...drill, startedAt: null, mode: null, outcome: 'unfinished', tookMs: null, rpoMs: null })).toBe(
     'at an unknown time, unknown: unfinished',
   );
+  expect(lastText({ ...drill, fromBackup: false, mode: 'live', rpoMs: null })).toMatch(
+    /UTC, live: complete, time 5 min 48 s$/,
+  );
 });
 
 test('a diagnosis that was under way when a plan was opened and put away is not gone on with beside the next', async () => {

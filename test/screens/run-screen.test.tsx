@@ -1,10 +1,13 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { ClusterLock } from '../../src/engine/cluster-lock.js';
+import { bringsBack } from '../../src/engine/rto-clock.js';
 import { RunScreen } from '../../src/screens/run-screen.js';
 import { stepEvents } from '../../src/steps/step-events.js';
 import { KEYS, type TestScreen, testScreen } from '../support/screen.js';
 import { tempFolder } from '../support/temp.js';
 import { gate, laterUndo, step, type TinyFacts, type TinyRun, tinyKind, tinyRun } from '../support/tiny-run.js';
+
+const BACKUP = { id: 'a-set', takenAt: null, kind: 'manifest' as const, unproven: [] };
 
 let screen: TestScreen;
 afterEach(() => screen.close());
@@ -123,5 +126,51 @@ describe('a question that is shown', () => {
     await screen.shows('to go on: acme-tes');
     expect(tiny.stateOf('first')).toBe('deciding');
     await end(tiny);
+  });
+});
+
+describe('the clock of a run', () => {
+  const CLOCK = /(RTO|time) \d/;
+
+  test('says nothing before the run has begun, and of a run that brings no backup back it is no RTO', async () => {
+    const { opened, open } = gate();
+    const slow = tinyKind('tiny.slow', {
+      run: () =>
+        stepEvents<TinyFacts>(async (emit) => {
+          await opened;
+          emit.facts({ ran: true });
+        }),
+    });
+    const tiny = tinyRun([step('only', slow)]);
+    await tiny.run.preflight();
+    shown(tiny);
+    await screen.shows('? help');
+    screen.press('?');
+    expect(await screen.shows('any key: back')).not.toMatch(CLOCK);
+    screen.press('x');
+    await screen.shows('enter begin');
+    screen.press(KEYS.enter);
+    await screen.shows(/ time 0:0\d/);
+    open();
+    await screen.shows(/Complete in [\s\S]*q quit/);
+    expect(screen.text()).toMatch(/ time [\d.]+ m?s/);
+  });
+
+  test('says nothing in the report of a run that was left at its plan', async () => {
+    const tiny = tinyRun([step('only', tinyKind('tiny.good'))]);
+    await tiny.run.preflight();
+    tiny.run.intend({ type: 'abort' });
+    shown(tiny);
+    expect(await screen.shows('Not begun')).not.toMatch(CLOCK);
+  });
+
+  test.each([
+    ['postgres.restore', BACKUP, true],
+    ['postgres.restore', null, false],
+    ['backup.drill', BACKUP, false],
+    ['cluster.crosscheck', BACKUP, false],
+  ])('is that of a recovery for %s from %j: %j', async (uses, backup, isRecovery) => {
+    const { run } = tinyRun([step('only', tinyKind(uses))]);
+    expect(bringsBack({ ...run.getSnapshot(), backup })).toBe(isRecovery);
   });
 });
