@@ -1,5 +1,7 @@
 import { type Profile, SERVICES, type ServiceName } from '../config/profile.js';
+import { profileWord } from '../config/profiles.js';
 import { redact } from '../config/redact.js';
+import { shellWord } from '../hosts/command.js';
 import { Problem } from '../problem.js';
 import { loadRunbook, scenarios } from '../runbook/library.js';
 import type { Overrides } from '../runbook/runbook.js';
@@ -37,6 +39,8 @@ export interface PastRun {
 /** What lies on the desk before a run begins. Never changed once published. */
 export interface DeskSnapshot {
   cluster: string;
+  /** What to give to `--profile` to mean this cluster again, as a shell takes it. */
+  profile: string;
   production: boolean;
   mode: Mode;
   /** Undefined while a service is being asked. */
@@ -71,7 +75,10 @@ export class Desk {
   #cluster: Cluster;
   #looking: NodeJS.Timeout | undefined;
   #diagnosing: NodeJS.Timeout | undefined;
-  #closed = false;
+  /** Which diagnosis goes on: one of before publishes nothing, and none follows it. */
+  #diagnosis = 0;
+  /** Which run is being opened, or was: what comes of one of before is put away. */
+  #opening = 0;
   #behind: Run | undefined;
 
   constructor(
@@ -88,6 +95,7 @@ export class Desk {
     const past = history({ cluster: profile.name, most: RUNS_LISTED });
     this.#snapshot = {
       cluster: profile.name,
+      profile: shellWord(profileWord(profile)),
       production: profile.production,
       mode,
       services: {},
@@ -127,15 +135,17 @@ export class Desk {
 
   /** Finds out which scenarios fit, again and again until a run is open. */
   async diagnose(): Promise<void> {
-    this.#closed = false;
+    clearTimeout(this.#diagnosing);
+    this.#diagnosis += 1;
+    const turn = this.#diagnosis;
     const diagnosis = await diagnose(this.#cluster).catch(() => undefined);
-    if (this.#closed) return;
+    if (turn !== this.#diagnosis) return;
     this.#change({ diagnosis });
     this.#diagnosing = setTimeout(() => void this.diagnose(), DIAGNOSE_AGAIN_MS);
   }
 
   stopLooking(): void {
-    this.#closed = true;
+    this.#diagnosis += 1;
     clearTimeout(this.#looking);
     clearTimeout(this.#diagnosing);
   }
@@ -195,20 +205,26 @@ export class Desk {
     return this.#snapshot.run ?? this.#behind;
   }
 
-  /** What kept a run from being opened was read. */
+  /** What kept a run from being opened was read, or it is not waited for any more. */
   dismiss(): void {
-    this.#change({ problem: [], run: this.#behind });
+    this.#opening += 1;
+    this.#change({ opening: false, problem: [], run: this.#behind });
+    this.#behind = undefined;
   }
 
-  /** Shows a run, and has it look at every step. */
+  /** Shows a run, and has it look at every step. One that was dismissed before it was prepared is put away. */
   async show(prepare: () => Promise<Run>): Promise<void> {
+    this.#opening += 1;
+    const turn = this.#opening;
     this.#change({ opening: true, problem: [] });
     try {
       const run = await prepare();
+      if (turn !== this.#opening) return await run.leave();
       this.stopLooking();
       this.#change({ run, opening: false });
       await run.preflight();
     } catch (error) {
+      if (turn !== this.#opening) return;
       this.#change({
         opening: false,
         problem: (error instanceof Problem ? error.lines() : [messageOf(error)]).map(redact),

@@ -1,3 +1,4 @@
+import { stepKind } from '../steps/registry.js';
 import { timeAtWork } from './estimates.js';
 import type { RunSnapshot } from './snapshot.js';
 
@@ -11,6 +12,10 @@ export interface RtoClock {
   /** By how much it is over that; 0 while it is not, and where not every step was ever measured. */
   late: number;
 }
+
+/** Whether it brings a backup set back: of any other run how long it takes is no time to recover. */
+export const bringsBack = ({ backup, steps }: Pick<RunSnapshot, 'backup' | 'steps'>): boolean =>
+  backup !== null && steps.some(({ uses }) => stepKind(uses)?.backupSet === 'reads');
 
 /** Time in which a person was waited for makes no run late. */
 export function rtoClock(

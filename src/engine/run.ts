@@ -1,3 +1,4 @@
+import { rm } from 'node:fs/promises';
 import { setImmediate } from 'node:timers/promises';
 import { redact } from '../config/redact.js';
 import { steadyNow } from '../hosts/waiting.js';
@@ -127,11 +128,13 @@ export class Run {
     return { ...runbook, steps: runbook.steps.filter((step) => open.has(step.id) || step.kind.effect === 'ask') };
   }
 
-  /** Puts a run away that nobody has begun to look at: nothing is recorded, and its cluster is free. */
+  /** Puts a run away that nobody has begun to look at: nothing is recorded of it, a new one has no folder any more, and its cluster is free. */
   async leave(): Promise<void> {
     for (const step of this.#steps) step.log.close();
     this.#record.close();
-    await this.#settings.past?.lock.release();
+    const { past, folder } = this.#settings;
+    if (past) await past.lock.release();
+    else await rm(folder, { recursive: true, force: true });
   }
 
   /** Told of every event after it is in the journal. */

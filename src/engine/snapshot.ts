@@ -21,6 +21,9 @@ export type StepState =
   | 'deciding'
   | StepOutcome;
 
+/** Something is done or proved for it now, or put back. */
+export const AT_WORK: ReadonlySet<StepState> = new Set(['running', 'verifying', 'undoing']);
+
 /** A safety copy. `at`: a path, or in words where it is. */
 export interface SafetyCopy {
   of: string;

@@ -1,5 +1,5 @@
 import type { RunStep } from './run-step.js';
-import type { StepState } from './snapshot.js';
+import { AT_WORK, type StepState } from './snapshot.js';
 
 /** A step is over, whatever came of it. */
 export const OVER: ReadonlySet<StepState> = new Set([
@@ -10,8 +10,8 @@ export const OVER: ReadonlySet<StepState> = new Set([
   'unknown',
   'undone',
 ]);
-/** Something is at work for it. */
-export const BUSY: ReadonlySet<StepState> = new Set(['checking', 'running', 'verifying', 'undoing']);
+/** At work, or looked at before it is. */
+export const BUSY: ReadonlySet<StepState> = new Set(['checking', ...AT_WORK]);
 /** The run goes on with it, or with what a person says. */
 export const OPEN: ReadonlySet<StepState> = new Set([...BUSY, 'asking', 'deciding']);
 

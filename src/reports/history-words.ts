@@ -1,4 +1,4 @@
-import type { HistoryEntry } from '../engine/history.js';
+import { type HistoryEntry, outcomeWord } from '../engine/history.js';
 import type { Mode } from '../engine/journal.js';
 import { durationOf, instantOf } from '../words.js';
 
@@ -13,11 +13,12 @@ export function agoText({ startedAt, mode, outcome, tookMs }: HistoryEntry): str
 const DONE: Partial<Record<Mode, string>> = { drill: 'drilled', train: 'practised' };
 
 /** `2026-11-02 02:00 UTC, drill: recovered, RTO 5 min 48 s, RPO 25 h 12 min` */
-export function lastText({ startedAt, mode, outcome, tookMs, rpoMs }: HistoryEntry): string {
+export function lastText(entry: HistoryEntry): string {
+  const { startedAt, mode, fromBackup, tookMs, rpoMs } = entry;
   const at = startedAt ? `${instantOf(startedAt).slice(0, 16)} UTC` : 'at an unknown time';
   return [
-    `${at}, ${mode ?? 'unknown'}: ${outcome.replaceAll('-', ' ')}`,
-    ...(tookMs === null ? [] : [`RTO ${durationOf(tookMs)}`]),
+    `${at}, ${mode ?? 'unknown'}: ${outcomeWord(entry).replaceAll('-', ' ')}`,
+    ...(tookMs === null ? [] : [`${fromBackup ? 'RTO' : 'time'} ${durationOf(tookMs)}`]),
     ...(rpoMs === null ? [] : [`RPO ${durationOf(rpoMs)}`]),
   ].join(', ');
 }

@@ -93,7 +93,10 @@ export function App({ desk, first }: { desk: Desk; first?: ScenarioCard }) {
         desk={snapshot}
         card={card}
         onChoose={(folder) => void desk.open(card.scenario, folder)}
-        onBack={() => setCard(undefined)}
+        onBack={() => {
+          desk.dismiss();
+          setCard(undefined);
+        }}
       />
     );
   }

@@ -83,7 +83,7 @@ function noBackups(desk: DeskSnapshot, width: number): string[] {
   return [
     ' There is no backup set below the roots that the profile names (backups: [ … ]).',
     ...wrap(
-      ` Next: leave with q, then name a folder: novamem-runbook --profile ${desk.cluster} --backup FOLDER`,
+      ` Next: leave with ctrl-c, then name a folder: novamem-runbook --profile ${desk.profile} --backup FOLDER`,
       width,
       1,
     ),

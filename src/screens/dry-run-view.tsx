@@ -54,7 +54,7 @@ export function DryRunView({ run, onBack, onQuit }: Props) {
   if (help) {
     return (
       <Frame {...frame} keys={['↑↓ scroll', 'any key: back']}>
-        <HelpView onClose={() => setHelp(false)} />
+        <HelpView of="dry-run" onClose={() => setHelp(false)} />
       </Frame>
     );
   }

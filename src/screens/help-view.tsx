@@ -26,7 +26,8 @@ const KEYS = [
   '',
   '✔ done  ◐ runs  ◑ proves  ? asks you  ✗ failed  - skipped  · waits  ! warning',
   '',
-  'RTO        so far, of what is expected; no run is late for waiting for you',
+  'RTO        so far, of what is expected (time, where no backup is brought back);',
+  '           no run is late for waiting for you',
   '~12 s      as in an earlier run; with a ? it is a guess: never measured',
   '',
   'Every line of output is in the run folder, whatever the screen shows.',
@@ -50,10 +51,32 @@ const REPLAY_KEYS = [
   'Where nothing was recorded for long, that time is shortened, and it is said.',
 ];
 
-export function HelpView({ onClose }: { onClose: () => void }) {
+const ABOUT_DRY_RUN =
+  'A dry run: every step was looked at, with the commands that it would run, and what it would destroy. Nothing was touched, and nothing can be begun from here.';
+
+const DRY_RUN_KEYS = [
+  'n →        the next step    p ←     the step before; before the first, the whole',
+  '↑ ↓        scroll           space   a page further',
+  'v          all steps as text, to be copied',
+  '!          a shell          Ctrl-Z  stops this program until fg',
+  'esc        back             Ctrl-C  leave',
+  '',
+  '✗ would be blocked  ! warning',
+  '',
+  '~12 s      as in an earlier run; with a ? it is a guess: never measured',
+];
+
+const HELP = {
+  run: [ABOUT, KEYS],
+  'dry-run': [ABOUT_DRY_RUN, DRY_RUN_KEYS],
+  replay: [ABOUT_REPLAY, REPLAY_KEYS],
+} as const;
+
+/** What the keys do: those of a dry run where `of` says so, those of a replay within one. */
+export function HelpView({ of = 'run', onClose }: { of?: 'run' | 'dry-run'; onClose: () => void }) {
   const { columns, bodyRows } = useSpace();
   const replay = useReplay();
-  const [about, keys] = replay ? [ABOUT_REPLAY, REPLAY_KEYS] : [ABOUT, KEYS];
+  const [about, keys] = HELP[replay ? 'replay' : of];
   const lines = [...wrap(about, columns - 2), '', ...keys.flatMap((line) => wrap(line, columns - 2, 11))];
   const { shown, below, fits } = useScroll(lines, bodyRows - 1);
   useKeys((input, key) => {

@@ -47,7 +47,7 @@ export function PlanView({ run, onBegin, onAccept, onLook, onBack, onQuit, onHel
     } else if (key.pageDown || input === ' ') setScrolled((at) => at + 5);
     else if (key.pageUp) setScrolled((at) => Math.max(0, at - 5));
     else if (guard && input === 'a') onAccept(guard.difference);
-    else if (key.return && !looking && !guard && blocked === 0) onBegin(false);
+    else if (key.return && !looking && !guard && (blocked === 0 || run.held)) onBegin(false);
     else if (input === 'b' && !looking && !guard && blocked > 0) onBegin(false);
     else if (input === 't' && run.held?.state === 'silent') onBegin(true);
     else if (input === 'r' && !looking) onLook();

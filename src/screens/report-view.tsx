@@ -50,8 +50,8 @@ export function ReportView({ run, onQuit, onUndo, onLog }: Props) {
   const { columns, bodyRows } = useSpace();
   const { shown, below } = useScroll(reportLines(run, columns - 2), bodyRows - 2);
   const leave = useOutside();
-  useKeys((input, key) => {
-    if (input === 'q' || key.return) onQuit();
+  useKeys((input) => {
+    if (input === 'q') onQuit();
     else if (input === 'u') onUndo();
     else if (input === 'l') onLog();
     else if (input === '!') leave('shell');

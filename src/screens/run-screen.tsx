@@ -1,7 +1,8 @@
 import { useInput } from 'ink';
 import { useEffect, useMemo, useState, useSyncExternalStore } from 'react';
-import { rtoClock } from '../engine/rto-clock.js';
-import type { Intent, RunSnapshot, ShownRun, StepSnapshot } from '../engine/snapshot.js';
+import { bringsBack, rtoClock } from '../engine/rto-clock.js';
+import { AT_WORK, type Intent, type RunSnapshot, type ShownRun, type StepSnapshot } from '../engine/snapshot.js';
+import { BUSY } from '../engine/turn.js';
 import { clockOf, durationOf } from '../words.js';
 import { AcknowledgeView } from './acknowledge-view.js';
 import { AskView } from './ask-view.js';
@@ -47,7 +48,7 @@ export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
   const [overlay, setOverlay] = useState<'none' | 'stop' | 'help' | 'note' | 'undo' | 'log'>('none');
   const [looking, setLooking] = useState(false);
   const [chosen, setChosen] = useState<string | undefined>(undefined);
-  /** Whose question is answered before those that were asked earlier. */
+  /** Whose question is shown, or was: it stays, whatever else is asked meanwhile. */
   const [preferred, setPreferred] = useState<string | undefined>(undefined);
   const intend = (intent: Intent) => run.intend(intent);
   const close = () => setOverlay('none');
@@ -56,6 +57,7 @@ export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
   const { attention } = snapshot;
   const asked = attention.find((id) => id === preferred) ?? attention[0];
   const question = looking ? undefined : snapshot.steps.find((step) => step.id === asked);
+  if (question && question.id !== preferred) setPreferred(question.id);
   const atRun = snapshot.phase === 'running' && overlay === 'none' && !question;
   const replayed = overlay !== 'none' ? 'none' : replayKeysAt(snapshot, question);
   useReplayKeys(replayed);
@@ -78,7 +80,7 @@ export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
       else if (input === '?') setOverlay('help');
       else if (input === '!') leave('shell');
       else if (input === 'c') {
-        setPreferred(snapshot.steps[selected]?.id);
+        setPreferred(attention.find((id) => id === snapshot.steps[selected]?.id) ?? attention[0]);
         setLooking(false);
       } else if (replay) return;
       else if (input === 'n') setOverlay('note');
@@ -105,16 +107,15 @@ export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
       close();
     };
     return (
-      <Frame {...frame} keys={undoKeys(snapshot)}>
-        <UndoView
-          run={snapshot}
-          {...(question ? { first: question.id } : {})}
-          obstacle={(steps) => obstacleTo(steps, snapshot)}
-          onUndo={undo}
-          onAccept={() => guard && intend({ type: 'accept', difference: guard.difference })}
-          onBack={isUndo ? onBack : close}
-        />
-      </Frame>
+      <UndoView
+        frame={frame}
+        run={snapshot}
+        {...(question ? { first: question.id } : {})}
+        obstacle={(steps) => obstacleTo(steps, snapshot)}
+        onUndo={undo}
+        onAccept={() => guard && intend({ type: 'accept', difference: guard.difference })}
+        onBack={isUndo ? onBack : close}
+      />
     );
   }
   if (isBefore) {
@@ -263,7 +264,7 @@ function replayKeysAt({ phase }: RunSnapshot, question: StepSnapshot | undefined
 /** Which question this is, of how many, and who asks it: `question 1 of 3: restore-postgres · meanwhile restore-qdrant 36 %`. */
 function askedWords({ attention, answered, steps }: RunSnapshot, asks: string, linear: boolean): string {
   const many = answered + attention.length;
-  const busy = steps.filter(({ state }) => ['running', 'verifying'].includes(state));
+  const busy = steps.filter(({ state }) => AT_WORK.has(state));
   return [
     `${many > 1 ? `question ${answered + attention.indexOf(asks) + 1} of ${many}: ` : 'asked by '}${asks}`,
     // Read aloud, how far it is would be a new line all the time.
@@ -275,7 +276,7 @@ function askedWords({ attention, answered, steps }: RunSnapshot, asks: string, l
 function selectedStep({ steps, attention }: RunSnapshot, chosen: string | undefined): number {
   const at = steps.findIndex((step) => step.id === chosen);
   if (at !== -1) return at;
-  const busy = steps.findIndex((step) => ['running', 'verifying', 'undoing'].includes(step.state));
+  const busy = steps.findIndex(({ state }) => AT_WORK.has(state));
   if (busy !== -1) return busy;
   const asking = steps.findIndex((step) => step.id === attention[0]);
   if (asking !== -1) return asking;
@@ -291,21 +292,19 @@ const titleOf = ({ title, mode, purpose, undoing, aborting }: RunSnapshot) =>
     ...(aborting ? ['STOPPING'] : []),
   ].join(' · ');
 
+/** How long it takes: nothing before it has begun. */
 function rightOf(snapshot: RunSnapshot, now: number): string {
   if (snapshot.undoing) return `undo ${clockOf((snapshot.finishedAt ?? now) - snapshot.undoing.since)}`;
   if (snapshot.purpose === 'undo') return '';
+  const { phase, begun, steps } = snapshot;
+  const isOver = phase === 'finished';
+  if (isOver ? !begun && steps.every((step) => step.startedAt === undefined) : phase !== 'running') return '';
+  const clock = bringsBack(snapshot) ? 'RTO' : 'time';
   const { elapsed, expected, guessed, late } = rtoClock(snapshot, now);
-  if (snapshot.phase === 'finished') return `RTO ${durationOf(elapsed)}`;
-  if (expected === undefined) return `RTO ${clockOf(elapsed)}`;
+  if (isOver) return `${clock} ${durationOf(elapsed)}`;
+  if (expected === undefined) return `${clock} ${clockOf(elapsed)}`;
   const isLate = late >= 1_000 ? ` · ${clockOf(late)} LATE` : '';
-  return `RTO ${clockOf(elapsed)} of ${guessed ? 'guessed ' : '~'}${clockOf(expected)}${isLate}`;
-}
-
-function undoKeys({ phase, purpose, guards }: RunSnapshot): string[] {
-  if (phase === 'preflight' || phase === 'beginning') return ['looking…', 'esc back'];
-  if (purpose === 'undo' && guards.length > 0)
-    return [`a it is meant so: accept this ${guards[0]!.difference}`, 'esc back'];
-  return ['↑↓ choose', 'page down more', 'enter put back', 'esc back'];
+  return `${clock} ${clockOf(elapsed)} of ${guessed ? 'guessed ' : '~'}${clockOf(expected)}${isLate}`;
 }
 
 /** Why these steps may not be undone now; empty when they may. */
@@ -318,17 +317,15 @@ function obstacleTo(
     return 'looking at what can be put back; nothing is touched…';
   if (purpose === 'undo') return guards[0]?.said ?? '';
   if (chosen.length === 1 && chosen[0]!.state === 'deciding') return '';
-  const busy = steps.filter((step) => isBusy(step)).map((step) => step.id);
+  const busy = steps.filter(({ state }) => BUSY.has(state)).map((step) => step.id);
   return busy.length === 0
     ? ''
     : `${busy.join(', ')} still runs on ${cluster}: wait for it, or stop the run with ctrl-c, then undo`;
 }
 
-const isBusy = ({ state }: StepSnapshot) => ['checking', 'running', 'verifying', 'undoing'].includes(state);
-
 function stopLines({ steps, begun }: RunSnapshot): string[] {
   if (!begun) return ['Nothing was begun yet, and nothing was changed.'];
-  const busy = steps.filter((step) => ['running', 'verifying', 'undoing'].includes(step.state));
+  const busy = steps.filter(({ state }) => AT_WORK.has(state));
   if (busy.length === 0) return ['Nothing runs just now. What is done stays done.'];
   return [
     'These run now; ended half-way they leave:',

@@ -1,6 +1,6 @@
 import { Box, Text } from 'ink';
 import { rtoClock } from '../engine/rto-clock.js';
-import type { RunSnapshot, StepState } from '../engine/snapshot.js';
+import { AT_WORK, type RunSnapshot } from '../engine/snapshot.js';
 import { logTimeOf } from '../words.js';
 import { Lines, useSpace } from './frame.js';
 import { Chosen, useLinear } from './linear.js';
@@ -71,8 +71,6 @@ export function RunView({ run, selected, isChosen, now }: Props) {
 
 /** How many lines of a step there is room for, however few steps there are. */
 const LEAST_DETAIL = 8;
-
-const AT_WORK: ReadonlySet<StepState> = new Set(['running', 'verifying', 'undoing']);
 
 /** As many lines as there is room for, and an empty one after them where there is room for that, too. */
 const shareOfRoom = (lines: readonly string[], room: number) =>

@@ -49,7 +49,8 @@ export function ScenarioPicker({ desk, onChoose, onDryRun, onResume, onUndo, onH
     value: card,
   }));
   const brokenOff = desk.unfinished ? [brokenOffText(desk.unfinished)] : [];
-  const room = bodyRows - SERVICES.length - brokenOff.length - 3;
+  const problem = desk.problem.flatMap((line) => wrap(` ✗ ${line}`, columns - 2, 3));
+  const room = bodyRows - SERVICES.length - brokenOff.length - problem.length - 3;
   const tallest = Math.max(...desk.scenarios.map((card) => linesAbout(card, desk, columns).length));
   const listed = Math.max(2, Math.min(items.length, Math.max(LEAST_LISTED, room - tallest)));
   const about = highlighted ? linesAbout(highlighted, desk, columns) : [];
@@ -98,6 +99,7 @@ export function ScenarioPicker({ desk, onChoose, onDryRun, onResume, onUndo, onH
           {cut(line, columns - 2)}
         </Text>
       ))}
+      <Lines lines={problem} />
       <Text> </Text>
       <Text wrap="truncate">
         <Text bold> What happened?</Text> {cut(seenOf(desk), columns - 17)}

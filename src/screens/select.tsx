@@ -20,7 +20,9 @@ export function Select<T>({ limit, items = [], initialIndex = 0, onSelect, onHig
   const [turn, setTurn] = useState(0);
   const found = items.findIndex((item) => keyOf(item) === highlighted.current);
   const at = found === -1 ? Math.min(initialIndex, items.length - 1) : found;
-  const highlight = (item: Item<T>) => {
+  // Of an empty list the component tells of nothing at all.
+  const highlight = (item: Item<T> | undefined) => {
+    if (!item) return;
     highlighted.current = keyOf(item);
     onHighlight?.(item);
   };
@@ -33,7 +35,8 @@ export function Select<T>({ limit, items = [], initialIndex = 0, onSelect, onHig
   const props = {
     initialIndex: at,
     onHighlight: highlight,
-    onSelect: (item: Item<T>) => {
+    onSelect: (item: Item<T> | undefined) => {
+      if (!item) return;
       if (keyOf(item) === (highlighted.current ?? keyOf(items[at]!))) return onSelect?.(item);
       highlight(item);
       setTurn(turn + 1);

@@ -1,16 +1,17 @@
 import { Box, Text } from 'ink';
-import { useState } from 'react';
+import { type ComponentProps, useState } from 'react';
 import type { RunSnapshot, StepSnapshot } from '../engine/snapshot.js';
 import { isIdle, undoOrder } from '../engine/undo-choice.js';
 import { lossRows, wayBackRows } from '../engine/undo-words.js';
 import { durationOf, plural } from '../words.js';
-import { Lines, useSpace } from './frame.js';
+import { Frame, Lines, useSpace } from './frame.js';
 import { useKeys } from './keys.js';
 import { Chosen } from './linear.js';
 import { cut, labelled, nameLabel, windowAround, wrap } from './text.js';
 import { TextField } from './text-field.js';
 
 interface Props {
+  frame: Omit<ComponentProps<typeof Frame>, 'keys' | 'children'>;
   run: RunSnapshot;
   /** The step that is offered first; all of them without one. */
   first?: string;
@@ -23,7 +24,7 @@ interface Props {
 }
 
 /** What can be put back: all of it, or one step and what builds on it; what that brings and what is lost by it; and the cluster's name. */
-export function UndoView({ run, first, obstacle, onUndo, onAccept, onBack }: Props) {
+export function UndoView({ frame, run, first, obstacle, onUndo, onAccept, onBack }: Props) {
   const { columns, bodyRows } = useSpace();
   const all = undoOrder(run.steps).filter((step) => !isIdle(step));
   // By its name: which steps have anything to put back is known only after a look at each.
@@ -50,10 +51,17 @@ export function UndoView({ run, first, obstacle, onUndo, onAccept, onBack }: Pro
     else if (input === 'a' && held !== '') onAccept();
     else if (key.escape && (held !== '' || all.length === 0)) onBack();
   });
-  if (all.length === 0) return <Text> This run has nothing that can be put back.</Text>;
+  const keys = keysOf(run, all, held);
+  if (all.length === 0) {
+    return (
+      <Frame {...frame} keys={keys}>
+        <Text> This run has nothing that can be put back.</Text>
+      </Frame>
+    );
+  }
   const window = windowAround(at, all.length + 1, listRows);
   return (
-    <>
+    <Frame {...frame} keys={keys}>
       <Text bold wrap="truncate">
         {' '}
         {cut(`Put back what this run replaced? ${runText(run, chosen)}`, width)}
@@ -97,8 +105,16 @@ export function UndoView({ run, first, obstacle, onUndo, onAccept, onBack }: Pro
           onCancel={onBack}
         />
       )}
-    </>
+    </Frame>
   );
+}
+
+function keysOf({ phase, purpose, guards }: RunSnapshot, all: readonly StepSnapshot[], held: string): string[] {
+  if (phase === 'preflight' || phase === 'beginning') return ['looking…', 'esc back'];
+  if (all.length === 0) return ['esc back'];
+  const [guard] = purpose === 'undo' ? guards : [];
+  if (guard) return [`a it is meant so: accept this ${guard.difference}`, 'esc back'];
+  return ['↑↓ choose', 'page down more', ...(held === '' ? ['enter put back'] : []), 'esc back'];
 }
 
 const rowOf = (step: StepSnapshot) => `${step.id.padEnd(20)} ${step.undoPlan?.putsBack ?? 'looking…'}`;

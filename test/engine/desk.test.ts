@@ -1,9 +1,10 @@
-import { beforeEach, expect, test } from 'vitest';
+import { existsSync } from 'node:fs';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { homeSubfolder } from '../../src/config/home.js';
 import { Desk } from '../../src/engine/desk.js';
 import { agoText, lastText } from '../../src/reports/history-words.js';
 import { tempFolder } from '../support/temp.js';
-import { absentCluster, step, tinyKind, tinyRun } from '../support/tiny-run.js';
+import { absentCluster, gate, step, tinyKind, tinyRun } from '../support/tiny-run.js';
 
 beforeEach(() => {
   process.env.NOVAMEM_RUNBOOK_HOME = tempFolder('home');
@@ -70,4 +71,51 @@ test('the last run of a scenario is said with its mode, its end and its RTO', ()
   expect(lastText({ ...drill, startedAt: null, mode: null, outcome: 'unfinished', tookMs: null, rpoMs: null })).toBe(
     'at an unknown time, unknown: unfinished',
   );
+  expect(lastText({ ...drill, fromBackup: false, mode: 'live', rpoMs: null })).toMatch(
+    /UTC, live: complete, time 5 min 48 s$/,
+  );
+});
+
+test('a diagnosis that was under way when a plan was opened and put away is not gone on with beside the next', async () => {
+  const one = desk();
+  const seen = new Set<unknown>();
+  one.subscribe(() => seen.add(one.getSnapshot().diagnosis));
+  const before = one.diagnose();
+  one.stopLooking();
+  const after = one.diagnose();
+  await Promise.all([before, after]);
+  one.stopLooking();
+  expect(seen.size).toBe(1);
+});
+
+describe('a run that is being opened', () => {
+  test('is put away when it was dismissed meanwhile', async () => {
+    const one = desk();
+    const { opened, open } = gate();
+    const { run, folder } = begun('run-1');
+    const shown = one.show(async () => {
+      await opened;
+      return run;
+    });
+    expect(one.getSnapshot().opening).toBe(true);
+    one.dismiss();
+    expect(one.getSnapshot()).toMatchObject({ opening: false, run: undefined });
+    open();
+    await shown;
+    expect(one.getSnapshot().run).toBeUndefined();
+    expect(existsSync(folder)).toBe(false);
+  });
+
+  test('says why it cannot be, unless nobody waits for it any more', async () => {
+    const one = desk();
+    const failing = async () => {
+      throw new Error('the runbook is gone');
+    };
+    await one.show(failing);
+    expect(one.getSnapshot()).toMatchObject({ opening: false, problem: ['the runbook is gone'] });
+    const late = one.show(failing);
+    one.dismiss();
+    await late;
+    expect(one.getSnapshot()).toMatchObject({ opening: false, problem: [] });
+  });
 });

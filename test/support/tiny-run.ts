@@ -93,6 +93,7 @@ export function tinyRun(
     runs,
     times,
     scenario = 'tiny',
+    lockFolders,
   }: Partial<TinyRunOptions> = {},
 ): TinyRun {
   const folder = makeRunFolder(runs ?? tempFolder('runs'), id);
@@ -105,6 +106,7 @@ export function tinyRun(
     cluster,
     ...(backup ? { backup } : {}),
     ...(times ? { times } : {}),
+    ...(lockFolders ? { lockFolders } : {}),
     ...(drillOf === undefined ? {} : { drillOf }),
     onFailure,
     versions: { test: '1' },
@@ -189,6 +191,8 @@ export interface TinyRunOptions {
   /** The folder in which the run's own is made. */
   runs: string;
   scenario: string;
+  /** Where the cluster is locked; without them it is not. */
+  lockFolders: readonly string[];
   /** How long its steps took in earlier runs. */
   times: readonly StepTime[];
 }

@@ -1,0 +1,176 @@
+import { afterEach, describe, expect, test } from 'vitest';
+import { ClusterLock } from '../../src/engine/cluster-lock.js';
+import { bringsBack } from '../../src/engine/rto-clock.js';
+import { RunScreen } from '../../src/screens/run-screen.js';
+import { stepEvents } from '../../src/steps/step-events.js';
+import { KEYS, type TestScreen, testScreen } from '../support/screen.js';
+import { tempFolder } from '../support/temp.js';
+import { gate, laterUndo, step, type TinyFacts, type TinyRun, tinyKind, tinyRun } from '../support/tiny-run.js';
+
+const BACKUP = { id: 'a-set', takenAt: null, kind: 'manifest' as const, unproven: [] };
+
+let screen: TestScreen;
+afterEach(() => screen.close());
+
+function shown({ run }: Pick<TinyRun, 'run'>): TestScreen {
+  const never = () => {
+    throw new Error('it was not asked for');
+  };
+  screen = testScreen(<RunScreen run={run} onBack={never} onUndo={never} onQuit={never} />);
+  return screen;
+}
+
+test('a run that was kept out begins with enter once the other one is over, whatever is blocked', async () => {
+  const locks = [tempFolder('locks')];
+  const request = { cluster: 'acme-test', run: 'another', operator: 'somebody', folders: locks, takeOver: false };
+  const other = await ClusterLock.take(request);
+  const blocked = tinyKind('tiny.blocked', {
+    check: async () => [{ level: 'blocking', message: 'no dump', next: 'find it' }],
+  });
+  const tiny = tinyRun([step('only', blocked)], { lockFolders: locks });
+  await tiny.run.preflight();
+  shown(tiny);
+  await screen.shows('b begin all the same');
+  screen.press('b');
+  await screen.shows('enter try again');
+  await other.release();
+  screen.press(KEYS.enter);
+  await tiny.until('only', 'deciding');
+  tiny.run.intend({ type: 'abort' });
+  expect(await tiny.run.finished).toBe('aborted');
+});
+
+test.each([
+  ['', 'This run has nothing that can be put back.', false],
+  ['what was there before', 'put it back', true],
+])('the keys of an undo that puts %j back promise what can be done', async (putsBack, said, possible) => {
+  const undoable = [
+    step(
+      'only',
+      tinyKind('tiny.undoable', {
+        undo: () => stepEvents<TinyFacts>(async () => {}),
+        planUndo: async () => ({ putsBack, replaces: [] }),
+      }),
+    ),
+  ];
+  const tiny = tinyRun(undoable);
+  await tiny.toEnd();
+  const { run } = await laterUndo(tiny, undoable);
+  shown({ run });
+  const text = await screen.shows(said);
+  expect(text.includes('enter put back')).toBe(possible);
+  run.intend({ type: 'abort' });
+  await run.finished;
+});
+
+describe('a question that is shown', () => {
+  const asks = tinyKind('tiny.asks', { effect: 'destroy' });
+
+  /** A step that fails once it is told to. */
+  function failing() {
+    const { opened, open } = gate();
+    const fail = async () => {
+      await opened;
+      throw new Error('the disk is full');
+    };
+    return { kind: tinyKind('tiny.fails', { run: () => stepEvents<TinyFacts>(fail) }), fail: open };
+  }
+
+  async function end({ run }: TinyRun): Promise<void> {
+    run.intend({ type: 'abort' });
+    await run.finished;
+  }
+
+  test('stays while the name is typed, though the step that was looked at fails', async () => {
+    const { kind, fail } = failing();
+    const tiny = tinyRun([step('works', kind), step('wipes', asks)]);
+    await tiny.begin();
+    await tiny.until('wipes', 'asking');
+    shown(tiny);
+    await screen.shows('Type the cluster');
+    screen.press(KEYS.escape);
+    await screen.shows('c answer (1)');
+    screen.press('c');
+    await screen.shows('to go on:');
+    screen.press('acme-te');
+    await screen.shows('to go on: acme-te');
+    fail();
+    await tiny.until('works', 'deciding');
+    await screen.shows('question 1 of 2: wipes');
+    screen.press('s');
+    await screen.shows('to go on: acme-tes');
+    screen.press(`t${KEYS.enter}`);
+    await tiny.until('wipes', 'succeeded');
+    await screen.shows('r retry');
+    await end(tiny);
+  });
+
+  test('stays when the one that was answered before it comes back as a failure', async () => {
+    const { kind, fail } = failing();
+    const tiny = tinyRun([step('first', { ...kind, effect: 'destroy' }), step('second', asks)]);
+    await tiny.begin();
+    await tiny.until('second', 'asking');
+    shown(tiny);
+    await screen.shows(/question 1 of 2: first/);
+    screen.press(KEYS.escape);
+    await screen.shows('c answer (2)');
+    screen.press('c');
+    await screen.shows(/question 1 of 2: first/);
+    screen.press(`acme-test${KEYS.enter}`);
+    await screen.shows(/question 2 of 2: second/);
+    screen.press('acme-te');
+    await screen.shows('to go on: acme-te');
+    fail();
+    await tiny.until('first', 'deciding');
+    screen.press('s');
+    await screen.shows('to go on: acme-tes');
+    expect(tiny.stateOf('first')).toBe('deciding');
+    await end(tiny);
+  });
+});
+
+describe('the clock of a run', () => {
+  const CLOCK = /(RTO|time) \d/;
+
+  test('says nothing before the run has begun, and of a run that brings no backup back it is no RTO', async () => {
+    const { opened, open } = gate();
+    const slow = tinyKind('tiny.slow', {
+      run: () =>
+        stepEvents<TinyFacts>(async (emit) => {
+          await opened;
+          emit.facts({ ran: true });
+        }),
+    });
+    const tiny = tinyRun([step('only', slow)]);
+    await tiny.run.preflight();
+    shown(tiny);
+    await screen.shows('? help');
+    screen.press('?');
+    expect(await screen.shows('any key: back')).not.toMatch(CLOCK);
+    screen.press('x');
+    await screen.shows('enter begin');
+    screen.press(KEYS.enter);
+    await screen.shows(/ time 0:0\d/);
+    open();
+    await screen.shows(/Complete in [\s\S]*q quit/);
+    expect(screen.text()).toMatch(/ time [\d.]+ m?s/);
+  });
+
+  test('says nothing in the report of a run that was left at its plan', async () => {
+    const tiny = tinyRun([step('only', tinyKind('tiny.good'))]);
+    await tiny.run.preflight();
+    tiny.run.intend({ type: 'abort' });
+    shown(tiny);
+    expect(await screen.shows('Not begun')).not.toMatch(CLOCK);
+  });
+
+  test.each([
+    ['postgres.restore', BACKUP, true],
+    ['postgres.restore', null, false],
+    ['backup.drill', BACKUP, false],
+    ['cluster.crosscheck', BACKUP, false],
+  ])('is that of a recovery for %s from %j: %j', async (uses, backup, isRecovery) => {
+    const { run } = tinyRun([step('only', tinyKind(uses))]);
+    expect(bringsBack({ ...run.getSnapshot(), backup })).toBe(isRecovery);
+  });
+});
