@@ -5,7 +5,7 @@ import type { DeskSnapshot, ScenarioCard } from '../engine/desk.js';
 import { answersText } from '../engine/standing.js';
 import { agoText, lastText } from '../reports/history-words.js';
 import { durationOf, plural } from '../words.js';
-import { Frame, useSpace } from './frame.js';
+import { Frame, Lines, useSpace } from './frame.js';
 import { useKeys } from './keys.js';
 import { useOutside } from './outside.js';
 import { Scrolled } from './scrolled.js';
