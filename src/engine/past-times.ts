@@ -2,7 +2,7 @@ import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { homeFolder } from '../config/home.js';
 import type { PastTime, StepPlan, Work } from '../steps/step.js';
-import { JOURNAL_FILE, type JournalEvent } from './journal.js';
+import { JOURNAL_FILE, type JournalEvent, readStart } from './journal.js';
 import { listRuns } from './runs.js';
 
 /** How long one step of a scenario took in one run. */
@@ -15,7 +15,6 @@ export interface StepTime extends PastTime {
 /** How many journals are looked into at most, how many that tell a time are enough, and how much is read of one and of all. */
 const RUNS_LOOKED_AT = 1_000;
 const RUNS_TELLING = 20;
-const FIRST_LINE_BYTES = 64 * 1024;
 const JOURNAL_BYTES = 4 * 1024 * 1024;
 const ALL_BYTES = 32 * 1024 * 1024;
 
@@ -52,9 +51,9 @@ function runsOnRecord(): string[] {
 function textOf(file: string, scenario: string): string {
   let descriptor: number | undefined;
   try {
+    const started = readStart(file);
+    if (started?.scenario !== scenario || started.mode === 'dry-run') return '';
     descriptor = openSync(file, 'r');
-    const started = eventIn(read(descriptor, FIRST_LINE_BYTES).split('\n', 1)[0]!);
-    if (started?.type !== 'run.started' || started.scenario !== scenario || started.mode === 'dry-run') return '';
     return read(descriptor, JOURNAL_BYTES);
   } catch {
     return '';
