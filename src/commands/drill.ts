@@ -78,6 +78,8 @@ async function provableSet(
 
 async function drill(of: Profile, set: BackupSet, passedOver: string[], options: DrillOptions): Promise<number> {
   const { json = false, keep = false } = options;
+  // What is wrong with them is told before anything is started.
+  const overrides = drillOverrides(options.scenario, readOverrides(options.set));
   const tell = json ? say : print;
   const name = `drill-${randomBytes(4).toString('hex')}`;
   const stop = () => void sandboxDown(name).then(() => process.exit(EXIT.aborted));
@@ -98,7 +100,7 @@ async function drill(of: Profile, set: BackupSet, passedOver: string[], options:
       drillOf: of.name,
       notes: [...passedOver, ...notes],
       backup: set.folder,
-      overrides: drillOverrides(options.scenario, readOverrides(options.set)),
+      overrides,
       onFailure: 'stop',
       accept: options.accept,
     });

@@ -10,7 +10,7 @@ const ASKED_IN_DRILLS: Record<string, Record<string, unknown>> = {
 
 /** The settings of a scenario's steps in a drill; what was given by hand holds. */
 export function drillOverrides(scenario: string, given: Overrides): Overrides {
-  const { steps } = loadRunbook(scenario);
+  const { steps } = loadRunbook(scenario, given);
   const strict = steps
     .filter(({ kind }) => ASKED_IN_DRILLS[kind.kind])
     .map(({ id, kind }) => [id, { ...ASKED_IN_DRILLS[kind.kind], ...given[id] }]);

@@ -109,6 +109,14 @@ describe('a drill', () => {
     );
   });
 
+  test('by a scenario that is not there, or with a setting of no step, is refused before anything is started', async () => {
+    for (const wrong of [
+      ['--scenario', 'nowhere'],
+      ['--set', 'nowhere.at=all'],
+    ])
+      expect(await drill(backup.folder, ...wrong)).toMatchObject({ exitCode: 2, stdout: '' });
+  });
+
   test('of another cluster’s backup is refused before anything is restored', async () => {
     const folder = changedSet(backup, (manifest) => {
       manifest.cluster = 'acme-eu';
