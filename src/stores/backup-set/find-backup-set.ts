@@ -6,6 +6,8 @@ import type { BackupSet } from './backup-set.js';
 import { openBackupSet } from './open-backup-set.js';
 
 const DAY = 86_400_000;
+/** How this program calls a set: by its instant. */
+const INSTANT = /^\d{8}T\d{6}Z$/;
 
 /** One entry of a listing: a set that can be opened, or why it cannot. */
 export type ListedSet =
@@ -51,8 +53,8 @@ async function listRoot(root: string): Promise<ListedSet[]> {
 }
 
 /**
- * The same, but `latest` and `yesterday` mean sets of that cluster, or of none that is named. `passedOver`: what lies beside it, may be
- * newer, and cannot be used, a sentence each.
+ * As findBackupSet, but `latest` and `yesterday` mean sets of that cluster, or of none that is named. `passedOver`: folders beside
+ * it whose names say that they are newer, and that cannot be used, a sentence each.
  */
 export async function findOwnSet(
   wanted: string,
@@ -66,7 +68,9 @@ export async function findOwnSet(
   const set = newestOf(wanted, own);
   if (!set) throw noSuchSet(wanted, roots, listed);
   const passedOver = own.flatMap((one) =>
-    'problem' in one && one.id > set.id ? [`a newer backup set was passed over: ${one.id}: ${one.problem}`] : [],
+    'problem' in one && INSTANT.test(one.id) && one.id > set.id
+      ? [`a newer backup set was passed over: ${one.id}: ${one.problem}`]
+      : [],
   );
   return { set, passedOver };
 }
@@ -75,10 +79,10 @@ export async function findOwnSet(
  * The set behind `--backup`: a path, an id below the roots, `latest` (the newest that has a manifest, else the newest), or
  * `yesterday` (the newest of the UTC day before this one).
  */
-
 export async function findBackupSet(wanted: string, roots: readonly string[]): Promise<BackupSet> {
   const looksLikePath = wanted.includes('/') || wanted === '.' || wanted === '..';
-  if (wanted !== 'latest' && (looksLikePath || (await exists(wanted)))) return openBackupSet(wanted);
+  if (!['latest', 'yesterday'].includes(wanted) && (looksLikePath || (await exists(wanted))))
+    return openBackupSet(wanted);
   const listed = await listBackupSets(roots);
   const found =
     wanted === 'latest' || wanted === 'yesterday'

@@ -63,7 +63,8 @@ describe('the newest set of a cluster', () => {
     layManifest(root, '20261101T000000Z', 'acme', daysAgo(2));
     mkdirSync(join(root, '20261102T000000Z'));
     writeFileSync(join(root, '20261102T000000Z', 'manifest.json'), '{');
-    const { set, passedOver } = await findOwnSet('latest', [root], 'acme');
+    // A root that cannot be read is no newer set.
+    const { set, passedOver } = await findOwnSet('latest', [root, 's3://acme/backups'], 'acme');
     expect(set.id).toBe('20261101T000000Z');
     expect(passedOver).toEqual([
       expect.stringMatching(/^a newer backup set was passed over: 20261102T000000Z: The manifest cannot be used/),
