@@ -1,4 +1,5 @@
 import { prepareRun } from '../engine/prepare-run.js';
+import { prepareBackup } from '../engine/take-backup.js';
 import { EXIT } from '../problem.js';
 import { loseEverything } from '../sandbox/lose-everything.js';
 import { sandboxDown, sandboxProfile, sandboxUp } from '../sandbox/sandbox.js';
@@ -22,15 +23,7 @@ export async function demoCommand({ keep }: { keep?: boolean }): Promise<number>
   try {
     const profile = sandboxProfile(name);
     print('', '2  Taking a backup of it');
-    const backup = await prepareRun({
-      scenario: 'backup',
-      profile,
-      mode: 'live',
-      backup: 'latest',
-      overrides: {},
-      onFailure: 'stop',
-    });
-    const taken = await runHeadless(backup, { json: false, confirm: undefined });
+    const taken = await runHeadless(await prepareBackup(profile), { json: false, confirm: undefined });
     if (taken !== EXIT.recovered) return taken;
     print('', '3  Losing everything');
     for (const line of await loseEverything(name)) print(`   ${line}`);

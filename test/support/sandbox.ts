@@ -4,7 +4,7 @@ import pg from 'pg';
 import { afterAll } from 'vitest';
 import type { Profile } from '../../src/config/profile.js';
 import { resolveSecret } from '../../src/config/secrets.js';
-import { prepareRun } from '../../src/engine/prepare-run.js';
+import { takeBackup } from '../../src/engine/take-backup.js';
 import { type Change, type Gateway, openGateway } from '../../src/hosts/gateway.js';
 import type { Overrides } from '../../src/runbook/runbook.js';
 import type { SandboxRecord } from '../../src/sandbox/registry.js';
@@ -12,7 +12,6 @@ import { sandboxDown, sandboxProfile, sandboxUp } from '../../src/sandbox/sandbo
 import { placesIn } from '../../src/sandbox/sandbox-profile.js';
 import type { StepContext, StepEvent, StepKind } from '../../src/steps/step.js';
 import type { BackupSet } from '../../src/stores/backup-set/backup-set.js';
-import { openBackupSet } from '../../src/stores/backup-set/open-backup-set.js';
 import { Cluster } from '../../src/stores/cluster.js';
 import { tempFolder } from './temp.js';
 
@@ -77,26 +76,7 @@ export async function realCluster(memories = 600): Promise<RealCluster> {
         await client.end();
       }
     },
-    async backup(profile = cluster.profile, overrides = {}) {
-      const run = await prepareRun({
-        scenario: 'backup',
-        profile,
-        mode: 'live',
-        backup: 'latest',
-        overrides,
-        onFailure: 'stop',
-      });
-      let folder = '';
-      run.onEvent((event) => {
-        if (event.type === 'run.started') folder = event.newBackup ?? '';
-      });
-      await run.preflight();
-      run.intend({ type: 'begin' });
-      const outcome = await run.finished;
-      if (outcome !== 'recovered')
-        throw new Error(`the backup ended as ${outcome}: ${run.getSnapshot().steps.map((one) => one.reason)}`);
-      return openBackupSet(folder);
-    },
+    backup: (profile = cluster.profile, overrides = {}) => takeBackup(profile, overrides),
     context: (more = {}) => contextOf(cluster, more),
   };
 }
