@@ -7,10 +7,14 @@ import { durationOf } from '../words.js';
 import { makeSeedData } from './seed-data.js';
 import { seedFalkordb, seedPostgres, seedQdrant } from './seed-stores.js';
 
-/** Stores memories, vectors and relations that belong together in the three stores. */
-export async function fill(profile: Profile, memories: number, onLine: (line: string) => void): Promise<void> {
+/** Stores memories, vectors and relations that belong together in the three stores; the same for the same seed. */
+export async function fill(
+  profile: Profile,
+  { memories, seed }: { memories: number; seed?: number },
+  onLine: (line: string) => void,
+): Promise<void> {
   const started = Date.now();
-  const data = makeSeedData(memories);
+  const data = makeSeedData(memories, seed);
   const secretOf = (reference: string | undefined) => readFileSync(reference!.slice('file:'.length), 'utf8').trim();
   const host = '127.0.0.1';
   const postgresUrl = new URL(profile.postgres.url);

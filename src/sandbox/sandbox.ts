@@ -39,6 +39,8 @@ export interface UpOptions {
   name?: string;
   /** How many memories it remembers; 0 leaves the stores empty. */
   memories?: number;
+  /** What it remembers is the same for the same seed. */
+  seed?: number;
   /** What its stores are called, and of which versions they are to be. */
   shape?: SandboxShape;
   /** `false`: novamem is not started, for stores into which something else comes first. */
@@ -58,7 +60,7 @@ export function sandboxUp(options: UpOptions = {}): Promise<SandboxRecord> {
 }
 
 async function upWithin(tries: number, options: UpOptions): Promise<SandboxRecord> {
-  const { name = DEFAULT_SANDBOX, memories = DEFAULT_MEMORIES, lives = 'on', onLine = () => {} } = options;
+  const { name = DEFAULT_SANDBOX, memories = DEFAULT_MEMORIES, seed, lives = 'on', onLine = () => {} } = options;
   const { shape = ORDINARY, novamem: withNovamem = true } = options;
   if (!/^[a-z][a-z0-9-]{0,30}$/.test(name))
     throw new Problem(`"${name}" cannot be a sandbox's name: lower-case letters, digits and dashes, at most 31.`, {
@@ -97,7 +99,7 @@ async function upWithin(tries: number, options: UpOptions): Promise<SandboxRecor
   try {
     const profile = await lay(record, binaries, shape);
     await startAll(profile, onLine, ['postgres', 'qdrant', 'falkordb']);
-    if (memories > 0) await fill(profile, memories, onLine);
+    if (memories > 0) await fill(profile, { memories, seed }, onLine);
     if (withNovamem) await startAll(profile, onLine, ['novamem']);
   } catch (error) {
     const logs = lastWords(folder);

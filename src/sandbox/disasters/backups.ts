@@ -4,7 +4,6 @@ import type { BackupSet } from '../../stores/backup-set/backup-set.js';
 import { listBackupSets } from '../../stores/backup-set/find-backup-set.js';
 import { MANIFEST_FILE, type Manifest } from '../../stores/backup-set/manifest.js';
 import { readManifest } from '../../stores/backup-set/open-backup-set.js';
-import { fileInstantOf } from '../../words.js';
 import { type Disaster, type Scene, stop } from './disaster.js';
 import { loseFalkordb, loseQdrant } from './other-stores.js';
 import { dropDatabase } from './postgres.js';
@@ -116,30 +115,12 @@ export const backupOfAnotherCluster: Disaster = {
   scenario: 'postgres-corrupt',
   pager: 'novamem: /health 503; Postgres: database does not exist',
   users: 'Nothing works.',
-  before: ['backup', 'memories'],
+  before: ['backup', 'memories', 'backup-of-another-cluster'],
   async strike(scene) {
-    const [own] = await setsOf(scene);
-    const id = fileInstantOf(new Date());
-    const folder = join(scene.places.backups, id);
-    cpSync(own!.folder, folder, { recursive: true });
-    const manifest = readManifest(folder);
-    const now = new Date().toISOString();
-    for (const part of [manifest.parts.postgres!, ...manifest.parts.qdrant, ...manifest.parts.falkordb])
-      part.at = now;
-    writeManifest(
-      { ...own!, folder },
-      {
-        ...manifest,
-        id,
-        cluster: 'acme-eu',
-        startedAt: now,
-        finishedAt: now,
-        inventory: {
-          ...manifest.inventory!,
-          postgres: { ...manifest.inventory!.postgres!, systemIdentifier: '7000000000000000001' },
-        },
-      },
-    );
-    return [await dropDatabase(scene), `${folder} is a backup of the cluster acme-eu`];
+    const [foreign] = await setsOf(scene);
+    return [
+      await dropDatabase(scene),
+      `${foreign!.folder}, the newest backup, was taken of the cluster ${foreign!.cluster}`,
+    ];
   },
 };

@@ -26,7 +26,7 @@ export interface Disaster {
   pager: string;
   users: string;
   /** What has to happen before, in this order, so that there is something to lose. */
-  before: readonly ('backup' | 'base-backup' | 'memories')[];
+  before: readonly ('backup' | 'base-backup' | 'memories' | 'backup-of-another-cluster')[];
   /** Why it cannot happen here; undefined where it can. */
   impossible?: () => string | undefined;
   /** Does the damage. Answers what was done, a sentence each. */
