@@ -136,6 +136,20 @@ is replayed by its path.`,
   );
 
 program
+  .command('train [lesson]')
+  .description(
+    'real disasters on a real throw-away cluster, coached and scored: a lesson of the list, or a lesson file',
+  )
+  .option('--as <name>', 'whose history it belongs to; otherwise the name of this account')
+  .option('--list', 'every lesson, and how you stand in it')
+  .addOption(
+    new Option('--play <way>', 'have the program play it as the lesson is written').choices(['right', 'wrong']),
+  )
+  .option('--history', 'the lessons that were taken, and the marks')
+  .option('--certificate', 'which lessons were passed, in Markdown')
+  .action(calls(async () => (await import('./commands/train.js')).trainCommand));
+
+program
   .command('diagnose')
   .description('look at the cluster (reads only, at most 10 s): what is seen, which scenario fits, and why')
   .addOption(profileOption())
@@ -305,7 +319,7 @@ program
 
 program
   .command('validate [files...]')
-  .description('check runbook files: faults with file, line and column')
+  .description('check runbook and lesson files: faults with file, line and column')
   .option('--all', 'those that come with the program, too')
   .addOption(new Option('--write-schema', "write the editors' schema anew").hideHelp())
   .action(calls(async () => (await import('./commands/validate.js')).validateCommand));

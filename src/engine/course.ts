@@ -1,7 +1,7 @@
 import { messageOf } from '../words.js';
 import type { Asking } from './asking.js';
 import type { RunStep, Verdict } from './run-step.js';
-import { ABORTED_BEFORE, BUSY, OPEN, turnOf } from './turn.js';
+import { ABORTED_BEFORE, BUSY, OPEN, SKIPPED_BY_OPERATOR, turnOf } from './turn.js';
 
 interface CourseRequest {
   steps: readonly RunStep[];
@@ -59,7 +59,7 @@ export class Course {
 
   skip(step: RunStep): void {
     this.#asking.settle(step);
-    step.finish('skipped', 'skipped by the operator');
+    step.finish('skipped', SKIPPED_BY_OPERATOR);
     this.pump();
   }
 

@@ -17,6 +17,7 @@ export const OPEN: ReadonlySet<StepState> = new Set([...BUSY, 'asking', 'decidin
 
 /** Why a step did not begin, as it is on record. */
 export const ABORTED_BEFORE = 'aborted before it began';
+export const SKIPPED_BY_OPERATOR = 'skipped by the operator';
 
 export const notChosenAt = (asking: string) => `not chosen at ${asking}`;
 

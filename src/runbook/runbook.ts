@@ -4,22 +4,28 @@ import { type Fault, faultsOf, readYamlFile, type YamlFile } from '../config/yam
 import { stepKind, stepKinds } from '../steps/registry.js';
 import type { AnyStepKind } from '../steps/step.js';
 
-const identifier = z
+export const identifier = z
   .string()
   .regex(/^[a-z][a-z0-9-]{0,63}$/, 'lower-case letters, digits and dashes, beginning with a letter');
-const sentence = z.string().min(1);
+export const sentence = z.string().min(1);
 
-/** The shape of a runbook file; the parameters of a step belong to its kind. */
+/** What somebody is asked before it is told: `answer` is one of the options. */
+export const predictionSchema = z.strictObject({
+  ask: sentence,
+  options: z.array(sentence).min(2),
+  answer: sentence,
+  because: sentence,
+});
+
 const teachSchema = z.strictObject({
-  predict: z
-    .strictObject({ ask: sentence, options: z.array(sentence).min(2), answer: sentence, because: sentence })
-    .optional(),
+  predict: predictionSchema.optional(),
   hints: z.array(sentence).optional(),
 });
 
-/** What a lesson asks and tells at a step: `answer` is one of the options. */
+/** What a lesson asks and tells at a step. */
 export type Teach = z.infer<typeof teachSchema>;
 
+/** The shape of a runbook file; the parameters of a step belong to its kind. */
 const stepSchema = z.strictObject({
   id: identifier,
   uses: z.string(),
@@ -118,6 +124,9 @@ export function readRunbook(
       faults.push(...changed.error.issues.map((issue) => overrideFault(step.id, kind, issue)));
       return undefined;
     }
+    const predict = step.teach?.predict;
+    if (predict && !predict.options.includes(predict.answer))
+      at(['teach', 'predict', 'answer'], `"${predict.answer}" is none of the options`);
     const conditions = Object.entries(step.if ?? {});
     if (conditions.length > 1) at(['if'], 'one step at most can be asked for', true);
     const [condition] = conditions;

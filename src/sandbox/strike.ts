@@ -12,9 +12,14 @@ export type TakeBackup = (profile: Profile, what: { base: boolean }) => Promise<
 /**
  * Lets a disaster happen to a sandbox: first what was on the days before (backups were taken, and people went on writing), then the
  * damage. Answers what was done, a sentence each. One that cannot happen here, or has nothing to be prepared with, is a Problem, and
- * nothing was broken.
+ * nothing was broken. `onPrepared` is called right before the damage.
  */
-export async function strike(name: string, disaster: Disaster, takeBackup: TakeBackup): Promise<string[]> {
+export async function strike(
+  name: string,
+  disaster: Disaster,
+  takeBackup: TakeBackup,
+  onPrepared: () => Promise<unknown> = async () => {},
+): Promise<string[]> {
   const why = disaster.impossible?.();
   if (why)
     throw new Problem(`${disaster.id} cannot happen here: ${why}.`, { next: 'novamem-runbook sandbox break --list' });
@@ -24,6 +29,7 @@ export async function strike(name: string, disaster: Disaster, takeBackup: TakeB
     else if (stage === 'backup-of-another-cluster') await misplaceBackup(scene, takeBackup);
     else await takeBackup(scene.profile, { base: stage === 'base-backup' });
   }
+  await onPrepared();
   return disaster.strike(scene);
 }
 

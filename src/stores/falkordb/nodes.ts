@@ -66,6 +66,13 @@ export async function countRelationships(falkordb: FalkorDB): Promise<number> {
   return Number(row![0]);
 }
 
+/** Every relationship between two memories, with its kind: for a graph of some thousand. */
+export async function relationshipEnds(falkordb: FalkorDB): Promise<{ from: string; kind: string; to: string }[]> {
+  if (!(await falkordb.graphs()).includes(falkordb.graph)) return [];
+  const rows = await falkordb.query(falkordb.graph, 'MATCH (a:Memory)-[r]->(b:Memory) RETURN a.id, r.kind, b.id');
+  return rows.map(([from, kind, to]) => ({ from: String(from), kind: String(kind), to: String(to) }));
+}
+
 const nodeOf = (node: unknown, id: unknown): NodeOf => ({
   node: Number(node),
   memory: id === null || id === undefined ? null : String(id),

@@ -48,6 +48,14 @@ export function readMemories(
   );
 }
 
+/** Id → content of every memory: for a cluster of some thousand. */
+export async function contentsOfMemories(postgres: Postgres): Promise<Map<string, string>> {
+  const rows = await postgres.read<{ id: string; content: string }>(
+    'SELECT id::text AS id, content FROM memory_entries',
+  );
+  return new Map(rows.map(({ id, content }) => [id, content]));
+}
+
 /** The ids of the newest memories: an id begins with the moment at which it was made. */
 export async function newestMemories(postgres: Postgres, most: number): Promise<string[]> {
   const rows = await postgres.read<{ id: string }>(

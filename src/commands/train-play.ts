@@ -1,0 +1,97 @@
+import { prepareRun } from '../engine/prepare-run.js';
+import type { TrainingRecord } from '../engine/training/record.js';
+import { lossWords } from '../engine/training/score.js';
+import type { Training } from '../engine/training/training.js';
+import { EXIT, Problem } from '../problem.js';
+import { debriefLines, moveText } from '../reports/debrief.js';
+import type { Lesson, Move } from '../runbook/lesson.js';
+import type { Overrides } from '../runbook/runbook.js';
+import type { Classroom } from '../sandbox/classroom.js';
+import { listBackupSets } from '../stores/backup-set/find-backup-set.js';
+import { runHeadless } from './headless.js';
+import { print } from './print.js';
+
+/**
+ * Plays a lesson as it is written, without a person: its right way, which must come to full marks, or its wrong one, which must cost
+ * what the lesson says. Answers the exit code: 1 where the lesson is not as it says.
+ */
+export async function playLesson(training: Training, classroom: Classroom, way: 'right' | 'wrong'): Promise<number> {
+  const { lesson } = training;
+  let told = 0;
+  training.subscribe(() => {
+    const { lines } = training.getSnapshot();
+    print(...lines.slice(told).map((line) => `   ${line}`));
+    told = lines.length;
+  });
+  print(`1  ${lesson.title}: a throw-away cluster is made, and broken`);
+  await training.start();
+  const { phase, problem, pager, users } = training.getSnapshot();
+  if (phase === 'failed')
+    throw new Problem(problem[0] ?? 'The lesson could not be prepared.', { next: problem.at(-1) ?? '' });
+  print('', `2  ${lesson.scene}`, `   The pager  ${pager}`, `   Users      ${users}`);
+  for (const { id, ask, options, answer } of lesson.predict) {
+    const given = way === 'right' ? answer : options.find((one) => one !== answer)!;
+    print(`   ${ask} ${given}`);
+    training.predict(id, given);
+  }
+  for (const [index, move] of lesson[way].path.entries()) {
+    print('', `${index + 3}  ${moveText(move)}`);
+    if ('shell' in move) print(...(await classroom.shell(move.shell)).map((line) => `   ${line}`));
+    else await runOf(training, move, way);
+  }
+  await training.finish('recovered');
+  const { record, folder } = training.getSnapshot();
+  print('', ...debriefLines(record!), `Record: ${folder}`);
+  return verdict(lesson, record!, way);
+}
+
+async function runOf(
+  training: Training,
+  move: Extract<Move, { run: string }>,
+  way: 'right' | 'wrong',
+): Promise<void> {
+  const { profile } = training.desk!;
+  const backup = move.backup === 'previous' ? await previousOf(profile.backups) : move.backup;
+  const run = await prepareRun({
+    scenario: move.run,
+    profile,
+    mode: 'train',
+    backup,
+    overrides: move.set as Overrides,
+    accept: move.accept as never,
+    onFailure: 'stop',
+  });
+  training.watch(run);
+  for (const step of run.getSnapshot().steps) {
+    const asked = training.predictionAt(move.run, step);
+    const wrong = step.teach?.predict?.options.find((one) => one !== asked?.answer);
+    if (asked) training.predict(asked.id, way === 'right' ? asked.answer : wrong!);
+  }
+  await runHeadless(run, { json: false, confirm: profile.name });
+}
+
+async function previousOf(roots: readonly string[]): Promise<string> {
+  const [, previous] = await listBackupSets(roots);
+  if (previous) return previous.folder;
+  throw new Problem('The lesson wants the backup before the newest, and there is only one.', {
+    next: 'mend the lesson',
+  });
+}
+
+/** Whether it came out as the lesson says. */
+function verdict({ wrong }: Lesson, record: TrainingRecord, way: 'right' | 'wrong'): number {
+  const { score, loss } = record;
+  if (way === 'right') {
+    if (score?.total === 100) return EXIT.recovered;
+    print(`The right way of this lesson does not come to full marks: ${score?.total} of 100.`);
+    return EXIT.stepFailed;
+  }
+  const { examples: _, ...lost } = loss!;
+  const isAsSaid = lossWords(lost) === lossWords(wrong.loses);
+  print(
+    isAsSaid
+      ? `The wrong way costs what the lesson says: ${wrong.costs}`
+      : `The wrong way of this lesson loses ${lossWords(lost) || 'nothing'}, and the lesson says: ${lossWords(wrong.loses) || 'nothing'}.`,
+  );
+  return isAsSaid && score!.total < 100 ? EXIT.recovered : EXIT.stepFailed;
+}

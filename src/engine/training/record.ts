@@ -1,0 +1,118 @@
+import { readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { homeFolder, homeSubfolder } from '../../config/home.js';
+import { redactDeep } from '../../config/redact.js';
+import { Problem } from '../../problem.js';
+import type { Lesson, LossCounts, Move } from '../../runbook/lesson.js';
+import type { Loss } from '../../stores/belongings.js';
+import type { Check } from '../../stores/check.js';
+import type { Score } from './score.js';
+
+/** A question that was asked, and what was said to it. Instants are milliseconds since 1970. */
+export interface Predicted {
+  id: string;
+  ask: string;
+  /** Null while nothing was said. */
+  given: string | null;
+  answer: string;
+  because: string;
+  at: number | null;
+}
+
+export interface HintGiven {
+  text: string;
+  /** Marks. */
+  costs: number;
+  at: number;
+}
+
+/** A choice that could have cost data, and did or did not. */
+export interface UnsafeTaken {
+  what: string;
+  because: string;
+  at: number;
+}
+
+/** A run of a lesson, as its debrief tells it. */
+export interface LessonRun {
+  id: string;
+  scenario: string;
+  title: string;
+  begunAt: number;
+  endedAt: number | null;
+  outcome: string;
+}
+
+/** What is kept of one lesson that somebody took: all that a debrief, the history and a certificate say. Instants are ms since 1970. */
+export interface TrainingRecord {
+  id: string;
+  lesson: Pick<Lesson, 'id' | 'title' | 'level' | 'minutes' | 'hash' | 'remember'>;
+  trainee: string;
+  /** The program played it, to show this way of it; absent where a person took it. */
+  played?: 'right' | 'wrong';
+  cluster: string;
+  disaster: { id: string; title: string; did: string[] };
+  /** When the pager went. */
+  pagedAt: number;
+  /** When every prediction was made; when the first run began; when the last one that began ended. */
+  detectedAt: number | null;
+  decidedAt: number | null;
+  recoveredAt: number | null;
+  endedAt: number | null;
+  givenUp: boolean;
+  predictions: Predicted[];
+  hints: HintGiven[];
+  shells: number[];
+  runs: LessonRun[];
+  unsafe: UnsafeTaken[];
+  /** How many there were when the disaster struck. */
+  memories: number;
+  /** Undefined until the lesson was over. */
+  loss?: Loss;
+  unavoidable: LossCounts;
+  checks: Check[];
+  score?: Score;
+  betterPath: Move[];
+}
+
+const FOLDER = 'trainings';
+const FILE = 'training.json';
+
+export const trainingFolder = (id: string): string => homeSubfolder(FOLDER, id);
+
+/** Keeps a record; the one of before stays whole until the new one is. Answers its folder. */
+export function keepTraining(record: TrainingRecord): string {
+  const folder = trainingFolder(record.id);
+  const file = join(folder, FILE);
+  writeFileSync(`${file}.new`, `${JSON.stringify(redactDeep(record), null, 1)}\n`, { mode: 0o600 });
+  renameSync(`${file}.new`, file);
+  return folder;
+}
+
+/** Every lesson that was taken to its end, the oldest first. `trainee`: that person's only. What cannot be read is left out. */
+export function trainings(trainee?: string): TrainingRecord[] {
+  return idsOf()
+    .map(read)
+    .filter((one) => one?.score !== undefined)
+    .map((one) => one!)
+    .filter((one) => one.played === undefined && (trainee === undefined || one.trainee === trainee));
+}
+
+function idsOf(): string[] {
+  try {
+    return readdirSync(join(homeFolder(), FOLDER)).sort();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw new Problem(`The lessons in ${join(homeFolder(), FOLDER)} cannot be read.`, {
+      next: 'make that folder readable, or set NOVAMEM_RUNBOOK_HOME to the one that is meant',
+    });
+  }
+}
+
+function read(id: string): TrainingRecord | undefined {
+  try {
+    return JSON.parse(readFileSync(join(homeFolder(), FOLDER, id, FILE), 'utf8')) as TrainingRecord;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,123 @@
+import type { TrainingRecord } from '../engine/training/record.js';
+import { avoidableIn, lossWords, PASSED } from '../engine/training/score.js';
+import type { Move } from '../runbook/lesson.js';
+import { clockOf, durationOf, instantOf, plural } from '../words.js';
+
+/** What is said of a lesson that was taken, in Markdown that reads as well on a terminal. Made from its record alone. */
+export function debriefLines(record: TrainingRecord): string[] {
+  const { lesson, trainee, disaster, predictions, betterPath, score } = record;
+  const parts = score?.parts ?? [];
+  const widest = Math.max(0, ...parts.map(({ part }) => part.length));
+  return [
+    `# Debrief: ${lesson.title}`,
+    '',
+    `${headline(record)} · ${trainee} · ${instantOf(new Date(record.pagedAt))}`,
+    '',
+    '## What had happened',
+    '',
+    `${disaster.title}.`,
+    '',
+    ...disaster.did.map((line) => `- ${line}`),
+    '',
+    '## Marks',
+    '',
+    ...parts.map(
+      ({ part, marks, of, because }) => `- ${part.padEnd(widest)} ${marksText(marks, of).padStart(8)}  ${because}`,
+    ),
+    '',
+    '## What was lost',
+    '',
+    ...lostLines(record),
+    '',
+    ...(record.unsafe.length === 0
+      ? []
+      : [
+          '## Unsafe choices',
+          '',
+          ...record.unsafe.map(({ what, because, at }) => `- ${sinceText(record, at)} You ${what}: ${because}`),
+          '',
+        ]),
+    '## Predictions',
+    '',
+    ...predictions.flatMap(({ ask, given, answer, because }) => [
+      `- ${ask}`,
+      `  ${given === answer ? `✔ ${given}` : `✗ ${given ?? 'nothing was said'}; it is: ${answer}`}`,
+      `  ${because}`,
+    ]),
+    '',
+    '## Timeline',
+    '',
+    ...timeline(record).map(({ at, said }) => `- ${sinceText(record, at)} ${said}`),
+    '',
+    score?.total === 100 ? '## The way, once more' : '## The better path',
+    '',
+    ...betterPath.flatMap((move, index) => [
+      `${index + 1}. ${moveText(move)}`,
+      ...(move.because ? [`   ${move.because}`] : []),
+    ]),
+    '',
+    '## Take with you',
+    '',
+    ...lesson.remember.map((line) => `- ${line}`),
+    '',
+  ];
+}
+
+/** `87 of 100: passed` */
+export function headline({ score, givenUp, played }: TrainingRecord): string {
+  const by = played ? `played by the program, the ${played} way · ` : '';
+  const total = score?.total ?? 0;
+  return `${by}${total} of 100: ${total >= PASSED ? 'passed' : 'not passed'}${givenUp ? ' (given up)' : ''}`;
+}
+
+const marksText = (marks: number, of: number): string => (of > 0 ? `${marks} of ${of}` : String(marks));
+
+const sinceText = ({ pagedAt }: TrainingRecord, at: number): string => `+${clockOf(at - pagedAt).padStart(5)}`;
+
+function lostLines({ loss, unavoidable, memories }: TrainingRecord): string[] {
+  if (!loss) return ['It was not measured.'];
+  const all = lossWords(loss);
+  if (all === '')
+    return [
+      `Nothing: all ${plural(memories, 'memory', 'memories')} are there, with their vectors and their relations.`,
+    ];
+  const needless = lossWords(avoidableIn(loss, unavoidable));
+  const needful = lossWords(unavoidable);
+  return [
+    `Gone, of ${plural(memories, 'memory', 'memories')}: ${all}.`,
+    ...(loss.examples.length > 0 ? ['', ...loss.examples.map((text) => `- "${text}"`)] : []),
+    '',
+    needless === ''
+      ? `Nobody could have kept that${needful === '' ? '' : `: ${needful}`}.`
+      : `The better path would have kept: ${needless}.${needful === '' ? '' : ` Nobody could have kept: ${needful}.`}`,
+  ];
+}
+
+function timeline(record: TrainingRecord): { at: number; said: string }[] {
+  const { pagedAt, predictions, hints, shells, runs, endedAt, givenUp } = record;
+  return [
+    { at: pagedAt, said: 'the pager goes' },
+    ...predictions.flatMap(({ at, ask, given, answer }) =>
+      at === null ? [] : [{ at, said: `"${ask}" ${given} (${given === answer ? 'right' : 'wrong'})` }],
+    ),
+    ...hints.map(({ at, text, costs }) => ({ at, said: `hint (-${costs}): ${text}` })),
+    ...shells.map((at) => ({ at, said: 'a shell' })),
+    ...runs.flatMap(({ id, scenario, begunAt, endedAt: over, outcome }) => [
+      { at: begunAt, said: `${scenario} begins (run ${id})` },
+      ...(over === null ? [] : [{ at: over, said: `${scenario}: ${outcome} after ${durationOf(over - begunAt)}` }]),
+    ]),
+    ...(endedAt === null ? [] : [{ at: endedAt, said: givenUp ? 'given up' : 'reported as recovered, and counted' }]),
+  ].sort((a, b) => a.at - b.at);
+}
+
+/** A move as it is typed. */
+export function moveText(move: Move): string {
+  if ('shell' in move) return `in a shell: ${move.shell}`;
+  const set = Object.entries(move.set).flatMap(([step, params]) =>
+    Object.entries(params).map(([name, value]) => ` --set ${step}.${name}=${String(value)}`),
+  );
+  const backup = { latest: '', previous: ' from the backup before the newest', none: ' without a backup' }[
+    move.backup
+  ];
+  return `${move.run}${set.join('')}${move.accept.map((one) => ` --accept ${one}`).join('')}${backup}`;
+}

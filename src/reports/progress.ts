@@ -1,0 +1,46 @@
+import type { TrainingRecord } from '../engine/training/record.js';
+import { PASSED } from '../engine/training/score.js';
+import type { Lesson } from '../runbook/lesson.js';
+import { durationOf, plural } from '../words.js';
+
+const BAR = 30;
+
+/** How somebody stands in a lesson: `never taken`, `87, passed`. The best of all times that it was taken. */
+export function standingIn({ id }: Pick<Lesson, 'id'>, taken: readonly TrainingRecord[]): string {
+  const best = bestOf(id, taken);
+  if (!best) return 'never taken';
+  const total = best.score!.total;
+  return `${total}, ${total >= PASSED ? 'passed' : 'not passed'}`;
+}
+
+/** The one with the most marks; of several the newest. */
+export function bestOf(id: string, taken: readonly TrainingRecord[]): TrainingRecord | undefined {
+  return taken
+    .filter(({ lesson }) => lesson.id === id)
+    .reduce<TrainingRecord | undefined>(
+      (best, one) => (best && best.score!.total > one.score!.total ? best : one),
+      undefined,
+    );
+}
+
+/** Every lesson that somebody took, the oldest first, as a chart. `taken`: in that order. */
+export function progressLines(taken: readonly TrainingRecord[], trainee: string): string[] {
+  if (taken.length === 0) return [`${trainee} has taken no lesson yet. Next: novamem-runbook train`];
+  const widest = Math.max(...taken.map(({ lesson }) => lesson.id.length));
+  const best = new Set(taken.map(({ lesson }) => lesson.id)).size;
+  return [
+    `${trainee}: ${plural(taken.length, 'lesson')} taken, ${best} different ${best === 1 ? 'one' : 'ones'}`,
+    '',
+    ...taken.map((one) => {
+      const { total } = one.score!;
+      const full = Math.round((BAR * total) / 100);
+      const took = one.recoveredAt === null ? 'never recovered' : durationOf(one.recoveredAt - one.pagedAt);
+      return `${day(one)}  ${one.lesson.id.padEnd(widest)}  ${'█'.repeat(full)}${'░'.repeat(BAR - full)} ${String(total).padStart(3)}  ${took}`;
+    }),
+    '',
+    `${' '.repeat(12)}${' '.repeat(widest)}  ${'─'.repeat(Math.round((BAR * PASSED) / 100))}┴ passed from ${PASSED} marks on`,
+  ];
+}
+
+export const day = ({ pagedAt }: Pick<TrainingRecord, 'pagedAt'>): string =>
+  new Date(pagedAt).toISOString().slice(0, 10);

@@ -1,0 +1,83 @@
+import { randomBytes } from 'node:crypto';
+import { dirname } from 'node:path';
+import type { Profile } from '../config/profile.js';
+import { resolveSecret } from '../config/secrets.js';
+import { openGateway } from '../hosts/gateway.js';
+import { runCommand } from '../hosts/run-command.js';
+import { Problem } from '../problem.js';
+import { sceneOf } from './disasters/disaster.js';
+import { findDisaster } from './disasters.js';
+import { sandboxDown, sandboxProfile, sandboxUp } from './sandbox.js';
+import { strike, type TakeBackup } from './strike.js';
+
+/** As many as people can lose and count, and as few as take no time. */
+const MEMORIES = 600;
+
+/** A throw-away cluster for one lesson: it ends with this process. */
+export class Classroom {
+  readonly name = `lesson-${randomBytes(3).toString('hex')}`;
+
+  constructor(readonly disaster: string) {}
+
+  async open(onLine: (line: string) => void): Promise<Profile> {
+    const why = findDisaster(this.disaster).impossible?.();
+    if (why)
+      throw new Problem(`This lesson cannot be given here: ${why}.`, {
+        next: 'choose another: novamem-runbook train',
+      });
+    await sandboxUp({ name: this.name, memories: MEMORIES, lives: 'process', onLine });
+    return sandboxProfile(this.name);
+  }
+
+  async strike(takeBackup: TakeBackup, onPrepared: () => Promise<unknown>) {
+    const { title, pager, users, ...disaster } = findDisaster(this.disaster);
+    const did = await strike(this.name, { title, pager, users, ...disaster }, takeBackup, onPrepared);
+    return { title, did, pager, users };
+  }
+
+  /** Where things are, for a shell: the variables that the commands of a lesson use, and that the stores' own programs go by. */
+  environment(): Record<string, string> {
+    const { places, cluster, profile } = sceneOf(this.name);
+    const { postgres, qdrant, novamem } = cluster;
+    const secretOf = (reference: string | undefined) => (reference ? resolveSecret(reference, 'the sandbox') : '');
+    return {
+      CLUSTER: this.name,
+      POSTGRES_DATA: places.postgresData,
+      WAL_ARCHIVE: places.walArchive,
+      QDRANT_DATA: places.qdrantData,
+      FALKORDB_DATA: places.falkordbData,
+      BACKUPS: places.backups,
+      LOGS: dirname(places.log('postgres')),
+      PGHOST: postgres.host,
+      PGPORT: String(postgres.port),
+      PGUSER: postgres.user,
+      PGDATABASE: postgres.database,
+      PGPASSWORD: secretOf(profile.postgres.passwordFrom),
+      QDRANT_URL: qdrant.address,
+      QDRANT_API_KEY: secretOf(profile.qdrant.apiKeyFrom),
+      FALKORDB_PORT: new URL(profile.falkordb.url).port,
+      REDISCLI_AUTH: secretOf(profile.falkordb.passwordFrom),
+      NOVAMEM_URL: novamem!.address,
+      NOVAMEM_TOKEN: secretOf(profile.novamem?.tokenFrom),
+    };
+  }
+
+  /** Runs a command in a shell, as a lesson's own path has it. What it printed; one that fails is a Problem. */
+  async shell(command: string): Promise<string[]> {
+    const lines: string[] = [];
+    const { exitCode, failure } = await runCommand(
+      openGateway(() => {}),
+      { file: 'sh', args: ['-ec', command], environment: this.environment() },
+      { onLine: (line) => lines.push(line) },
+    );
+    if (exitCode === 0) return lines;
+    throw new Problem(`The command of the lesson failed (${failure || `exit code ${exitCode}`}): ${command}`, {
+      safe: lines.join('\n'),
+      next: 'mend the lesson',
+    });
+  }
+
+  close(): Promise<boolean> {
+    return sandboxDown(this.name);
+  }
+}

@@ -1,0 +1,60 @@
+import { readdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { homeFolder } from '../config/home.js';
+import { faultLine } from '../config/yaml-file.js';
+import { Problem } from '../problem.js';
+import { type Known, type Lesson, readLesson } from '../runbook/lesson.js';
+import { DISASTERS } from './disasters.js';
+
+/** The folder of the lessons that come with the program. */
+export const LESSON_FOLDER = join(dirname(fileURLToPath(import.meta.url)), '..', '..', 'lessons');
+
+/** The folder in which a team keeps lessons of its own: they are offered with the others. */
+export const ownLessonFolder = (): string => join(homeFolder(), 'lessons');
+
+const LEVELS: readonly Lesson['level'][] = ['first', 'handbook', 'hard'];
+
+/** What a lesson may name. `differences`: what a guard may be told to let pass. */
+export const knownTo = (differences: readonly string[]): Known => ({
+  disasters: DISASTERS.map((one) => one.id),
+  differences,
+});
+
+/** The files of all lessons: those of the program, then the team's own. */
+export const lessonFiles = (): string[] => [LESSON_FOLDER, ownLessonFolder()].flatMap(filesIn);
+
+function filesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder)
+      .filter((name) => /\.ya?ml$/.test(name))
+      .sort()
+      .map((name) => join(folder, name));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
+  }
+}
+
+/** Every lesson, from the first to the hardest. One of a team's own that is faulty is named in `faulty`, and keeps no other away. */
+export function lessons(known: Known): { lessons: Lesson[]; faulty: string[] } {
+  const read = lessonFiles().map((file) => ({ file, ...readLesson(file, known) }));
+  return {
+    lessons: read
+      .flatMap(({ lesson }) => (lesson ? [lesson] : []))
+      .sort((a, b) => LEVELS.indexOf(a.level) - LEVELS.indexOf(b.level) || a.minutes - b.minutes),
+    faulty: read.flatMap(({ faults }) => faults.map(faultLine)),
+  };
+}
+
+/** A lesson by its id, or a lesson file. Faults are a Problem that lists them. */
+export function findLesson(wanted: string, known: Known): Lesson {
+  const isFile = /\.ya?ml$/.test(wanted);
+  const file = isFile ? wanted : lessonFiles().find((one) => one.endsWith(`/${wanted}.yaml`));
+  if (!file) throw new Problem(`There is no lesson "${wanted}".`, { next: 'novamem-runbook train --list' });
+  const { lesson, faults } = readLesson(file, known);
+  if (lesson) return lesson;
+  throw new Problem(`The lesson cannot be used:\n${faults.map((fault) => `  ${faultLine(fault)}`).join('\n')}`, {
+    next: `mend it, then: novamem-runbook validate ${file}`,
+  });
+}
