@@ -14,8 +14,17 @@ import { ScenarioPicker } from './scenario-picker.js';
 import { wrap } from './text.js';
 import { TooSmall, useTooSmall } from './too-small.js';
 
-/** From the question what happened to the report. `first`: a scenario that was named on the command line. */
-export function App({ desk, first }: { desk: Desk; first?: ScenarioCard }) {
+interface Props {
+  desk: Desk;
+  /** A scenario that was named on the command line. */
+  first?: ScenarioCard;
+  /** Leaves for the lessons; absent where one is taken. */
+  onTrain?: () => void;
+  onQuit?: () => void;
+}
+
+/** From the question what happened to the report. */
+export function App({ desk, first, onTrain, onQuit }: Props) {
   const { exit } = useApp();
   const snapshot = useSyncExternalStore(desk.subscribe, desk.getSnapshot);
   const [card, setCard] = useState(first);
@@ -24,7 +33,7 @@ export function App({ desk, first }: { desk: Desk; first?: ScenarioCard }) {
   const [replay, setReplay] = useState<Replay | undefined>(undefined);
   /** A run of before was asked for: there is no list behind it. */
   const [direct, setDirect] = useState(false);
-  const quit = () => exit();
+  const quit = onQuit ?? (() => exit());
   const leave = useOutside();
   useInput((input, key) => {
     if (key.ctrl && input === 'c' && !snapshot.run && !replay) quit();
@@ -117,6 +126,7 @@ export function App({ desk, first }: { desk: Desk; first?: ScenarioCard }) {
       onUndo={() => snapshot.undoable && undo(snapshot.undoable.id)}
       onHistory={() => setPast(true)}
       onHelp={() => setHelp(true)}
+      onTrain={onTrain}
       onQuit={quit}
     />
   );

@@ -1,9 +1,12 @@
-import { render } from 'ink';
+import { render, useApp } from 'ink';
 import type { ReactNode } from 'react';
-import type { Desk } from '../engine/desk.js';
+import type { Desk, ScenarioCard } from '../engine/desk.js';
 import type { Replay } from '../engine/replay.js';
+import type { School } from '../engine/training/school.js';
+import type { Lesson } from '../runbook/lesson.js';
 import { App } from './app.js';
 import { Guarded } from './guarded.js';
+import { TrainApp } from './lessons/train-app.js';
 import { LinearOutput } from './linear-output.js';
 import { type Outside, OutsideContext } from './outside.js';
 import { ReplayAlone } from './replay-screen.js';
@@ -31,22 +34,47 @@ export async function openScreens(
   scenario: string | undefined,
   outside: Outside,
   linear: boolean,
-): Promise<void> {
+): Promise<'left' | 'train'> {
   const first = desk.getSnapshot().scenarios.find((card) => card.scenario === scenario);
-  const left = show(<App desk={desk} {...(first ? { first } : {})} />, outside, linear);
+  const left = show(<Outage desk={desk} {...(first ? { first } : {})} />, outside, linear);
   desk.look();
   void desk.diagnose();
   // One that restores nothing has no backup set to be chosen first.
   if (first?.restores === 'no') void desk.open(first.scenario, 'latest');
-  await left.finally(() => desk.stopLooking());
+  return (await left.finally(() => desk.stopLooking())) === TRAIN ? 'train' : 'left';
+}
+
+const TRAIN = 'train';
+
+/** The app by itself: lessons are somewhere else. */
+function Outage({ desk, first }: { desk: Desk; first?: ScenarioCard }) {
+  const { exit } = useApp();
+  return (
+    <App
+      desk={desk}
+      {...(first ? { first } : {})}
+      {...(desk.mode === 'live' ? { onTrain: () => exit(TRAIN) } : {})}
+    />
+  );
+}
+
+/** Shows the lessons, or one of them, until they are left. */
+export async function openLessons(
+  school: School,
+  first: Lesson | undefined,
+  outside: Outside,
+  linear: boolean,
+): Promise<void> {
+  await show(<TrainApp school={school} {...(first ? { first } : {})} />, outside, linear);
 }
 
 /** The same for a recorded run that is replayed. */
-export function openReplay(replay: Replay, outside: Outside, linear: boolean): Promise<void> {
-  return show(<ReplayAlone replay={replay} />, outside, linear).finally(() => replay.close());
+export async function openReplay(replay: Replay, outside: Outside, linear: boolean): Promise<void> {
+  await show(<ReplayAlone replay={replay} />, outside, linear).finally(() => replay.close());
 }
 
-async function show(screens: ReactNode, outside: Outside, linear: boolean): Promise<void> {
+/** Answers what the screens were left with. */
+async function show(screens: ReactNode, outside: Outside, linear: boolean): Promise<unknown> {
   const lines = linear ? new LinearOutput(process.stdout) : undefined;
   const isOnlyScreen = !lines && hasOneScreenOnly();
   if (isOnlyScreen) scrollUp();
@@ -79,7 +107,7 @@ async function show(screens: ReactNode, outside: Outside, linear: boolean): Prom
   };
   if (!lines) process.stdout.prependListener('resize', wipe);
   try {
-    await app.waitUntilExit();
+    return await app.waitUntilExit();
   } finally {
     for (const signal of signals) process.off(signal, leave);
     process.stdout.off('resize', wipe);

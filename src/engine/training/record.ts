@@ -12,6 +12,8 @@ import type { Score } from './score.js';
 export interface Predicted {
   id: string;
   ask: string;
+  /** In the order in which they were offered. */
+  options: string[];
   /** Null while nothing was said. */
   given: string | null;
   answer: string;
