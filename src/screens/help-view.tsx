@@ -22,6 +22,7 @@ const KEYS = [
   'space      more of the plan  v       the plan as text, to be copied',
   'c          answer a question, that of the chosen step first',
   'h          what was done here before',
+  't          lessons: real disasters on a throw-away cluster (Ctrl-T there: a hint)',
   'd          a dry run of the scenario: every step and its commands, nothing touched',
   '',
   '✔ done  ◐ runs  ◑ proves  ? asks you  ✗ failed  - skipped  · waits  ! warning',
