@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { PACKAGE_ROOT } from '../config/package-root.js';
 import type { Profile, ServiceName } from '../config/profile.js';
 import type { Binaries } from './binaries.js';
 import type { SandboxRecord } from './registry.js';
@@ -42,7 +42,7 @@ export function placesIn(folder: string) {
 }
 
 /** The program of the stand-in, compiled: it is started as a process of its own. */
-const STAND_IN = fileURLToPath(new URL('../../dist/sandbox/stand-in-main.js', import.meta.url));
+const STAND_IN = join(PACKAGE_ROOT, 'dist', 'bundle', 'stand-in-main.js');
 
 /** The profile of a sandbox: the same kind of file as that of any cluster, with nothing hidden. */
 export function profileOf(
