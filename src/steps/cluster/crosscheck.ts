@@ -117,7 +117,12 @@ export const clusterCrosscheck: StepKind<Params, CrosscheckFacts> = {
     if (exception !== '') return { text: exception, exception: true };
     const seen = DIFFERENCES.filter((kind) => found && all(found.differences[kind]) > 0);
     const words = seen.map((kind) => `${countOf(all(found!.differences[kind]))} ${kind.replace('-', ' ')}`);
-    return words.length === 0 ? undefined : { text: `let pass: ${words.join(', ')}`, exception: false };
+    if (words.length === 0) return undefined;
+    const lost = seen.some((kind) => kind.startsWith('stray'));
+    return {
+      text: `let pass: ${words.join(', ')}${lost ? '; the memories of what is stray are not in Postgres' : ''}`,
+      exception: false,
+    };
   },
   /** It leaves nothing behind that could be asked for. */
   probe: async () => 'not-started',
