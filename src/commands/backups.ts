@@ -14,7 +14,7 @@ import { findCluster } from './find-cluster.js';
 import { columns, print } from './print.js';
 
 export async function backupsListCommand({ profile, json }: { profile?: string; json?: boolean }): Promise<number> {
-  const { backups } = findCluster(profile);
+  const { name, backups } = findCluster(profile);
   const listed = await listBackupSets(backups);
   if (json) {
     print(
@@ -54,6 +54,9 @@ export async function backupsListCommand({ profile, json }: { profile?: string; 
                 one.set.skewMs === undefined ? 'unknown' : durationOf(one.set.skewMs),
                 one.folder,
                 [
+                  ...(one.set.cluster === undefined || one.set.cluster === name
+                    ? []
+                    : [`of another cluster, "${one.set.cluster}"`]),
                   ...copiesOf(one, listed).map((other) => `the same set as ${other.folder}`),
                   ...one.set.unproven,
                 ].join('; '),

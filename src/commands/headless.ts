@@ -75,7 +75,7 @@ export async function runHeadless(
     if (guard)
       throw new Problem(`Not begun: ${guard.said}.`, {
         exitCode: EXIT.refused,
-        next: `look twice; if it is meant so, add --accept ${guard.difference}`,
+        next: `${guard.difference === 'backup' ? 'name a set of this cluster with --backup (novamem-runbook backups list)' : 'look twice'}; if it is meant so, add --accept ${guard.difference}`,
       });
     if (held) throw heldProblem(held);
     if (lost) {

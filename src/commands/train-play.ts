@@ -4,7 +4,7 @@ import { lossWords } from '../engine/training/score.js';
 import type { Training } from '../engine/training/training.js';
 import { EXIT, Problem } from '../problem.js';
 import { debriefLines, moveText } from '../reports/debrief.js';
-import type { Lesson, Move } from '../runbook/lesson.js';
+import { isForShell, type Lesson, type Move, mapValues } from '../runbook/lesson.js';
 import type { Overrides } from '../runbook/runbook.js';
 import type { Classroom } from '../sandbox/classroom.js';
 import { listBackupSets } from '../stores/backup-set/find-backup-set.js';
@@ -37,7 +37,7 @@ export async function playLesson(training: Training, classroom: Classroom, way: 
   for (const [index, move] of lesson[way].path.entries()) {
     print('', `${index + 3}  ${moveText(move)}`);
     if ('shell' in move) print(...(await classroom.shell(move.shell)).map((line) => `   ${line}`));
-    else await runOf(training, move, way);
+    else await runOf(training, { ...move, set: await readSet(move.set, classroom) }, way);
   }
   await training.finish('recovered');
   const { record, folder } = training.getSnapshot();
@@ -57,7 +57,7 @@ async function runOf(
     profile,
     mode: 'train',
     backup,
-    overrides: move.set as Overrides,
+    overrides: move.set,
     accept: move.accept as never,
     onFailure: 'stop',
   });
@@ -68,6 +68,14 @@ async function runOf(
     if (asked) training.predict(asked.id, way === 'right' ? asked.answer : wrong!);
   }
   await runHeadless(run, { json: false, confirm: profile.name });
+}
+
+/** What the lesson's shell prints for `$(COMMAND)` stands in its place. */
+async function readSet(set: Overrides, classroom: Classroom): Promise<Overrides> {
+  const said = new Map<unknown, string>();
+  for (const value of Object.values(set).flatMap((params) => Object.values(params)))
+    if (isForShell(value)) said.set(value, (await classroom.shell(`printf '%s\\n' "${value}"`)).join('\n'));
+  return mapValues(set, (value) => said.get(value) ?? value);
 }
 
 async function previousOf(roots: readonly string[]): Promise<string> {

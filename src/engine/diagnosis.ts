@@ -49,7 +49,7 @@ export async function diagnose(cluster: Cluster): Promise<Diagnosis> {
 }
 
 /** Which scenarios fit these symptoms, best first. `archived`: the profile names a WAL archive. */
-export function suspicionsOf({ symptoms, backup }: Symptoms, archived: boolean): Suspicion[] {
+export function suspicionsOf({ symptoms, backup, passedOver }: Symptoms, archived: boolean): Suspicion[] {
   const of = (service: ServiceName, ailments: ReadonlySet<Ailment>) =>
     symptoms.filter((one) => one.service === service && ailments.has(one.ailment)).map((one) => one.seen);
   const lost = STORES.filter((store) => of(store, LOSS).length > 0);
@@ -72,6 +72,12 @@ export function suspicionsOf({ symptoms, backup }: Symptoms, archived: boolean):
     ['falkordb', 'falkordb-lost'],
   ] as const)
     if (lost.includes(store)) suspect(scenario, confidenceIn(store), of(store, LOSS));
+  const full = symptoms.filter((one) => one.ailment === 'full').map((one) => one.seen);
+  if (full.length > 0 && lost.length === 0)
+    suspect('cross-check', 'possible', [
+      ...full,
+      'a full disk by itself loses nothing that was stored: once there is room and every server runs, this proves it',
+    ]);
   // One recovery of everything stands before three of single stores.
   const whole = found.find((one) => one.scenario === 'whole-cluster-lost' && one.confidence !== 'possible');
   return found.sort(
@@ -81,17 +87,30 @@ export function suspicionsOf({ symptoms, backup }: Symptoms, archived: boolean):
   function suspectPostgres(): void {
     const reasons = of('postgres', LOSS);
     const onlyFewer = of('postgres', new Set(['missing', 'unreadable'])).length === 0;
-    if (archived)
+    // A moment is reached from a base backup.
+    const reachable = archived && backup?.base;
+    if (reachable)
       suspect('postgres-point-in-time', onlyFewer ? 'likely' : 'possible', [
         ...reasons,
-        'the profile names a WAL archive: it can bring back more than the newest dump',
+        'there are a base backup and a WAL archive: they can bring back more than the newest dump',
       ]);
     if (backup?.postgres)
-      suspect('postgres-corrupt', onlyFewer ? 'possible' : 'certain', [
+      suspect('postgres-corrupt', onlyFewer ? (reachable ? 'possible' : 'likely') : 'certain', [
         ...reasons,
         `there is a dump to restore: ${saidOf(backup)}`,
+        ...passedOver,
       ]);
-    else suspect('postgres-lost-no-backup', 'certain', [...reasons, 'no backup set with a Postgres dump was found']);
+    else
+      suspect('postgres-lost-no-backup', 'certain', [
+        ...reasons,
+        'no backup set of this cluster with a Postgres dump was found',
+        ...passedOver,
+      ]);
+    if (archived && !reachable)
+      suspect('postgres-point-in-time', 'possible', [
+        ...reasons,
+        'the profile names a WAL archive, but no backup set has the base backup that it is replayed on: look for one elsewhere',
+      ]);
   }
 }
 
@@ -109,6 +128,9 @@ function adviceFor({ symptoms }: Symptoms, cluster: Cluster): string[] {
       return [
         `${service}: that TLS with it is not agreed on shows no loss of data. ${sentence(untrusted.next ?? 'mend that, then look again')}`,
       ];
+    const full = symptoms.find((one) => one.service === service && one.ailment === 'full');
+    if (full)
+      return [`${service} has no room left on its disk: that alone shows no loss of data. ${sentence(full.next!)}`];
     if (has(['denied']))
       return [
         `${service} does not accept this login: that shows no loss of data. Mend the profile's credentials, then look again`,

@@ -172,7 +172,10 @@ export function nextAfter(report: RunReport): string {
   const backup = started.backup ? ` --backup '${started.backup.folder}'` : '';
   if (started.drillOf)
     return `mend what it says, or the way the backup is made, then: novamem-runbook drill --profile ${started.drillOf}${backup}`;
-  return `mend what it says, then run it again, with the answers and settings of before: novamem-runbook run ${started.scenario} --profile ${started.profile}${backup} …`;
+  const anew = `with the answers and settings of before: novamem-runbook run ${started.scenario} --profile ${started.profile}${backup} …`;
+  return report.begun.ever
+    ? `mend what it says, then go on with it: novamem-runbook resume ${id}; or begin anew, ${anew}`
+    : `mend what it says, then run it again, ${anew}`;
 }
 
 /** All steps that a step builds on, whatever lies between. */

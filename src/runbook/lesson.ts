@@ -30,7 +30,7 @@ const moveSchema = z.union([
     run: sentence,
     /** `previous`: the one before the newest. */
     backup: z.enum(['latest', 'previous', 'none']).default('latest'),
-    /** Parameters of its steps: step → parameter → value. */
+    /** Parameters of its steps: step → parameter → value. A text with `$(COMMAND)` is known only in the lesson: what that prints there. */
     set: z.record(z.string(), z.record(z.string(), z.unknown())).default({}),
     /** What the guards must be told to let pass. */
     accept: z.array(sentence).default([]),
@@ -40,6 +40,9 @@ const moveSchema = z.union([
 ]);
 /** One thing that is done in a lesson: a runbook is run, or a command in the shell. */
 export type Move = z.infer<typeof moveSchema>;
+
+/** Whether a value of `set` is to be read in the shell of the lesson. */
+export const isForShell = (value: unknown): value is string => typeof value === 'string' && value.includes('$(');
 
 const wordsOfWhen = z.strictObject({
   scenario: sentence.optional(),
@@ -131,12 +134,27 @@ function faultsOfMove(move: Move, { differences }: Known): { path: string[]; mes
   if (!scenarios().includes(move.run))
     return [...faults, { path: ['run'], message: `there is no scenario "${move.run}"` }];
   try {
-    loadRunbook(move.run, move.set as Overrides);
+    loadRunbook(
+      move.run,
+      mapValues(move.set, (value) => (isForShell(value) ? undefined : value)),
+    );
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
     faults.push({ path: ['set'], message: error.message.replace(/\s+/g, ' ') });
   }
   return faults;
+}
+
+/** The same steps and parameters, each with the value that is made of it; one that becomes undefined is left out. */
+export function mapValues(set: Overrides, change: (value: unknown) => unknown): Overrides {
+  const changed = (params: Record<string, unknown>) =>
+    Object.fromEntries(
+      Object.entries(params).flatMap(([name, value]) => {
+        const now = change(value);
+        return now === undefined ? [] : [[name, now]];
+      }),
+    );
+  return Object.fromEntries(Object.entries(set).map(([step, params]) => [step, changed(params)]));
 }
 
 /** The runbooks that both of its ways use. */

@@ -1,7 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { dirname } from 'node:path';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { delimiter, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import type { Profile } from '../config/profile.js';
 import { resolveSecret } from '../config/secrets.js';
+import { shellWord } from '../hosts/command.js';
 import { openGateway } from '../hosts/gateway.js';
 import { runCommand } from '../hosts/run-command.js';
 import { Problem } from '../problem.js';
@@ -12,6 +15,8 @@ import { strike, type TakeBackup } from './strike.js';
 
 /** As many as people can lose and count, and as few as take no time. */
 const MEMORIES = 600;
+
+const PROGRAM = fileURLToPath(new URL('../../bin/novamem-runbook.js', import.meta.url));
 
 /** A throw-away cluster for one lesson: it ends with this process. */
 export class Classroom {
@@ -26,7 +31,16 @@ export class Classroom {
         next: 'choose another: novamem-runbook train',
       });
     await sandboxUp({ name: this.name, memories: MEMORIES, lives: 'process', onLine });
+    this.#placeProgram();
     return sandboxProfile(this.name);
+  }
+
+  /** So that its own name calls this program in a shell, whether or not it is installed. */
+  #placeProgram(): void {
+    const folder = binFolder(this.name);
+    mkdirSync(folder);
+    const text = `#!/bin/sh\nexec ${shellWord(process.execPath)} ${shellWord(PROGRAM)} "$@"\n`;
+    writeFileSync(join(folder, 'novamem-runbook'), text, { mode: 0o755 });
   }
 
   async strike(takeBackup: TakeBackup, onPrepared: () => Promise<unknown>) {
@@ -41,6 +55,7 @@ export class Classroom {
     const { postgres, qdrant, novamem } = cluster;
     const secretOf = (reference: string | undefined) => (reference ? resolveSecret(reference, 'the sandbox') : '');
     return {
+      PATH: [binFolder(this.name), process.env.PATH ?? '', ...this.#serverPrograms()].join(delimiter),
       CLUSTER: this.name,
       POSTGRES_DATA: places.postgresData,
       WAL_ARCHIVE: places.walArchive,
@@ -62,6 +77,12 @@ export class Classroom {
     };
   }
 
+  /** The folder of initdb and pg_waldump, which is not always among those that a shell looks in. */
+  #serverPrograms(): string[] {
+    const { postgres } = sceneOf(this.name).profile.services;
+    return postgres?.driver === 'process' ? [dirname(postgres.command[0]!)] : [];
+  }
+
   /** Runs a command in a shell, as a lesson's own path has it. What it printed; one that fails is a Problem. */
   async shell(command: string): Promise<string[]> {
     const lines: string[] = [];
@@ -81,3 +102,5 @@ export class Classroom {
     return sandboxDown(this.name);
   }
 }
+
+const binFolder = (name: string): string => join(sceneOf(name).record.folder, 'bin');

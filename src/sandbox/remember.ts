@@ -21,3 +21,9 @@ export const WRITTEN_TODAY = [
   'atlas decided to keep the old queue until spring',
   'the certificate of the staging login ends next week',
 ] as const;
+
+/** What somebody remembers while nobody has noticed yet what happened: going back to before it loses it. */
+export const WRITTEN_SINCE = [
+  'the new search index went live on the staging cluster',
+  'team Orion takes over the nightly report in December',
+] as const;

@@ -286,11 +286,14 @@ export class StandIn {
     if (!content) return { status: 400, body: { error: 'content is missing' } };
     const id = ulid(Date.now(), Math.random);
     const user = 'acme';
+    // Both rows, or none: what was refused is not there by half.
     await this.#pool.query(
-      `INSERT INTO memory_entries (id, user_id, content, namespace, source, content_hash, created_at, updated_at) VALUES ($1, $2, $3, $4, 'api', $5, now(), now())`,
+      `WITH entry AS (
+         INSERT INTO memory_entries (id, user_id, content, namespace, source, content_hash, created_at, updated_at)
+         VALUES ($1, $2, $3, $4, 'api', $5, now(), now()) RETURNING id, content)
+       INSERT INTO memory_fts SELECT id, to_tsvector('english', content) FROM entry`,
       [id, user, content, namespace, contentHashOf(content)],
     );
-    await this.#pool.query(`INSERT INTO memory_fts VALUES ($1, to_tsvector('english', $2))`, [id, content]);
     // A memory without its vector is kept all the same: the row says that it still waits for one.
     const embedded = await this.#embedder
       .store(collectionOf(user, null, namespace), [{ id, user, project: null, namespace, content, source: 'api' }])

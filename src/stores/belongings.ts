@@ -1,10 +1,13 @@
 import type { Cluster } from './cluster.js';
 import { all, type Crosscheck, crosscheck } from './crosscheck/crosscheck.js';
+import { instantOfUlid } from './crosscheck/ulid.js';
 import { relationshipEnds } from './falkordb/nodes.js';
 import { contentsOfMemories, hasMemories } from './postgres/memories.js';
 
 /** All that a cluster of some thousand memories holds, one by one: unlike an inventory it says afterwards what is gone. */
 export interface Belongings {
+  /** When it was looked, in ms since 1970. */
+  at: number;
   /** Id → content. */
   memories: Map<string, string>;
   /** Memories without a vector that are not queued for one; and without a node. */
@@ -23,6 +26,7 @@ export interface Relationship {
 
 /** Reads everything there is. A store that cannot be read holds nothing, and then lacks it for every memory. */
 export async function belongingsOf(cluster: Cluster): Promise<Belongings> {
+  const at = Date.now();
   const memories = await readContents(cluster).catch(() => new Map<string, string>());
   const checked: Crosscheck | undefined =
     memories.size > 0 ? await crosscheck(cluster).catch(() => undefined) : undefined;
@@ -31,11 +35,18 @@ export async function belongingsOf(cluster: Cluster): Promise<Belongings> {
     return (await cluster.answering(service)).answers ? 0 : memories.size;
   };
   return {
+    at,
     memories,
     withoutVector: await lacks('missing-vectors', 'qdrant'),
     withoutNode: await lacks('missing-nodes', 'falkordb'),
     relationships: await readRelationships(cluster).catch(() => new Map<string, Relationship>()),
   };
+}
+
+/** The memories of now beside those of before: what users wrote meanwhile can be lost as well. */
+export async function withWrittenSince(before: Belongings, cluster: Cluster): Promise<Belongings> {
+  const now = await readContents(cluster).catch(() => new Map<string, string>());
+  return { ...before, memories: new Map([...now, ...before.memories]) };
 }
 
 async function readContents({ postgres }: Cluster): Promise<Map<string, string>> {
@@ -71,7 +82,10 @@ const EXAMPLES = 5;
 export function lossBetween(before: Belongings, after: Belongings): Loss {
   const gone = [...before.memories.keys()].filter((id) => !after.memories.has(id));
   const changed = [...after.memories].filter(([id, content]) => (before.memories.get(id) ?? content) !== content);
-  const strange = [...after.memories.keys()].filter((id) => !before.memories.has(id));
+  // What was written since is nobody else's.
+  const strange = [...after.memories.keys()].filter(
+    (id) => !before.memories.has(id) && (instantOfUlid(id) ?? 0) < before.at,
+  );
   let relationships = 0;
   for (const [key, { from, to, count }] of before.relationships)
     if (after.memories.has(from) && after.memories.has(to))

@@ -3,18 +3,24 @@ import { suspicionsOf } from '../../src/engine/diagnosis.js';
 import type { Ailment, Symptom } from '../../src/stores/symptoms/looking.js';
 import type { Symptoms } from '../../src/stores/symptoms/symptoms.js';
 
-const backup = { id: '20261121T020000Z', takenAt: new Date('2026-11-21T02:00:00Z'), postgres: true };
+const backup = { id: '20261121T020000Z', takenAt: new Date('2026-11-21T02:00:00Z'), postgres: true, base: true };
 
 function suspected(
   ailing: Partial<Record<Symptom['service'], Ailment>>,
-  { archived = false, withBackup = true } = {},
+  { archived = false, withBackup = true, withBase = true } = {},
 ): string[] {
   const symptoms = Object.entries(ailing).map(([service, ailment]) => ({
     service,
     ailment,
     seen: `${service} ${ailment}`,
   }));
-  const seen = { symptoms, well: [], counts: {}, backup: withBackup ? backup : undefined } as Symptoms;
+  const seen = {
+    symptoms,
+    well: [],
+    counts: {},
+    passedOver: [],
+    backup: withBackup ? { ...backup, base: withBase } : undefined,
+  } as Symptoms;
   return suspicionsOf(seen, archived).map((one) => `${one.scenario} ${one.confidence}`);
 }
 
@@ -52,11 +58,20 @@ describe('the scenarios that fit', () => {
     expect(suspected({ postgres: 'unreadable' }, { withBackup: false })).toEqual(['postgres-lost-no-backup certain']);
   });
 
+  test('prove that nothing is lost, where a disk is full', () => {
+    expect(suspected({ postgres: 'full' })).toEqual(['cross-check possible']);
+    expect(suspected({ postgres: 'missing', qdrant: 'full' })).toEqual(['postgres-corrupt certain']);
+  });
+
   test('for rows that are gone are a point in time first, where there is a WAL archive', () => {
     expect(suspected({ postgres: 'fewer' }, { archived: true })).toEqual([
       'postgres-point-in-time likely',
       'postgres-corrupt possible',
     ]);
-    expect(suspected({ postgres: 'fewer' })).toEqual(['postgres-corrupt possible']);
+    expect(suspected({ postgres: 'fewer' })).toEqual(['postgres-corrupt likely']);
+    expect(suspected({ postgres: 'fewer' }, { archived: true, withBase: false })).toEqual([
+      'postgres-corrupt likely',
+      'postgres-point-in-time possible',
+    ]);
   });
 });

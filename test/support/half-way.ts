@@ -99,7 +99,7 @@ export async function failedAsAnnounced(
     `${step} failed: ${plan.summary}`,
     `Left      ${plan.onAbort}`,
     `Way back  ${plan.wayBack}`,
-    'Next      mend what it says, then run it again, with the answers and settings of before: novamem-runbook run ',
+    `Next      mend what it says, then go on with it: novamem-runbook resume ${tried.id}; or begin anew, with the answers and settings of before: novamem-runbook run `,
   ])
     expect(tried.stdout).toContain(words);
   for (const copy of of.filter((event) => event.type === 'step.safety-copy'))

@@ -5,7 +5,7 @@ import { Problem } from '../../problem.js';
 import type { Lesson } from '../../runbook/lesson.js';
 import type { PredictionText, Teach } from '../../runbook/runbook.js';
 import { listBackupSets } from '../../stores/backup-set/find-backup-set.js';
-import { type Belongings, belongingsOf, lossBetween } from '../../stores/belongings.js';
+import { type Belongings, belongingsOf, lossBetween, withWrittenSince } from '../../stores/belongings.js';
 import { type Check, equal } from '../../stores/check.js';
 import { Cluster } from '../../stores/cluster.js';
 import { deepHealth, troubleOf } from '../../stores/novamem/deep-health.js';
@@ -109,6 +109,7 @@ export class Training {
           this.#before = await belongingsOf(cluster);
         },
       );
+      this.#before = await withWrittenSince(this.#before!, cluster);
       const listed = await listBackupSets(profile.backups).catch(() => []);
       this.#backups = listed.map((one) => one.id);
       this.#symptoms = {

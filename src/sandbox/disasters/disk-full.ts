@@ -2,11 +2,13 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { sizeOfTree } from '../../hosts/copy-tree.js';
-import { sizeOf } from '../../words.js';
-import { type Disaster, start, stop } from './disaster.js';
+import { plural, sizeOf } from '../../words.js';
+import { remember } from '../remember.js';
+import { type Disaster, type Scene, start, stop } from './disaster.js';
 
 /** What of the small disk is left for Postgres to start with, before it is filled. */
 const ROOM = 48 << 20;
+const MOST_WRITTEN = 2_000;
 const PIECE = 64 << 10;
 /** What fills it: nothing of it belongs to Postgres. */
 export const BALLAST = 'core.dump';
@@ -40,11 +42,25 @@ export const diskFull: Disaster = {
     execFileSync('cp', ['-aT', aside, data]);
     rmSync(aside, { recursive: true });
     await start(scene, 'postgres');
+    const filled = fill(join(data, BALLAST));
+    const written = await writeUntilRefused(scene);
     return [
-      `Postgres lies on a disk of ${sizeOf(bytes + ROOM)}, and ${fill(join(data, BALLAST))} of it are a ${BALLAST}`,
+      `${plural(written, 'memory', 'memories')} still found room in what Postgres had taken before; then it refused to write`,
+      `Postgres lies on a disk of ${sizeOf(bytes + ROOM)}, and ${filled} of it are a ${BALLAST}`,
     ];
   },
 };
+
+/** What a table and the log have taken already is used up first. Answers how many memories that were. */
+async function writeUntilRefused({ profile }: Scene): Promise<number> {
+  for (let written = 0; written < MOST_WRITTEN; written += 1)
+    try {
+      await remember(profile, [`is there still room for memory ${written + 1}?`]);
+    } catch {
+      return written;
+    }
+  throw new Error('Postgres goes on writing on a disk that is full');
+}
 
 /** Takes all the room that is left. Answers how much it was. */
 function fill(file: string): string {

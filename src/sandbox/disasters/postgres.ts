@@ -2,15 +2,18 @@ import { spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, renameSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { resolveSecret } from '../../config/secrets.js';
+import { waitFor } from '../../hosts/waiting.js';
 import { quoteIdentifier } from '../../stores/postgres/connection.js';
 import { otherSessions } from '../../stores/postgres/server.js';
 import { newestTools } from '../../stores/postgres/tools.js';
 import { plural } from '../../words.js';
+import { remember, WRITTEN_SINCE } from '../remember.js';
 import { type Disaster, gateway, type Scene, start, stop } from './disaster.js';
 
 // What can happen to the source of truth.
 
 const BLOCK = 8192;
+const ARCHIVER_PATIENCE = 30_000;
 
 /** Ends every session and drops the database. */
 export async function dropDatabase({ cluster: { postgres } }: Scene): Promise<string> {
@@ -57,6 +60,13 @@ export const pagesDamaged: Disaster = {
   },
 };
 
+/** Somebody deletes, and nobody notices for a while. */
+async function deleteAndWriteOn(scene: Scene): Promise<string> {
+  const deleted = await deleteMemories(scene, 'incidents');
+  await remember(scene.profile, WRITTEN_SINCE);
+  return `${deleted}; ${plural(WRITTEN_SINCE.length, 'memory', 'memories')} written since`;
+}
+
 export const rowsDeleted: Disaster = {
   id: 'rows-deleted',
   title: 'Somebody deletes every memory of a namespace, and writing goes on',
@@ -64,8 +74,25 @@ export const rowsDeleted: Disaster = {
   pager: 'nothing: every service is up',
   users: 'All our incidents are gone since a few minutes ago!',
   before: ['base-backup', 'memories'],
-  strike: async (scene) => [await deleteMemories(scene, 'incidents')],
+  strike: async (scene) => [await deleteAndWriteOn(scene)],
 };
+
+async function archiver({ cluster: { postgres } }: Scene): Promise<{ archived: number; failures: number }> {
+  const [row] = await postgres.read<{ archived: string; failures: string }>(
+    'SELECT archived_count AS archived, failed_count AS failures FROM pg_stat_archiver',
+  );
+  return { archived: Number(row!.archived), failures: Number(row!.failures) };
+}
+
+/** Ends a segment of the log, and waits for what the archiver makes of it. */
+async function endSegment(scene: Scene, becomes: 'archived' | 'failures'): Promise<void> {
+  const before = (await archiver(scene))[becomes];
+  await scene.cluster.postgres.write(gateway, 'SELECT pg_switch_wal()');
+  const done = await waitFor(async () => ((await archiver(scene))[becomes] > before ? true : undefined), {
+    timeoutMs: ARCHIVER_PATIENCE,
+  });
+  if (!done) throw new Error(`Postgres counts no more ${becomes} of its log than before`);
+}
 
 export const walArchiveNotMounted: Disaster = {
   id: 'wal-archive-not-mounted',
@@ -76,10 +103,14 @@ export const walArchiveNotMounted: Disaster = {
   before: ['base-backup', 'memories'],
   async strike(scene) {
     const { walArchive } = scene.places;
-    const deleted = await deleteMemories(scene, 'incidents');
+    // What is archived Postgres keeps until its next checkpoint only: from there on nothing but the archive has it.
+    await endSegment(scene, 'archived');
+    await scene.cluster.postgres.write(gateway, 'CHECKPOINT');
     renameSync(walArchive, `${walArchive}-not-mounted`);
-    mkdirSync(walArchive, { mode: 0o700 });
-    return [deleted, `the archive was moved to ${walArchive}-not-mounted, an empty folder is in its place`];
+    mkdirSync(walArchive, { mode: 0o500 });
+    const deleted = await deleteAndWriteOn(scene);
+    await endSegment(scene, 'failures');
+    return [`the archive was moved to ${walArchive}-not-mounted, an empty folder is in its place`, deleted];
   },
 };
 

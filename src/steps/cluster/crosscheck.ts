@@ -12,11 +12,19 @@ import {
   type DifferenceKind,
 } from '../../stores/crosscheck/crosscheck.js';
 import { hasMemories } from '../../stores/postgres/memories.js';
-import { countOf, plural } from '../../words.js';
-import { readingPlan, type StepContext, type StepKind } from '../step.js';
+import { countOf, durationOf, instantOf, plural } from '../../words.js';
+import { type Finding, readingPlan, type StepContext, type StepKind } from '../step.js';
 import { type Emitter, stepEvents } from '../step-events.js';
 import { unreachable } from '../store-readiness.js';
-import { ALLOWED, against, crosscheckChecks, exceptionOf, type Rule, ruleOf } from './crosscheck-rule.js';
+import {
+  ALLOWED,
+  against,
+  type CrosscheckParams,
+  crosscheckChecks,
+  exceptionOf,
+  type Rule,
+  ruleOf,
+} from './crosscheck-rule.js';
 
 const params = z.strictObject({
   /**
@@ -41,6 +49,8 @@ export interface CrosscheckFacts {
   exception: string;
 }
 
+/** A backup of the largest cluster takes less. */
+const FAR_APART_MS = 6 * 3_600_000;
 const ROUGH_PER_MS = 60;
 
 /** Compares every memory in Postgres with every vector and every node, both ways. */
@@ -66,12 +76,14 @@ export const clusterCrosscheck: StepKind<Params, CrosscheckFacts> = {
     );
   },
   async check(p, ctx) {
+    const apart = skewFindings(p, ctx);
     const asked = await Promise.all(STORES.map((store) => unreachable(store, ctx)));
     const obstacles = asked.filter((finding) => finding !== undefined).filter(({ level }) => level === 'blocking');
     // Before the stores are restored there is nothing else to say of them, and no reason not to restore one.
-    if (ctx.phase === 'preflight') return obstacles.map((finding) => ({ ...finding, level: 'warning' as const }));
+    if (ctx.phase === 'preflight')
+      return [...apart, ...obstacles.map((finding) => ({ ...finding, level: 'warning' as const }))];
     if (obstacles.length > 0) return obstacles;
-    if (await hasMemories(ctx.cluster.postgres)) return [{ level: 'info', message: ruleOf(p, ctx).words }];
+    if (await hasMemories(ctx.cluster.postgres)) return [...apart, { level: 'info', message: ruleOf(p, ctx).words }];
     return [
       {
         level: 'blocking',
@@ -105,11 +117,28 @@ export const clusterCrosscheck: StepKind<Params, CrosscheckFacts> = {
     if (exception !== '') return { text: exception, exception: true };
     const seen = DIFFERENCES.filter((kind) => found && all(found.differences[kind]) > 0);
     const words = seen.map((kind) => `${countOf(all(found!.differences[kind]))} ${kind.replace('-', ' ')}`);
-    return words.length === 0 ? undefined : { text: `let pass: ${words.join(', ')}`, exception: false };
+    if (words.length === 0) return undefined;
+    const lost = seen.some((kind) => kind.startsWith('stray'));
+    return {
+      text: `let pass: ${words.join(', ')}${lost ? '; the memories of what is stray are not in Postgres' : ''}`,
+      exception: false,
+    };
   },
   /** It leaves nothing behind that could be asked for. */
   probe: async () => 'not-started',
 };
+
+/** Between the moments of its stores a set has lost what was written: of that the stores know different things. */
+function skewFindings(p: CrosscheckParams, { backup }: StepContext): Finding[] {
+  if (backup?.skewMs === undefined || backup.skewMs < FAR_APART_MS || p.allow.includes('stray')) return [];
+  return [
+    {
+      level: 'warning',
+      message: `the stores of the backup set ${backup.id} lie ${durationOf(backup.skewMs)} apart, the oldest ${backup.takenAt ? `of ${instantOf(backup.takenAt)}` : 'of an unknown moment'}: what was written between is in one of them and not in the others`,
+      next: 'take a set whose stores are of one moment, if there is one: novamem-runbook backups list; else keep or delete afterwards what has no memory: novamem-runbook run cross-check',
+    },
+  ];
+}
 
 async function estimate({ cluster }: StepContext): Promise<number> {
   const rows = await cluster.postgres

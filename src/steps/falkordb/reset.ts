@@ -23,6 +23,8 @@ type Params = z.infer<typeof params>;
 interface Facts extends FilesFacts {
   /** The graph stands again, with its indexes and nothing else. */
   empty?: boolean;
+  /** What Postgres could have given the graph instead. */
+  without?: string;
 }
 
 /** Starts FalkorDB with an empty graph; everything that it had is moved aside. */
@@ -66,6 +68,8 @@ export const falkordbReset: StepKind<Params, Facts> = {
     stepEvents<Facts>(async (emit) => {
       const { falkordb } = ctx.cluster;
       const patienceMs = p.patienceSeconds * 1000;
+      const { postgres } = await graphSources(ctx);
+      if (postgres) emit.facts({ without: contentText(memoryGraphContent(postgres)) });
       const accept = async (settings: PersistenceSettings) =>
         refuseBlocked(await serverFindings(ctx.cluster, settings, { here: true }));
       await startEmpty({ ctx, emit, patienceMs, signal, accept });
@@ -94,6 +98,11 @@ export const falkordbReset: StepKind<Params, Facts> = {
       ...(await indexChecks(falkordb, graph)),
     ];
   },
+
+  conclusion: ({ without }) =>
+    without === undefined
+      ? undefined
+      : { text: `begun empty, without what could be rebuilt from Postgres: ${without}`, exception: false },
 
   async probe(p, ctx, facts): Promise<Probe> {
     if (!facts.dir) return 'not-started';

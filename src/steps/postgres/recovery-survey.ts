@@ -262,6 +262,7 @@ async function findWal(survey: Survey, ctx: StepContext, block: Block): Promise<
     survey.findings.push({
       level: 'warning',
       message: `the WAL archive ${place} has no segment${survey.wal.archived.compressed > 0 ? ' that is not compressed' : ''}`,
+      next: 'see that it is mounted, and the right folder: only what Postgres itself still has of its log can be replayed without',
     });
   return true;
 }

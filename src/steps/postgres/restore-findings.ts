@@ -3,6 +3,7 @@ import type { BackupSet } from '../../stores/backup-set/backup-set.js';
 import { isDamage, type Postgres, quoteIdentifier } from '../../stores/postgres/connection.js';
 import type { DumpContents } from '../../stores/postgres/dump.js';
 import { countMemories, databaseBytes, estimatedRows, type TableEstimate } from '../../stores/postgres/server.js';
+import { LEAST_ROOM } from '../../stores/symptoms/room.js';
 import { countOf, instantOf, plural, sizeOf } from '../../words.js';
 import { safetyRoomFindings } from '../room.js';
 import type { Finding, StepContext } from '../step.js';
@@ -47,7 +48,7 @@ export async function roomFindings(p: RestoreParams, ctx: StepContext): Promise<
       ? []
       : [
           {
-            level: 'warning' as const,
+            level: free < LEAST_ROOM ? ('blocking' as const) : ('warning' as const),
             message: `${postgres.database} takes ${sizeOf(bytes)}, and stays on the disk until the restore is over; ${sizeOf(free)} are free in ${dataDir}. If they do not suffice, the restore fails and the server may end itself`,
             next: `free ${sizeOf(bytes - free)} there`,
           },

@@ -156,14 +156,16 @@ export const postgresRestore: StepKind<RestoreParams, RestoreFacts> = {
     const sessions = server.databaseExists ? await strangersIn(postgres) : [];
     if (sessions.length > 0) {
       const who = sessions.slice(0, 4).map((one) => `${one.pid} ${one.application || '(no name)'} as ${one.user}`);
+      // A database that somebody is in cannot be renamed.
+      const inTheWay = p.strategy === 'swap' && p.sessions === 'refuse';
       findings.push({
         // Before the run begins these are novamem's own, which is stopped first.
-        level: ctx.phase === 'preflight' ? 'info' : 'warning',
-        message: `${plural(sessions.length, 'other session')} in ${postgres.database}: ${who.join(', ')}${sessions.length > 4 ? ', …' : ''}; one that holds a lock would make the restore wait`,
+        level: ctx.phase === 'preflight' ? 'info' : inTheWay ? 'blocking' : 'warning',
+        message: `${plural(sessions.length, 'other session')} in ${postgres.database}: ${who.join(', ')}${sessions.length > 4 ? ', …' : ''}; ${p.strategy === 'swap' ? 'while there is one it cannot be renamed' : 'one that holds a lock would make the restore wait'}`,
         next:
           p.sessions === 'end'
             ? 'they are ended before the restore'
-            : 'end them, or let this step do it: --set <step>.sessions=end',
+            : `end them (in psql: SELECT pg_terminate_backend(${sessions[0]!.pid});), or let this step do it: --set <step>.sessions=end`,
       });
     }
     return findings;

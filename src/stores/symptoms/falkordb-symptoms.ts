@@ -8,6 +8,7 @@ import type { FalkorDB } from '../falkordb/connection.js';
 import type { FalkordbInventory } from '../falkordb/inventory.js';
 import { filesFaults, formOf, loadedFiles, persistenceFilesIn } from '../falkordb/persistence.js';
 import { isFarBelow, type Looking } from './looking.js';
+import { lookAtRoom } from './room.js';
 
 /** What is wrong with FalkorDB: the graph is missing, or has far fewer nodes and relationships than at the last backup. */
 export async function lookAtFalkordb(
@@ -17,6 +18,9 @@ export async function lookAtFalkordb(
   expected: FalkordbInventory | undefined,
 ): Promise<void> {
   const { graph } = falkordb;
+  const { dataDir, url } = settings;
+  const { hostname } = new URL(url);
+  await lookAtRoom(looking, 'FalkorDB', hostname, [dataDir]);
   try {
     looking.now('its state');
     const state = await falkordb.info('persistence');
@@ -38,8 +42,7 @@ export async function lookAtFalkordb(
     if (/unknown command/i.test(text)) looking.ail('missing', `FalkorDB: its graph module is not loaded (${text})`);
     else {
       const ailment = looking.fail(error, 'FalkorDB: ');
-      const { dataDir, url } = settings;
-      if (dataDir === undefined || !isHere(new URL(url).hostname)) return;
+      if (dataDir === undefined || !isHere(hostname)) return;
       if (!existsSync(dataDir)) looking.ail('missing', `FalkorDB: there is no data folder at ${dataDir}`);
       else if (ailment === 'stopped') await lookAtFiles(looking, dataDir);
     }

@@ -5,10 +5,19 @@ import { tlsFaultIn } from '../tls/tls-fault.js';
 /**
  * What ails a part of the cluster. `stopped`: nothing listens; `silent`: no answer in time; `denied`: it answers, but not to this login;
  * `untrusted`: something answers, and TLS with it is not agreed on;
- * `missing`, `unreadable`, `fewer`: data that should be there is not, cannot be read, or is far less than it should be; `unwell`: it
- * answers and complains.
+ * `missing`, `unreadable`, `fewer`: data that should be there is not, cannot be read, or is far less than it should be; `full`: its disk has no
+ * room left; `unwell`: it answers and complains.
  */
-export type Ailment = 'stopped' | 'silent' | 'denied' | 'untrusted' | 'missing' | 'unreadable' | 'fewer' | 'unwell';
+export type Ailment =
+  | 'stopped'
+  | 'silent'
+  | 'denied'
+  | 'untrusted'
+  | 'missing'
+  | 'unreadable'
+  | 'fewer'
+  | 'full'
+  | 'unwell';
 
 export interface Symptom {
   service: ServiceName;

@@ -1,16 +1,19 @@
-import { existsSync } from 'node:fs';
+import { accessSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Profile } from '../../config/profile.js';
 import { isHere } from '../../hosts/here.js';
-import { countOf, messageOf, plural } from '../../words.js';
+import { countOf, instantOf, messageOf, plural } from '../../words.js';
 import { DATABASE_MISSING, type Postgres, quoteIdentifier, type Reading, sqlState } from '../postgres/connection.js';
 import type { PostgresInventory } from '../postgres/inventory.js';
 import { isFarBelow, type Looking } from './looking.js';
+import { lookAtRoom } from './room.js';
 
 const COUNT_PATIENCE_MS = 3_000;
 const MEMORIES = 'public.memory_entries';
 /** SQLSTATE of data and indexes that are corrupted, files that are gone, and reads that the disk refuses. */
 const UNREADABLE: ReadonlySet<string> = new Set(['XX001', 'XX002', '58P01', '58030']);
+/** What tells a server how its data directory was left. */
+const CONTROL = 'global/pg_control';
 const TOO_SLOW = '57014';
 
 /** What is wrong with Postgres, found by reading every table once. */
@@ -20,9 +23,18 @@ export async function lookAtPostgres(
   settings: Profile['postgres'],
   expected: PostgresInventory | undefined,
 ): Promise<void> {
+  const { dataDir } = settings;
+  // Its log may lie on a disk of its own.
+  await lookAtRoom(
+    looking,
+    'Postgres',
+    postgres.host,
+    dataDir === undefined ? [] : [dataDir, join(dataDir, 'pg_wal')],
+  );
   try {
     await postgres.reading(async (reading) => {
       await lookAtServer(looking, reading);
+      await lookAtArchiving(looking, reading);
       const there = await tablesIn(reading);
       const wanted = expected ? Object.keys(expected.tables) : [MEMORIES];
       const missing = wanted.filter((table) => !there.includes(table));
@@ -40,7 +52,7 @@ export async function lookAtPostgres(
     if (sqlState(error) === DATABASE_MISSING) looking.ail('missing', `Postgres: ${messageOf(error)}`);
     else {
       looking.fail(error, 'Postgres: ');
-      lookAtFolder(looking, postgres, settings.dataDir);
+      lookAtFolder(looking, postgres, dataDir);
     }
   }
 }
@@ -57,6 +69,20 @@ async function lookAtServer(looking: Looking, reading: Reading): Promise<void> {
     looking.ail('unwell', 'Postgres is in recovery: it is a standby, or its recovery has not ended');
   if (state?.failures)
     looking.ail('unreadable', `Postgres has counted ${plural(state.failures, 'checksum failure')} in this database`);
+}
+
+/** A log that is not archived is lost with its disk, and no moment after its last segment can be gone back to. */
+async function lookAtArchiving(looking: Looking, reading: Reading): Promise<void> {
+  looking.now('how its log is archived');
+  const [failed] = await reading.query<{ wal: string; at: Date }>(
+    `SELECT last_failed_wal AS wal, last_failed_time AS at FROM pg_stat_archiver
+      WHERE current_setting('archive_mode') <> 'off' AND last_failed_time > coalesce(last_archived_time, '-infinity')`,
+  );
+  if (failed)
+    looking.ail(
+      'unwell',
+      `Postgres: its log is not archived any more: archive_command failed for ${failed.wal}, last at ${instantOf(failed.at)}`,
+    );
 }
 
 async function tablesIn(reading: Reading): Promise<string[]> {
@@ -108,4 +134,16 @@ function lookAtFolder(looking: Looking, { host }: Postgres, dataDir: string | un
   if (dataDir === undefined || !isHere(host)) return;
   if (!existsSync(join(dataDir, 'PG_VERSION')))
     looking.ail('missing', `Postgres: there is no data directory at ${dataDir}`);
+  else if (isGone(join(dataDir, CONTROL)))
+    looking.ail('missing', `Postgres: its ${CONTROL} is gone from ${dataDir}, and it does not start without`);
+}
+
+/** Not merely closed to this user. */
+function isGone(file: string): boolean {
+  try {
+    accessSync(file);
+    return false;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ENOENT';
+  }
 }

@@ -6,6 +6,7 @@ import { type Qdrant, qdrantMessage } from '../qdrant/connection.js';
 import { inParallel, listCollections, type QdrantInventory } from '../qdrant/inventory.js';
 import { servedWithoutFiles } from '../qdrant/on-disk.js';
 import { isFarBelow, type Looking } from './looking.js';
+import { lookAtRoom } from './room.js';
 
 const AT_ONCE = 8;
 
@@ -17,7 +18,9 @@ export async function lookAtQdrant(
   expected: QdrantInventory | undefined,
 ): Promise<void> {
   const { dataDir, url } = settings;
-  if (dataDir !== undefined && isHere(new URL(url).hostname) && !existsSync(dataDir))
+  const { hostname } = new URL(url);
+  await lookAtRoom(looking, 'Qdrant', hostname, [dataDir]);
+  if (dataDir !== undefined && isHere(hostname) && !existsSync(dataDir))
     looking.ail('missing', `Qdrant: there is no data folder at ${dataDir}`);
   looking.now('its collections');
   const names = await listCollections(qdrant).catch((error: unknown) => {

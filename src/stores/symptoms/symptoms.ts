@@ -16,13 +16,15 @@ export interface Symptoms {
   /** What is as it should be, a sentence each. */
   well: string[];
   counts: Counts;
-  /** The newest backup set that could be opened in time, and whether it can restore Postgres. */
-  backup: { id: string; takenAt: Date | null; postgres: boolean } | undefined;
+  /** The newest backup set of this cluster that could be opened in time, whether any of them has a dump of Postgres, and a base backup. */
+  backup: { id: string; takenAt: Date | null; postgres: boolean; base: boolean } | undefined;
+  /** What among the backups is no help, a sentence each: newer sets of another cluster, and what cannot be opened. */
+  passedOver: string[];
 }
 
 /** Looks at every part of a cluster side by side; reads only, and ends within ten seconds whatever hangs. */
 export async function symptomsOf(cluster: Cluster): Promise<Symptoms> {
-  const { backup, inventory } = await newestBackup(cluster);
+  const { backup, inventory, passedOver } = await newestBackup(cluster);
   const { postgres, qdrant, falkordb, novamem, profile } = cluster;
   const looks = await Promise.all([
     new Looking('postgres').within(STORE_PATIENCE_MS, (looking) =>
@@ -44,6 +46,7 @@ export async function symptomsOf(cluster: Cluster): Promise<Symptoms> {
     well: looks.flatMap((look) => look.well),
     counts,
     backup,
+    passedOver,
   };
 }
 
@@ -69,19 +72,31 @@ function acrossStores({ memories, pending = 0, points, nodes }: Counts): Symptom
 
 async function newestBackup({
   profile,
-}: Cluster): Promise<{ backup: Symptoms['backup']; inventory: Inventory | undefined }> {
+}: Cluster): Promise<Pick<Symptoms, 'backup' | 'passedOver'> & { inventory: Inventory | undefined }> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never[]>((resolve) => {
     timer = setTimeout(() => resolve([]), BACKUPS_PATIENCE_MS);
   });
   const listed = await Promise.race([listBackupSets(profile.backups).catch(() => []), late]);
   clearTimeout(timer);
-  const sets = listed.flatMap((one) => ('set' in one ? [one.set] : []));
-  const [newest] = sets;
+  const all = listed.flatMap((one) => ('set' in one ? [one.set] : []));
+  const own = all.filter(({ cluster }) => cluster === undefined || cluster === profile.name);
+  const [newest] = own;
   return {
     backup: newest
-      ? { id: newest.id, takenAt: newest.takenAt, postgres: sets.some((set) => set.postgres !== undefined) }
+      ? {
+          id: newest.id,
+          takenAt: newest.takenAt,
+          postgres: own.some((set) => set.postgres !== undefined),
+          base: own.some((set) => set.postgresBase !== undefined),
+        }
       : undefined,
-    inventory: sets.find((set) => set.inventory && (!set.cluster || set.cluster === profile.name))?.inventory,
+    inventory: own.find((set) => set.inventory)?.inventory,
+    passedOver: [
+      ...all
+        .slice(0, newest ? all.indexOf(newest) : undefined)
+        .map(({ id, cluster }) => `the newer backup set ${id} is of another cluster, "${cluster}"`),
+      ...listed.flatMap((one) => ('problem' in one ? [`${one.folder}: ${one.problem}`] : [])),
+    ],
   };
 }
