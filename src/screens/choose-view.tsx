@@ -3,9 +3,9 @@ import { useState } from 'react';
 import { expectedOf } from '../engine/estimates.js';
 import type { RunSnapshot, StepSnapshot } from '../engine/snapshot.js';
 import type { Question } from '../steps/step.js';
-import { durationOf, plural } from '../words.js';
+import { durationOf } from '../words.js';
 import { Lines, useSpace } from './frame.js';
-import { useScroll } from './scroll.js';
+import { Scrolled } from './scrolled.js';
 import { Select } from './select.js';
 import { findingLines, takesLines } from './step-lines.js';
 import { cut, labelled, wrap } from './text.js';
@@ -30,15 +30,10 @@ export function ChooseView({ run, step, asks, onAnswer, onLater }: Props) {
   const option = asks.options.find((one) => one.choice === highlighted)!;
   const lines = factsOf(option, stepsAfter(run, step, highlighted), width);
   const rows = Math.max(1, bodyRows - question.length - asks.options.length - 2);
-  const { shown, below } = useScroll(lines, rows, { arrows: false });
   return (
     <>
       <Box flexDirection="column" marginLeft={1}>
-        {question.map((line) => (
-          <Text bold key={line} wrap="truncate">
-            {line}
-          </Text>
-        ))}
+        <Lines lines={question} bold />
         <Select
           items={asks.options.map(({ choice, title }) => ({
             key: choice,
@@ -50,10 +45,7 @@ export function ChooseView({ run, step, asks, onAnswer, onLater }: Props) {
         />
       </Box>
       <Text dimColor>{'─'.repeat(columns)}</Text>
-      <Box flexDirection="column" marginLeft={1} height={rows} overflow="hidden">
-        <Lines lines={shown} />
-      </Box>
-      <Text dimColor> {below > 0 ? `${plural(below, 'more line')}: space or page down` : ' '}</Text>
+      <Scrolled key={highlighted} lines={lines} rows={rows} by="space" />
     </>
   );
 }

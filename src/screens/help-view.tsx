@@ -1,9 +1,7 @@
-import { Text } from 'ink';
-import { plural } from '../words.js';
-import { Lines, useSpace } from './frame.js';
+import { useSpace } from './frame.js';
 import { useKeys } from './keys.js';
 import { useReplay } from './replaying.js';
-import { useScroll } from './scroll.js';
+import { Scrolled } from './scrolled.js';
 import { wrap } from './text.js';
 
 const ABOUT =
@@ -78,15 +76,10 @@ export function HelpView({ of = 'run', onClose }: { of?: 'run' | 'dry-run'; onCl
   const replay = useReplay();
   const [about, keys] = HELP[replay ? 'replay' : of];
   const lines = [...wrap(about, columns - 2), '', ...keys.flatMap((line) => wrap(line, columns - 2, 11))];
-  const { shown, below, fits } = useScroll(lines, bodyRows - 1);
+  const fits = lines.length <= bodyRows - 1;
   useKeys((input, key) => {
     const scrolls = key.upArrow || key.downArrow || key.pageUp || key.pageDown || input === ' ';
     if (fits || !scrolls) onClose();
   });
-  return (
-    <>
-      <Lines lines={shown.map((line) => ` ${line}`)} />
-      <Text dimColor> {below > 0 ? `${plural(below, 'more line')}: ↓ or space` : ' '}</Text>
-    </>
-  );
+  return <Scrolled lines={lines} rows={bodyRows - 1} by="arrows and space" />;
 }

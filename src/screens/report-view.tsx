@@ -6,11 +6,11 @@ import { isIdle, undoOrder } from '../engine/undo-choice.js';
 import { aboutText, expectedText } from '../reports/estimate-words.js';
 import { evidenceRows, evidenceTable } from '../reports/evidence.js';
 import { durationOf, plural } from '../words.js';
-import { Lines, useSpace } from './frame.js';
+import { useSpace } from './frame.js';
 import { useKeys } from './keys.js';
 import { MARKS } from './marks.js';
 import { useOutside } from './outside.js';
-import { useScroll } from './scroll.js';
+import { Scrolled } from './scrolled.js';
 import { cut, labelled, wrap } from './text.js';
 
 const OUTCOMES = {
@@ -48,7 +48,6 @@ interface Props {
 /** How it ended, the evidence, and where the record is. */
 export function ReportView({ run, onQuit, onUndo, onLog }: Props) {
   const { columns, bodyRows } = useSpace();
-  const { shown, below } = useScroll(reportLines(run, columns - 2), bodyRows - 2);
   const leave = useOutside();
   useKeys((input) => {
     if (input === 'q') onQuit();
@@ -66,8 +65,7 @@ export function ReportView({ run, onQuit, onUndo, onLog }: Props) {
         </Text>{' '}
         {cut(headlineOf(run), columns - 4)}
       </Text>
-      <Lines lines={shown.map((line) => ` ${line}`)} />
-      <Text dimColor> {below > 0 ? `${plural(below, 'more line')}: ↓ or space` : ' '}</Text>
+      <Scrolled lines={reportLines(run, columns - 2)} rows={bodyRows - 2} by="arrows and space" />
     </>
   );
 }
