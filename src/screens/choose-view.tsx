@@ -37,7 +37,7 @@ export function ChooseView({ run, step, asks, onAnswer, onLater }: Props) {
         <Select
           items={asks.options.map(({ choice, title }) => ({
             key: choice,
-            label: cut(labelOf(title, stepsAfter(run, step, choice)), width - 2),
+            label: labelOf(title, stepsAfter(run, step, choice), width - 2),
             value: choice,
           }))}
           onSelect={(item) => onAnswer(item.value)}
@@ -57,10 +57,16 @@ function stepsAfter({ steps }: RunSnapshot, asking: StepSnapshot, choice: string
 const isBlocked = (steps: readonly StepSnapshot[]) =>
   steps.some((step) => step.findings.some((finding) => finding.level === 'blocking'));
 
-function labelOf(title: string, steps: readonly StepSnapshot[]): string {
-  if (isBlocked(steps)) return `${title} (not possible now)`;
+/** Where there is no room for all of it, the title is cut, and not what is true of the way now. */
+function labelOf(title: string, steps: readonly StepSnapshot[], width: number): string {
+  const standing = standingOf(steps);
+  return cut(title, width - standing.length) + standing;
+}
+
+function standingOf(steps: readonly StepSnapshot[]): string {
+  if (isBlocked(steps)) return ' (not possible now)';
   const { ms, measured, ...of } = expectedOf(steps.map((step) => ({ ...step, plan: step.plan, leftOut: false })));
-  return ms === 0 ? title : `${title}  ~${durationOf(ms)}${measured === of.steps ? '' : '?'}`;
+  return ms === 0 ? '' : `  ~${durationOf(ms)}${measured === of.steps ? '' : '?'}`;
 }
 
 function factsOf(option: { because: string }, steps: readonly StepSnapshot[], width: number): string[] {

@@ -197,15 +197,23 @@ describe('in a window of 60 columns and 16 rows', () => {
   });
 
   test('what a way means is read from its beginning, whatever was read of another', async () => {
-    const options = NAMES.map((choice) => ({ choice, title: `Way ${choice}`, because: long(choice).repeat(2) }));
+    const options = NAMES.map((choice) => ({
+      choice,
+      title: `Way ${long(choice)}`,
+      because: long(choice).repeat(2),
+    }));
     const asking = { ...step('way', operatorChoose), params: { question: long('Which way?'), options } };
-    const tiny = tinyRun([asking]);
+    const blocked = tinyKind('tiny.blocked', {
+      check: async () => [{ level: 'blocking', message: 'no snapshot', next: 'find one' }],
+    });
+    const only = { step: 'way', choices: ['restore-falkordb'] };
+    const tiny = tinyRun([asking, { ...step('fill', blocked, ['way']), only }]);
     await tiny.begin();
     await tiny.until('way', 'asking');
     shown(tiny, SMALL);
     await readsToItsEnd(
       ' ',
-      /Which way\?[\s\S]*❯ Way restore-postgres[\s\S]* Way start-novamem/,
+      /Which way\?[\s\S]*❯ Way restore-postgres[\s\S]*… \(not possible now\)\n[\s\S]* Way start-novamem/,
       'restore-postgres.',
     );
     screen.press(KEYS.down);
