@@ -38,7 +38,7 @@ export async function openScreens(
   void desk.diagnose();
   // One that restores nothing has no backup set to be chosen first.
   if (first?.restores === 'no') void desk.open(first.scenario, 'latest');
-  await left.finally(() => desk.stopLooking());
+  await left.finally(() => desk.leave());
 }
 
 /** The same for a recorded run that is replayed. */

@@ -131,6 +131,42 @@ describe('a question that is shown', () => {
   });
 });
 
+describe('what is asked while a run comes to its end', () => {
+  async function endsWhile(key: string, asked: string, typed = ''): Promise<void> {
+    const { opened, open } = gate();
+    const slow = tinyKind('tiny.slow', {
+      run: () =>
+        stepEvents<TinyFacts>(async (emit) => {
+          await opened;
+          emit.facts({ ran: true });
+        }),
+    });
+    const tiny = tinyRun([step('only', slow)]);
+    await tiny.begin();
+    await tiny.until('only', 'running');
+    shown(tiny);
+    await screen.shows('? help');
+    screen.press(key);
+    await screen.shows(asked);
+    screen.press(typed);
+    await screen.shows(typed);
+    open();
+    expect(await tiny.run.finished).toBe('recovered');
+  }
+
+  test('is no more whether to stop it: its report is shown', async () => {
+    await endsWhile('\u0003', '❯ keep running');
+    await screen.shows(/Complete in[\s\S]*q quit/);
+  });
+
+  test('is said to come too late of a note, which stays on the screen', async () => {
+    await endsWhile('n', 'enter keep it', 'Qdrant was slow');
+    await screen.shows(/takes no note any more[\s\S]*Qdrant was slow/);
+    screen.press(KEYS.enter);
+    await screen.shows(/Complete in[\s\S]*q quit/);
+  });
+});
+
 describe('in a window of 60 columns and 16 rows', () => {
   const SMALL = { columns: 60, rows: 16 };
   const NAMES = ['restore-postgres', 'restore-qdrant', 'restore-falkordb', 'start-novamem'];
