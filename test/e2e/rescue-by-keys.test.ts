@@ -106,7 +106,7 @@ describe.each([
     const end = await confirmUntil(program, /q quit/, columns === 120);
     expect(end).toMatch(/✔ Recovered in/);
     await showsWholeScreen(program, name, 'q quit');
-    program.type('q');
+    program.type(columns === 60 ? CTRL_C : 'q');
     expect(await program.exited).toBe(0);
     expect(program.onAlternateScreen).toBe(false);
     expect(program.scrollback().replaceAll('\n', '')).toMatch(
