@@ -9,7 +9,7 @@ import { durationOf, plural } from '../words.js';
 import { Frame, useSpace } from './frame.js';
 import { useKeys } from './keys.js';
 import { Chosen, useLinear } from './linear.js';
-import { FINDING_MARKS } from './marks.js';
+import { FINDING_MARKS, lookOf } from './marks.js';
 import { useOutside } from './outside.js';
 import { useReplay } from './replaying.js';
 import { Scrolled } from './scrolled.js';
@@ -85,7 +85,7 @@ export function PlanView({ run, onBegin, onAccept, onLook, onBack, onQuit, onHel
         {headline(looking, blocked, run, columns - 2)}
       </Text>
       {identity.map((line) => (
-        <Text key="identity" dimColor wrap="truncate">
+        <Text key="identity" wrap="truncate">
           {' '}
           {cut(line, columns - 2)}
         </Text>
@@ -105,7 +105,7 @@ export function PlanView({ run, onBegin, onAccept, onLook, onBack, onQuit, onHel
             {from + index === selected ? '>' : ' '}
             {String(from + index + 1).padStart(2)}{' '}
             {mark ? (
-              <Text aria-label={`${mark.word}:`} {...('color' in mark ? { color: mark.color } : {})}>
+              <Text aria-label={`${mark.word}:`} {...lookOf(mark)}>
                 {mark.symbol}
               </Text>
             ) : (

@@ -1,12 +1,13 @@
 import { Box, Text } from 'ink';
 import { useState } from 'react';
-import { SERVICES } from '../config/profile.js';
+import { SERVICES, type ServiceName } from '../config/profile.js';
 import type { DeskSnapshot, ScenarioCard } from '../engine/desk.js';
 import { answersText } from '../engine/standing.js';
 import { agoText, lastText } from '../reports/history-words.js';
 import { durationOf, plural } from '../words.js';
 import { Frame, Lines, useSpace } from './frame.js';
 import { useKeys } from './keys.js';
+import { lookOf, type Mark } from './marks.js';
 import { useOutside } from './outside.js';
 import { Scrolled } from './scrolled.js';
 import { Select } from './select.js';
@@ -73,21 +74,14 @@ export function ScenarioPicker({ desk, onChoose, onDryRun, onResume, onUndo, onH
     >
       {SERVICES.map((service) => {
         const state = desk.services[service];
-        const [symbol, color] =
-          state === undefined
-            ? ['◌', 'cyan']
-            : !state.answers
-              ? ['✗', 'red']
-              : service === 'postgres' && state.seen !== 'answers'
-                ? ['!', 'yellow']
-                : ['●', 'green'];
+        const mark = markOf(service, state);
         const said =
           state === undefined ? 'asking…' : state.answers ? answersText(state.seen) : `no answer: ${state.seen}`;
         return (
           <Text key={service} wrap="truncate">
             {' '}
-            <Text aria-hidden color={color}>
-              {symbol}
+            <Text aria-hidden {...lookOf(mark)}>
+              {mark.symbol}
             </Text>{' '}
             {service.padEnd(9)} {cut(said, columns - 14)}
           </Text>
@@ -126,6 +120,12 @@ export function ScenarioPicker({ desk, onChoose, onDryRun, onResume, onUndo, onH
       />
     </Frame>
   );
+}
+
+function markOf(service: ServiceName, state: DeskSnapshot['services'][ServiceName]): Pick<Mark, 'symbol' | 'color'> {
+  if (state === undefined) return { symbol: '◌' };
+  if (!state.answers) return { symbol: '✗', color: 'red' };
+  return service === 'postgres' && state.seen !== 'answers' ? { symbol: '!' } : { symbol: '●', color: 'green' };
 }
 
 /** Those that fit what is seen, the best first; then all others. */
