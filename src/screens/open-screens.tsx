@@ -19,6 +19,8 @@ const scrollUp = () => void process.stdout.write('\n'.repeat(rows()));
 
 const rows = () => process.stdout.rows || 24;
 
+const ALTERNATE_SCREEN = '\u001b[?1049h';
+
 /** Row by row: of a screen that is erased as a whole some terminals keep the picture, for scrolling back. */
 const erase = () => void process.stdout.write(`\u001b[H${Array(rows()).fill('\u001b[2K').join('\n')}\u001b[H`);
 
@@ -50,9 +52,18 @@ async function show(screens: ReactNode, outside: Outside, linear: boolean): Prom
   const lines = linear ? new LinearOutput(process.stdout) : undefined;
   const isOnlyScreen = !lines && hasOneScreenOnly();
   if (isOnlyScreen) scrollUp();
-  const around = lines
-    ? { before: () => {}, after: () => lines.forget() }
-    : { before: () => isOnlyScreen && erase(), after: () => isOnlyScreen && scrollUp() };
+  let isAway = false;
+  const around = {
+    before: () => {
+      isAway = true;
+      if (isOnlyScreen) erase();
+    },
+    after: () => {
+      isAway = false;
+      if (isOnlyScreen) scrollUp();
+      lines?.forget();
+    },
+  };
   const app = render(
     <OutsideContext value={within(outside, around)}>
       <Guarded>{screens}</Guarded>
@@ -68,9 +79,18 @@ async function show(screens: ReactNode, outside: Outside, linear: boolean): Prom
       interactive: true,
     },
   );
-  const leave = () => app.unmount();
+  // Ink leaves the alternate screen when it ends, and the cursor goes to where it stood when that was entered: on the ordinary screen what
+  // was said last would be drawn over.
+  const stay = () => void (isAway && !lines && process.stdout.write(ALTERNATE_SCREEN));
+  const leave = (signal: NodeJS.Signals) => {
+    // Ctrl-C then means whoever has the terminal.
+    if (isAway && signal === 'SIGINT') return;
+    stay();
+    app.unmount();
+  };
   const signals = ['SIGTERM', 'SIGHUP', 'SIGINT'] as const;
-  for (const signal of signals) process.once(signal, leave);
+  for (const signal of signals) process.on(signal, leave);
+  process.on('exit', stay);
   // A terminal moves and wraps what it shows when it is resized, so what was drawn is no longer where Ink believes it to be:
   // before Ink draws for the new size, the screen is emptied and Ink forgets the old frame.
   const wipe = () => {
@@ -82,6 +102,7 @@ async function show(screens: ReactNode, outside: Outside, linear: boolean): Prom
     await app.waitUntilExit();
   } finally {
     for (const signal of signals) process.off(signal, leave);
+    process.off('exit', stay);
     process.stdout.off('resize', wipe);
     lines?.end();
     if (isOnlyScreen) erase();
@@ -89,7 +110,7 @@ async function show(screens: ReactNode, outside: Outside, linear: boolean): Prom
 }
 
 /** Does something before the terminal is another's, and something once it is the screens' again. */
-function within({ shell, stop, read, kill }: Outside, { before, after }: Record<'before' | 'after', () => unknown>) {
+function within({ shell, stop, read, kill }: Outside, { before, after }: Record<'before' | 'after', () => void>) {
   const around = async (work: () => Promise<void>) => {
     before();
     await work().finally(after);

@@ -16,6 +16,7 @@ import { waitingRun } from '../support/waiting-run.js';
 
 const ENTER = '\r';
 const ESCAPE = '\u001b';
+const UP = '\u001b[A';
 const DOWN = '\u001b[B';
 const CTRL_C = '\u0003';
 const BREAKING = pathToFileURL(join(import.meta.dirname, '..', 'support', 'screens-that-break.mjs')).href;
@@ -80,6 +81,17 @@ async function stop(): Promise<void> {
 it.each<[string, () => Promise<void>, RegExp, string?]>([
   ['was stopped by ctrl-c and left', stop, /Side by side: aborted by the operator in .*Journal .*\(intact\)ready> /],
   [
+    'was ended by ctrl-c and kill',
+    async () => {
+      shell.type(CTRL_C);
+      await shell.shows(/❯ keep running/);
+      shell.type(UP);
+      await shell.shows(/❯ kill/);
+      shell.type(ENTER);
+    },
+    /profile\.yamlKilled\. What is done stays done; .*Next: novamem-runbook resume \S+ready> $/,
+  ],
+  [
     'was told to end (SIGTERM)',
     async () => void process.kill(opened(), 'SIGTERM'),
     /Side by side: aborted by the operator in .*Journal .*\(intact\)ready> /,
@@ -90,7 +102,7 @@ it.each<[string, () => Promise<void>, RegExp, string?]>([
     /Side by side: aborted .*The screens ended by an error that should not be: .*Next: novamem-runbook resume \S+,.*ready> /,
     `BREAKS=drawing NODE_OPTIONS='--import ${BREAKING}'`,
   ],
-])('what was on the terminal before is there after a run that %s', async (_how, leave, said, environment) => {
+])('what was on the terminal before is there after a run that %s', async (how, leave, said, environment) => {
   await openShell();
   await begin(environment);
   // A step is at work beside the question: something was begun.
@@ -98,7 +110,7 @@ it.each<[string, () => Promise<void>, RegExp, string?]>([
   await leave();
   await isAsBefore(said);
   const outcome = endOf(findRun(listRuns()[0]!).events)?.outcome;
-  expect(outcome).toBe('aborted');
+  expect(outcome).toBe(how.includes('kill') ? undefined : 'aborted');
 });
 
 it('what was on the terminal before is there after a run that was killed (SIGKILL), once what the README says was typed, and after its taking up was left', async () => {

@@ -189,6 +189,8 @@ describe('what a person may do wrong', () => {
     program.type('v');
     await program.shows(/enter comes back to novamem-runbook\./);
     expect(program.onAlternateScreen).toBe(false);
+    program.type(CTRL_C);
+    await program.shows(/\^C/);
     expect(program.scrollback().replaceAll('\n', '')).toMatch(
       /Will run +LC_ALL=C .*pg_restore --host \S+ --port \d+ .*--clean/,
     );
