@@ -1,7 +1,8 @@
 import { Problem } from '../problem.js';
 import { stepKind } from '../steps/registry.js';
-import type { Finding } from '../steps/step.js';
+import type { Finding, ProgressUnit } from '../steps/step.js';
 import { fingerprintText } from '../stores/fingerprint.js';
+import { counted } from './counted.js';
 import { expectedOf } from './estimates.js';
 import { isBeginning, type JournalEvent } from './journal.js';
 import { follow, type StepPast, untouched } from './past.js';
@@ -268,17 +269,22 @@ class Advance {
       case 'step.started':
         this.#settle(snapshot.id);
         Object.assign(snapshot, { state: 'running', startedAt: timeOf(event), checks: past.checks, undone: false });
+        delete snapshot.progress;
         delete snapshot.reason;
         delete snapshot.finishedAt;
         if (snapshot.plan) snapshot.tried = snapshot.plan;
         break;
       case 'step.progress':
-        snapshot.progress = {
-          done: event.done,
-          ...(event.total === undefined ? {} : { total: event.total }),
-          unit: event.unit as NonNullable<StepSnapshot['progress']>['unit'],
-          text: event.text,
-        };
+        snapshot.progress = counted(
+          {
+            done: event.done,
+            ...(event.total === undefined ? {} : { total: event.total }),
+            unit: event.unit as ProgressUnit,
+            text: event.text,
+          },
+          snapshot.progress,
+          timeOf(event),
+        );
         break;
       case 'step.facts':
         snapshot.canUndo = isUndoable(step);

@@ -5,6 +5,7 @@ import type { RunbookStep } from '../runbook/runbook.js';
 import type { Finding, StepContext, StepEvent, StepPlan, UndoPlan } from '../steps/step.js';
 import type { Check } from '../stores/check.js';
 import { messageOf } from '../words.js';
+import { counted } from './counted.js';
 import type { Happening, StepOutcome } from './journal.js';
 import type { StepPast } from './past.js';
 import { copiesNow, copiesText } from './safety-copies.js';
@@ -213,6 +214,7 @@ export class RunStep {
     this.snapshot.tried = this.snapshot.plan;
     this.snapshot.checks = [];
     this.snapshot.undone = false;
+    delete this.snapshot.progress;
     delete this.snapshot.reason;
     delete this.snapshot.finishedAt;
     this.set('running');
@@ -384,7 +386,7 @@ export class RunStep {
           break;
         case 'progress': {
           const { type: _, ...progress } = redactDeep(event);
-          this.snapshot.progress = progress;
+          this.snapshot.progress = counted(progress, this.snapshot.progress, steadyNow());
           if (steadyNow() - toldAt >= PROGRESS_MS) {
             toldAt = steadyNow();
             this.#hands.record({ type: 'step.progress', step: this.id, ...progress });

@@ -1,4 +1,4 @@
-import { useInput } from 'ink';
+import { Text, useInput } from 'ink';
 import { useEffect, useMemo, useState, useSyncExternalStore } from 'react';
 import { bringsBack, rtoClock } from '../engine/rto-clock.js';
 import { AT_WORK, type Intent, type RunSnapshot, type ShownRun, type StepSnapshot } from '../engine/snapshot.js';
@@ -152,13 +152,16 @@ export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
       if (text !== '') intend({ type: 'note', text });
       close();
     };
+    const over = snapshot.phase === 'finished';
     return (
-      <Frame {...frame} keys={['enter keep it', 'esc back']}>
-        <TextField label=" Note for the journal: " onSubmit={keep} onCancel={close} />
+      <Frame {...frame} keys={over ? ['esc back'] : ['enter keep it', 'esc back']}>
+        {over && <Text bold> The run has ended meanwhile: its journal is closed, and takes no note any more.</Text>}
+        <TextField label=" Note for the journal: " onSubmit={over ? close : keep} onCancel={close} />
       </Frame>
     );
   }
-  if (overlay === 'stop') {
+  // What has ended meanwhile cannot be stopped: its report is shown.
+  if (overlay === 'stop' && snapshot.phase !== 'finished') {
     const answer = (what: 'go on' | 'stop' | 'kill') => {
       if (what === 'kill') return leave('kill');
       if (what === 'stop') intend({ type: 'abort' });

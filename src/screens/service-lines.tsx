@@ -1,8 +1,9 @@
 import { Text } from 'ink';
-import { SERVICES } from '../config/profile.js';
+import { SERVICES, type ServiceName } from '../config/profile.js';
 import type { DeskSnapshot } from '../engine/desk.js';
 import { answersText } from '../engine/standing.js';
 import { useSpace } from './frame.js';
+import { lookOf, type Mark } from './marks.js';
 import { cut } from './text.js';
 
 export const SERVICE_ROWS = SERVICES.length;
@@ -12,24 +13,23 @@ export function ServiceLines({ services }: Pick<DeskSnapshot, 'services'>) {
   const { columns } = useSpace();
   return SERVICES.map((service) => {
     const state = services[service];
-    const [symbol, color] =
-      state === undefined
-        ? ['◌', 'cyan']
-        : !state.answers
-          ? ['✗', 'red']
-          : service === 'postgres' && state.seen !== 'answers'
-            ? ['!', 'yellow']
-            : ['●', 'green'];
+    const mark = markOf(service, state);
     const said =
       state === undefined ? 'asking…' : state.answers ? answersText(state.seen) : `no answer: ${state.seen}`;
     return (
       <Text key={service} wrap="truncate">
         {' '}
-        <Text aria-hidden color={color}>
-          {symbol}
+        <Text aria-hidden {...lookOf(mark)}>
+          {mark.symbol}
         </Text>{' '}
         {service.padEnd(9)} {cut(said, columns - 14)}
       </Text>
     );
   });
+}
+
+function markOf(service: ServiceName, state: DeskSnapshot['services'][ServiceName]): Pick<Mark, 'symbol' | 'color'> {
+  if (state === undefined) return { symbol: '◌' };
+  if (!state.answers) return { symbol: '✗', color: 'red' };
+  return service === 'postgres' && state.seen !== 'answers' ? { symbol: '!' } : { symbol: '●', color: 'green' };
 }

@@ -7,6 +7,7 @@ import { prepareRun } from '../../src/engine/prepare-run.js';
 import { findRun, listRuns } from '../../src/engine/runs.js';
 import type { RunSnapshot } from '../../src/engine/snapshot.js';
 import { driverFor } from '../../src/hosts/services/drivers.js';
+import { EXIT } from '../../src/problem.js';
 import { scenarios } from '../../src/runbook/library.js';
 import { sandboxDown, sandboxProfile, sandboxUp } from '../../src/sandbox/sandbox.js';
 import { measureCluster } from '../support/measure-cluster.js';
@@ -16,6 +17,7 @@ import { ProgramInTerminal } from '../support/terminal.js';
 
 const name = `dry-${process.pid}`;
 const ENTER = '\r';
+const CTRL_C = '\u0003';
 const ESCAPE = '\u001b';
 const DOWN = '\u001b[B';
 const RIGHT = '\u001b[C';
@@ -136,6 +138,11 @@ describe('a dry run in the terminal', () => {
       program.type(' ');
       await program.shows(new RegExp(`^(?![\\s\\S]* ${below} more line)`));
     }
+    // Nothing runs: there is nothing to ask.
+    program.type(CTRL_C);
+    expect(await program.exited).toBe(EXIT.recovered);
+    expect(program.onAlternateScreen).toBe(false);
+    expect(program.scrollback()).toMatch(/Whole cluster lost: simulated: nothing was touched/);
   });
 
   it('is read aloud page by page', async () => {
