@@ -103,6 +103,7 @@ interface DrillServer {
   same: boolean;
   /** It may load what the other has stored. */
   fits: boolean;
+  /** How to get one that does. */
   how: string;
 }
 
@@ -116,24 +117,32 @@ async function serversOf({ postgres, qdrant, falkordb }: Cluster, { inventory }:
     title: string,
     now: string,
     then: string | undefined,
-    { parts, fits, how }: { parts: number; fits: (then: string) => boolean; how: string },
+    { parts, fits, how }: { parts: number; fits: (then: string) => boolean; how: (then: string) => string },
   ): DrillServer => {
     const head = (text: string) => text.split('.', parts).join('.');
-    return { title, now, then, how, same: then === undefined || head(now) === head(then), fits: !then || fits(then) };
+    return {
+      title,
+      now,
+      then,
+      how: then === undefined ? '' : how(then),
+      same: then === undefined || head(now) === head(then),
+      fits: !then || fits(then),
+    };
   };
   const major = (text: string) => Number.parseInt(text, 10);
   return [
     server('Postgres', version, inventory?.postgres?.serverVersion.split(' ')[0], {
       parts: 1,
       fits: (then) => !(major(version) < major(then)),
-      how: 'install that PostgreSQL beside the one that is here',
+      how: (then) =>
+        `install PostgreSQL ${major(then)} (server and client programs) beside the one that is here, or have its programs on the PATH`,
     }),
     server('Qdrant', vectors, inventory?.qdrant?.serverVersion, {
       parts: 2,
       fits: (then) => canLoad(vectors, then) !== false,
-      how: 'name one with QDRANT_BIN=PROGRAM',
+      how: (then) => `name a Qdrant ${then} with QDRANT_BIN=PROGRAM`,
     }),
-    server('FalkorDB on', graph, inventory?.falkordb?.serverVersion, { parts: 1, fits: () => true, how: '' }),
+    server('FalkorDB on', graph, inventory?.falkordb?.serverVersion, { parts: 1, fits: () => true, how: () => '' }),
   ];
 }
 
