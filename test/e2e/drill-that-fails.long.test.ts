@@ -11,6 +11,7 @@ import type { Manifest } from '../../src/stores/backup-set/manifest.js';
 import { inventoryFalkordb } from '../../src/stores/falkordb/inventory.js';
 import { changedSet, vouchFor } from '../support/changed-set.js';
 import { eventually } from '../support/eventually.js';
+import { notAsked } from '../support/not-asked.js';
 import { PROGRAM, ROOT, runProgram } from '../support/program.js';
 import { open, type RealCluster, realCluster } from '../support/sandbox.js';
 import { tempFolder } from '../support/temp.js';
@@ -34,8 +35,11 @@ beforeAll(async () => {
   backup = await real.backup();
 });
 
-const drill = (folder: string) =>
-  runProgram(['drill', '--profile', real.cluster.name, '--backup', folder], { timeoutMs: 150_000 });
+/** However it ends, the cluster itself is not asked anything. */
+const drill = (folder: string, ...more: string[]) =>
+  notAsked(real, () =>
+    runProgram(['drill', '--profile', real.cluster.name, '--backup', folder, ...more], { timeoutMs: 150_000 }),
+  );
 
 /** A backup set whose append-only file has one more write than its snapshot: the file, and the part of the manifest. */
 async function withOneMoreWrite(): Promise<{ folder: string; incremental: Manifest['parts']['falkordb'][number] }> {
@@ -106,6 +110,14 @@ const changes: Record<string, { make: () => string | Promise<string>; says: RegE
         for (const one of manifest.goldenSearches[0]!.results) one.score += 0.05;
       }),
     says: /recall +NOT EQUAL novamem search .*golden search: one memory: expected score 0\.\d+, found score 0\.\d+/,
+  },
+  'that was made by a newer Postgres': {
+    make: () =>
+      changedSet(backup, (manifest) => {
+        manifest.inventory!.postgres!.serverVersion = '99.1 (Debian 99.1-1)';
+        manifest.parts.postgres!.serverVersion = '99.1';
+      }),
+    says: /Postgres \d+\.\d+ is here, and the backup's was 99\.1\.\nNothing was restored\.\nNext: install PostgreSQL 99 /,
   },
   'that was made by a newer Qdrant': {
     make: () =>
