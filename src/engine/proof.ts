@@ -1,7 +1,8 @@
 import { STORES } from '../config/profile.js';
+import { novamemSearch } from '../steps/novamem/search.js';
 import { stepKind } from '../steps/registry.js';
 import { endOf, type JournalEvent, type Mode, type RunOutcome, readJournal, readStart } from './journal.js';
-import { pastOf } from './past.js';
+import { pastOf, type RunPast } from './past.js';
 import { journalOf, listRuns } from './runs.js';
 
 // What the record says of whether a cluster's backups can be restored: nothing is asked of any server.
@@ -15,6 +16,8 @@ export interface ProvenRestore {
   rtoMs: number;
   rpoMs: number | null;
   backup: { id: string; takenAt: Date | null } | null;
+  /** Why it was not proven with it that novamem finds what it found before; null where it was. */
+  recallUnproven: string | null;
 }
 
 /** A drill, whatever became of it. */
@@ -115,6 +118,7 @@ function restoreIn(run: string, mode: Mode, events: readonly JournalEvent[], cha
     at: new Date(end.ts),
     rtoMs: end.rtoMs,
     rpoMs: end.rpoMs,
+    recallUnproven: recallUnprovenIn(started, steps),
     backup: backup && { id: backup.id, takenAt: backup.takenAt === null ? null : new Date(backup.takenAt) },
     why: events.some((event) => event.type === 'guard.accepted' && event.difference === 'backup')
       ? 'it restored the backup of another cluster'
@@ -126,6 +130,12 @@ function restoreIn(run: string, mode: Mode, events: readonly JournalEvent[], cha
             ? `it restored no ${missing.join(' and no ')}`
             : '',
   };
+}
+
+function recallUnprovenIn({ steps: all }: RunPast['started'], steps: RunPast['steps']): string | null {
+  const searched = all.filter(({ id, uses }) => uses === novamemSearch.kind && steps.get(id)?.state === 'succeeded');
+  const why = searched.map(({ id }) => String(steps.get(id)!.facts.incomparable ?? ''));
+  return why.length === 0 ? 'nothing was searched for' : (why.find((one) => one !== '') ?? null);
 }
 
 function drillOf(run: string, events: readonly JournalEvent[]): Omit<PastDrill, 'slowerMs'> {

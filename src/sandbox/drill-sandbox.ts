@@ -55,6 +55,7 @@ export function shapeFor({ postgres, qdrant, falkordb, novamem, drill }: Profile
     database: decodeURIComponent(url.pathname.slice(1)) || 'novamem',
     collectionPrefix: qdrant.collectionPrefix,
     graph: falkordb.graph,
+    recall: drill.recall,
     ...(Number.isNaN(major) ? {} : { postgresMajor: major }),
     ...(drill.novamem
       ? { novamem: { ...drill.novamem, ...(novamem?.tokenFrom ? { tokenFrom: novamem.tokenFrom } : {}) } }
@@ -165,7 +166,7 @@ function serverText({ title, now, then, same }: DrillServer): string {
   return `${title} ${now} (the backup's ${then}${same ? '' : ': ANOTHER VERSION, none such is here'})`;
 }
 
-const novamemText = ({ novamem }: SandboxShape) =>
+const novamemText = ({ novamem, recall }: SandboxShape) =>
   novamem
     ? `novamem is the profile's own: ${novamem.command.join(' ')}`
-    : 'novamem is a stand-in and not the real one: name its command in the profile (drill.novamem) to have it proven, too';
+    : `novamem is a stand-in and not the real one: ${recall ? 'name its command in the profile (drill.novamem) to have it proven, too, or say there that it need not be (drill.recall: false)' : 'what a real one scores need not be proven (drill.recall: false in the profile)'}`;

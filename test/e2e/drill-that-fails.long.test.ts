@@ -4,6 +4,7 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
+import type { ClusterStatus } from '../../src/engine/cluster-status.js';
 import { listRecords } from '../../src/sandbox/registry.js';
 import { sandboxDown } from '../../src/sandbox/sandbox.js';
 import type { BackupSet } from '../../src/stores/backup-set/backup-set.js';
@@ -183,18 +184,25 @@ test('a drill with --keep leaves its cluster to be looked at', async () => {
   expect(await sandboxDown(name!)).toBe(true);
 });
 
+/** The cluster's profile with other words about its drills. */
+function profileWith(about: Record<string, unknown>): string {
+  const file = join(tempFolder('profile'), 'profile.yaml');
+  writeFileSync(file, stringify({ ...real.cluster.profile, drill: about }));
+  return file;
+}
+
+const statusOf = async (profile: string) =>
+  JSON.parse((await runProgram(['status', '--profile', profile, '--format', 'json'])).stdout) as ClusterStatus;
+
 describe('novamem in a drill', () => {
   /** The cluster's profile with a novamem of its own for drills, whose token the profile refers to. */
   function withOwnNovamem(): string {
-    const file = join(tempFolder('profile'), 'profile.yaml');
-    const { profile } = real.cluster;
     const token = readFileSync(real.places.secret('novamem'), 'utf8').trim();
     const drillOf = {
       command: [process.execPath, join(ROOT, 'test', 'support', 'novamem-by-environment.mjs')],
       environment: { DRILL_TOKEN: token },
     };
-    writeFileSync(file, stringify({ ...profile, drill: { novamem: drillOf } }));
-    return file;
+    return profileWith({ novamem: drillOf });
   }
 
   test('is the profile’s own where it names one, told its stores by its variables', async () => {
@@ -206,15 +214,47 @@ describe('novamem in a drill', () => {
     expect(ended.stdout).toContain('novamem-by-environment.mjs');
   });
 
-  test('that is a stand-in is not held to what a real one has scored, which is an exception', async () => {
+  test('that is a stand-in is not held to what a real one has scored: an exception, unless the profile waives it', async () => {
     const folder = changedSet(backup, (manifest) => {
       manifest.goldenSearchesBy = 'novamem';
       for (const one of manifest.goldenSearches) for (const result of one.results) result.score /= 2;
     });
+    const why = 'a real novamem recorded them, and a stand-in answers';
     const ended = await drill(folder);
     expect(ended.exitCode, ended.stdout + ended.stderr).toBe(4);
-    expect(ended.stdout).toMatch(/recall: scores are not proven: the backup was taken beside a real novamem/);
+    expect(ended.stdout).toContain(`recall: scores are not proven: ${why}`);
+    const { name } = real.cluster;
+    expect((await statusOf(name)).unproven[0]).toMatchObject({
+      why: 'it recovered with exceptions',
+      recallUnproven: why,
+    });
+    const waived = await drill(folder, '--profile', profileWith({ recall: false }));
+    expect(waived.exitCode, waived.stdout + waived.stderr).toBe(0);
+    expect(waived.stdout).toContain(`scores are not proven: ${why}`);
+    expect(await statusOf(name)).toMatchObject({ state: 'proven', unproven: [], proven: { recallUnproven: why } });
+    expect((await runProgram(['status', '--profile', name])).stdout).toContain(`recall NOT PROVEN: ${why}\n`);
   });
+});
+
+test('a drill by a runbook for one store proves that part, and no more', async () => {
+  const file = join(tempFolder('runbook'), 'vectors.yaml');
+  const steps = [
+    { id: 'vectors', uses: 'qdrant.restore', why: 'The vectors.' },
+    {
+      id: 'compare',
+      uses: 'cluster.inventory',
+      needs: ['vectors'],
+      with: { stores: ['qdrant'] },
+      why: 'All of them.',
+    },
+  ];
+  writeFileSync(file, stringify({ title: 'Vectors', when: 'now', outcome: 'Vectors.', steps }));
+  const before = await statusOf(real.cluster.name);
+  const ended = await drill(backup.folder, '--scenario', file);
+  expect(ended.exitCode, ended.stdout + ended.stderr).toBe(0);
+  const { unproven, proven } = await statusOf(real.cluster.name);
+  expect(proven).toEqual(before.proven);
+  expect(unproven[0]).toMatchObject({ by: 'drill', why: 'it restored no postgres and no falkordb' });
 });
 
 describe('a drill of a backup', () => {

@@ -83,9 +83,10 @@ describe('a drill', () => {
     );
   });
 
-  test('by a scenario that is not there, or with a setting of no step, is refused before anything is started', async () => {
+  test('by a scenario that is not there or needs a cluster, or with a setting of no step, is refused before anything is started', async () => {
     for (const wrong of [
       ['--scenario', 'nowhere'],
+      ['--scenario', 'falkordb-lost', '--set', 'way.answer=files'],
       ['--set', 'nowhere.at=all'],
     ])
       expect(await drill(backup.folder, ...wrong)).toMatchObject({ exitCode: 2, stdout: '' });

@@ -3,9 +3,10 @@ import { join } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { JOURNAL_FILE, type Mode } from '../../src/engine/journal.js';
 import { proofOf } from '../../src/engine/proof.js';
+import { stepEvents } from '../../src/steps/step-events.js';
 import { type RecordedAs, recordRun } from '../support/record-run.js';
 import { tempFolder } from '../support/temp.js';
-import { absentCluster, step, tinyKind } from '../support/tiny-run.js';
+import { absentCluster, step, type TinyFacts, tinyKind } from '../support/tiny-run.js';
 
 const CLUSTER = 'acme-prod';
 const fails = {
@@ -58,9 +59,25 @@ describe('what is proven of a backup', () => {
       rtoMs: 252_000,
       rpoMs: null,
       backup: null,
+      recallUnproven: 'nothing was searched for',
     });
     expect(unproven).toEqual([]);
     expect(drills).toMatchObject([{ outcome: 'recovered', rtoMs: 252_000, slowerMs: null }]);
+  });
+
+  test.each([
+    ['', null],
+    ['a stand-in answers', 'a stand-in answers'],
+  ])('says whether what novamem finds was proven with it: incomparable because of %j', async (incomparable, said) => {
+    const searching = tinyKind('novamem.search', {
+      run: () => stepEvents<TinyFacts>(async (emit) => emit.facts(Object.assign({ ran: true }, { incomparable }))),
+    });
+    await recordRun('20260801T020000Z-00001', [...restoring(...WHOLE), step('recall', searching)], {
+      mode: 'drill',
+      cluster: absentCluster('throw-away'),
+      drillOf: CLUSTER,
+    });
+    expect(proofOf(CLUSTER).proven).toMatchObject({ recallUnproven: said });
   });
 
   test('is not a drill of another cluster, nor one that only ran on a sandbox of that name', async () => {
