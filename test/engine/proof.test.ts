@@ -1,5 +1,5 @@
-import { mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { cpSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { JOURNAL_FILE, type Mode } from '../../src/engine/journal.js';
 import { proofOf } from '../../src/engine/proof.js';
@@ -78,6 +78,20 @@ describe('what is proven of a backup', () => {
       drillOf: CLUSTER,
     });
     expect(proofOf(CLUSTER).proven).toMatchObject({ recallUnproven: said });
+  });
+
+  test('is a drill that another machine has recorded, once its folder is copied here', async () => {
+    const here = process.env.NOVAMEM_RUNBOOK_HOME;
+    process.env.NOVAMEM_RUNBOOK_HOME = tempFolder('backup-host');
+    const folder = await drill('20260801T020000Z-00001');
+    process.env.NOVAMEM_RUNBOOK_HOME = here;
+    expect(proofOf(CLUSTER).proven).toBeNull();
+    const copy = join(runs, basename(folder));
+    cpSync(folder, copy, { recursive: true });
+    expect(proofOf(CLUSTER)).toMatchObject({ proven: { by: 'drill', run: '20260801T020000Z-00001' }, unread: [] });
+    // As a copy stands that is still under way.
+    truncateSync(join(copy, JOURNAL_FILE), 2_000);
+    expect(proofOf(CLUSTER)).toMatchObject({ proven: null, drills: [{ outcome: 'unfinished' }], unread: [] });
   });
 
   test('is not a drill of another cluster, nor one that only ran on a sandbox of that name', async () => {
