@@ -1,8 +1,8 @@
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { stringify } from 'yaml';
 import type { ClusterStatus } from '../../src/engine/cluster-status.js';
 import { listRecords } from '../../src/sandbox/registry.js';
@@ -16,6 +16,7 @@ import { notAsked } from '../support/not-asked.js';
 import { PROGRAM, ROOT, runProgram } from '../support/program.js';
 import { open, type RealCluster, realCluster } from '../support/sandbox.js';
 import { tempFolder } from '../support/temp.js';
+import { whyNot } from '../support/tools.js';
 
 // What a backup can lack without anybody noticing until it is restored: each is found by a drill.
 
@@ -171,6 +172,40 @@ test.each([
   child.kill(signal);
   expect((await ended)[0], said).toBe(130);
   expect(listRecords().map((record) => record.name)).toEqual([real.cluster.name]);
+});
+
+describe('a drill of a set that lies where nobody can write', () => {
+  /** It can only be read until the test has ended; why that cannot be had here, else empty. */
+  function closed(folder: string): string {
+    const mount = (options: string) => whyNot('mount', '-o', options, folder, folder);
+    const refused = mount('bind') || mount('remount,bind,ro');
+    onTestFinished(() => void spawnSync('umount', [folder]));
+    return refused;
+  }
+
+  test('proves it', async ({ skip }) => {
+    const folder = changedSet(backup, () => {});
+    const refused = closed(folder);
+    skip(refused !== '', refused);
+    expect(() => writeFileSync(join(folder, 'another'), '')).toThrow('EROFS');
+    const ended = await drill(folder);
+    expect(ended.exitCode, ended.stdout + ended.stderr).toBe(0);
+  });
+
+  test('finds that its graph is of a format that this server does not know', async ({ skip }) => {
+    const folder = changedSet(backup, (manifest, at) => {
+      const base = manifest.parts.falkordb.find((part) => part.file.endsWith('.base.rdb'))!;
+      const bytes = readFileSync(join(at, base.file));
+      bytes.write('0099', 'REDIS'.length);
+      writeFileSync(join(at, base.file), bytes);
+      vouchFor(base, at);
+    });
+    const refused = closed(folder);
+    skip(refused !== '', refused);
+    const ended = await drill(folder);
+    expect(ended.exitCode, ended.stdout + ended.stderr).toBe(1);
+    expect(ended.stdout).toMatch(/this server could not load \S+: Can't handle RDB format version 99/);
+  });
 });
 
 test('a drill with --keep leaves its cluster to be looked at', async () => {
