@@ -156,7 +156,7 @@ describe('what is proven of a backup', () => {
 });
 
 describe('a drill that failed', () => {
-  test('is told until something is proven after it; one that was broken off says nothing', async () => {
+  test('is told until something is proven after it; one that was broken off or restored a part says nothing', async () => {
     await drill('20260801T020000Z-00001');
     await failing('20260901T020000Z-00001');
     expect(proofOf(CLUSTER)).toMatchObject({
@@ -172,6 +172,15 @@ describe('a drill that failed', () => {
       ['failed', true],
       ['recovered', false],
     ]);
+    await recordRun('20260902T030000Z-00001', restoring('qdrant'), {
+      mode: 'drill',
+      cluster: absentCluster('throw-away'),
+      drillOf: CLUSTER,
+    });
+    expect(proofOf(CLUSTER)).toMatchObject({
+      failedDrill: '20260901T020000Z-00001',
+      unproven: [{ why: 'it restored no postgres and no falkordb' }],
+    });
     await live('20260903T020000Z-00001', WHOLE);
     expect(proofOf(CLUSTER)).toMatchObject({ proven: { by: 'recovery' }, failedDrill: null });
   });
