@@ -20,11 +20,11 @@ beforeAll(async () => {
   backup = await real.backup();
 });
 
+const plainDrill = (folder: string, ...more: string[]): Promise<Ended> =>
+  runProgram(['drill', '--profile', real.cluster.name, '--backup', folder, ...more], { timeoutMs: 120_000 });
+
 /** However it ends, the cluster itself is not asked anything. */
-const drill = (folder: string, ...more: string[]): Promise<Ended> =>
-  notAsked(real, () =>
-    runProgram(['drill', '--profile', real.cluster.name, '--backup', folder, ...more], { timeoutMs: 120_000 }),
-  );
+const drill = (...words: Parameters<typeof plainDrill>): Promise<Ended> => notAsked(real, () => plainDrill(...words));
 
 describe('a drill', () => {
   test('passes, says what it has proven, and takes its cluster down', async () => {
@@ -89,7 +89,7 @@ describe('a drill', () => {
       ['--scenario', 'falkordb-lost', '--set', 'way.answer=files'],
       ['--set', 'nowhere.at=all'],
     ])
-      expect(await drill(backup.folder, ...wrong)).toMatchObject({ exitCode: 2, stdout: '' });
+      expect(await plainDrill(backup.folder, ...wrong)).toMatchObject({ exitCode: 2, stdout: '' });
   });
 
   test('of another cluster’s backup is refused before anything is restored', async () => {
