@@ -126,6 +126,8 @@ async function rescue() {
     await app.shows(/fits what is seen/);
     app.draw('what-happened');
     app.type('d');
+    await app.shows(/DRY RUN · [\s\S]* manifest$/m);
+    app.type(ENTER);
     await app.shows(/nothing can be begun from here\.[\s\S]*n next/);
     app.draw('dry-run');
     app.type(ESCAPE);

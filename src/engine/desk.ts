@@ -171,11 +171,6 @@ export class Desk {
     );
   }
 
-  /** Shows what a scenario would do, from the backup set that was named or the newest. */
-  dryRun(card: ScenarioCard): Promise<void> {
-    return this.open(card.scenario, card.restores === 'no' ? 'latest' : this.named, 'dry-run');
-  }
-
   /** Goes on with a run that was broken off. */
   resume(id: string): Promise<void> {
     return this.#takeUp(id, 'go on');

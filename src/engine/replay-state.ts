@@ -4,6 +4,7 @@ import type { Finding, ProgressUnit } from '../steps/step.js';
 import { fingerprintText } from '../stores/fingerprint.js';
 import { counted } from './counted.js';
 import { expectedOf } from './estimates.js';
+import { freshStep } from './fresh-step.js';
 import { isBeginning, type JournalEvent } from './journal.js';
 import { follow, type StepPast, untouched } from './past.js';
 import type { Outline } from './replay-outline.js';
@@ -85,26 +86,10 @@ function backupOf({ backup }: Started): RunSnapshot['backup'] {
 }
 
 function stepOf(step: Started['steps'][number], folder: string): Pick<ReplayedStep, 'past' | 'snapshot'> {
-  const { id, uses, why = '', effect = stepKind(uses)?.effect ?? 'write', needs, only } = step;
+  const { id, uses, why = '', effect = stepKind(uses)?.effect ?? 'write' } = step;
   return {
     past: untouched(),
-    snapshot: {
-      id,
-      uses,
-      why,
-      effect,
-      needs,
-      ...(only ? { only } : {}),
-      state: 'waiting',
-      findings: [],
-      checks: [],
-      safetyCopies: [],
-      canUndo: false,
-      undone: false,
-      undoFailed: false,
-      notChosen: false,
-      logFile: `${folder}/steps/${id}.log`,
-    },
+    snapshot: freshStep({ ...step, why, effect, logFile: `${folder}/steps/${id}.log` }),
   };
 }
 
@@ -210,24 +195,19 @@ class Advance {
     delete run.undoing;
     for (const [id, { past, snapshot, undoable }] of this.steps) {
       const { checks, safetyCopies, startedAt, finishedAt, reason, plan, tried } = past;
-      const { progress: _, reason: __, startedAt: ___, finishedAt: ____, ...rest } = snapshot;
       const done = past.state === 'succeeded';
       this.steps.set(id, {
         past,
         undoable,
         last: undefined,
         snapshot: {
-          ...rest,
+          ...freshStep(snapshot),
           ...(plan ? { plan } : {}),
           ...(tried ? { tried } : {}),
           state: done ? 'succeeded' : 'waiting',
-          findings: [],
           checks: done ? checks : [],
           safetyCopies,
           canUndo: isUndoable({ past, undoable }),
-          undone: false,
-          undoFailed: false,
-          notChosen: false,
           ...(startedAt === undefined ? {} : { startedAt, finishedAt: finishedAt ?? startedAt }),
           ...(done && reason !== undefined ? { reason } : {}),
         },

@@ -6,6 +6,7 @@ import type { Finding, StepContext, StepEvent, StepPlan, UndoPlan } from '../ste
 import type { Check } from '../stores/check.js';
 import { messageOf } from '../words.js';
 import { counted } from './counted.js';
+import { freshStep } from './fresh-step.js';
 import type { Happening, StepOutcome } from './journal.js';
 import type { StepPast } from './past.js';
 import { copiesNow, copiesText } from './safety-copies.js';
@@ -58,24 +59,8 @@ export class RunStep {
   ) {
     this.#hands = hands;
     this.log = new StepLog(folder, of.id, (error) => hands.loseRecord(error));
-    this.snapshot = {
-      id: of.id,
-      uses: of.kind.kind,
-      why: of.why,
-      effect: of.kind.effect,
-      needs: of.needs,
-      ...(of.only ? { only: of.only } : {}),
-      ...(of.teach ? { teach: of.teach } : {}),
-      state: 'waiting',
-      findings: [],
-      checks: [],
-      safetyCopies: [],
-      canUndo: false,
-      undone: false,
-      undoFailed: false,
-      notChosen: false,
-      logFile: this.log.file,
-    };
+    const { kind, effect } = of.kind;
+    this.snapshot = freshStep({ ...of, uses: kind, effect, logFile: this.log.file });
     if (past) this.#takeUp(past);
   }
 

@@ -15,6 +15,8 @@ export interface SandboxShape {
   postgresMajor?: number;
   /** A real novamem instead of the stand-in. It is told its stores in the variables that novamem knows. */
   novamem?: { command: string[]; environment: Record<string, string>; tokenFrom?: string };
+  /** The profile's `drill.recall` of the cluster that it stands for. */
+  recall: boolean;
 }
 
 export const ORDINARY: SandboxShape = {
@@ -22,6 +24,7 @@ export const ORDINARY: SandboxShape = {
   database: 'novamem',
   collectionPrefix: 'novamem_',
   graph: 'novamem',
+  recall: true,
 };
 
 /** Where a sandbox keeps what. */
@@ -124,6 +127,6 @@ export function profileOf(
       falkordb: driver('falkordb', [binaries.redis, places.falkordbConfig]),
     },
     backups: [places.backups],
-    drill: { everyDays: 90 },
+    drill: { everyDays: 90, recall: shape.recall },
   };
 }

@@ -28,6 +28,8 @@ export function App({ desk, first, onTrain, onQuit }: Props) {
   const { exit } = useApp();
   const snapshot = useSyncExternalStore(desk.subscribe, desk.getSnapshot);
   const [card, setCard] = useState(first);
+  /** What was chosen is only to be looked at. */
+  const [dry, setDry] = useState(false);
   const [help, setHelp] = useState(false);
   const [past, setPast] = useState(false);
   const [replay, setReplay] = useState<Replay | undefined>(undefined);
@@ -101,7 +103,8 @@ export function App({ desk, first, onTrain, onQuit }: Props) {
       <BackupPicker
         desk={snapshot}
         card={card}
-        onChoose={(folder) => void desk.open(card.scenario, folder)}
+        dry={dry}
+        onChoose={(folder) => void desk.open(card.scenario, folder, dry ? 'dry-run' : desk.mode)}
         onBack={() => {
           desk.dismiss();
           setCard(undefined);
@@ -109,19 +112,16 @@ export function App({ desk, first, onTrain, onQuit }: Props) {
       />
     );
   }
-  const dryRun = (chosen: ScenarioCard) => {
-    setDirect(true);
-    void desk.dryRun(chosen);
-  };
-  const choose = (chosen: ScenarioCard) => {
+  const choose = (chosen: ScenarioCard, toLook: boolean) => {
     setCard(chosen);
-    if (chosen.restores === 'no') void desk.open(chosen.scenario, 'latest');
+    setDry(toLook);
+    if (chosen.restores === 'no') void desk.open(chosen.scenario, 'latest', toLook ? 'dry-run' : desk.mode);
   };
   return (
     <ScenarioPicker
       desk={snapshot}
-      onChoose={choose}
-      onDryRun={dryRun}
+      onChoose={(chosen) => choose(chosen, false)}
+      onDryRun={(chosen) => choose(chosen, true)}
       onResume={() => snapshot.unfinished && resume(snapshot.unfinished.id)}
       onUndo={() => snapshot.undoable && undo(snapshot.undoable.id)}
       onHistory={() => setPast(true)}

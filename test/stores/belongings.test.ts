@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { type Belongings, lossBetween } from '../../src/stores/belongings.js';
 
 const belongings = (memories: Record<string, string>, more: Partial<Belongings> = {}): Belongings => ({
+  at: Date.now(),
   memories: new Map(Object.entries(memories)),
   withoutVector: 0,
   withoutNode: 0,
