@@ -24,7 +24,8 @@ export const knownTo = (differences: readonly string[]): Known => ({
 /** The files of all lessons: those of the program, then the team's own. */
 export const lessonFiles = (): string[] => [LESSON_FOLDER, ownLessonFolder()].flatMap(filesIn);
 
-function filesIn(folder: string): string[] {
+/** The lesson files of a folder; none where it is not there. */
+export function filesIn(folder: string): string[] {
   try {
     return readdirSync(folder)
       .filter((name) => /\.ya?ml$/.test(name))
