@@ -71,11 +71,14 @@ async function teach(known: Known, first: Lesson | undefined, trainee: string): 
       training.noteShell();
       const environment = classroom.environment();
       print(
-        `A shell in the lesson's cluster. psql, redis-cli -p $FALKORDB_PORT and curl $QDRANT_URL know the way; where things lie:`,
-        ...Object.entries(environment)
-          .filter(([, value]) => value.startsWith('/'))
-          .map(([name, value]) => `  $${name.padEnd(14)} ${value}`),
-        'exit comes back to the lesson.',
+        'A shell in the cluster of the lesson. These know the way, secrets included:',
+        '  psql                                    Postgres',
+        '  curl -H "api-key: $QDRANT_API_KEY" $QDRANT_URL/collections',
+        '  graph-cli GRAPH.LIST                    FalkorDB',
+        '  curl $NOVAMEM_URL/health                novamem',
+        '  novamem-runbook backups list --profile $CLUSTER',
+        'Where things lie: $POSTGRES_DATA $WAL_ARCHIVE $QDRANT_DATA $FALKORDB_DATA $BACKUPS $LOGS',
+        'exit comes back to the lesson, whose clock goes on.',
       );
       await openShell(process.cwd(), environment).catch((error: unknown) =>
         print(`No shell could be started: ${messageOf(error)}.`),

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { PACKAGE_ROOT } from '../config/package-root.js';
 import type { Profile } from '../config/profile.js';
 import { resolveSecret } from '../config/secrets.js';
 import { shellWord } from '../hosts/command.js';
@@ -16,7 +16,7 @@ import { strike, type TakeBackup } from './strike.js';
 /** As many as people can lose and count, and as few as take no time. */
 const MEMORIES = 600;
 
-const PROGRAM = fileURLToPath(new URL('../../bin/novamem-runbook.js', import.meta.url));
+const PROGRAM = join(PACKAGE_ROOT, 'bin', 'novamem-runbook.js');
 
 /** A throw-away cluster for one lesson: it ends with this process. */
 export class Classroom {
@@ -31,16 +31,19 @@ export class Classroom {
         next: 'choose another: novamem-runbook train',
       });
     await sandboxUp({ name: this.name, memories: MEMORIES, lives: 'process', onLine });
-    this.#placeProgram();
+    this.#placePrograms();
     return sandboxProfile(this.name);
   }
 
-  /** So that its own name calls this program in a shell, whether or not it is installed. */
-  #placeProgram(): void {
+  /** So that its own name calls this program in a shell, whether or not it is installed; and the one that speaks with the graph is there. */
+  #placePrograms(): void {
     const folder = binFolder(this.name);
     mkdirSync(folder);
-    const text = `#!/bin/sh\nexec ${shellWord(process.execPath)} ${shellWord(PROGRAM)} "$@"\n`;
-    writeFileSync(join(folder, 'novamem-runbook'), text, { mode: 0o755 });
+    const place = (name: string, command: string) =>
+      writeFileSync(join(folder, name), `#!/bin/sh\n${command}\n`, { mode: 0o755 });
+    place('novamem-runbook', `exec ${shellWord(process.execPath)} ${shellWord(PROGRAM)} "$@"`);
+    const port = new URL(sceneOf(this.name).profile.falkordb.url).port;
+    place('graph-cli', `exec "$(command -v valkey-cli || command -v redis-cli || echo redis-cli)" -p ${port} "$@"`);
   }
 
   async strike(takeBackup: TakeBackup, onPrepared: () => Promise<unknown>) {
