@@ -38,6 +38,8 @@ interface Case {
   failure?: string;
   error?: string;
   skipped?: string;
+  /** What it has to say although nothing is wrong. */
+  said?: string;
 }
 
 interface Suite {
@@ -51,6 +53,7 @@ function casesOf(step: StepReport): Case[] {
   const self: Case = { of: step.uses, name: step.summary, tookMs: step.tookMs };
   if (step.outcome === 'skipped' || step.outcome === 'simulated') self.skipped = step.reason || step.outcome;
   else if (step.outcome !== 'succeeded') self.error = `${step.outcome}: ${step.reason}`;
+  else if (step.reason !== '') self.said = step.reason;
   return [
     self,
     ...step.checks.map(({ subject, what, expected, actual, ok }) => ({
@@ -77,12 +80,13 @@ function document(name: string, tookMs: number, suites: Suite[]): string {
   ].join('\n');
 }
 
-function caseLine({ of, name, tookMs = 0, failure, error, skipped }: Case): string {
+function caseLine({ of, name, tookMs = 0, failure, error, skipped, said }: Case): string {
   const told = (tag: string, text: string) => `<${tag} message="${escaped(text)}"/>`;
   const inside = [
     failure === undefined ? '' : told('failure', failure),
     error === undefined ? '' : told('error', error),
     skipped === undefined ? '' : told('skipped', skipped),
+    said === undefined ? '' : `<system-out>${escaped(said)}</system-out>`,
   ].join('');
   const head = `    <testcase classname="${escaped(of)}" name="${escaped(name)}" time="${seconds(tookMs)}"`;
   return inside === '' ? `${head}/>` : `${head}>${inside}</testcase>`;

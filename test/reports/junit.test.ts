@@ -9,6 +9,7 @@ import { step, tinyKind, tinyRun } from '../support/tiny-run.js';
 const NASTY = `<&"'\u001b[31m\u0000`;
 
 const good = tinyKind('tiny.good');
+const wordy = tinyKind('tiny.wordy', { conclusion: () => ({ text: `not all <was> compared`, exception: false }) });
 const bad = tinyKind('tiny.bad', {
   verify: async () => [equal(`postgres ${NASTY}`, 'rows', 12, 11), equal('postgres table y', 'rows', 3, 3)],
 });
@@ -40,6 +41,14 @@ describe('a run as JUnit knows it', () => {
     expect(xml).toContain('<testcase classname="run" name="outcome" time="0.000"><failure message="failed"/>');
     expect(xml).toContain('<failure message="expected 12, found 11"/>');
     expect(xml).toMatch(/<testcase classname="tiny.good" name="[^"]*" time="0.000"><skipped message="[^"]+"\/>/);
+  });
+
+  test('a step that succeeded says what it has to say', async () => {
+    const { run, toEnd } = tinyRun([step('wordy', wordy)]);
+    await toEnd();
+    const xml = junitReport(reportOf(findRun(dirname(run.journalFile)).events));
+    expect(attributes(xml, 'testsuites')).toMatchObject({ failures: '0', errors: '0', skipped: '0' });
+    expect(xml).toContain('<system-out>not all &#60;was&#62; compared</system-out></testcase>');
   });
 
   test('holds nothing that XML forbids', async () => {
