@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { afterEach, describe, expect, test } from 'vitest';
 import { ClusterLock } from '../../src/engine/cluster-lock.js';
 import { bringsBack } from '../../src/engine/rto-clock.js';
@@ -165,6 +166,29 @@ describe('what is asked while a run comes to its end', () => {
     screen.press(KEYS.enter);
     await screen.shows(/Complete in[\s\S]*q quit/);
   });
+});
+
+test('what a step that was ended half-way has left is told whole in the report', async () => {
+  const slow = tinyKind('tiny.slow', {
+    plan: async () => ({
+      ...readingPlan('do it', []),
+      onAbort: 'half of the rows may be there, and a retry replaces them',
+    }),
+    run: (_p, _ctx, signal) =>
+      stepEvents<TinyFacts>(async () => {
+        await once(signal, 'abort');
+        throw new Error('ended');
+      }),
+  });
+  const tiny = tinyRun([step('only', slow)]);
+  await tiny.begin();
+  await tiny.until('only', 'running');
+  shown(tiny, { columns: 80, rows: 24 });
+  tiny.run.intend({ type: 'abort' });
+  const report = await screen.shows(/Aborted in [\s\S]*q quit/);
+  expect(report.replace(/\s+/g, ' ')).toContain(
+    'only: aborted; a look at it says: unknown. half of the rows may be there, and a retry replaces them',
+  );
 });
 
 describe('in a window of 60 columns and 16 rows', () => {
