@@ -132,6 +132,28 @@ describe('a question that is shown', () => {
   });
 });
 
+test('arrows that arrive together move as far as if each had been waited for', async () => {
+  const undoable = ['one', 'two', 'three', 'four'].map((id) =>
+    step(
+      id,
+      tinyKind(`tiny.${id}`, {
+        undo: () => stepEvents<TinyFacts>(async () => {}),
+        planUndo: async () => ({ putsBack: 'what was there before', replaces: [] }),
+      }),
+    ),
+  );
+  const tiny = tinyRun(undoable);
+  await tiny.toEnd();
+  const { run } = await laterUndo(tiny, undoable);
+  shown({ run });
+  await screen.shows(/>↶ all of it/);
+  screen.press(KEYS.down.repeat(4));
+  const [, last] = /↶ (\S+) +what was there before\n─/.exec(screen.text())!;
+  await screen.shows(new RegExp(`>↶ ${last} `));
+  run.intend({ type: 'abort' });
+  await run.finished;
+});
+
 describe('what is asked while a run comes to its end', () => {
   async function endsWhile(key: string, asked: string, typed = ''): Promise<void> {
     const { opened, open } = gate();
