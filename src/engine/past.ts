@@ -105,6 +105,7 @@ export function follow(step: StepPast, event: JournalEvent): void {
       break;
     case 'confirm.asked':
       step.asked = event.question !== undefined;
+      if (step.asked) step.answer = undefined;
       break;
     case 'confirm.given':
       // Else it is the cluster's name.

@@ -9,7 +9,7 @@ import { isBeginning, type JournalEvent } from './journal.js';
 import { follow, type StepPast, untouched } from './past.js';
 import type { Outline } from './replay-outline.js';
 import type { LogLine, RunSnapshot, StepSnapshot } from './snapshot.js';
-import { ABORTED_BEFORE, notChosenAt, OVER } from './turn.js';
+import { ABORTED_BEFORE, isAnsweredAgainst, notChosenAt, OVER } from './turn.js';
 
 type Started = JournalEvent & { type: 'run.started' };
 
@@ -100,7 +100,14 @@ export function snapshotOf({ run, steps }: ReplayedRun, log: LogLine[]): RunSnap
     ...run,
     steps: all,
     log,
-    expected: expectedOf(all.map(({ id, needs, plan, notChosen }) => ({ id, needs, plan, leftOut: notChosen }))),
+    expected: expectedOf(
+      all.map(({ id, needs, plan, notChosen, only }) => ({
+        id,
+        needs,
+        plan,
+        leftOut: notChosen || isAnsweredAgainst(only, steps.get(only?.step ?? '')?.past.answer),
+      })),
+    ),
   };
 }
 

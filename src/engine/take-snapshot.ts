@@ -2,6 +2,7 @@ import { expectedOf } from './estimates.js';
 import type { RunSettings } from './run-settings.js';
 import type { RunStep } from './run-step.js';
 import type { RunSnapshot } from './snapshot.js';
+import { isAnsweredAgainst } from './turn.js';
 
 /** What of a snapshot only the run itself knows; the rest is in its settings and its steps. */
 export type Moment = Omit<
@@ -40,7 +41,9 @@ export function takeSnapshot(settings: RunSettings, steps: readonly RunStep[], m
         id,
         needs: of.needs,
         plan: snapshot.plan,
-        leftOut: snapshot.notChosen,
+        leftOut:
+          snapshot.notChosen ||
+          isAnsweredAgainst(snapshot.only, steps.find((one) => one.id === snapshot.only?.step)?.answer),
       })),
     ),
     ...moment,

@@ -1,5 +1,5 @@
 import type { RunStep } from './run-step.js';
-import { AT_WORK, type StepState } from './snapshot.js';
+import { AT_WORK, type StepSnapshot, type StepState } from './snapshot.js';
 
 /** A step is over, whatever came of it. */
 export const OVER: ReadonlySet<StepState> = new Set([
@@ -32,6 +32,10 @@ export function turnOf(step: RunStep, steps: readonly RunStep[]): Turn {
   if (isChosen(step, steps) === 'no') return { now: 'left out', why: notChosenAt(step.of.only!.step) };
   return { now: 'begin' };
 }
+
+/** Whether the question that a step depends on was answered with something else. */
+export const isAnsweredAgainst = (only: StepSnapshot['only'], answer: string | undefined): boolean =>
+  only !== undefined && answer !== undefined && !only.choices.includes(answer);
 
 /** Whether the answer that a step depends on was given for it; `open` while it was not given at all. */
 export function isChosen({ of: { only } }: RunStep, steps: readonly RunStep[]): 'yes' | 'no' | 'open' {

@@ -33,6 +33,8 @@ export function LogView({ frame, run, step, onBack }: Props) {
   const [asking, setAsking] = useState(false);
   const [alone, setAlone] = useState(false);
   const [clock, setClock] = useState<'UTC' | 'local'>('UTC');
+  /** No error was found further up. */
+  const [sought, setSought] = useState(false);
   const rows = bodyRows - 1;
 
   const passes = (line: LogLine) =>
@@ -51,8 +53,15 @@ export function LogView({ frame, run, step, onBack }: Props) {
     change();
     setHeld(undefined);
   };
+  const seekError = () => {
+    const from = held ? last : lines.length;
+    const found = errorBefore(lines, from);
+    if (found === from) setSought(true);
+    else hold(found);
+  };
   useKeys(
     (input, key) => {
+      setSought(false);
       if (key.escape) filter === '' ? onBack() : show(() => setFilter(''));
       else if (input === 'l' || input === 'q') onBack();
       else if (input === '/') setAsking(true);
@@ -65,12 +74,13 @@ export function LogView({ frame, run, step, onBack }: Props) {
       else if (key.pageUp) hold(last - rows);
       else if (key.pageDown) hold(last + rows);
       else if (key.home) hold(0);
-      else if (input === 'e') hold(errorBefore(lines, held ? last : lines.length));
+      else if (input === 'e') seekError();
     },
     { isActive: !asking },
   );
 
   const what = [
+    ...(sought ? [held ? 'NO ERROR further up' : 'NO ERROR'] : []),
     alone ? step : 'all steps',
     ...(filter === '' ? [] : [`with "${filter}"`]),
     clock === 'UTC' ? 'UTC' : 'local time',

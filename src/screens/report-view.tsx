@@ -1,6 +1,6 @@
 import { Text } from 'ink';
 import { timeAtWork } from '../engine/estimates.js';
-import type { RunSnapshot, StepSnapshot } from '../engine/snapshot.js';
+import type { RunSnapshot, StepSnapshot, StepState } from '../engine/snapshot.js';
 import { standingLine } from '../engine/standing.js';
 import { isIdle, undoOrder } from '../engine/undo-choice.js';
 import { aboutText, expectedText } from '../reports/estimate-words.js';
@@ -44,6 +44,9 @@ interface Props {
   onUndo: () => void;
   onLog: () => void;
 }
+
+/** Why it is skipped is short; what a failure has left is not. */
+const TOLD_WHOLE: StepState[] = ['succeeded', 'failed', 'unknown'];
 
 /** How it ended, the evidence, and where the record is. */
 export function ReportView({ run, onQuit, onUndo, onLog }: Props) {
@@ -158,7 +161,7 @@ function reportLines(run: RunSnapshot, width: number): string[] {
   const checks = (run.undoing ? undone : run.steps).flatMap((step) => step.checks);
   const failed = checks.filter((check) => !check.ok).length;
   // What is too long for the step's own line is told below, whole.
-  const concluded = run.steps.filter((step) => step.state === 'succeeded' && step.reason && !run.undoing);
+  const concluded = run.steps.filter((step) => TOLD_WHOLE.includes(step.state) && step.reason && !run.undoing);
   const shown = run.purpose === 'undo' ? undone : run.steps;
   const stays = run.undoing && run.outcome === 'aborted' ? staying(run.steps) : [];
   return [

@@ -77,8 +77,10 @@ export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
   });
   useKeys(
     (input, key) => {
+      const { steps } = snapshot;
+      // Keys can come faster than renders.
       const move = (by: number) =>
-        setChosen(snapshot.steps[(selected + by + snapshot.steps.length) % snapshot.steps.length]?.id);
+        setChosen((from) => steps[(selectedStep(snapshot, from) + by + steps.length) % steps.length]?.id);
       if (key.downArrow || key.tab) move(1);
       else if (key.upArrow) move(-1);
       else if (key.escape) setChosen(undefined);

@@ -32,7 +32,9 @@ export function UndoView({ frame, run, first, obstacle, onUndo, onAccept, onBack
   const [selected, setSelected] = useState(first);
   const [refused, setRefused] = useState('');
   const width = columns - 2;
-  const at = all.findIndex((step) => step.id === selected) + 1;
+  /** 0 is all of it. */
+  const placeOf = (id: string | undefined) => all.findIndex((step) => step.id === id) + 1;
+  const at = placeOf(selected);
   const taken = at === 0 ? undoOrder(run.steps) : undoOrder(run.steps, [all[at - 1]!.id]);
   const chosen = taken.filter((step) => !isIdle(step));
   const held = obstacle(taken);
@@ -40,7 +42,9 @@ export function UndoView({ frame, run, first, obstacle, onUndo, onAccept, onBack
   const listRows = Math.min(all.length + 1, Math.max(3, Math.floor((bodyRows - warning.length - 5) * 0.45)));
   const rows = Math.max(1, bodyRows - warning.length - listRows - 5);
   useKeys((input, key) => {
-    if (key.upArrow || key.downArrow) setSelected(all[Math.min(all.length, at + (key.upArrow ? -1 : 1)) - 1]?.id);
+    // Keys can come faster than renders.
+    const to = (id: string | undefined, by: number) => all[Math.min(all.length, placeOf(id) + by) - 1]?.id;
+    if (key.upArrow || key.downArrow) setSelected((id) => to(id, key.upArrow ? -1 : 1));
     else if (input === 'a' && held !== '') onAccept();
     else if (key.escape && (held !== '' || all.length === 0)) onBack();
   });

@@ -395,6 +395,8 @@ describe('beside the rescue itself', () => {
     const filtered = await program.shows(/with "the stores agree" · local time · following, 1 line$/m);
     expect(filtered).toMatch(/the stores agree about \d+ memories/);
     expect(filtered).not.toMatch(/pg_dump/);
+    program.type('e');
+    await program.shows(/Log · NO ERROR · all steps/);
     program.type(ESCAPE);
     await program.shows(/all steps · local time · following/);
     program.type(' ');

@@ -5,8 +5,9 @@ import type { Runbook, RunbookStep } from '../../src/runbook/runbook.js';
 import { operatorChoose } from '../../src/steps/operator/choose.js';
 import { operatorConfirm } from '../../src/steps/operator/confirm.js';
 import { type AnyStepKind, readingPlan } from '../../src/steps/step.js';
+import { stepEvents } from '../../src/steps/step-events.js';
 import type { BackupSet } from '../../src/stores/backup-set/backup-set.js';
-import { outcomesIn, step, tinyKind, tinyRun } from '../support/tiny-run.js';
+import { gate, outcomesIn, step, type TinyFacts, tinyKind, tinyRun } from '../support/tiny-run.js';
 
 const options = ['snapshots', 'reindex'].map((choice) => ({ choice, title: choice, because: `for ${choice}` }));
 
@@ -48,6 +49,31 @@ const runbookOf = (steps: RunbookStep[]): Runbook => ({
 });
 
 describe('a choice of ways', () => {
+  test('is expected to take as long as the way that is chosen, from the moment of the answer on', async () => {
+    const { opened, open } = gate();
+    const lasting = (name: string, estimateMs: number) =>
+      tinyKind(`tiny.${name}`, {
+        plan: async () => ({ ...readingPlan(name, []), estimateMs }),
+        run: () =>
+          stepEvents<TinyFacts>(async (emit) => {
+            await opened;
+            emit.facts({ ran: true });
+          }),
+      });
+    const tiny = tinyRun([
+      choose(),
+      only(step('restore', lasting('restore', 1_000)), 'snapshots'),
+      only(step('reindex', lasting('reindex', 60_000)), 'reindex'),
+    ]);
+    await tiny.begin();
+    const { expected } = await tiny.until('way', 'asking');
+    expect(expected.ms).toBe(60_000);
+    tiny.run.intend({ type: 'answer', step: 'way', answer: 'snapshots' });
+    expect((await tiny.until('restore', 'running')).expected.ms).toBe(1_000);
+    open();
+    expect(await tiny.run.finished).toBe('recovered');
+  });
+
   test('waits for the answer, then goes the chosen way only, and that is no exception', async () => {
     const tiny = tinyRun(ways(choose()));
     await tiny.begin();

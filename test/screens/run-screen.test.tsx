@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { afterEach, describe, expect, test } from 'vitest';
 import { ClusterLock } from '../../src/engine/cluster-lock.js';
 import { bringsBack } from '../../src/engine/rto-clock.js';
@@ -131,6 +132,28 @@ describe('a question that is shown', () => {
   });
 });
 
+test('arrows that arrive together move as far as if each had been waited for', async () => {
+  const undoable = ['one', 'two', 'three', 'four'].map((id) =>
+    step(
+      id,
+      tinyKind(`tiny.${id}`, {
+        undo: () => stepEvents<TinyFacts>(async () => {}),
+        planUndo: async () => ({ putsBack: 'what was there before', replaces: [] }),
+      }),
+    ),
+  );
+  const tiny = tinyRun(undoable);
+  await tiny.toEnd();
+  const { run } = await laterUndo(tiny, undoable);
+  shown({ run });
+  await screen.shows(/>↶ all of it/);
+  screen.press(KEYS.down.repeat(4));
+  const [, last] = /↶ (\S+) +what was there before\n─/.exec(screen.text())!;
+  await screen.shows(new RegExp(`>↶ ${last} `));
+  run.intend({ type: 'abort' });
+  await run.finished;
+});
+
 describe('what is asked while a run comes to its end', () => {
   async function endsWhile(key: string, asked: string, typed = ''): Promise<void> {
     const { opened, open } = gate();
@@ -165,6 +188,29 @@ describe('what is asked while a run comes to its end', () => {
     screen.press(KEYS.enter);
     await screen.shows(/Complete in[\s\S]*q quit/);
   });
+});
+
+test('what a step that was ended half-way has left is told whole in the report', async () => {
+  const slow = tinyKind('tiny.slow', {
+    plan: async () => ({
+      ...readingPlan('do it', []),
+      onAbort: 'half of the rows may be there, and a retry replaces them',
+    }),
+    run: (_p, _ctx, signal) =>
+      stepEvents<TinyFacts>(async () => {
+        await once(signal, 'abort');
+        throw new Error('ended');
+      }),
+  });
+  const tiny = tinyRun([step('only', slow)]);
+  await tiny.begin();
+  await tiny.until('only', 'running');
+  shown(tiny, { columns: 80, rows: 24 });
+  tiny.run.intend({ type: 'abort' });
+  const report = await screen.shows(/Aborted in [\s\S]*q quit/);
+  expect(report.replace(/\s+/g, ' ')).toContain(
+    'only: aborted; a look at it says: unknown. half of the rows may be there, and a retry replaces them',
+  );
 });
 
 describe('in a window of 60 columns and 16 rows', () => {
