@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { DIFFERENCES } from '../engine/guards.js';
 import { trainings } from '../engine/training/record.js';
 import type { School } from '../engine/training/school.js';
@@ -80,11 +80,11 @@ async function teach(known: Known, first: Lesson | undefined, trainee: string): 
         'Where things lie: $POSTGRES_DATA $WAL_ARCHIVE $QDRANT_DATA $FALKORDB_DATA $BACKUPS $LOGS',
         'exit comes back to the lesson, whose clock goes on.',
       );
-      await openShell(process.cwd(), environment).catch((error: unknown) =>
+      await openShell(dirname(environment.BACKUPS!), environment).catch((error: unknown) =>
         print(`No shell could be started: ${messageOf(error)}.`),
       );
     },
-    stop: () => stopHere(' The clock of the lesson goes on.'),
+    stop: () => stopHere(current?.training.desk ? ' The clock of the lesson goes on.' : ''),
     read: readAlone,
     async kill() {
       print('Killed. The throw-away cluster of the lesson is taken down.');
@@ -101,6 +101,7 @@ async function teach(known: Known, first: Lesson | undefined, trainee: string): 
 
 /** Ends what still runs, takes the cluster down, and says what came of the lesson. */
 async function leave(training: Training): Promise<void> {
+  if (training.getSnapshot().phase === 'briefing') return;
   const run = training.desk?.lastShown;
   print('The throw-away cluster of the lesson is taken down…');
   run?.intend({ type: 'abort' });

@@ -18,7 +18,7 @@ export function certificate(all: readonly Lesson[], taken: readonly TrainingReco
     ...rows.map(({ lesson, best }) => {
       if (!best) return `| ${lesson.title} | ${lesson.level} | – | never taken | – | – |`;
       const { score, pagedAt, recoveredAt } = best;
-      const took = recoveredAt === null ? 'never' : durationOf(recoveredAt - pagedAt);
+      const took = best.givenUp || recoveredAt === null ? 'never' : durationOf(recoveredAt - pagedAt);
       const changed = best.lesson.hash === lesson.hash ? '' : ' (an earlier wording of the lesson)';
       return `| ${lesson.title}${changed} | ${lesson.level} | ${score!.total} | ${day(best)} | ${took} | ${best.id} |`;
     }),

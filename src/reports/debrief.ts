@@ -1,6 +1,8 @@
 import type { TrainingRecord } from '../engine/training/record.js';
 import { avoidableIn, lossWords, PASSED } from '../engine/training/score.js';
-import type { Move } from '../runbook/lesson.js';
+import { shellWord } from '../hosts/command.js';
+import { isForShell, type Move } from '../runbook/lesson.js';
+import { loadRunbook } from '../runbook/library.js';
 import { clockOf, durationOf, instantOf, plural } from '../words.js';
 
 /** What is said of a lesson that was taken, in Markdown that reads as well on a terminal. Made from its record alone. */
@@ -49,11 +51,14 @@ export function debriefLines(record: TrainingRecord): string[] {
     '',
     ...timeline(record).map(({ at, said }) => `- ${sinceText(record, at)} ${said}`),
     '',
-    score?.total === 100 ? '## The way, once more' : '## The better path',
+    keptAll(record)
+      ? '## The way of somebody who has done it before (yours kept everything, too)'
+      : '## The better path',
     '',
     ...betterPath.flatMap((move, index) => [
       `${index + 1}. ${moveText(move)}`,
       ...(move.because ? [`   ${move.because}`] : []),
+      ...('run' in move ? [`   as a command: ${commandOf(move)}`] : []),
     ]),
     '',
     '## Take with you',
@@ -84,7 +89,7 @@ function lostLines({ loss, unavoidable, memories }: TrainingRecord): string[] {
   const needless = lossWords(avoidableIn(loss, unavoidable));
   const needful = lossWords(unavoidable);
   return [
-    `Gone, of ${plural(memories, 'memory', 'memories')}: ${all}.`,
+    `Missing afterwards, of ${plural(memories, 'memory', 'memories')}: ${all}.`,
     ...(loss.examples.length > 0 ? ['', ...loss.examples.map((text) => `- "${text}"`)] : []),
     '',
     needless === ''
@@ -110,14 +115,44 @@ function timeline(record: TrainingRecord): { at: number; said: string }[] {
   ].sort((a, b) => a.at - b.at);
 }
 
-/** A move as it is typed. */
+/** Nothing was lost that could be kept, nothing was unsafe, and the cluster is whole. */
+const keptAll = ({ loss, unavoidable, checks, unsafe }: TrainingRecord): boolean =>
+  loss !== undefined &&
+  lossWords(avoidableIn(loss, unavoidable)) === '' &&
+  checks.every(({ ok }) => ok) &&
+  unsafe.length === 0;
+
+type RunMove = Extract<Move, { run: string }>;
+
+/** A move as it is done on the screens. */
 export function moveText(move: Move): string {
   if ('shell' in move) return `in a shell: ${move.shell}`;
-  const set = Object.entries(move.set).flatMap(([step, params]) =>
-    Object.entries(params).map(([name, value]) => ` --set ${step}.${name}=${String(value)}`),
-  );
-  const backup = { latest: '', previous: ' from the backup before the newest', none: ' without a backup' }[
-    move.backup
-  ];
-  return `${move.run}${set.join('')}${move.accept.map((one) => ` --accept ${one}`).join('')}${backup}`;
+  const { run, backup, accept } = move;
+  return [
+    `${loadRunbook(run).title} (${run})`,
+    { latest: '', previous: ', from the backup before the newest', none: ', without a backup' }[backup],
+    ...settingsOf(move).map(({ step, name, value }) => {
+      const said = isForShell(value) ? 'as the command below finds it' : value;
+      return name === 'answer' ? `; at ${step}: ${said}` : `; ${step}.${name}: ${said}`;
+    }),
+    ...accept.map((one) => `; the guard of the ${one} let pass`),
+  ].join('');
 }
+
+/** A run of a lesson as a command. */
+function commandOf(move: RunMove): string {
+  const { run, backup, accept } = move;
+  return [
+    `novamem-runbook run ${run}`,
+    { latest: '', previous: ' --backup ID', none: ' --backup none' }[backup],
+    ...settingsOf(move).map(({ step, name, value }) =>
+      isForShell(value) ? ` --set "${step}.${name}=${value}"` : ` --set ${shellWord(`${step}.${name}=${value}`)}`,
+    ),
+    ...accept.map((one) => ` --accept ${one}`),
+  ].join('');
+}
+
+const settingsOf = ({ set }: RunMove): { step: string; name: string; value: string }[] =>
+  Object.entries(set).flatMap(([step, params]) =>
+    Object.entries(params).map(([name, value]) => ({ step, name, value: String(value) })),
+  );

@@ -29,18 +29,25 @@ export function progressLines(taken: readonly TrainingRecord[], trainee: string)
   const widest = Math.max(...taken.map(({ lesson }) => lesson.id.length));
   const best = new Set(taken.map(({ lesson }) => lesson.id)).size;
   return [
-    `${trainee}: ${plural(taken.length, 'lesson')} taken, ${best} different ${best === 1 ? 'one' : 'ones'}`,
+    `${trainee}: taken ${taken.length === 1 ? 'once' : `${taken.length} times`}, ${plural(best, 'lesson')} of the list`,
     '',
     ...taken.map((one) => {
       const { total } = one.score!;
       const full = Math.round((BAR * total) / 100);
-      const took = one.recoveredAt === null ? 'never recovered' : durationOf(one.recoveredAt - one.pagedAt);
-      return `${day(one)}  ${one.lesson.id.padEnd(widest)}  ${'█'.repeat(full)}${'░'.repeat(BAR - full)} ${String(total).padStart(3)}  ${took}`;
+      const took = one.givenUp
+        ? 'given up'
+        : one.recoveredAt === null
+          ? 'never recovered'
+          : durationOf(one.recoveredAt - one.pagedAt);
+      return `${minute(one)}  ${one.lesson.id.padEnd(widest)}  ${'█'.repeat(full)}${'░'.repeat(BAR - full)} ${String(total).padStart(3)}  ${took}`;
     }),
     '',
-    `${' '.repeat(12)}${' '.repeat(widest)}  ${'─'.repeat(Math.round((BAR * PASSED) / 100))}┴ passed from ${PASSED} marks on`,
+    `${' '.repeat(18)}${' '.repeat(widest)}  ${'─'.repeat(Math.round((BAR * PASSED) / 100))}┴ passed from ${PASSED} marks on`,
   ];
 }
+
+const minute = ({ pagedAt }: Pick<TrainingRecord, 'pagedAt'>): string =>
+  new Date(pagedAt).toISOString().slice(0, 16).replace('T', ' ');
 
 export const day = ({ pagedAt }: Pick<TrainingRecord, 'pagedAt'>): string =>
   new Date(pagedAt).toISOString().slice(0, 10);

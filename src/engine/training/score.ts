@@ -38,7 +38,9 @@ type Scored = Omit<TrainingRecord, 'score'>;
 export function scoreOf(record: Scored): Score {
   const parts = [
     timeMarks('Decided in time', DECIDE, record.pagedAt, record.decidedAt, record.lesson.minutes * TO_DECIDE),
-    timeMarks('Recovered in time', RECOVER, record.pagedAt, record.recoveredAt, record.lesson.minutes),
+    record.givenUp
+      ? { part: 'Recovered in time', marks: 0, of: RECOVER, because: 'given up' }
+      : timeMarks('Recovered in time', RECOVER, record.pagedAt, record.recoveredAt, record.lesson.minutes),
     predictionMarks(record),
     wholeMarks(record),
     keptMarks(record),
@@ -55,7 +57,7 @@ export function scoreOf(record: Scored): Score {
 }
 
 function timeMarks(part: string, of: number, from: number, to: number | null, minutes: number): Marks {
-  if (to === null) return { part, marks: 0, of, because: 'it never came to that' };
+  if (to === null) return { part, marks: 0, of, because: 'it did not come to that' };
   const took = (to - from) / 60_000;
   const share = Math.min(1, Math.max(0, (SLOWEST - took / minutes) / (SLOWEST - 1)));
   const said = (value: number) => `${value.toFixed(1)} min`;
@@ -70,7 +72,8 @@ function predictionMarks({ predictions }: Scored): Marks {
 
 function wholeMarks({ checks }: Scored): Marks {
   const failed = checks.filter(({ ok }) => !ok);
-  const marks = checks.length === 0 ? 0 : Math.floor((WHOLE * (checks.length - failed.length)) / checks.length);
+  const share = checks.length === 0 ? 0 : (checks.length - failed.length) / checks.length;
+  const marks = share === 1 ? WHOLE : Math.floor((WHOLE / 2) * share);
   const because =
     failed.length === 0
       ? `${checks.length} checks, all as they should be`

@@ -240,8 +240,14 @@ export class Training {
       this.#backups,
     );
     record.givenUp = how === 'given up';
-    if (record.givenUp) record.recoveredAt = null;
     record.endedAt = Date.now();
+    const wrong = record.checks.filter(({ ok }) => !ok);
+    if (how === 'recovered' && wrong.length > 0)
+      record.unsafe.push({
+        what: 'reported it as recovered',
+        because: `it was not (${wrong.map(({ subject, what, actual }) => `${subject}, ${what}: ${actual}`).join('; ')}), and users were let in`,
+        at: record.endedAt,
+      });
     record.score = scoreOf(record);
     this.#keep();
     this.#to('over');

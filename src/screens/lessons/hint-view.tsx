@@ -1,4 +1,5 @@
 import { Text, useInput } from 'ink';
+import { useState } from 'react';
 import type { TrainingSnapshot } from '../../engine/training/training.js';
 import { useSpace } from '../frame.js';
 import { Scrolled } from '../scrolled.js';
@@ -18,9 +19,15 @@ export function HintView({
 }) {
   const { columns, bodyRows } = useSpace();
   const given = record?.hints ?? [];
+  /** One at a time: the next is asked for anew. */
+  const [taken, setTaken] = useState(false);
   useInput((_input, key) => {
     if (key.escape) onBack();
-    if (key.return) nextHint === undefined ? onBack() : onTake();
+    if (key.return && (taken || nextHint === undefined)) onBack();
+    else if (key.return) {
+      setTaken(true);
+      onTake();
+    }
   });
   const lines = given.flatMap(({ text, costs }, index) => [
     `${STRENGTHS[index]} (-${costs})`,
@@ -28,8 +35,10 @@ export function HintView({
     '',
   ]);
   const next =
-    nextHint === undefined
-      ? 'There is no further hint.'
+    taken || nextHint === undefined
+      ? nextHint === undefined
+        ? 'There is no further hint.'
+        : 'enter goes back; ctrl-t asks for the next one.'
       : `${STRENGTHS[given.length]} costs ${nextHint} of your 100 marks. enter takes it, esc does not.`;
   const asks = wrap(next, columns - 2);
   return (
