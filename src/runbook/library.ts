@@ -9,7 +9,7 @@ import { type Overrides, type Runbook, readRunbook } from './runbook.js';
 export const RUNBOOK_FOLDER = join(PACKAGE_ROOT, 'runbooks');
 
 /** Looking whether all is well, taking a backup and proving one: offered behind the disasters, in this order. */
-const ANSWER_NO_DISASTER = ['cross-check', 'backup', 'drill'];
+export const ANSWER_NO_DISASTER: readonly string[] = ['cross-check', 'backup', 'drill'];
 
 /** The scenarios that have a runbook, in the order in which they are offered. */
 export function scenarios(): string[] {

@@ -10,7 +10,7 @@ import { HistoryView } from './history-view.js';
 import { useOutside } from './outside.js';
 import { ReplayScreen } from './replay-screen.js';
 import { RunScreen } from './run-screen.js';
-import { ScenarioPicker } from './scenario-picker.js';
+import { type Moved, ScenarioPicker } from './scenario-picker.js';
 import { wrap } from './text.js';
 import { TooSmall, useTooSmall } from './too-small.js';
 
@@ -28,6 +28,7 @@ export function App({ desk, first, onTrain, onQuit }: Props) {
   const { exit } = useApp();
   const snapshot = useSyncExternalStore(desk.subscribe, desk.getSnapshot);
   const [card, setCard] = useState(first);
+  const [moved, setMoved] = useState<Moved | undefined>(undefined);
   /** What was chosen is only to be looked at. */
   const [dry, setDry] = useState(false);
   const [help, setHelp] = useState(false);
@@ -59,6 +60,8 @@ export function App({ desk, first, onTrain, onQuit }: Props) {
       desk.close();
       setDirect(false);
       setCard(undefined);
+      // The cluster is another one now.
+      if (run.getSnapshot().begun) setMoved(undefined);
     };
     if (mode === 'dry-run') return <DryRunView run={run} onBack={back} onQuit={quit} />;
     return <RunScreen key={purpose} run={run} onBack={back} onUndo={() => undo(id)} onQuit={quit} />;
@@ -120,6 +123,8 @@ export function App({ desk, first, onTrain, onQuit }: Props) {
   return (
     <ScenarioPicker
       desk={snapshot}
+      moved={moved}
+      onMoved={setMoved}
       onChoose={(chosen) => choose(chosen, false)}
       onDryRun={(chosen) => choose(chosen, true)}
       onResume={() => snapshot.unfinished && resume(snapshot.unfinished.id)}

@@ -46,7 +46,10 @@ export function BackupPicker({ desk, card, dry, onChoose, onBack }: Props) {
       right={`${new Date().toISOString().slice(11, 19)} UTC`}
       keys={['↑↓ choose', 'enter use it', 'esc back']}
     >
-      <Text bold> From which backup? What is younger than it will be missing.</Text>
+      <Text bold>
+        {' '}
+        From which backup? What is younger than it {card.restores === 'may' ? 'is not in it.' : 'will be missing.'}
+      </Text>
       <Text> </Text>
       {desk.backups === undefined && <Text> looking for backup sets…</Text>}
       {desk.backups?.length === 0 && <Lines lines={noBackups(desk, columns - 2)} />}
@@ -80,6 +83,8 @@ export function BackupPicker({ desk, card, dry, onChoose, onBack }: Props) {
 const LEAST_LISTED = 3;
 
 const WITHOUT = 'without a backup set: this disaster can be answered in other ways, too';
+const ABOUT_WITHOUT =
+  'The runbook then makes what is lost again out of the other stores, and asks how. Its ways that need a backup are not possible. A set that is chosen here does not have to be used.';
 
 function noBackups(desk: DeskSnapshot, width: number): string[] {
   return [
@@ -113,7 +118,7 @@ function stateOf(one: ListedSet): string {
 }
 
 function aboutSet(one: ListedSet | undefined, sets: readonly ListedSet[], width: number): string[] {
-  if (!one) return [];
+  if (!one) return sets.length > 0 ? wrap(ABOUT_WITHOUT, width) : [];
   if (!('set' in one)) return labelled('Problem', one.problem, width);
   const { set } = one;
   const holds = [

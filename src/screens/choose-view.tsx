@@ -21,7 +21,14 @@ interface Props {
 /** A choice of ways, with the facts of each: what its steps would do, destroy and take, and what stands in their way. */
 export function ChooseView({ run, step, asks, onAnswer, onLater }: Props) {
   const { columns, bodyRows } = useSpace();
-  const [highlighted, setHighlighted] = useState(asks.options[0]!.choice);
+  const possible = asks.options.find(({ choice }) => !isBlocked(stepsAfter(run, step, choice)));
+  const [highlighted, setHighlighted] = useState((possible ?? asks.options[0]!).choice);
+  /** The way that was chosen although it is not possible now. */
+  const [insisted, setInsisted] = useState<string | undefined>(undefined);
+  const choose = (choice: string) => {
+    if (insisted !== choice && isBlocked(stepsAfter(run, step, choice))) setInsisted(choice);
+    else onAnswer(choice);
+  };
   useInput((_input, key) => {
     if (key.escape) onLater();
   });
@@ -40,15 +47,25 @@ export function ChooseView({ run, step, asks, onAnswer, onLater }: Props) {
             label: labelOf(title, stepsAfter(run, step, choice), width - 2),
             value: choice,
           }))}
-          onSelect={(item) => onAnswer(item.value)}
+          initialIndex={asks.options.findIndex(({ choice }) => choice === highlighted)}
+          onSelect={(item) => choose(item.value)}
           onHighlight={(item) => setHighlighted(item.value)}
         />
       </Box>
       <Text dimColor>{'─'.repeat(columns)}</Text>
-      <Scrolled key={highlighted} lines={lines} rows={rows} by="space" />
+      <Scrolled
+        key={`${highlighted} ${insisted}`}
+        lines={insisted === highlighted ? [...wrap(NOT_POSSIBLE, width), ...lines] : lines}
+        rows={rows}
+        by="space"
+      />
     </>
   );
 }
+
+/** What the way lacks stands below it. */
+const NOT_POSSIBLE =
+  '✗ This way is not possible now: see what stands in its way, and what to do. enter once more chooses it all the same; it fails as long as that is so.';
 
 function stepsAfter({ steps }: RunSnapshot, asking: StepSnapshot, choice: string): StepSnapshot[] {
   return steps.filter((one) => one.only?.step === asking.id && one.only.choices.includes(choice));

@@ -1,5 +1,6 @@
 import { Box, Text, useWindowSize } from 'ink';
 import { type ReactNode, useContext } from 'react';
+import { useLesson } from './lessons/lesson.js';
 import { useLinear } from './linear.js';
 import { PASSING, SCREEN } from './linear-output.js';
 import { ReplayContext, type ReplayKeys, replayKeys, standingAloud, standingOf, useReplay } from './replaying.js';
@@ -52,6 +53,7 @@ export function Frame({
   const { columns, rows, bodyRows } = useSpace();
   const linear = useLinear();
   const replay = useReplay();
+  const lesson = useLesson();
   const more = replay ? replayKeys(replay.replay, replayed) : [];
   if (linear) {
     const told = [...keys, ...more].join(', ');
@@ -62,7 +64,7 @@ export function Frame({
           {title} {told}
         </Text>
         <Text>
-          {replay ? 'REPLAY, ' : ''}
+          {replay ? 'REPLAY, ' : lesson ? 'LESSON, ' : ''}
           {cluster}
           {production ? ', PRODUCTION' : ''}, {title}
           {PASSING}
@@ -77,7 +79,7 @@ export function Frame({
   }
   const name = ` ${cluster}`;
   const banner = production ? '  PRODUCTION' : '';
-  const mark = replay ? ' REPLAY ' : '';
+  const mark = replay ? ' REPLAY ' : lesson ? ' LESSON ' : '';
   const rest = Math.max(0, columns - mark.length - name.length - banner.length - right.length - 2);
   const rule = '─'.repeat(columns);
   const said = replay ? wrapped(replay.status.said, columns - 2, replayRowsOf(rows) - 1) : [];

@@ -64,14 +64,40 @@ const DRY_RUN_KEYS = [
   '~12 s      as in an earlier run; with a ? it is a guess: never measured',
 ];
 
+const ABOUT_LESSON =
+  'A lesson: a real cluster of your own on this machine was really broken. Look around, predict, recover it as in an outage, then say that you are done (q on the list of scenarios, or at the end of a run). What came back is counted.';
+
+const LESSON_KEYS = [
+  'd          have the program look closer; it says what it sees, not what it means',
+  '!          a shell that knows the way to each store; exit comes back',
+  'enter      the predictions; the first answer counts',
+  'Ctrl-T     a hint, for marks: a nudge, a direction, the answer',
+  'q          done: recovered, or given up',
+  'Ctrl-C     leave; while a run is at work it asks what to do with that first',
+];
+
+const WORDS = [
+  'store      Postgres (every memory: the source of truth), Qdrant (a vector of each, to find',
+  '           what means the same), FalkorDB (a graph of what belongs together)',
+  'novamem    the service in front of them; it may be alive (/live) and not healthy (/health)',
+  'embed      have novamem make vectors again out of the memories; the queue: those that wait',
+  'scenario   a disaster; its runbook is the list of steps that answers it',
+  'backup set all stores at one moment; its manifest says what must be in it',
+  'skew       how far apart the moments of its stores are',
+  'RPO        how old what comes back is: what is younger may be missing',
+  'RTO        how long it takes until all is healthy',
+  'golden     searches that were made with the backup, and must find the same afterwards',
+];
+
 const HELP = {
-  run: [ABOUT, KEYS],
-  'dry-run': [ABOUT_DRY_RUN, DRY_RUN_KEYS],
+  run: [ABOUT, [...KEYS, '', ...WORDS]],
+  'dry-run': [ABOUT_DRY_RUN, [...DRY_RUN_KEYS, '', ...WORDS]],
   replay: [ABOUT_REPLAY, REPLAY_KEYS],
+  lesson: [ABOUT_LESSON, [...LESSON_KEYS, '', ...WORDS]],
 } as const;
 
-/** What the keys do: those of a dry run where `of` says so, those of a replay within one. */
-export function HelpView({ of = 'run', onClose }: { of?: 'run' | 'dry-run'; onClose: () => void }) {
+/** What the keys do, and what the words mean: of what `of` says, of a replay within one. */
+export function HelpView({ of = 'run', onClose }: { of?: 'run' | 'dry-run' | 'lesson'; onClose: () => void }) {
   const { columns, bodyRows } = useSpace();
   const replay = useReplay();
   const [about, keys] = HELP[replay ? 'replay' : of];

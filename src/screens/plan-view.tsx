@@ -168,7 +168,8 @@ export function rowOf(step: StepSnapshot, width: number, timeWidth: number): str
               : '';
   const right = timeWidth === 0 ? flag : `${flag} ${timeOf(step).padStart(timeWidth)}`;
   const room = width - right.length - 1;
-  return `${cut(step.plan?.summary ?? step.id, room).padEnd(room)} ${right}`;
+  const condition = step.only && !step.notChosen ? `if ${step.only.choices.join('/')}: ` : '';
+  return `${cut(condition + (step.plan?.summary ?? step.id), room).padEnd(room)} ${right}`;
 }
 
 /** The whole plan, every line of it whole: to be copied. */

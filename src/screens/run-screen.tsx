@@ -1,5 +1,5 @@
 import { Text, useInput } from 'ink';
-import { useEffect, useMemo, useState, useSyncExternalStore } from 'react';
+import { useMemo, useState, useSyncExternalStore } from 'react';
 import { bringsBack, rtoClock } from '../engine/rto-clock.js';
 import { AT_WORK, type Intent, type RunSnapshot, type ShownRun, type StepSnapshot } from '../engine/snapshot.js';
 import { BUSY } from '../engine/turn.js';
@@ -17,6 +17,7 @@ import { useLesson } from './lessons/lesson.js';
 import { PredictView, Revealed } from './lessons/predict-view.js';
 import { useLinear } from './linear.js';
 import { LogView } from './log-view.js';
+import { useNow } from './now.js';
 import { useOutside } from './outside.js';
 import { paced } from './paced.js';
 import { PlanView } from './plan-view.js';
@@ -366,15 +367,4 @@ function stopLines({ steps, begun }: RunSnapshot): string[] {
         : `  ${step.id}: ${step.plan?.onAbort ?? 'unknown'}`,
     ),
   ];
-}
-
-/** The time: of now when something is drawn, and once a second while it ticks. */
-function useNow(ticking: boolean): number {
-  const [now, setNow] = useState(Date.now());
-  useEffect(() => {
-    if (!ticking) return;
-    const timer = setInterval(() => setNow(Date.now()), 1000);
-    return () => clearInterval(timer);
-  }, [ticking]);
-  return ticking ? now : Date.now();
 }

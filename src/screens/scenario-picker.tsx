@@ -1,19 +1,30 @@
 import { Box, Text } from 'ink';
-import { useState } from 'react';
 import type { DeskSnapshot, ScenarioCard } from '../engine/desk.js';
 import { agoText, lastText } from '../reports/history-words.js';
+import { ANSWER_NO_DISASTER } from '../runbook/library.js';
 import { durationOf, plural } from '../words.js';
 import { Frame, Lines, useSpace } from './frame.js';
 import { useKeys } from './keys.js';
-import { useLesson } from './lessons/lesson.js';
+import { lessonClock, useLesson } from './lessons/lesson.js';
+import { useLinear } from './linear.js';
+import { useNow } from './now.js';
 import { useOutside } from './outside.js';
 import { Scrolled } from './scrolled.js';
 import { Select } from './select.js';
 import { SERVICE_ROWS, ServiceLines } from './service-lines.js';
 import { cut, wrap } from './text.js';
 
+/** Where somebody has moved to in the list, and in which order it stood then. */
+export interface Moved {
+  to: string;
+  order: string[];
+}
+
 interface Props {
   desk: DeskSnapshot;
+  /** Undefined until somebody moves: what fits best comes first, and nothing changes its place under their fingers afterwards. */
+  moved: Moved | undefined;
+  onMoved: (moved: Moved) => void;
   onChoose: (card: ScenarioCard) => void;
   onDryRun: (card: ScenarioCard) => void;
   /** Goes on with the run that was broken off. */
@@ -30,6 +41,8 @@ interface Props {
 /** What happened? The stores' live state above, what a scenario is for below. */
 export function ScenarioPicker({
   desk,
+  moved,
+  onMoved,
   onChoose,
   onDryRun,
   onResume,
@@ -42,8 +55,7 @@ export function ScenarioPicker({
   const lesson = useLesson();
   const leave = useOutside();
   const { columns, bodyRows } = useSpace();
-  // What fits best comes first, until somebody moves: nothing changes its place under their fingers.
-  const [moved, setMoved] = useState<{ to: string; order: string[] } | undefined>(undefined);
+  const now = useNow(!useLinear());
   const order = moved?.order ?? rankedScenarios(desk);
   const cards = order.flatMap((name) => desk.scenarios.filter((card) => card.scenario === name));
   const highlighted = cards.find((card) => card.scenario === moved?.to) ?? cards[0];
@@ -72,14 +84,8 @@ export function ScenarioPicker({
     <Frame
       cluster={desk.cluster}
       production={desk.production}
-      title={
-        lesson
-          ? `LESSON · ${lesson.lesson.title}`
-          : desk.mode === 'live'
-            ? 'outage'
-            : 'training: a throw-away cluster'
-      }
-      right={`${new Date().toISOString().slice(11, 19)} UTC`}
+      title={lesson?.lesson.title ?? (desk.mode === 'live' ? 'outage' : 'training: a throw-away cluster')}
+      right={lesson ? lessonClock(lesson, now) : `${new Date(now).toISOString().slice(11, 19)} UTC`}
       keys={[
         '↑↓ choose',
         'enter open',
@@ -115,7 +121,7 @@ export function ScenarioPicker({
             cards.findIndex((one) => one.scenario === highlighted?.scenario),
           )}
           onSelect={(item) => onChoose(item.value)}
-          onHighlight={(item) => setMoved({ to: item.value.scenario, order })}
+          onHighlight={(item) => onMoved({ to: item.value.scenario, order })}
         />
       </Box>
       <Scrolled
@@ -129,10 +135,11 @@ export function ScenarioPicker({
   );
 }
 
-/** Those that fit what is seen, the best first; then all others. */
+/** Those that fit what is seen, the best first; then all others. Of a healthy cluster nothing destructive comes first. */
 function rankedScenarios({ scenarios, diagnosis }: DeskSnapshot): string[] {
   const names = scenarios.map((card) => card.scenario);
-  const fitting = (diagnosis?.scenarios ?? []).map((one) => one.scenario).filter((name) => names.includes(name));
+  const fits = diagnosis?.healthy ? ANSWER_NO_DISASTER : (diagnosis?.scenarios ?? []).map((one) => one.scenario);
+  const fitting = fits.filter((name) => names.includes(name));
   return [...fitting, ...names.filter((name) => !fitting.includes(name))];
 }
 

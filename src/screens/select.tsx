@@ -42,17 +42,23 @@ export function Select<T>({ limit, items = [], initialIndex = 0, onSelect, onHig
       setTurn(turn + 1);
     },
   };
-  if (!linear)
+  if (!linear) {
+    const isCut = limit !== undefined && limit < items.length;
+    const shown = isCut ? Math.max(1, limit - 1) : limit;
     return (
-      <SelectInput
-        key={key}
-        {...props}
-        items={items}
-        {...(limit === undefined ? {} : { limit })}
-        indicatorComponent={Indicator}
-        itemComponent={ItemText}
-      />
+      <>
+        <SelectInput
+          key={key}
+          {...props}
+          items={items}
+          {...(shown === undefined ? {} : { limit: shown })}
+          indicatorComponent={Indicator}
+          itemComponent={ItemText}
+        />
+        {isCut && <Text dimColor>{`  ⋮ ${items.length - shown!} more: ↑ ↓`}</Text>}
+      </>
     );
+  }
   const numbered = items.map((item, place, all) => ({ ...item, at: place, of: all.length }));
   return (
     <Box flexDirection="column">

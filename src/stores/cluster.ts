@@ -85,10 +85,11 @@ export class Cluster {
       }
       case 'novamem': {
         if (!this.novamem) throw new Error('the profile does not say where novamem is');
-        const { status } = await this.novamem
-          .get('/live')
-          .then((answer) => (answer.status === 404 ? this.novamem!.get('/health') : answer));
-        return `HTTP ${status}`;
+        // Whether it is alive says nothing of its health.
+        const live = await this.novamem.get('/live');
+        const asked = live.status === 404 ? '/health' : '/live';
+        const { status } = live.status === 404 ? await this.novamem.get(asked) : live;
+        return `${asked}: HTTP ${status}`;
       }
     }
   }

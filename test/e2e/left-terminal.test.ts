@@ -7,7 +7,7 @@ import { beforeEach, expect, it } from 'vitest';
 import { endOf, JOURNAL_FILE } from '../../src/engine/journal.js';
 import { findRun, listRuns } from '../../src/engine/runs.js';
 import { eventually, processes } from '../support/eventually.js';
-import { PROGRAM } from '../support/program.js';
+import { PROGRAM, PROGRAM_IN_MODULES } from '../support/program.js';
 import type { ProgramInTerminal } from '../support/terminal.js';
 import { terminals } from '../support/terminals.js';
 import { waitingRun } from '../support/waiting-run.js';
@@ -43,7 +43,8 @@ async function openShell({ oneScreen = false, environment = {} as Record<string,
 
 /** Opens the program from the shell, and begins a run. */
 async function begin(environment = ''): Promise<void> {
-  shell.type(`${environment} ${process.execPath} ${PROGRAM} ${run.args.join(' ')}${ENTER}`);
+  const program = environment === '' ? PROGRAM : PROGRAM_IN_MODULES;
+  shell.type(`${environment} ${process.execPath} ${program} ${run.args.join(' ')}${ENTER}`);
   await shell.shows(/enter begin/);
   shell.type(ENTER);
 }

@@ -4,6 +4,7 @@ import { beforeAll, expect, it } from 'vitest';
 import { findRun } from '../../src/engine/runs.js';
 import { loseEverything } from '../../src/sandbox/lose-everything.js';
 import { eventually } from '../support/eventually.js';
+import { PROGRAM_IN_MODULES } from '../support/program.js';
 import { realCluster } from '../support/sandbox.js';
 import type { ProgramInTerminal } from '../support/terminal.js';
 import { terminals } from '../support/terminals.js';
@@ -24,7 +25,12 @@ beforeAll(async () => {
 
 /** The program in a terminal so wide that no line is broken. */
 function start(args: string[], environment: Record<string, string> = {}) {
-  const program = open([...args, '--profile', name], { columns: 300, rows: 24, environment });
+  const program = open([...args, '--profile', name], {
+    columns: 300,
+    rows: 24,
+    environment,
+    ...(environment.BREAKS ? { program: PROGRAM_IN_MODULES } : {}),
+  });
   let heard = 0;
   return {
     program,

@@ -6,6 +6,8 @@ import { fileURLToPath } from 'node:url';
 /** The clone's own folder. */
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 export const PROGRAM = join(ROOT, 'bin', 'novamem-runbook.js');
+/** The same from its modules instead of its bundle: a test can reach into them. */
+export const PROGRAM_IN_MODULES = join(ROOT, 'dist', 'cli.js');
 
 /** How a child process ended, and all that it said. */
 export interface Ended {

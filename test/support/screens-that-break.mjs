@@ -1,4 +1,4 @@
-// Loaded into the real program before it starts (node --import): its screens break, as they would by a fault of their own, in what
+// Loaded into the real program before it starts (node --import), which is started from its modules and not from its bundle: its screens break, as they would by a fault of their own, in what
 // they draw once a run asks for something, or (BREAKS=key) in what a key does at the plan. What else asks the run is answered as ever.
 import { Desk } from '../../dist/engine/desk.js';
 

@@ -3,6 +3,7 @@ import { useState } from 'react';
 import type { School } from '../../engine/training/school.js';
 import type { Lesson } from '../../runbook/lesson.js';
 import { Frame, Lines, useSpace } from '../frame.js';
+import { HelpView } from '../help-view.js';
 import { useKeys } from '../keys.js';
 import { Scrolled } from '../scrolled.js';
 import { Select } from '../select.js';
@@ -21,6 +22,7 @@ const ABOUT =
 export function LessonList({ school, onTake, onQuit }: Props) {
   const { columns, bodyRows } = useSpace();
   const [charted, setCharted] = useState(false);
+  const [helped, setHelped] = useState(false);
   useInput((input, key) => {
     if (key.ctrl && input === 'c') onQuit();
     if (key.escape) charted ? setCharted(false) : onQuit();
@@ -28,8 +30,16 @@ export function LessonList({ school, onTake, onQuit }: Props) {
   useKeys((input) => {
     if (input === 'q') onQuit();
     if (input === 'h') setCharted(!charted);
+    if (input === '?') setHelped(true);
   });
   const frame = { cluster: 'training', production: false, right: school.trainee };
+  if (helped) {
+    return (
+      <Frame {...frame} title="help" keys={['↑↓ scroll', 'any key: back']}>
+        <HelpView of="lesson" onClose={() => setHelped(false)} />
+      </Frame>
+    );
+  }
   if (charted) {
     return (
       <Frame {...frame} title="what you have done so far" keys={['↑↓ scroll', 'esc back', 'q quit']}>
@@ -41,7 +51,7 @@ export function LessonList({ school, onTake, onQuit }: Props) {
   const about = [...wrap(ABOUT, columns - 2), ''].map((line) => ` ${line}`);
   const widest = Math.max(...school.lessons.map(({ title }) => title.length));
   return (
-    <Frame {...frame} title="lessons" keys={['↑↓ choose', 'enter take it', 'h so far', 'q quit']}>
+    <Frame {...frame} title="lessons" keys={['↑↓ choose', 'enter take it', 'h so far', '? help', 'q quit']}>
       <Lines lines={about} />
       <Box flexDirection="column">
         <Select

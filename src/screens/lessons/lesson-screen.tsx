@@ -2,14 +2,17 @@ import { Text, useApp, useInput } from 'ink';
 import { useState } from 'react';
 import type { Training, TrainingSnapshot } from '../../engine/training/training.js';
 import { debriefLines } from '../../reports/debrief.js';
+import { clockOf } from '../../words.js';
 import { App } from '../app.js';
 import { Choice } from '../choice.js';
 import { Frame, Lines, useSpace } from '../frame.js';
+import { HelpView } from '../help-view.js';
 import { useKeys } from '../keys.js';
+import { useNow } from '../now.js';
 import { Scrolled } from '../scrolled.js';
 import { wrap } from '../text.js';
 import { HintView } from './hint-view.js';
-import { LessonContext, useTraining } from './lesson.js';
+import { lessonClock, useTraining } from './lesson.js';
 import { PageView } from './page-view.js';
 import { PredictView } from './predict-view.js';
 
@@ -22,9 +25,11 @@ interface Props {
 export function LessonScreen({ training, onLeave }: Props) {
   const snapshot = useTraining(training);
   const { lesson, phase, asked, record } = snapshot;
-  const [overlay, setOverlay] = useState<'none' | 'hint' | 'leave' | 'done'>('none');
+  const [overlay, setOverlay] = useState<'none' | 'hint' | 'leave' | 'done' | 'help'>('none');
   const [predicting, setPredicting] = useState(false);
   const close = () => setOverlay('none');
+  const [begunAt] = useState(Date.now());
+  const now = useNow(phase !== 'over' && phase !== 'recovering');
   const inLesson = phase === 'paged' || phase === 'recovering';
   useInput((input, key) => {
     if (key.ctrl && input === 't' && inLesson) setOverlay('hint');
@@ -35,8 +40,8 @@ export function LessonScreen({ training, onLeave }: Props) {
   const frame = {
     cluster: record?.cluster ?? 'a throw-away cluster',
     production: false,
-    title: `LESSON · ${lesson.title}`,
-    right: '',
+    title: lesson.title,
+    right: lessonClock(training, now),
   };
   const leaveKeys = '^C leave';
   if (overlay === 'leave') {
@@ -51,6 +56,13 @@ export function LessonScreen({ training, onLeave }: Props) {
           ]}
           onAnswer={(leaves) => (leaves ? onLeave() : close())}
         />
+      </Frame>
+    );
+  }
+  if (overlay === 'help') {
+    return (
+      <Frame {...frame} keys={['↑↓ scroll', 'any key: back']}>
+        <HelpView of="lesson" onClose={close} />
       </Frame>
     );
   }
@@ -89,7 +101,7 @@ export function LessonScreen({ training, onLeave }: Props) {
       return <Briefing snapshot={snapshot} onStart={() => void training.start()} onLeave={onLeave} />;
     case 'preparing':
       return (
-        <Frame {...frame} title={`${frame.title} · being prepared`} keys={[leaveKeys]}>
+        <Frame {...frame} title={`${frame.title} · being prepared`} right={clockOf(now - begunAt)} keys={[leaveKeys]}>
           <Preparing lines={snapshot.lines} />
         </Frame>
       );
@@ -115,13 +127,17 @@ export function LessonScreen({ training, onLeave }: Props) {
           </Frame>
         );
       }
-      return <PageView training={training} frame={frame} onPredict={() => setPredicting(true)} />;
-    case 'recovering':
       return (
-        <LessonContext value={training}>
-          <App desk={training.desk!} onQuit={() => setOverlay('done')} />
-        </LessonContext>
+        <PageView
+          training={training}
+          frame={frame}
+          onPredict={() => setPredicting(true)}
+          onHelp={() => setOverlay('help')}
+          onLeave={() => setOverlay('leave')}
+        />
       );
+    case 'recovering':
+      return <App desk={training.desk!} onQuit={() => setOverlay('done')} />;
     case 'proving':
       return (
         <Frame {...frame} title={`${frame.title} · counting`} keys={[]}>
@@ -158,13 +174,13 @@ function Briefing({
     '3  Choose a runbook and a backup, and recover the cluster, as in an outage.',
     '4  Say when you are done. What came back is counted, and you are told what the better path was.',
     '',
-    `Marks: 100 at most. 20 for time (${lesson.minutes} minutes are enough), 30 for predictions, 20 for a whole cluster, 30 for losing nothing that could be kept. Hints cost 3, 7 and 15; an unsafe choice costs 10. Wrong choices are allowed, and hurt.`,
+    `Marks: 100 at most, 70 pass. 10 for beginning a run within ${Math.round(lesson.minutes / 3)} minutes, 10 for recovering within ${lesson.minutes}, 30 for predictions, 20 for a whole cluster, 30 for losing nothing that could be kept. Hints cost 3, 7 and 15; an unsafe choice costs 10. Wrong choices are allowed, and hurt.`,
   ];
   return (
     <Frame
       cluster="a throw-away cluster"
       production={false}
-      title={`LESSON · ${lesson.title}`}
+      title={lesson.title}
       right=""
       keys={['enter start (about 20 s)', 'esc back']}
     >
@@ -192,7 +208,7 @@ function Failed({ snapshot, onLeave }: { snapshot: TrainingSnapshot; onLeave: ()
     <Frame
       cluster="no cluster"
       production={false}
-      title={`LESSON · ${snapshot.lesson.title} · could not be prepared`}
+      title={`${snapshot.lesson.title} · could not be prepared`}
       right=""
       keys={['esc back']}
     >

@@ -1,8 +1,8 @@
 import { Text, useInput } from 'ink';
-import { useEffect, useState, useSyncExternalStore } from 'react';
+import { useState, useSyncExternalStore } from 'react';
 import type { DeskSnapshot } from '../../engine/desk.js';
 import type { Training } from '../../engine/training/training.js';
-import { clockOf, durationOf, plural } from '../../words.js';
+import { durationOf, plural } from '../../words.js';
 import { Frame, useSpace } from '../frame.js';
 import { useKeys } from '../keys.js';
 import { useOutside } from '../outside.js';
@@ -15,16 +15,17 @@ interface Props {
   training: Training;
   frame: { cluster: string; production: boolean; title: string; right: string };
   onPredict: () => void;
+  onHelp: () => void;
+  onLeave: () => void;
 }
 
 /** The pager has gone: what is said, what the stores say, and no word on what it means. */
-export function PageView({ training, frame, onPredict }: Props) {
+export function PageView({ training, frame, onPredict, onHelp, onLeave }: Props) {
   const { columns, bodyRows } = useSpace();
   const leave = useOutside();
   const snapshot = useTraining(training);
   const desk = training.desk!;
   const seen = useSyncExternalStore(desk.subscribe, desk.getSnapshot);
-  const now = useSeconds();
   const [probed, setProbed] = useState(false);
   const probing = probed || seen.diagnosis !== undefined;
   useInput((_input, key) => {
@@ -32,12 +33,14 @@ export function PageView({ training, frame, onPredict }: Props) {
   });
   useKeys((input) => {
     if (input === '!') leave('shell');
+    if (input === '?') onHelp();
+    if (input === 'q') onLeave();
     if (input === 'd' && !probing) {
       setProbed(true);
       void desk.diagnose();
     }
   });
-  const { lesson, pager, users, record } = snapshot;
+  const { lesson, pager, users } = snapshot;
   const width = columns - 2;
   const lines = [
     ...wrap(lesson.scene, width),
@@ -50,8 +53,7 @@ export function PageView({ training, frame, onPredict }: Props) {
   return (
     <Frame
       {...frame}
-      right={clockOf(now - (record?.pagedAt ?? now))}
-      keys={['enter predict', ...(probing ? [] : ['d look closer']), '! shell', '^T hint', '^C leave']}
+      keys={['enter predict', ...(probing ? [] : ['d look closer']), '! shell', '^T hint', '? help', '^C leave']}
     >
       <ServiceLines services={seen.services} />
       <Text> </Text>
@@ -83,14 +85,4 @@ function probedLines({ diagnosis }: DeskSnapshot, width: number): string[] {
     '',
     `${plural(symptoms.length, 'symptom')}; what they mean is for you to say.`,
   ];
-}
-
-/** The time, once a second. */
-function useSeconds(): number {
-  const [now, setNow] = useState(Date.now());
-  useEffect(() => {
-    const timer = setInterval(() => setNow(Date.now()), 1000);
-    return () => clearInterval(timer);
-  }, []);
-  return now;
 }

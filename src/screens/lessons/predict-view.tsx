@@ -1,4 +1,5 @@
 import { Box, Text, useInput } from 'ink';
+import { loadRunbook, scenarios } from '../../runbook/library.js';
 import { Lines, useSpace } from '../frame.js';
 import { Select } from '../select.js';
 import { cut, wrap } from '../text.js';
@@ -27,13 +28,19 @@ export function PredictView({ ask, options, onAnswer, onBack }: Props) {
       <Text> </Text>
       <Box flexDirection="column" marginLeft={1}>
         <Select
-          items={options.map((option) => ({ key: option, label: cut(option, columns - 5), value: option }))}
+          items={options.map((option) => ({ key: option, label: cut(named(option), columns - 5), value: option }))}
           onSelect={({ value }) => onAnswer(value)}
         />
       </Box>
+      <Text> </Text>
+      <Text dimColor> The first answer counts; esc looks again before.</Text>
     </>
   );
 }
+
+/** A scenario by the name that the list gives it, too. */
+export const named = (option: string): string =>
+  scenarios().includes(option) ? `${loadRunbook(option).title} (${option})` : option;
 
 /** What came of a prediction at a step, before the step itself is asked for. */
 export function Revealed({

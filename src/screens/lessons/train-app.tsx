@@ -5,6 +5,7 @@ import type { Training } from '../../engine/training/training.js';
 import type { Lesson } from '../../runbook/lesson.js';
 import { useOutside } from '../outside.js';
 import { TooSmall, useTooSmall } from '../too-small.js';
+import { LessonContext } from './lesson.js';
 import { LessonList } from './lesson-list.js';
 import { LessonScreen } from './lesson-screen.js';
 
@@ -19,14 +20,15 @@ export function TrainApp({ school, first }: { school: School; first?: Lesson }) 
   if (useTooSmall()) return <TooSmall atWork={false} />;
   if (training) {
     return (
-      <LessonScreen
-        key={training.lesson.id}
-        training={training}
-        onLeave={() => {
-          void training.close();
-          setTraining(undefined);
-        }}
-      />
+      <LessonContext value={training}>
+        <LessonScreen
+          training={training}
+          onLeave={() => {
+            void training.close();
+            setTraining(undefined);
+          }}
+        />
+      </LessonContext>
     );
   }
   return <LessonList school={school} onTake={(lesson) => setTraining(school.take(lesson))} onQuit={() => exit()} />;
