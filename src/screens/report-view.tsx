@@ -8,6 +8,7 @@ import { evidenceRows, evidenceTable } from '../reports/evidence.js';
 import { durationOf, plural } from '../words.js';
 import { useSpace } from './frame.js';
 import { useKeys } from './keys.js';
+import { useLesson } from './lessons/lesson.js';
 import { lookOf, MARKS } from './marks.js';
 import { useOutside } from './outside.js';
 import { Scrolled } from './scrolled.js';
@@ -51,6 +52,7 @@ const TOLD_WHOLE: StepState[] = ['succeeded', 'failed', 'unknown'];
 /** How it ended, the evidence, and where the record is. */
 export function ReportView({ run, onQuit, onUndo, onLog }: Props) {
   const { columns, bodyRows } = useSpace();
+  const lesson = useLesson();
   const leave = useOutside();
   useKeys((input) => {
     if (input === 'q') onQuit();
@@ -68,7 +70,11 @@ export function ReportView({ run, onQuit, onUndo, onLog }: Props) {
         </Text>{' '}
         {cut(headlineOf(run), columns - 4)}
       </Text>
-      <Scrolled lines={reportLines(run, columns - 2)} rows={bodyRows - 2} by="arrows and space" />
+      <Scrolled
+        lines={reportLines(run, columns - 2, lesson !== undefined)}
+        rows={bodyRows - 2}
+        by="arrows and space"
+      />
     </>
   );
 }
@@ -149,7 +155,10 @@ function workLines({ expected, steps, undoing }: RunSnapshot, width: number): st
   return wrap(`At work ${work}; expected: ${expectedText(expected)}`, width, 2);
 }
 
-function reportLines(run: RunSnapshot, width: number): string[] {
+/** The list of scenarios is one step away there. */
+const IN_LESSON = 'q, "not yet", then r; or in the shell ';
+
+function reportLines(run: RunSnapshot, width: number, inLesson: boolean): string[] {
   if (run.lost) return wrap(`STOPPED: ${run.lost}.`, width);
   const record = [`Report   ${run.folder}/report.html`, `Journal  ${run.folder}/journal.jsonl`].map((line) =>
     cut(line, width),
@@ -166,7 +175,9 @@ function reportLines(run: RunSnapshot, width: number): string[] {
   const stays = run.undoing && run.outcome === 'aborted' ? staying(run.steps) : [];
   return [
     ...failureLines(run, width),
-    ...(isBrokenOff(run) ? labelled('Next', `go on with it: novamem-runbook resume ${run.run}`, width) : []),
+    ...(isBrokenOff(run)
+      ? labelled('Next', `go on with it: ${inLesson ? IN_LESSON : ''}novamem-runbook resume ${run.run}`, width)
+      : []),
     ...(stays.length > 0
       ? wrap(`Stays as this run left it: ${stays.join(', ')}. u puts it back, too`, width, 2)
       : []),
