@@ -10,6 +10,7 @@ import { runCommand } from '../hosts/run-command.js';
 import { Problem } from '../problem.js';
 import { sceneOf } from './disasters/disaster.js';
 import { findDisaster } from './disasters.js';
+import { remember } from './remember.js';
 import { sandboxDown, sandboxProfile, sandboxUp } from './sandbox.js';
 import { strike, type TakeBackup } from './strike.js';
 
@@ -96,6 +97,10 @@ export class Classroom {
       safe: lines.join('\n'),
       next: 'mend the lesson',
     });
+  }
+
+  remember(content: string): Promise<void> {
+    return remember(sandboxProfile(this.name), [content]);
   }
 
   close(): Promise<boolean> {
