@@ -12,6 +12,23 @@ function newest(path) {
   return Math.max(stat.mtimeMs, ...readdirSync(path).map((name) => newest(join(path, name))));
 }
 
+/** The programs: what is typed, and what starts as a process of its own. */
+const PROGRAMS = ['cli', 'sandbox/stand-in-main', 'sandbox/keeper-main'];
+
+/** Puts each program, with what it needs of others' packages, into few files: that many modules take long to be found and read. */
+function bundle(folder) {
+  const bundled = spawnSync(
+    process.execPath,
+    [
+      join(root, 'node_modules/rolldown/bin/cli.mjs'),
+      ...PROGRAMS.map((program) => join(folder, `${program}.js`)),
+      ...['-d', join(folder, 'bundle'), '--platform', 'node', '--format', 'esm', '--log-level', 'warn'],
+    ],
+    { encoding: 'utf8' },
+  );
+  return { failed: bundled.status !== 0, said: `${bundled.stdout}${bundled.stderr}` };
+}
+
 /** Compiles src into dist, beside the old one and then in its place, so that a program that runs never meets half of it. */
 export function build() {
   const started = new Date();
@@ -21,9 +38,11 @@ export function build() {
     [join(root, 'node_modules/typescript/bin/tsc'), '-p', join(root, 'tsconfig.build.json'), '--outDir', fresh],
     { encoding: 'utf8' },
   );
-  if (compiled.status !== 0) {
+  const { failed, said } =
+    compiled.status === 0 ? bundle(fresh) : { failed: true, said: `${compiled.stdout}${compiled.stderr}` };
+  if (failed) {
     rmSync(fresh, { recursive: true, force: true });
-    process.stderr.write(`The build failed; dist is as it was.\n${compiled.stdout}${compiled.stderr}`);
+    process.stderr.write(`The build failed; dist is as it was.\n${said}`);
     process.exit(2);
   }
   const old = join(root, `.dist-${process.pid}-old`);
@@ -36,6 +55,8 @@ export function build() {
 
 /** Builds when a source, or what decides how it is compiled, is newer than the last build. */
 export function buildIfStale() {
-  const sources = ['src', 'tsconfig.json', 'tsconfig.build.json', 'package.json'].map((name) => join(root, name));
+  const sources = ['src', 'tsconfig.json', 'tsconfig.build.json', 'package.json', 'scripts/built.js'].map((name) =>
+    join(root, name),
+  );
   if (!existsSync(stamp) || sources.some((path) => newest(path) > statSync(stamp).mtimeMs)) build();
 }

@@ -1,5 +1,5 @@
 // Draws docs/*.svg from real frames: a sandbox is backed up and lost, the app in a pseudo-terminal is answered as an engineer would,
-// and what the terminal shows is written down at each screen.
+// and what the terminal shows is written down at each screen. `take-pictures.js light FOLDER` draws them as a light terminal shows them.
 import './require-node.cjs';
 import { execFileSync } from 'node:child_process';
 import { appendFileSync, mkdtempSync, readdirSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
@@ -15,8 +15,21 @@ const PROGRAM = join(root, 'bin', 'novamem-runbook.js');
 const NAME = 'acme-demo';
 const [COLUMNS, ROWS] = [96, 28];
 const [CELL_WIDTH, CELL_HEIGHT] = [8.43, 18];
-const PALETTE = ['#1d2021', '#e5534b', '#57ab5a', '#c69026', '#539bf5', '#b083f0', '#39c5cf', '#adbac7'];
-const [LIGHT, DARK] = ['#d1d7e0', '#1d2021'];
+const [theme = 'dark', folder = join(root, 'docs')] = process.argv.slice(2);
+const THEMES = {
+  dark: {
+    palette: ['#1d2021', '#e5534b', '#57ab5a', '#c69026', '#539bf5', '#b083f0', '#39c5cf', '#adbac7'],
+    text: '#d1d7e0',
+    ground: '#1d2021',
+  },
+  // xterm's own colours, of which yellow and cyan are the hardest to see on white.
+  light: {
+    palette: ['#000000', '#cd0000', '#00cd00', '#cdcd00', '#0000ee', '#cd00cd', '#00cdcd', '#e5e5e5'],
+    text: '#000000',
+    ground: '#ffffff',
+  },
+};
+const { palette: PALETTE, text: TEXT, ground: GROUND } = THEMES[theme];
 const [ENTER, ESCAPE, CTRL_C, DOWN] = ['\r', '\u001b', '\u0003', '\u001b[B'];
 
 const home = mkdtempSync(join(tmpdir(), 'novamem-runbook-pictures-'));
@@ -56,8 +69,8 @@ function open(...args) {
       );
       const [w, h] = [Math.ceil(32 + COLUMNS * CELL_WIDTH), 30 + ROWS * CELL_HEIGHT];
       writeFileSync(
-        join(root, 'docs', `${name}.svg`),
-        `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${w} ${h}" font-family="ui-monospace,Menlo,Consolas,'DejaVu Sans Mono',monospace" font-size="14" xml:space="preserve"><title>novamem-runbook, ${name}</title><rect width="${w}" height="${h}" rx="8" fill="${DARK}"/>${pieces.flat().join('')}</svg>\n`,
+        join(folder, `${name}.svg`),
+        `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${w} ${h}" font-family="ui-monospace,Menlo,Consolas,'DejaVu Sans Mono',monospace" font-size="14" xml:space="preserve"><title>novamem-runbook, ${name}</title><rect width="${w}" height="${h}" rx="8" fill="${GROUND}"/>${pieces.flat().join('')}</svg>\n`,
       );
     },
   };
@@ -70,7 +83,7 @@ function piecesOf(line) {
     const cell = line?.getCell(column);
     const sign = cell?.getChars() || ' ';
     const inverse = Boolean(cell?.isInverse());
-    const color = inverse ? DARK : cell?.isFgPalette() ? PALETTE[cell.getFgColor() % 8] : LIGHT;
+    const color = inverse ? GROUND : cell?.isFgPalette() ? PALETTE[cell.getFgColor() % 8] : TEXT;
     const look = [color, inverse, Boolean(cell?.isBold()), Boolean(cell?.isDim())].join();
     const last = pieces.at(-1);
     if (last?.look === look) last.text += sign;
@@ -83,7 +96,7 @@ function drawn({ column, text, color, inverse, bold, dim }, row) {
   const [x, y] = [(16 + column * CELL_WIDTH).toFixed(1), 30 + row * CELL_HEIGHT];
   const width = (text.length * CELL_WIDTH).toFixed(1);
   const ground = inverse
-    ? `<rect x="${x}" y="${y - 13}" width="${width}" height="${CELL_HEIGHT}" fill="${LIGHT}"/>`
+    ? `<rect x="${x}" y="${y - 13}" width="${width}" height="${CELL_HEIGHT}" fill="${TEXT}"/>`
     : '';
   const style = `${bold ? ' font-weight="700"' : ''}${dim ? ' opacity=".5"' : ''}`;
   const said = text.replace(/[&<>]/g, (sign) => `&#${sign.charCodeAt(0)};`);
@@ -113,6 +126,8 @@ async function rescue() {
     await app.shows(/fits what is seen/);
     app.draw('what-happened');
     app.type('d');
+    await app.shows(/DRY RUN · [\s\S]* manifest$/m);
+    app.type(ENTER);
     await app.shows(/nothing can be begun from here\.[\s\S]*n next/);
     app.draw('dry-run');
     app.type(ESCAPE);

@@ -1,20 +1,17 @@
-import { readFileSync } from 'node:fs';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { told } from './commands/print.js';
+import { programVersion } from './config/package-root.js';
 import { DIFFERENCES, type Difference } from './engine/guards.js';
 import { EXIT, Problem } from './problem.js';
 import { messageOf } from './words.js';
 
 // Arguments to one command. Each command's own code is loaded when it is called, so that --help and --version stay instant.
 
-const version = (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string })
-  .version;
-
 const program = new Command('novamem-runbook')
   .description(
     'Recover a novamem cluster (Postgres, Qdrant, FalkorDB, novamem) from the terminal: every step checked, confirmed, done, proved and recorded.',
   )
-  .version(version)
+  .version(programVersion())
   .exitOverride()
   .showHelpAfterError('(novamem-runbook --help tells what there is)')
   .configureHelp({ showGlobalOptions: true, minWidthToWrap: 20 });

@@ -45,15 +45,15 @@ export async function openApp({
   const { openScreens } = await loadScreens();
   const desk = new Desk(profile, overrides, mode, backup, scenario, accept);
   if (prepared) void desk.show(async () => prepared);
-  const fault = await openScreens(desk, scenario, outside(desk), isLinear()).then(
-    () => undefined,
-    (error: unknown) => error ?? 'no reason given',
+  const { fault, how } = await openScreens(desk, scenario, outside(desk), isLinear()).then(
+    (how) => ({ how, fault: undefined }),
+    (error: unknown) => ({ how: 'left', fault: error ?? 'no reason given' }),
   );
   const run = desk.lastShown;
   const phase = run?.getSnapshot().phase;
   const code = run ? await endOf(run) : EXIT.recovered;
   if (fault !== undefined) throw brokenScreens(fault, profile.name, run, phase);
-  return code;
+  return how === 'train' ? (await import('./train.js')).trainCommand(undefined, {}) : code;
 }
 
 /** Ends a run that is left, if it has not ended, and says what came of it. Answers the exit code. */

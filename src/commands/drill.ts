@@ -2,13 +2,16 @@ import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Profile } from '../config/profile.js';
+import { profileWord } from '../config/profiles.js';
 import { drillOverrides } from '../engine/drill-overrides.js';
+import { requireDrillable } from '../engine/drillable.js';
 import type { Difference } from '../engine/guards.js';
 import { prepareRun } from '../engine/prepare-run.js';
 import { findRun } from '../engine/runs.js';
 import { EXIT, Problem } from '../problem.js';
 import { junitProblem, junitReport } from '../reports/junit.js';
 import { reportOf } from '../reports/run-report.js';
+import { loadRunbook } from '../runbook/library.js';
 import { drillSandbox } from '../sandbox/drill-sandbox.js';
 import { sandboxDown, sandboxNames } from '../sandbox/sandbox.js';
 import type { BackupSet } from '../stores/backup-set/backup-set.js';
@@ -80,6 +83,7 @@ async function drill(of: Profile, set: BackupSet, passedOver: string[], options:
   const { json = false, keep = false } = options;
   // What is wrong with them is told before anything is started.
   const overrides = drillOverrides(options.scenario, readOverrides(options.set));
+  requireDrillable(loadRunbook(options.scenario, overrides), profileWord(of));
   const tell = json ? say : print;
   const name = `drill-${randomBytes(4).toString('hex')}`;
   const stop = () => void sandboxDown(name).then(() => process.exit(EXIT.aborted));

@@ -141,6 +141,8 @@ export const profileSchema = z.strictObject({
             .default({}),
         })
         .optional(),
+      /** False: what only the real novamem could prove, the scores of searches, is no part of a drill beside a stand-in. */
+      recall: z.boolean().default(true),
     })
     .prefault({}),
 });

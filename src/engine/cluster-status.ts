@@ -1,7 +1,7 @@
 import type { Profile } from '../config/profile.js';
 import { within } from '../hosts/waiting.js';
 import { gapIn } from '../stores/backup-set/backup-set.js';
-import { type ListedSet, listBackupSets } from '../stores/backup-set/find-backup-set.js';
+import { type ListedSet, listBackupSets, setsIn } from '../stores/backup-set/find-backup-set.js';
 import { messageOf } from '../words.js';
 import { type ProofOnRecord, proofOf } from './proof.js';
 
@@ -74,11 +74,8 @@ async function withoutGap(listed: ListedSet): Promise<ListedSet> {
 }
 
 function newestOf(cluster: string, listed: readonly ListedSet[], now: Date): ClusterStatus['backup'] {
-  const [newest] = listed
-    .flatMap((one) => ('set' in one && one.set.kind === 'manifest' ? [one.set] : []))
-    .flatMap(({ id, folder, takenAt, cluster: of = cluster }) =>
-      takenAt && of === cluster ? [{ id, folder, takenAt, ageMs: now.getTime() - takenAt.getTime() }] : [],
-    )
-    .sort((a, b) => a.ageMs - b.ageMs);
-  return newest ?? null;
+  const newest = setsIn(listed, cluster).find(({ kind, takenAt }) => kind === 'manifest' && takenAt);
+  if (!newest?.takenAt) return null;
+  const { id, folder, takenAt } = newest;
+  return { id, folder, takenAt, ageMs: now.getTime() - takenAt.getTime() };
 }

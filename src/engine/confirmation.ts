@@ -6,6 +6,25 @@ import type { RunSnapshot } from './snapshot.js';
 import { isIdle, undoOrder } from './undo-choice.js';
 import { lossRows, wayBackRows } from './undo-words.js';
 
+/** Refuses a headless run whose questions nobody has answered. `profile`: what was given to `--profile`. */
+export function requireAnswers(runbook: Runbook, profile: string): void {
+  for (const step of chosenIn(runbook)) {
+    const answers = step.kind.answers?.(step.params);
+    if (!answers || answers.given !== undefined) continue;
+    throw new Problem(`${runbook.scenario} asks at ${step.id}, and nobody is there to answer.`, {
+      next: `${lookFirst(runbook, profile)}; then add ${givings(answers)
+        .map((giving) => `--set ${step.id}.${giving}`)
+        .join(', or ')}`,
+      exitCode: EXIT.refused,
+    });
+  }
+}
+
+const chosenIn = (runbook: Runbook) => runbook.steps.filter((step) => givenAgainst(step, runbook) === '');
+
+const lookFirst = ({ scenario }: Runbook, profile: string) =>
+  `look first: novamem-runbook plan ${shellWord(scenario)} --profile ${shellWord(profile)}`;
+
 /**
  * Refuses a headless run whose questions nobody has answered, or whose destructive steps nobody has confirmed with the cluster's
  * own name. `profile`: what was given to `--profile`.
@@ -16,26 +35,17 @@ export function requireConfirmation(
   confirmed: string | undefined,
   profile = cluster,
 ): void {
-  const look = `look first: novamem-runbook plan ${shellWord(runbook.scenario)} --profile ${shellWord(profile)}`;
-  const chosen = runbook.steps.filter((step) => givenAgainst(step, runbook) === '');
-  for (const step of chosen) {
-    const answers = step.kind.answers?.(step.params);
-    if (!answers || answers.given !== undefined) continue;
-    throw new Problem(`${runbook.scenario} asks at ${step.id}, and nobody is there to answer.`, {
-      next: `${look}; then add ${givings(answers)
-        .map((giving) => `--set ${step.id}.${giving}`)
-        .join(', or ')}`,
-      exitCode: EXIT.refused,
-    });
-  }
-  const destructive = chosen.filter((step) => step.kind.effect === 'destroy').map((step) => step.id);
+  requireAnswers(runbook, profile);
+  const destructive = chosenIn(runbook)
+    .filter((step) => step.kind.effect === 'destroy')
+    .map((step) => step.id);
   if (destructive.length === 0 || confirmed === cluster) return;
   throw new Problem(
     confirmed === undefined
       ? `${runbook.scenario} replaces what is in the stores of ${cluster} (${destructive.join(', ')}), and nobody has confirmed it.`
       : `--confirm says "${confirmed}", but this cluster is called "${cluster}".`,
     {
-      next: `${look}; then add --confirm ${cluster}`,
+      next: `${lookFirst(runbook, profile)}; then add --confirm ${cluster}`,
       exitCode: EXIT.refused,
     },
   );

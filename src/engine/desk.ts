@@ -150,6 +150,12 @@ export class Desk {
     clearTimeout(this.#diagnosing);
   }
 
+  /** The screens are left: a run that is still being opened is put away. */
+  leave(): void {
+    this.stopLooking();
+    this.#opening += 1;
+  }
+
   /** Prepares a run and its preflight. What is missing ends up in `problem`. `backup`: an id, a path or `latest`. */
   open(scenario: string, backup: string, mode = this.mode): Promise<void> {
     return this.show(() =>
@@ -163,11 +169,6 @@ export class Desk {
         accept: this.accept,
       }),
     );
-  }
-
-  /** Shows what a scenario would do, from the backup set that was named or the newest. */
-  dryRun(card: ScenarioCard): Promise<void> {
-    return this.open(card.scenario, card.restores === 'no' ? 'latest' : this.named, 'dry-run');
   }
 
   /** Goes on with a run that was broken off. */

@@ -1,8 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { resolve } from 'node:path';
 import { homeSubfolder } from '../config/home.js';
+import { programVersion } from '../config/package-root.js';
 import type { Profile } from '../config/profile.js';
 import { profileWord } from '../config/profiles.js';
 import { shellWord } from '../hosts/command.js';
@@ -150,9 +149,4 @@ async function chosenBackup(runbook: Runbook, { backup, profile }: RunRequest): 
     if (need === 'may' && backup === 'latest') return undefined;
     throw error;
   });
-}
-
-export function programVersion(): string {
-  const file = join(dirname(fileURLToPath(import.meta.url)), '..', '..', 'package.json');
-  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
 }

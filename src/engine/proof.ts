@@ -1,7 +1,8 @@
 import { STORES } from '../config/profile.js';
+import { novamemSearch } from '../steps/novamem/search.js';
 import { stepKind } from '../steps/registry.js';
 import { endOf, type JournalEvent, type Mode, type RunOutcome, readJournal, readStart } from './journal.js';
-import { pastOf } from './past.js';
+import { pastOf, type RunPast } from './past.js';
 import { journalOf, listRuns } from './runs.js';
 
 // What the record says of whether a cluster's backups can be restored: nothing is asked of any server.
@@ -15,6 +16,8 @@ export interface ProvenRestore {
   rtoMs: number;
   rpoMs: number | null;
   backup: { id: string; takenAt: Date | null } | null;
+  /** Why it was not proven with it that novamem finds what it found before; null where it was. */
+  recallUnproven: string | null;
 }
 
 /** A drill, whatever became of it. */
@@ -55,6 +58,7 @@ export function proofOf(cluster: string): ProofOnRecord {
   const restores: Restored[] = [];
   const drills: Omit<PastDrill, 'slowerMs'>[] = [];
   let proven: Restored | undefined;
+  let verdict: Omit<PastDrill, 'slowerMs'> | undefined;
   for (const id of listRuns().slice(0, MOST_RUNS)) {
     if (proven && drills.filter(({ rtoMs }) => rtoMs !== null).length > TREND) break;
     try {
@@ -63,7 +67,12 @@ export function proofOf(cluster: string): ProofOnRecord {
       if (!mode || (mode === 'live' && proven)) continue;
       const { events, changed } = readJournal(journalOf(id));
       const restore = restoreIn(id, mode, events, changed);
-      if (mode === 'drill') drills.push(drillOf(id, events));
+      if (mode === 'drill') {
+        const drill = drillOf(id, events);
+        drills.push(drill);
+        // That a part came back says nothing of a failure of the whole.
+        if (VERDICTS.has(drill.outcome) && !restore?.partial) verdict ??= drill;
+      }
       if (!restore) continue;
       if (restore.why === '') proven ??= restore;
       else if (!proven) restores.push(restore);
@@ -71,10 +80,9 @@ export function proofOf(cluster: string): ProofOnRecord {
       unread.push(id);
     }
   }
-  const verdict = drills.find(({ outcome }) => VERDICTS.has(outcome));
   return {
     proven: proven ? withoutWhy(proven) : null,
-    unproven: restores,
+    unproven: restores.map((restore) => ({ ...withoutWhy(restore), why: restore.why })),
     drills: drills
       .map((drill, index) => ({ ...drill, slowerMs: slowerThan(drills.slice(index + 1), drill) }))
       .slice(0, TREND),
@@ -83,10 +91,10 @@ export function proofOf(cluster: string): ProofOnRecord {
   };
 }
 
-/** `why`: why it is no proof; empty where it is one. */
-type Restored = ProvenRestore & { why: string };
+/** `why`: why it is no proof; empty where it is one. `partial`: not all stores were restored. */
+type Restored = ProvenRestore & { why: string; partial: boolean };
 
-const withoutWhy = ({ why: _, ...restore }: Restored): ProvenRestore => restore;
+const withoutWhy = ({ why: _, partial: __, ...restore }: Restored): ProvenRestore => restore;
 
 const VERDICTS: ReadonlySet<PastDrill['outcome']> = new Set(['recovered', 'recovered-with-exceptions', 'failed']);
 const RECOVERED: ReadonlySet<PastDrill['outcome']> = new Set(['recovered', 'recovered-with-exceptions']);
@@ -115,6 +123,8 @@ function restoreIn(run: string, mode: Mode, events: readonly JournalEvent[], cha
     at: new Date(end.ts),
     rtoMs: end.rtoMs,
     rpoMs: end.rpoMs,
+    recallUnproven: recallUnprovenIn(started, steps),
+    partial: missing.length > 0,
     backup: backup && { id: backup.id, takenAt: backup.takenAt === null ? null : new Date(backup.takenAt) },
     why: events.some((event) => event.type === 'guard.accepted' && event.difference === 'backup')
       ? 'it restored the backup of another cluster'
@@ -126,6 +136,12 @@ function restoreIn(run: string, mode: Mode, events: readonly JournalEvent[], cha
             ? `it restored no ${missing.join(' and no ')}`
             : '',
   };
+}
+
+function recallUnprovenIn({ steps: all }: RunPast['started'], steps: RunPast['steps']): string | null {
+  const searched = all.filter(({ id, uses }) => uses === novamemSearch.kind && steps.get(id)?.state === 'succeeded');
+  const why = searched.map(({ id }) => String(steps.get(id)!.facts.incomparable ?? ''));
+  return why.length === 0 ? 'nothing was searched for' : (why.find((one) => one !== '') ?? null);
 }
 
 function drillOf(run: string, events: readonly JournalEvent[]): Omit<PastDrill, 'slowerMs'> {

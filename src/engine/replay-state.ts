@@ -1,8 +1,10 @@
 import { Problem } from '../problem.js';
 import { stepKind } from '../steps/registry.js';
-import type { Finding } from '../steps/step.js';
+import type { Finding, ProgressUnit } from '../steps/step.js';
 import { fingerprintText } from '../stores/fingerprint.js';
+import { counted } from './counted.js';
 import { expectedOf } from './estimates.js';
+import { freshStep } from './fresh-step.js';
 import { isBeginning, type JournalEvent } from './journal.js';
 import { follow, type StepPast, untouched } from './past.js';
 import type { Outline } from './replay-outline.js';
@@ -84,26 +86,10 @@ function backupOf({ backup }: Started): RunSnapshot['backup'] {
 }
 
 function stepOf(step: Started['steps'][number], folder: string): Pick<ReplayedStep, 'past' | 'snapshot'> {
-  const { id, uses, why = '', effect = stepKind(uses)?.effect ?? 'write', needs, only } = step;
+  const { id, uses, why = '', effect = stepKind(uses)?.effect ?? 'write' } = step;
   return {
     past: untouched(),
-    snapshot: {
-      id,
-      uses,
-      why,
-      effect,
-      needs,
-      ...(only ? { only } : {}),
-      state: 'waiting',
-      findings: [],
-      checks: [],
-      safetyCopies: [],
-      canUndo: false,
-      undone: false,
-      undoFailed: false,
-      notChosen: false,
-      logFile: `${folder}/steps/${id}.log`,
-    },
+    snapshot: freshStep({ ...step, why, effect, logFile: `${folder}/steps/${id}.log` }),
   };
 }
 
@@ -209,24 +195,19 @@ class Advance {
     delete run.undoing;
     for (const [id, { past, snapshot, undoable }] of this.steps) {
       const { checks, safetyCopies, startedAt, finishedAt, reason, plan, tried } = past;
-      const { progress: _, reason: __, startedAt: ___, finishedAt: ____, ...rest } = snapshot;
       const done = past.state === 'succeeded';
       this.steps.set(id, {
         past,
         undoable,
         last: undefined,
         snapshot: {
-          ...rest,
+          ...freshStep(snapshot),
           ...(plan ? { plan } : {}),
           ...(tried ? { tried } : {}),
           state: done ? 'succeeded' : 'waiting',
-          findings: [],
           checks: done ? checks : [],
           safetyCopies,
           canUndo: isUndoable({ past, undoable }),
-          undone: false,
-          undoFailed: false,
-          notChosen: false,
           ...(startedAt === undefined ? {} : { startedAt, finishedAt: finishedAt ?? startedAt }),
           ...(done && reason !== undefined ? { reason } : {}),
         },
@@ -268,17 +249,22 @@ class Advance {
       case 'step.started':
         this.#settle(snapshot.id);
         Object.assign(snapshot, { state: 'running', startedAt: timeOf(event), checks: past.checks, undone: false });
+        delete snapshot.progress;
         delete snapshot.reason;
         delete snapshot.finishedAt;
         if (snapshot.plan) snapshot.tried = snapshot.plan;
         break;
       case 'step.progress':
-        snapshot.progress = {
-          done: event.done,
-          ...(event.total === undefined ? {} : { total: event.total }),
-          unit: event.unit as NonNullable<StepSnapshot['progress']>['unit'],
-          text: event.text,
-        };
+        snapshot.progress = counted(
+          {
+            done: event.done,
+            ...(event.total === undefined ? {} : { total: event.total }),
+            unit: event.unit as ProgressUnit,
+            text: event.text,
+          },
+          snapshot.progress,
+          timeOf(event),
+        );
         break;
       case 'step.facts':
         snapshot.canUndo = isUndoable(step);

@@ -17,7 +17,10 @@ export interface RtoClock {
 export const bringsBack = ({ backup, steps }: Pick<RunSnapshot, 'backup' | 'steps'>): boolean =>
   backup !== null && steps.some(({ uses }) => stepKind(uses)?.backupSet === 'reads');
 
-/** Time in which a person was waited for makes no run late. */
+/**
+ * Its start is when its plan was opened, so that reading it is part of the time to recover; time in which a person was waited for makes
+ * no run late.
+ */
 export function rtoClock(
   { steps, startedAt, finishedAt, expected: { ms, measured, ...of } }: RunSnapshot,
   now: number,

@@ -5,6 +5,8 @@ import type { RunbookStep } from '../runbook/runbook.js';
 import type { Finding, StepContext, StepEvent, StepPlan, UndoPlan } from '../steps/step.js';
 import type { Check } from '../stores/check.js';
 import { messageOf } from '../words.js';
+import { counted } from './counted.js';
+import { freshStep } from './fresh-step.js';
 import type { Happening, StepOutcome } from './journal.js';
 import type { StepPast } from './past.js';
 import { copiesNow, copiesText } from './safety-copies.js';
@@ -57,24 +59,8 @@ export class RunStep {
   ) {
     this.#hands = hands;
     this.log = new StepLog(folder, of.id, (error) => hands.loseRecord(error));
-    this.snapshot = {
-      id: of.id,
-      uses: of.kind.kind,
-      why: of.why,
-      effect: of.kind.effect,
-      needs: of.needs,
-      ...(of.only ? { only: of.only } : {}),
-      ...(of.teach ? { teach: of.teach } : {}),
-      state: 'waiting',
-      findings: [],
-      checks: [],
-      safetyCopies: [],
-      canUndo: false,
-      undone: false,
-      undoFailed: false,
-      notChosen: false,
-      logFile: this.log.file,
-    };
+    const { kind, effect } = of.kind;
+    this.snapshot = freshStep({ ...of, uses: kind, effect, logFile: this.log.file });
     if (past) this.#takeUp(past);
   }
 
@@ -213,6 +199,7 @@ export class RunStep {
     this.snapshot.tried = this.snapshot.plan;
     this.snapshot.checks = [];
     this.snapshot.undone = false;
+    delete this.snapshot.progress;
     delete this.snapshot.reason;
     delete this.snapshot.finishedAt;
     this.set('running');
@@ -384,7 +371,7 @@ export class RunStep {
           break;
         case 'progress': {
           const { type: _, ...progress } = redactDeep(event);
-          this.snapshot.progress = progress;
+          this.snapshot.progress = counted(progress, this.snapshot.progress, steadyNow());
           if (steadyNow() - toldAt >= PROGRESS_MS) {
             toldAt = steadyNow();
             this.#hands.record({ type: 'step.progress', step: this.id, ...progress });

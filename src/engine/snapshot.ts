@@ -1,7 +1,8 @@
 import type { Teach } from '../runbook/runbook.js';
-import type { Effect, Finding, ProgressUnit, StepPlan, UndoPlan } from '../steps/step.js';
+import type { Effect, Finding, StepPlan, UndoPlan } from '../steps/step.js';
 import type { Check } from '../stores/check.js';
 import type { HeldLock } from './cluster-lock.js';
+import type { CountedProgress } from './counted.js';
 import type { Expected } from './estimates.js';
 import type { Difference, Guard } from './guards.js';
 import type { Mode, RunOutcome, StepOutcome } from './journal.js';
@@ -57,7 +58,7 @@ export interface StepSnapshot {
   findings: Finding[];
   checks: Check[];
   safetyCopies: SafetyCopy[];
-  progress?: { done: number; total?: number; unit: ProgressUnit; text: string };
+  progress?: CountedProgress;
   /** Milliseconds since 1970. */
   startedAt?: number;
   finishedAt?: number;

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import {
+  access,
   chmod,
   chown,
   constants,
@@ -24,6 +25,14 @@ const shell = (file: string, ...args: string[]) => commandText({ file, args });
 
 export async function exists(path: string): Promise<boolean> {
   return lstat(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** Whether this process may write to a file that is there. */
+export async function mayWriteTo(file: string): Promise<boolean> {
+  return access(file, constants.W_OK).then(
     () => true,
     () => false,
   );

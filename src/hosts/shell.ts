@@ -3,11 +3,18 @@ import { once } from 'node:events';
 import { setImmediate } from 'node:timers/promises';
 import { sleep } from './waiting.js';
 
-/** Opens the person's own shell on this terminal; resolves when it is left. Rejects where it cannot be started. */
-export async function openShell(folder: string): Promise<void> {
+/**
+ * Opens the person's own shell on this terminal, with this beside its environment; resolves when it is left. Rejects where it cannot be
+ * started.
+ */
+export async function openShell(folder: string, environment: Record<string, string> = {}): Promise<void> {
   await releaseInput();
   return new Promise((resolve, reject) => {
-    const shell = spawn(process.env.SHELL || '/bin/sh', { cwd: folder, stdio: 'inherit' });
+    const shell = spawn(process.env.SHELL || '/bin/sh', {
+      cwd: folder,
+      stdio: 'inherit',
+      env: { ...process.env, ...environment },
+    });
     shell.once('error', reject);
     shell.once('exit', () => resolve());
   });

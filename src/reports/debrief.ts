@@ -72,7 +72,7 @@ export function headline({ score, givenUp, played }: TrainingRecord): string {
 
 const marksText = (marks: number, of: number): string => (of > 0 ? `${marks} of ${of}` : String(marks));
 
-const sinceText = ({ pagedAt }: TrainingRecord, at: number): string => `+${clockOf(at - pagedAt).padStart(5)}`;
+const sinceText = ({ pagedAt }: TrainingRecord, at: number): string => `+${clockOf(at - pagedAt)}`.padStart(6);
 
 function lostLines({ loss, unavoidable, memories }: TrainingRecord): string[] {
   if (!loss) return ['It was not measured.'];

@@ -38,6 +38,11 @@ export function statusMetrics(status: ClusterStatus): string[] {
       of(proven?.rpoMs === undefined || proven.rpoMs === null ? null : proven.rpoMs / 1000),
     ),
     ...gauge(
+      'last_proven_restore_recall',
+      '1 when the searches recorded with the backup found the same with it, 0 when that was not proven.',
+      of(proven && (proven.recallUnproven === null ? 1 : 0)),
+    ),
+    ...gauge(
       'drill_due_timestamp_seconds',
       'When the next drill is due; absent where nothing was ever proven.',
       of(drillDueAt && seconds(drillDueAt)),

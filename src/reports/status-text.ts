@@ -20,12 +20,14 @@ export function statusLines(status: ClusterStatus, profile: string): string[] {
           row('Last proven', `${ago(proven.at)}, ${instantOf(proven.at)}, by ${BY[proven.by]}`),
           row('', `RTO ${durationOf(proven.rtoMs)}${rpoOf(proven.rpoMs)}`),
           row('', `run ${proven.run}${backupOf(proven)}`),
+          ...recallRows(proven),
         ]
       : [row('Last proven', 'never')]),
     row('Next drill', dueOf(status)),
-    ...unproven.flatMap(({ at: ended, by, run, why }) => [
-      row('No proof', `${BY[by]} ${ago(ended)}: ${why}`),
-      row('', `run ${run}`),
+    ...unproven.flatMap((restore) => [
+      row('No proof', `${BY[restore.by]} ${ago(restore.at)}: ${restore.why}`),
+      row('', `run ${restore.run}`),
+      ...recallRows(restore),
     ]),
     ...(drills.length > 0 ? ['', drills.length === 1 ? 'The last drill' : `The last ${drills.length} drills`] : []),
     ...drills.map((drill) => `  ${drillLine(drill)}`),
@@ -43,6 +45,9 @@ const row = (label: string, text: string) => `${label.padEnd(LABEL_WIDTH)}${text
 
 const rpoOf = (rpoMs: number | null) => (rpoMs === null ? '' : ` · RPO ${durationOf(rpoMs)}`);
 const backupOf = ({ backup }: ProvenRestore) => (backup ? `, from backup ${backup.id}` : '');
+
+const recallRows = ({ recallUnproven }: ProvenRestore) =>
+  recallUnproven === null ? [] : [row('', `recall NOT PROVEN: ${recallUnproven}`)];
 
 const VERDICTS: Record<ClusterStatus['state'], string> = {
   'never-proven': 'NEVER PROVEN, as far as is recorded here',

@@ -1,12 +1,12 @@
 import { readdirSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { basename, join } from 'node:path';
+import { PACKAGE_ROOT } from '../config/package-root.js';
 import { faultLine } from '../config/yaml-file.js';
 import { Problem } from '../problem.js';
 import { type Overrides, type Runbook, readRunbook } from './runbook.js';
 
 /** The folder of the runbooks that come with the program. */
-export const RUNBOOK_FOLDER = join(dirname(fileURLToPath(import.meta.url)), '..', '..', 'runbooks');
+export const RUNBOOK_FOLDER = join(PACKAGE_ROOT, 'runbooks');
 
 /** Looking whether all is well, taking a backup and proving one: offered behind the disasters, in this order. */
 const ANSWER_NO_DISASTER = ['cross-check', 'backup', 'drill'];

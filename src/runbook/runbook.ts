@@ -17,6 +17,8 @@ export const predictionSchema = z.strictObject({
   because: sentence,
 });
 
+export type PredictionText = z.infer<typeof predictionSchema>;
+
 const teachSchema = z.strictObject({
   predict: predictionSchema.optional(),
   hints: z.array(sentence).optional(),

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
+import { PACKAGE_ROOT } from '../config/package-root.js';
 import { Problem } from '../problem.js';
 import { installations } from '../stores/postgres/tools.js';
 
@@ -94,10 +95,6 @@ function canRun(path: string): boolean {
 }
 
 function missing(what: string): Problem {
-  const script = join(
-    dirname(createRequire(import.meta.url).resolve('../../package.json')),
-    'scripts',
-    'provide-servers.sh',
-  );
+  const script = join(PACKAGE_ROOT, 'scripts', 'provide-servers.sh');
   return new Problem(`The sandbox needs ${what}, which is not on this machine.`, { next: `sudo sh ${script}` });
 }

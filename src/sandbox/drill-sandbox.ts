@@ -55,6 +55,7 @@ export function shapeFor({ postgres, qdrant, falkordb, novamem, drill }: Profile
     database: decodeURIComponent(url.pathname.slice(1)) || 'novamem',
     collectionPrefix: qdrant.collectionPrefix,
     graph: falkordb.graph,
+    recall: drill.recall,
     ...(Number.isNaN(major) ? {} : { postgresMajor: major }),
     ...(drill.novamem
       ? { novamem: { ...drill.novamem, ...(novamem?.tokenFrom ? { tokenFrom: novamem.tokenFrom } : {}) } }
@@ -103,6 +104,7 @@ interface DrillServer {
   same: boolean;
   /** It may load what the other has stored. */
   fits: boolean;
+  /** How to get one that does. */
   how: string;
 }
 
@@ -116,24 +118,32 @@ async function serversOf({ postgres, qdrant, falkordb }: Cluster, { inventory }:
     title: string,
     now: string,
     then: string | undefined,
-    { parts, fits, how }: { parts: number; fits: (then: string) => boolean; how: string },
+    { parts, fits, how }: { parts: number; fits: (then: string) => boolean; how: (then: string) => string },
   ): DrillServer => {
     const head = (text: string) => text.split('.', parts).join('.');
-    return { title, now, then, how, same: then === undefined || head(now) === head(then), fits: !then || fits(then) };
+    return {
+      title,
+      now,
+      then,
+      how: then === undefined ? '' : how(then),
+      same: then === undefined || head(now) === head(then),
+      fits: !then || fits(then),
+    };
   };
   const major = (text: string) => Number.parseInt(text, 10);
   return [
     server('Postgres', version, inventory?.postgres?.serverVersion.split(' ')[0], {
       parts: 1,
       fits: (then) => !(major(version) < major(then)),
-      how: 'install that PostgreSQL beside the one that is here',
+      how: (then) =>
+        `install PostgreSQL ${major(then)} (server and client programs) beside the one that is here, or have its programs on the PATH`,
     }),
     server('Qdrant', vectors, inventory?.qdrant?.serverVersion, {
       parts: 2,
       fits: (then) => canLoad(vectors, then) !== false,
-      how: 'name one with QDRANT_BIN=PROGRAM',
+      how: (then) => `name a Qdrant ${then} with QDRANT_BIN=PROGRAM`,
     }),
-    server('FalkorDB on', graph, inventory?.falkordb?.serverVersion, { parts: 1, fits: () => true, how: '' }),
+    server('FalkorDB on', graph, inventory?.falkordb?.serverVersion, { parts: 1, fits: () => true, how: () => '' }),
   ];
 }
 
@@ -156,7 +166,7 @@ function serverText({ title, now, then, same }: DrillServer): string {
   return `${title} ${now} (the backup's ${then}${same ? '' : ': ANOTHER VERSION, none such is here'})`;
 }
 
-const novamemText = ({ novamem }: SandboxShape) =>
+const novamemText = ({ novamem, recall }: SandboxShape) =>
   novamem
     ? `novamem is the profile's own: ${novamem.command.join(' ')}`
-    : 'novamem is a stand-in and not the real one: name its command in the profile (drill.novamem) to have it proven, too';
+    : `novamem is a stand-in and not the real one: ${recall ? 'name its command in the profile (drill.novamem) to have it proven, too, or say there that it need not be (drill.recall: false)' : 'what a real one scores need not be proven (drill.recall: false in the profile)'}`;

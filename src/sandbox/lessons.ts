@@ -1,14 +1,14 @@
 import { readdirSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import { homeFolder } from '../config/home.js';
+import { PACKAGE_ROOT } from '../config/package-root.js';
 import { faultLine } from '../config/yaml-file.js';
 import { Problem } from '../problem.js';
 import { type Known, type Lesson, readLesson } from '../runbook/lesson.js';
 import { DISASTERS } from './disasters.js';
 
 /** The folder of the lessons that come with the program. */
-export const LESSON_FOLDER = join(dirname(fileURLToPath(import.meta.url)), '..', '..', 'lessons');
+export const LESSON_FOLDER = join(PACKAGE_ROOT, 'lessons');
 
 /** The folder in which a team keeps lessons of its own: they are offered with the others. */
 export const ownLessonFolder = (): string => join(homeFolder(), 'lessons');

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { PACKAGE_ROOT } from '../config/package-root.js';
 import type { Profile, ServiceName } from '../config/profile.js';
 import type { Binaries } from './binaries.js';
 import type { SandboxRecord } from './registry.js';
@@ -15,6 +15,8 @@ export interface SandboxShape {
   postgresMajor?: number;
   /** A real novamem instead of the stand-in. It is told its stores in the variables that novamem knows. */
   novamem?: { command: string[]; environment: Record<string, string>; tokenFrom?: string };
+  /** The profile's `drill.recall` of the cluster that it stands for. */
+  recall: boolean;
 }
 
 export const ORDINARY: SandboxShape = {
@@ -22,6 +24,7 @@ export const ORDINARY: SandboxShape = {
   database: 'novamem',
   collectionPrefix: 'novamem_',
   graph: 'novamem',
+  recall: true,
 };
 
 /** Where a sandbox keeps what. */
@@ -42,7 +45,7 @@ export function placesIn(folder: string) {
 }
 
 /** The program of the stand-in, compiled: it is started as a process of its own. */
-const STAND_IN = fileURLToPath(new URL('../../dist/sandbox/stand-in-main.js', import.meta.url));
+const STAND_IN = join(PACKAGE_ROOT, 'dist', 'bundle', 'stand-in-main.js');
 
 /** The profile of a sandbox: the same kind of file as that of any cluster, with nothing hidden. */
 export function profileOf(
@@ -124,6 +127,6 @@ export function profileOf(
       falkordb: driver('falkordb', [binaries.redis, places.falkordbConfig]),
     },
     backups: [places.backups],
-    drill: { everyDays: 90 },
+    drill: { everyDays: 90, recall: shape.recall },
   };
 }

@@ -3,9 +3,9 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { homeFolder } from '../config/home.js';
 import { forgetIdentity } from '../config/identities.js';
+import { PACKAGE_ROOT } from '../config/package-root.js';
 import { type Profile, SERVICES, type ServiceName } from '../config/profile.js';
 import { readProfile } from '../config/profiles.js';
 import { openGateway } from '../hosts/gateway.js';
@@ -260,7 +260,7 @@ const keepers = new Map<string, ChildProcess>();
 
 /** A process of its own that takes the sandbox down when this one is gone, even killed: its standard input then ends. */
 function watchOver(record: SandboxRecord): void {
-  const keeper = fileURLToPath(new URL('../../dist/sandbox/keeper-main.js', import.meta.url));
+  const keeper = join(PACKAGE_ROOT, 'dist', 'bundle', 'keeper-main.js');
   const child = spawn(process.execPath, [keeper, record.name, record.folder], {
     stdio: ['pipe', 'ignore', 'ignore'],
     detached: true,

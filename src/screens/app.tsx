@@ -14,17 +14,28 @@ import { ScenarioPicker } from './scenario-picker.js';
 import { wrap } from './text.js';
 import { TooSmall, useTooSmall } from './too-small.js';
 
-/** From the question what happened to the report. `first`: a scenario that was named on the command line. */
-export function App({ desk, first }: { desk: Desk; first?: ScenarioCard }) {
+interface Props {
+  desk: Desk;
+  /** A scenario that was named on the command line. */
+  first?: ScenarioCard;
+  /** Leaves for the lessons; absent where one is taken. */
+  onTrain?: () => void;
+  onQuit?: () => void;
+}
+
+/** From the question what happened to the report. */
+export function App({ desk, first, onTrain, onQuit }: Props) {
   const { exit } = useApp();
   const snapshot = useSyncExternalStore(desk.subscribe, desk.getSnapshot);
   const [card, setCard] = useState(first);
+  /** What was chosen is only to be looked at. */
+  const [dry, setDry] = useState(false);
   const [help, setHelp] = useState(false);
   const [past, setPast] = useState(false);
   const [replay, setReplay] = useState<Replay | undefined>(undefined);
   /** A run of before was asked for: there is no list behind it. */
   const [direct, setDirect] = useState(false);
-  const quit = () => exit();
+  const quit = onQuit ?? (() => exit());
   const leave = useOutside();
   useInput((input, key) => {
     if (key.ctrl && input === 'c' && !snapshot.run && !replay) quit();
@@ -92,7 +103,8 @@ export function App({ desk, first }: { desk: Desk; first?: ScenarioCard }) {
       <BackupPicker
         desk={snapshot}
         card={card}
-        onChoose={(folder) => void desk.open(card.scenario, folder)}
+        dry={dry}
+        onChoose={(folder) => void desk.open(card.scenario, folder, dry ? 'dry-run' : desk.mode)}
         onBack={() => {
           desk.dismiss();
           setCard(undefined);
@@ -100,23 +112,21 @@ export function App({ desk, first }: { desk: Desk; first?: ScenarioCard }) {
       />
     );
   }
-  const dryRun = (chosen: ScenarioCard) => {
-    setDirect(true);
-    void desk.dryRun(chosen);
-  };
-  const choose = (chosen: ScenarioCard) => {
+  const choose = (chosen: ScenarioCard, toLook: boolean) => {
     setCard(chosen);
-    if (chosen.restores === 'no') void desk.open(chosen.scenario, 'latest');
+    setDry(toLook);
+    if (chosen.restores === 'no') void desk.open(chosen.scenario, 'latest', toLook ? 'dry-run' : desk.mode);
   };
   return (
     <ScenarioPicker
       desk={snapshot}
-      onChoose={choose}
-      onDryRun={dryRun}
+      onChoose={(chosen) => choose(chosen, false)}
+      onDryRun={(chosen) => choose(chosen, true)}
       onResume={() => snapshot.unfinished && resume(snapshot.unfinished.id)}
       onUndo={() => snapshot.undoable && undo(snapshot.undoable.id)}
       onHistory={() => setPast(true)}
       onHelp={() => setHelp(true)}
+      onTrain={onTrain}
       onQuit={quit}
     />
   );

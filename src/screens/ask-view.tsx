@@ -1,9 +1,8 @@
-import { Box, Text } from 'ink';
+import { Box } from 'ink';
 import type { StepSnapshot } from '../engine/snapshot.js';
 import type { Question } from '../steps/step.js';
-import { plural } from '../words.js';
 import { Lines, useSpace } from './frame.js';
-import { useScroll } from './scroll.js';
+import { Scrolled } from './scrolled.js';
 import { findingLines } from './step-lines.js';
 import { cut, wrap } from './text.js';
 import { TextField } from './text-field.js';
@@ -21,31 +20,15 @@ export function AskView({ step, asks, onAnswer, onLater }: Props) {
   const width = columns - 2;
   const question = wrap(asks.question, width);
   const refusal = step.refused ? wrap(`✗ "${step.refused.answer}": ${step.refused.why}`, width, 2).slice(0, 3) : [];
-  const facts = findingLines(step, width);
   const rows = Math.max(1, bodyRows - question.length - asks.hint.length - refusal.length - 2);
-  const { shown, below } = useScroll(facts, rows, { space: false });
   return (
     <>
       <Box flexDirection="column" marginLeft={1}>
-        {question.map((line) => (
-          <Text bold key={line} wrap="truncate">
-            {line}
-          </Text>
-        ))}
+        <Lines lines={question} bold />
       </Box>
-      <Box flexDirection="column" marginLeft={1} height={rows} overflow="hidden">
-        <Lines lines={shown} />
-      </Box>
-      <Text dimColor wrap="truncate">
-        {' '}
-        {below > 0 ? `${plural(below, 'more line')}: ↓ or page down` : ''}
-      </Text>
+      <Scrolled lines={findingLines(step, width)} rows={rows} by="arrows" />
       <Box flexDirection="column" marginLeft={1}>
-        {refusal.map((line) => (
-          <Text bold key={line} wrap="truncate">
-            {line}
-          </Text>
-        ))}
+        <Lines lines={refusal} bold />
         <Lines lines={asks.hint.map((line) => cut(line, width))} />
       </Box>
       <TextField label=" > " onSubmit={onAnswer} onCancel={onLater} />

@@ -12,12 +12,14 @@ import { cut, cutStart, labelled, wrap } from './text.js';
 interface Props {
   desk: DeskSnapshot;
   card: ScenarioCard;
+  /** It is chosen for a dry run. */
+  dry: boolean;
   onChoose: (folder: string) => void;
   onBack: () => void;
 }
 
 /** From which backup? Its age is what will be lost. */
-export function BackupPicker({ desk, card, onChoose, onBack }: Props) {
+export function BackupPicker({ desk, card, dry, onChoose, onBack }: Props) {
   const { columns, bodyRows } = useSpace();
   const sets = desk.backups ?? [];
   const [chosen, setHighlighted] = useState<{ set: ListedSet | undefined }>();
@@ -40,7 +42,7 @@ export function BackupPicker({ desk, card, onChoose, onBack }: Props) {
     <Frame
       cluster={desk.cluster}
       production={desk.production}
-      title={card.title.toLowerCase()}
+      title={`${dry ? 'DRY RUN · ' : ''}${card.title.toLowerCase()}`}
       right={`${new Date().toISOString().slice(11, 19)} UTC`}
       keys={['↑↓ choose', 'enter use it', 'esc back']}
     >

@@ -3,9 +3,9 @@ import { useState } from 'react';
 import { expectedOf } from '../engine/estimates.js';
 import type { RunSnapshot, StepSnapshot } from '../engine/snapshot.js';
 import type { Question } from '../steps/step.js';
-import { durationOf, plural } from '../words.js';
+import { durationOf } from '../words.js';
 import { Lines, useSpace } from './frame.js';
-import { useScroll } from './scroll.js';
+import { Scrolled } from './scrolled.js';
 import { Select } from './select.js';
 import { findingLines, takesLines } from './step-lines.js';
 import { cut, labelled, wrap } from './text.js';
@@ -30,19 +30,14 @@ export function ChooseView({ run, step, asks, onAnswer, onLater }: Props) {
   const option = asks.options.find((one) => one.choice === highlighted)!;
   const lines = factsOf(option, stepsAfter(run, step, highlighted), width);
   const rows = Math.max(1, bodyRows - question.length - asks.options.length - 2);
-  const { shown, below } = useScroll(lines, rows, { arrows: false });
   return (
     <>
       <Box flexDirection="column" marginLeft={1}>
-        {question.map((line) => (
-          <Text bold key={line} wrap="truncate">
-            {line}
-          </Text>
-        ))}
+        <Lines lines={question} bold />
         <Select
           items={asks.options.map(({ choice, title }) => ({
             key: choice,
-            label: cut(labelOf(title, stepsAfter(run, step, choice)), width - 2),
+            label: labelOf(title, stepsAfter(run, step, choice), width - 2),
             value: choice,
           }))}
           onSelect={(item) => onAnswer(item.value)}
@@ -50,10 +45,7 @@ export function ChooseView({ run, step, asks, onAnswer, onLater }: Props) {
         />
       </Box>
       <Text dimColor>{'─'.repeat(columns)}</Text>
-      <Box flexDirection="column" marginLeft={1} height={rows} overflow="hidden">
-        <Lines lines={shown} />
-      </Box>
-      <Text dimColor> {below > 0 ? `${plural(below, 'more line')}: space or page down` : ' '}</Text>
+      <Scrolled key={highlighted} lines={lines} rows={rows} by="space" />
     </>
   );
 }
@@ -65,10 +57,16 @@ function stepsAfter({ steps }: RunSnapshot, asking: StepSnapshot, choice: string
 const isBlocked = (steps: readonly StepSnapshot[]) =>
   steps.some((step) => step.findings.some((finding) => finding.level === 'blocking'));
 
-function labelOf(title: string, steps: readonly StepSnapshot[]): string {
-  if (isBlocked(steps)) return `${title} (not possible now)`;
+/** Where there is no room for all of it, the title is cut, and not what is true of the way now. */
+function labelOf(title: string, steps: readonly StepSnapshot[], width: number): string {
+  const standing = standingOf(steps);
+  return cut(title, width - standing.length) + standing;
+}
+
+function standingOf(steps: readonly StepSnapshot[]): string {
+  if (isBlocked(steps)) return ' (not possible now)';
   const { ms, measured, ...of } = expectedOf(steps.map((step) => ({ ...step, plan: step.plan, leftOut: false })));
-  return ms === 0 ? title : `${title}  ~${durationOf(ms)}${measured === of.steps ? '' : '?'}`;
+  return ms === 0 ? '' : `  ~${durationOf(ms)}${measured === of.steps ? '' : '?'}`;
 }
 
 function factsOf(option: { because: string }, steps: readonly StepSnapshot[], width: number): string[] {

@@ -1,10 +1,9 @@
 import { Box, Text } from 'ink';
 import { useState } from 'react';
 import type { RunSnapshot, StepSnapshot } from '../engine/snapshot.js';
-import { plural } from '../words.js';
 import { Lines, useSpace } from './frame.js';
 import { useLinear } from './linear.js';
-import { useScroll } from './scroll.js';
+import { Scrolled } from './scrolled.js';
 import { planLines } from './step-lines.js';
 import { nameLabel, wrap } from './text.js';
 import { TextField } from './text-field.js';
@@ -26,25 +25,13 @@ export function ConfirmView({ run, step, onConfirm, onLater }: Props) {
   const place = run.steps.findIndex((one) => one.id === step.id) + 1;
   const head = wrap(`Step ${place} of ${run.steps.length} · ${step.plan?.summary ?? step.id}`, columns - 2);
   const linear = useLinear();
-  const rows = linear ? SAID_AT_ONCE : Math.max(1, bodyRows - head.length - 4);
-  const lines = planLines(step, columns - 2);
-  const { shown, below } = useScroll(lines, rows, { space: false });
+  const rows = linear ? SAID_AT_ONCE : Math.max(1, bodyRows - head.length - 3);
   return (
     <>
       <Box flexDirection="column" marginLeft={1}>
-        {head.map((line) => (
-          <Text bold key={line} wrap="truncate">
-            {line}
-          </Text>
-        ))}
+        <Lines lines={head} bold />
       </Box>
-      <Box flexDirection="column" marginLeft={1} height={rows} overflow="hidden">
-        <Lines lines={shown} />
-      </Box>
-      <Text dimColor wrap="truncate">
-        {' '}
-        {below > 0 ? `${plural(below, 'more line')}: ↓ or page down` : ''}
-      </Text>
+      <Scrolled lines={planLines(step, columns - 2)} rows={rows} by="arrows" />
       <Text wrap="truncate" bold>
         {refused === '' ? ' ' : ` "${refused}" is not this cluster's name; nothing was started.`}
       </Text>

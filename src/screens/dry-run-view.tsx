@@ -1,16 +1,16 @@
-import { Box, Text, useInput } from 'ink';
+import { useInput } from 'ink';
 import { useState, useSyncExternalStore } from 'react';
 import type { Run } from '../engine/run.js';
 import type { RunSnapshot, StepSnapshot } from '../engine/snapshot.js';
 import { expectedText } from '../reports/estimate-words.js';
 import { durationOf, plural } from '../words.js';
-import { Frame, Lines, useSpace } from './frame.js';
+import { Frame, useSpace } from './frame.js';
 import { HelpView } from './help-view.js';
 import { useKeys } from './keys.js';
 import { FINDING_MARKS } from './marks.js';
 import { useOutside } from './outside.js';
 import { planText, rowOf, timeWidthOf } from './plan-view.js';
-import { useScroll } from './scroll.js';
+import { Scrolled } from './scrolled.js';
 import { planLines } from './step-lines.js';
 import { labelled, wrap } from './text.js';
 
@@ -24,7 +24,7 @@ interface Props {
 export function DryRunView({ run, onBack, onQuit }: Props) {
   const leave = useOutside();
   const snapshot = useSyncExternalStore(run.subscribe, run.getSnapshot);
-  const { columns } = useSpace();
+  const { columns, bodyRows } = useSpace();
   /** 0 is the whole, 1 the first step. */
   const [page, setPage] = useState(0);
   const [help, setHelp] = useState(false);
@@ -73,19 +73,8 @@ export function DryRunView({ run, onBack, onQuit }: Props) {
       : wholeOf(snapshot, columns - 2);
   return (
     <Frame {...frame} keys={keys}>
-      <Page key={page} lines={lines} />
+      <Scrolled key={page} lines={lines} rows={bodyRows - 1} by="arrows and space" />
     </Frame>
-  );
-}
-
-function Page({ lines }: { lines: readonly string[] }) {
-  const { bodyRows } = useSpace();
-  const { shown, below } = useScroll(lines, bodyRows - 1);
-  return (
-    <Box flexDirection="column">
-      <Lines lines={shown.map((line) => ` ${line}`)} />
-      <Text dimColor> {below > 0 ? `${plural(below, 'more line')}: ↓ or space` : ' '}</Text>
-    </Box>
   );
 }
 

@@ -140,20 +140,12 @@ export function footerOf(keys: readonly string[], width: number): string {
 }
 
 /** Lines as they are, one row each. */
-export function Lines({
-  lines,
-  dim = false,
-  bold = false,
-}: {
-  lines: readonly string[];
-  dim?: boolean;
-  bold?: boolean;
-}) {
+export function Lines({ lines, bold = false }: { lines: readonly string[]; bold?: boolean }) {
   return lines.map((line, index) => (
     // Without a fixed height, rows that find no room are drawn over each other instead of being cut off.
     // biome-ignore lint/suspicious/noArrayIndexKey: rows have no identity but their place
     <Box key={index} height={1} flexShrink={0}>
-      <Text dimColor={dim} bold={bold} wrap="truncate">
+      <Text bold={bold} wrap="truncate">
         {line === '' ? ' ' : line}
       </Text>
     </Box>

@@ -1,9 +1,7 @@
-import { Text } from 'ink';
-import { plural } from '../words.js';
-import { Lines, useSpace } from './frame.js';
+import { useSpace } from './frame.js';
 import { useKeys } from './keys.js';
 import { useReplay } from './replaying.js';
-import { useScroll } from './scroll.js';
+import { Scrolled } from './scrolled.js';
 import { wrap } from './text.js';
 
 const ABOUT =
@@ -16,18 +14,18 @@ const KEYS = [
   '!          a shell           Ctrl-Z  stops this program, and its run, until fg',
   'r s u a    after a failure:  retry · skip · undo… · abort the run',
   "u          what can be put back, after a run too; asks for the cluster's name",
-  'Ctrl-C     asks what you want; it signals nothing by itself',
+  'Ctrl-C     while something runs, asks what you want, and signals nothing by itself; else leaves',
   'q          quit (asks while something runs)',
   '',
   'space      more of the plan  v       the plan as text, to be copied',
   'c          answer a question, that of the chosen step first',
   'h          what was done here before',
+  't          lessons: real disasters on a throw-away cluster (Ctrl-T there: a hint)',
   'd          a dry run of the scenario: every step and its commands, nothing touched',
   '',
   '✔ done  ◐ runs  ◑ proves  ? asks you  ✗ failed  - skipped  · waits  ! warning',
   '',
-  'RTO        so far, of what is expected (time, where no backup is brought back);',
-  '           no run is late for waiting for you',
+  'RTO        since its plan was opened, of what is expected (time, where no backup is brought back); no run is late for waiting for you',
   '~12 s      as in an earlier run; with a ? it is a guess: never measured',
   '',
   'Every line of output is in the run folder, whatever the screen shows.',
@@ -78,15 +76,10 @@ export function HelpView({ of = 'run', onClose }: { of?: 'run' | 'dry-run'; onCl
   const replay = useReplay();
   const [about, keys] = HELP[replay ? 'replay' : of];
   const lines = [...wrap(about, columns - 2), '', ...keys.flatMap((line) => wrap(line, columns - 2, 11))];
-  const { shown, below, fits } = useScroll(lines, bodyRows - 1);
+  const fits = lines.length <= bodyRows - 1;
   useKeys((input, key) => {
     const scrolls = key.upArrow || key.downArrow || key.pageUp || key.pageDown || input === ' ';
     if (fits || !scrolls) onClose();
   });
-  return (
-    <>
-      <Lines lines={shown.map((line) => ` ${line}`)} />
-      <Text dimColor> {below > 0 ? `${plural(below, 'more line')}: ↓ or space` : ' '}</Text>
-    </>
-  );
+  return <Scrolled lines={lines} rows={bodyRows - 1} by="arrows and space" />;
 }

@@ -8,10 +8,10 @@ import { isResumable } from '../engine/prepare-resume.js';
 import type { RecordedRun } from '../engine/runs.js';
 import { plainSummary } from '../reports/plain.js';
 import { reportOf } from '../reports/run-report.js';
-import { durationOf, instantOf, plural } from '../words.js';
-import { Frame, Lines, useSpace } from './frame.js';
+import { durationOf, instantOf } from '../words.js';
+import { Frame, useSpace } from './frame.js';
 import { useKeys } from './keys.js';
-import { useScroll } from './scroll.js';
+import { Scrolled } from './scrolled.js';
 import { Select } from './select.js';
 import { cut, wrap } from './text.js';
 
@@ -83,7 +83,6 @@ function PastRunView({
         : [`The journal of ${id} cannot be read: ${fault}`];
     return summary.flatMap((line) => wrap(line, columns - 2, 4));
   }, [id, folder, events, fault, columns]);
-  const { shown, below } = useScroll(lines, bodyRows - 1);
   const canUndo = desk.undoable?.id === id;
   const isTold = events[0]?.type === 'run.started';
   // The cluster of a drill is gone with it.
@@ -107,8 +106,7 @@ function PastRunView({
         'esc back',
       ]}
     >
-      <Lines lines={shown.map((line) => ` ${line}`)} />
-      <Text dimColor> {below > 0 ? `${plural(below, 'more line')}: ↓ or space` : ' '}</Text>
+      <Scrolled lines={lines} rows={bodyRows - 1} by="arrows and space" />
     </Frame>
   );
 }

@@ -94,7 +94,7 @@ export function LogView({ frame, run, step, onBack }: Props) {
           onCancel={() => setAsking(false)}
         />
       ) : (
-        <Lines lines={[` Log · ${what.join(' · ')}`]} dim />
+        <Lines lines={[` Log · ${what.join(' · ')}`]} bold />
       )}
       <Lines
         lines={shown.length > 0 ? shown : [' (no such line among the newest; the files in the run folder have all)']}

@@ -1,9 +1,12 @@
-import { render } from 'ink';
+import { render, useApp } from 'ink';
 import type { ReactNode } from 'react';
-import type { Desk } from '../engine/desk.js';
+import type { Desk, ScenarioCard } from '../engine/desk.js';
 import type { Replay } from '../engine/replay.js';
+import type { School } from '../engine/training/school.js';
+import type { Lesson } from '../runbook/lesson.js';
 import { App } from './app.js';
 import { Guarded } from './guarded.js';
+import { TrainApp } from './lessons/train-app.js';
 import { LinearOutput } from './linear-output.js';
 import { type Outside, OutsideContext } from './outside.js';
 import { ReplayAlone } from './replay-screen.js';
@@ -19,6 +22,8 @@ const scrollUp = () => void process.stdout.write('\n'.repeat(rows()));
 
 const rows = () => process.stdout.rows || 24;
 
+const ALTERNATE_SCREEN = '\u001b[?1049h';
+
 /** Row by row: of a screen that is erased as a whole some terminals keep the picture, for scrolling back. */
 const erase = () => void process.stdout.write(`\u001b[H${Array(rows()).fill('\u001b[2K').join('\n')}\u001b[H`);
 
@@ -31,28 +36,62 @@ export async function openScreens(
   scenario: string | undefined,
   outside: Outside,
   linear: boolean,
-): Promise<void> {
+): Promise<'left' | 'train'> {
   const first = desk.getSnapshot().scenarios.find((card) => card.scenario === scenario);
-  const left = show(<App desk={desk} {...(first ? { first } : {})} />, outside, linear);
+  const left = show(<Outage desk={desk} {...(first ? { first } : {})} />, outside, linear);
   desk.look();
   void desk.diagnose();
   // One that restores nothing has no backup set to be chosen first.
   if (first?.restores === 'no') void desk.open(first.scenario, 'latest');
-  await left.finally(() => desk.stopLooking());
+  return (await left.finally(() => desk.leave())) === TRAIN ? 'train' : 'left';
+}
+
+const TRAIN = 'train';
+
+/** The app by itself: lessons are somewhere else. */
+function Outage({ desk, first }: { desk: Desk; first?: ScenarioCard }) {
+  const { exit } = useApp();
+  return (
+    <App
+      desk={desk}
+      {...(first ? { first } : {})}
+      {...(desk.mode === 'live' ? { onTrain: () => exit(TRAIN) } : {})}
+    />
+  );
+}
+
+/** Shows the lessons, or one of them, until they are left. */
+export async function openLessons(
+  school: School,
+  first: Lesson | undefined,
+  outside: Outside,
+  linear: boolean,
+): Promise<void> {
+  await show(<TrainApp school={school} {...(first ? { first } : {})} />, outside, linear);
 }
 
 /** The same for a recorded run that is replayed. */
-export function openReplay(replay: Replay, outside: Outside, linear: boolean): Promise<void> {
-  return show(<ReplayAlone replay={replay} />, outside, linear).finally(() => replay.close());
+export async function openReplay(replay: Replay, outside: Outside, linear: boolean): Promise<void> {
+  await show(<ReplayAlone replay={replay} />, outside, linear).finally(() => replay.close());
 }
 
-async function show(screens: ReactNode, outside: Outside, linear: boolean): Promise<void> {
+/** Answers what the screens were left with. */
+async function show(screens: ReactNode, outside: Outside, linear: boolean): Promise<unknown> {
   const lines = linear ? new LinearOutput(process.stdout) : undefined;
   const isOnlyScreen = !lines && hasOneScreenOnly();
   if (isOnlyScreen) scrollUp();
-  const around = lines
-    ? { before: () => {}, after: () => lines.forget() }
-    : { before: () => isOnlyScreen && erase(), after: () => isOnlyScreen && scrollUp() };
+  let isAway = false;
+  const around = {
+    before: () => {
+      isAway = true;
+      if (isOnlyScreen) erase();
+    },
+    after: () => {
+      isAway = false;
+      if (isOnlyScreen) scrollUp();
+      lines?.forget();
+    },
+  };
   const app = render(
     <OutsideContext value={within(outside, around)}>
       <Guarded>{screens}</Guarded>
@@ -68,9 +107,18 @@ async function show(screens: ReactNode, outside: Outside, linear: boolean): Prom
       interactive: true,
     },
   );
-  const leave = () => app.unmount();
+  // Ink leaves the alternate screen when it ends, and the cursor goes to where it stood when that was entered: on the ordinary screen what
+  // was said last would be drawn over.
+  const stay = () => void (isAway && !lines && process.stdout.write(ALTERNATE_SCREEN));
+  const leave = (signal: NodeJS.Signals) => {
+    // Ctrl-C then means whoever has the terminal.
+    if (isAway && signal === 'SIGINT') return;
+    stay();
+    app.unmount();
+  };
   const signals = ['SIGTERM', 'SIGHUP', 'SIGINT'] as const;
-  for (const signal of signals) process.once(signal, leave);
+  for (const signal of signals) process.on(signal, leave);
+  process.on('exit', stay);
   // A terminal moves and wraps what it shows when it is resized, so what was drawn is no longer where Ink believes it to be:
   // before Ink draws for the new size, the screen is emptied and Ink forgets the old frame.
   const wipe = () => {
@@ -79,9 +127,10 @@ async function show(screens: ReactNode, outside: Outside, linear: boolean): Prom
   };
   if (!lines) process.stdout.prependListener('resize', wipe);
   try {
-    await app.waitUntilExit();
+    return await app.waitUntilExit();
   } finally {
     for (const signal of signals) process.off(signal, leave);
+    process.off('exit', stay);
     process.stdout.off('resize', wipe);
     lines?.end();
     if (isOnlyScreen) erase();
@@ -89,7 +138,7 @@ async function show(screens: ReactNode, outside: Outside, linear: boolean): Prom
 }
 
 /** Does something before the terminal is another's, and something once it is the screens' again. */
-function within({ shell, stop, read, kill }: Outside, { before, after }: Record<'before' | 'after', () => unknown>) {
+function within({ shell, stop, read, kill }: Outside, { before, after }: Record<'before' | 'after', () => void>) {
   const around = async (work: () => Promise<void>) => {
     before();
     await work().finally(after);

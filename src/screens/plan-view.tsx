@@ -1,4 +1,4 @@
-import { Box, Text } from 'ink';
+import { Text } from 'ink';
 import { useState } from 'react';
 import { heldText } from '../engine/cluster-lock.js';
 import { expectedOf } from '../engine/estimates.js';
@@ -6,12 +6,13 @@ import type { Difference } from '../engine/guards.js';
 import type { RunSnapshot, StepSnapshot } from '../engine/snapshot.js';
 import { expectedText } from '../reports/estimate-words.js';
 import { durationOf, plural } from '../words.js';
-import { Frame, Lines, useSpace } from './frame.js';
+import { Frame, useSpace } from './frame.js';
 import { useKeys } from './keys.js';
 import { Chosen, useLinear } from './linear.js';
-import { FINDING_MARKS } from './marks.js';
+import { FINDING_MARKS, lookOf } from './marks.js';
 import { useOutside } from './outside.js';
 import { useReplay } from './replaying.js';
+import { Scrolled } from './scrolled.js';
 import { planLines } from './step-lines.js';
 import { cut, windowAround, wrap } from './text.js';
 
@@ -33,7 +34,6 @@ export function PlanView({ run, onBegin, onAccept, onLook, onBack, onQuit, onHel
   const { columns, bodyRows } = useSpace();
   const linear = useLinear();
   const [selected, setSelected] = useState(0);
-  const [scrolled, setScrolled] = useState(0);
   const now = useReplay()?.status.at ?? Date.now();
   const looking = run.phase !== 'planned';
   const blocked = run.steps.filter(
@@ -41,11 +41,8 @@ export function PlanView({ run, onBegin, onAccept, onLook, onBack, onQuit, onHel
   ).length;
   const [guard] = run.guards;
   useKeys((input, key) => {
-    if (key.upArrow || key.downArrow) {
+    if (key.upArrow || key.downArrow)
       setSelected((at) => Math.max(0, Math.min(run.steps.length - 1, at + (key.upArrow ? -1 : 1))));
-      setScrolled(0);
-    } else if (key.pageDown || input === ' ') setScrolled((at) => at + 5);
-    else if (key.pageUp) setScrolled((at) => Math.max(0, at - 5));
     else if (guard && input === 'a') onAccept(guard.difference);
     else if (key.return && !looking && !guard && (blocked === 0 || run.held)) onBegin(false);
     else if (input === 'b' && !looking && !guard && blocked > 0) onBegin(false);
@@ -80,9 +77,7 @@ export function PlanView({ run, onBegin, onAccept, onLook, onBack, onQuit, onHel
   }
   const timeWidth = timeWidthOf(run.steps, columns);
   const { from, to } = windowAround(selected, run.steps.length, listRows);
-  const detail = planLines(step, columns - 3);
   const detailRows = Math.max(1, bodyRows - above - listRows - 3);
-  const at = Math.min(scrolled, Math.max(0, detail.length - detailRows));
   return (
     <Frame {...frame}>
       <Text bold wrap="truncate">
@@ -90,7 +85,7 @@ export function PlanView({ run, onBegin, onAccept, onLook, onBack, onQuit, onHel
         {headline(looking, blocked, run, columns - 2)}
       </Text>
       {identity.map((line) => (
-        <Text key="identity" dimColor wrap="truncate">
+        <Text key="identity" wrap="truncate">
           {' '}
           {cut(line, columns - 2)}
         </Text>
@@ -110,7 +105,7 @@ export function PlanView({ run, onBegin, onAccept, onLook, onBack, onQuit, onHel
             {from + index === selected ? '>' : ' '}
             {String(from + index + 1).padStart(2)}{' '}
             {mark ? (
-              <Text aria-label={`${mark.word}:`} {...('color' in mark ? { color: mark.color } : {})}>
+              <Text aria-label={`${mark.word}:`} {...lookOf(mark)}>
                 {mark.symbol}
               </Text>
             ) : (
@@ -122,13 +117,7 @@ export function PlanView({ run, onBegin, onAccept, onLook, onBack, onQuit, onHel
       })}
       <Text dimColor>{'─'.repeat(columns)}</Text>
       <Chosen label={step.plan?.summary ?? step.id} at={selected} of={run.steps.length} />
-      <Box flexDirection="column" marginLeft={1} height={detailRows} overflow="hidden">
-        <Lines lines={detail.slice(at, at + detailRows)} />
-      </Box>
-      <Text dimColor wrap="truncate">
-        {' '}
-        {detail.length > at + detailRows ? `${plural(detail.length - at - detailRows, 'more line')}: space` : ' '}
-      </Text>
+      <Scrolled key={step.id} lines={planLines(step, columns - 3)} rows={detailRows} by="space" />
     </Frame>
   );
 }

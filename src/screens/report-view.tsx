@@ -6,19 +6,19 @@ import { isIdle, undoOrder } from '../engine/undo-choice.js';
 import { aboutText, expectedText } from '../reports/estimate-words.js';
 import { evidenceRows, evidenceTable } from '../reports/evidence.js';
 import { durationOf, plural } from '../words.js';
-import { Lines, useSpace } from './frame.js';
+import { useSpace } from './frame.js';
 import { useKeys } from './keys.js';
-import { MARKS } from './marks.js';
+import { lookOf, MARKS } from './marks.js';
 import { useOutside } from './outside.js';
-import { useScroll } from './scroll.js';
+import { Scrolled } from './scrolled.js';
 import { cut, labelled, wrap } from './text.js';
 
 const OUTCOMES = {
   recovered: { symbol: '✔', color: 'green' },
-  'recovered-with-exceptions': { symbol: '!', color: 'yellow' },
+  'recovered-with-exceptions': { symbol: '!' },
   failed: { symbol: '✗', color: 'red' },
-  aborted: { symbol: '✗', color: 'yellow' },
-  simulated: { symbol: '~', color: 'cyan' },
+  aborted: { symbol: '✗' },
+  simulated: { symbol: '~' },
 } as const;
 
 /** Who left it had begun nothing. */
@@ -29,7 +29,7 @@ const UNDONE = { symbol: '✔', color: 'green' } as const;
 /** An earlier process has begun it. */
 const wasBegunBefore = ({ steps }: RunSnapshot) => steps.some((step) => step.startedAt !== undefined);
 
-const LEFT = { symbol: '-', color: 'yellow' } as const;
+const LEFT = { symbol: '-' } as const;
 
 /** It was aborted after something was begun, and can be gone on with. */
 const isBrokenOff = (run: RunSnapshot) =>
@@ -48,7 +48,6 @@ interface Props {
 /** How it ended, the evidence, and where the record is. */
 export function ReportView({ run, onQuit, onUndo, onLog }: Props) {
   const { columns, bodyRows } = useSpace();
-  const { shown, below } = useScroll(reportLines(run, columns - 2), bodyRows - 2);
   const leave = useOutside();
   useKeys((input) => {
     if (input === 'q') onQuit();
@@ -56,18 +55,17 @@ export function ReportView({ run, onQuit, onUndo, onLog }: Props) {
     else if (input === 'l') onLog();
     else if (input === '!') leave('shell');
   });
-  const { symbol, color } = isNotBegun(run) ? LEFT : isUndone(run) ? UNDONE : OUTCOMES[run.outcome ?? 'failed'];
+  const mark = isNotBegun(run) ? LEFT : isUndone(run) ? UNDONE : OUTCOMES[run.outcome ?? 'failed'];
   return (
     <>
       <Text bold wrap="truncate">
         {' '}
-        <Text aria-hidden color={color}>
-          {symbol}
+        <Text aria-hidden {...lookOf(mark)}>
+          {mark.symbol}
         </Text>{' '}
         {cut(headlineOf(run), columns - 4)}
       </Text>
-      <Lines lines={shown.map((line) => ` ${line}`)} />
-      <Text dimColor> {below > 0 ? `${plural(below, 'more line')}: ↓ or space` : ' '}</Text>
+      <Scrolled lines={reportLines(run, columns - 2)} rows={bodyRows - 2} by="arrows and space" />
     </>
   );
 }

@@ -1,4 +1,4 @@
-import { useInput } from 'ink';
+import { Text, useInput } from 'ink';
 import { useEffect, useMemo, useState, useSyncExternalStore } from 'react';
 import { bringsBack, rtoClock } from '../engine/rto-clock.js';
 import { AT_WORK, type Intent, type RunSnapshot, type ShownRun, type StepSnapshot } from '../engine/snapshot.js';
@@ -13,6 +13,8 @@ import { DecideView } from './decide-view.js';
 import { Frame } from './frame.js';
 import { HelpView } from './help-view.js';
 import { useKeys } from './keys.js';
+import { useLesson } from './lessons/lesson.js';
+import { PredictView, Revealed } from './lessons/predict-view.js';
 import { useLinear } from './linear.js';
 import { LogView } from './log-view.js';
 import { useOutside } from './outside.js';
@@ -50,7 +52,11 @@ export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
   const [chosen, setChosen] = useState<string | undefined>(undefined);
   /** Whose question is shown, or was: it stays, whatever else is asked meanwhile. */
   const [preferred, setPreferred] = useState<string | undefined>(undefined);
+  const lesson = useLesson();
+  /** The prediction whose answer is told just now. */
+  const [revealing, setRevealing] = useState<string | undefined>(undefined);
   const intend = (intent: Intent) => run.intend(intent);
+  const later = () => setLooking(true);
   const close = () => setOverlay('none');
 
   const selected = selectedStep(snapshot, chosen);
@@ -146,13 +152,16 @@ export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
       if (text !== '') intend({ type: 'note', text });
       close();
     };
+    const over = snapshot.phase === 'finished';
     return (
-      <Frame {...frame} keys={['enter keep it', 'esc back']}>
-        <TextField label=" Note for the journal: " onSubmit={keep} onCancel={close} />
+      <Frame {...frame} keys={over ? ['esc back'] : ['enter keep it', 'esc back']}>
+        {over && <Text bold> The run has ended meanwhile: its journal is closed, and takes no note any more.</Text>}
+        <TextField label=" Note for the journal: " onSubmit={over ? close : keep} onCancel={close} />
       </Frame>
     );
   }
-  if (overlay === 'stop') {
+  // What has ended meanwhile cannot be stopped: its report is shown.
+  if (overlay === 'stop' && snapshot.phase !== 'finished') {
     const answer = (what: 'go on' | 'stop' | 'kill') => {
       if (what === 'kill') return leave('kill');
       if (what === 'stop') intend({ type: 'abort' });
@@ -184,7 +193,10 @@ export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
   const canUndo = snapshot.steps.some((step) => step.canUndo) && snapshot.mode !== 'dry-run' && snapshot.lost === '';
   if (snapshot.phase === 'finished') {
     return (
-      <Frame {...frame} keys={['↑↓ scroll', ...(canUndo && !replay ? ['u undo…'] : []), 'l log', 'q quit']}>
+      <Frame
+        {...frame}
+        keys={['↑↓ scroll', ...(canUndo && !replay ? ['u undo…'] : []), 'l log', lesson ? 'q done…' : 'q quit']}
+      >
         <ReportView
           run={snapshot}
           onQuit={onQuit}
@@ -194,11 +206,28 @@ export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
       </Frame>
     );
   }
+  const predicted = question?.state === 'asking' ? lesson?.predictionAt(snapshot.scenario, question) : undefined;
+  if (predicted && question && (predicted.given === null || revealing === predicted.id)) {
+    const { id, ask, given } = predicted;
+    const predict = (option: string) => {
+      setRevealing(id);
+      lesson!.predict(id, option);
+    };
+    return (
+      <Frame {...askingFrame} keys={[...(given === null ? ['↑↓ choose', 'enter predict'] : ['enter go on']), stop]}>
+        {given === null ? (
+          <PredictView ask={ask} options={predicted.options} onAnswer={predict} onBack={later} />
+        ) : (
+          <Revealed {...predicted} given={given} onGoOn={() => setRevealing(undefined)} />
+        )}
+      </Frame>
+    );
+  }
   const asks = question?.plan?.asks;
   if (question?.state === 'asking' && asks) {
     const { id: step } = question;
     const onAnswer = (answer: string) => intend({ type: 'answer', step, answer });
-    const onLater = () => setLooking(true);
+    const onLater = later;
     return (
       <Frame {...askingFrame} keys={['enter answer', 'esc look at the run', stop]}>
         {asks.type === 'choose' ? (
@@ -219,7 +248,7 @@ export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
           run={snapshot}
           step={question}
           onConfirm={(typed) => intend({ type: 'confirm', step: question.id, typed })}
-          onLater={() => setLooking(true)}
+          onLater={later}
         />
       </Frame>
     );
@@ -242,7 +271,7 @@ export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
           }}
           onSkip={() => intend({ type: 'skip', step })}
           onAbort={() => (replay ? intend({ type: 'abort' }) : setOverlay('stop'))}
-          onLater={() => setLooking(true)}
+          onLater={later}
         />
       </Frame>
     );

@@ -1,15 +1,15 @@
 import { Box, Text } from 'ink';
 import { useState } from 'react';
-import { SERVICES } from '../config/profile.js';
 import type { DeskSnapshot, ScenarioCard } from '../engine/desk.js';
-import { answersText } from '../engine/standing.js';
 import { agoText, lastText } from '../reports/history-words.js';
 import { durationOf, plural } from '../words.js';
 import { Frame, Lines, useSpace } from './frame.js';
 import { useKeys } from './keys.js';
+import { useLesson } from './lessons/lesson.js';
 import { useOutside } from './outside.js';
 import { Scrolled } from './scrolled.js';
 import { Select } from './select.js';
+import { SERVICE_ROWS, ServiceLines } from './service-lines.js';
 import { cut, wrap } from './text.js';
 
 interface Props {
@@ -22,11 +22,24 @@ interface Props {
   onUndo: () => void;
   onHistory: () => void;
   onHelp: () => void;
+  /** Takes a lesson instead; undefined within one. */
+  onTrain: (() => void) | undefined;
   onQuit: () => void;
 }
 
 /** What happened? The stores' live state above, what a scenario is for below. */
-export function ScenarioPicker({ desk, onChoose, onDryRun, onResume, onUndo, onHistory, onHelp, onQuit }: Props) {
+export function ScenarioPicker({
+  desk,
+  onChoose,
+  onDryRun,
+  onResume,
+  onUndo,
+  onHistory,
+  onHelp,
+  onTrain,
+  onQuit,
+}: Props) {
+  const lesson = useLesson();
   const leave = useOutside();
   const { columns, bodyRows } = useSpace();
   // What fits best comes first, until somebody moves: nothing changes its place under their fingers.
@@ -38,6 +51,7 @@ export function ScenarioPicker({ desk, onChoose, onDryRun, onResume, onUndo, onH
     if (input === 'q') onQuit();
     if (input === 'd' && highlighted) onDryRun(highlighted);
     if (input === 'h') onHistory();
+    if (input === 't') onTrain?.();
     if (input === '?') onHelp();
     if (input === '!') leave('shell');
     if (input === 'r' && desk.unfinished) onResume();
@@ -50,7 +64,7 @@ export function ScenarioPicker({ desk, onChoose, onDryRun, onResume, onUndo, onH
   }));
   const brokenOff = desk.unfinished ? [brokenOffText(desk.unfinished)] : [];
   const problem = desk.problem.flatMap((line) => wrap(` ✗ ${line}`, columns - 2, 3));
-  const room = bodyRows - SERVICES.length - brokenOff.length - problem.length - 3;
+  const room = bodyRows - SERVICE_ROWS - brokenOff.length - problem.length - 3;
   const tallest = Math.max(...desk.scenarios.map((card) => linesAbout(card, desk, columns).length));
   const listed = Math.max(2, Math.min(items.length, Math.max(LEAST_LISTED, room - tallest)));
   const about = highlighted ? linesAbout(highlighted, desk, columns) : [];
@@ -58,7 +72,13 @@ export function ScenarioPicker({ desk, onChoose, onDryRun, onResume, onUndo, onH
     <Frame
       cluster={desk.cluster}
       production={desk.production}
-      title={desk.mode === 'live' ? 'outage' : 'training: a throw-away cluster'}
+      title={
+        lesson
+          ? `LESSON · ${lesson.lesson.title}`
+          : desk.mode === 'live'
+            ? 'outage'
+            : 'training: a throw-away cluster'
+      }
       right={`${new Date().toISOString().slice(11, 19)} UTC`}
       keys={[
         '↑↓ choose',
@@ -67,32 +87,13 @@ export function ScenarioPicker({ desk, onChoose, onDryRun, onResume, onUndo, onH
         ...(desk.unfinished ? ['r resume'] : []),
         ...(desk.undoable ? ['u undo…'] : []),
         'h history',
+        ...(lesson ? ['^T hint'] : []),
+        ...(onTrain ? ['t train'] : []),
         '? help',
-        'q quit',
+        lesson ? 'q done…' : 'q quit',
       ]}
     >
-      {SERVICES.map((service) => {
-        const state = desk.services[service];
-        const [symbol, color] =
-          state === undefined
-            ? ['◌', 'cyan']
-            : !state.answers
-              ? ['✗', 'red']
-              : service === 'postgres' && state.seen !== 'answers'
-                ? ['!', 'yellow']
-                : ['●', 'green'];
-        const said =
-          state === undefined ? 'asking…' : state.answers ? answersText(state.seen) : `no answer: ${state.seen}`;
-        return (
-          <Text key={service} wrap="truncate">
-            {' '}
-            <Text aria-hidden color={color}>
-              {symbol}
-            </Text>{' '}
-            {service.padEnd(9)} {cut(said, columns - 14)}
-          </Text>
-        );
-      })}
+      <ServiceLines services={desk.services} />
       {brokenOff.map((line) => (
         <Text key="broken-off" bold wrap="truncate">
           {' '}

@@ -1,3 +1,4 @@
+import type { CountedProgress } from '../engine/counted.js';
 import type { StepSnapshot, StepState } from '../engine/snapshot.js';
 import { aboutText, takesText } from '../reports/estimate-words.js';
 import { evidenceRows } from '../reports/evidence.js';
@@ -82,7 +83,7 @@ export function standingWords(step: StepSnapshot, now: number): string {
   const took = step.startedAt === undefined ? 0 : (step.finishedAt ?? now) - step.startedAt;
   const parts = [`${id}: ${MARKS[state].word}`];
   if (progress && (state === 'running' || state === 'undoing')) {
-    const left = leftOf(step, took);
+    const left = leftOf(progress, now);
     const share = shareDone(step);
     if (share !== undefined) parts.push(`${Math.floor(share * 100)} percent`);
     if (left !== undefined) parts.push(`about ${durationOf(left)} left`);
@@ -103,25 +104,32 @@ const REASON_MARKS: Partial<Record<StepState, string>> = { succeeded: '·', skip
 
 const UNDER_WAY: StepState[] = ['waiting', 'checking', 'asking', 'running', 'verifying', 'undoing'];
 
-/** How long a step is likely to take still, in milliseconds, going by its pace so far. */
-function leftOf(step: StepSnapshot, took: number): number | undefined {
-  const share = shareDone(step) ?? 0;
-  return took > 1_000 && share > 0.02 && share < 1 ? (took / share) * (1 - share) : undefined;
+/** Units a millisecond, since they began to be counted; undefined where that tells nothing yet, or is no pace: waiting. */
+function paceOf({ done, unit, since }: CountedProgress, now: number): number | undefined {
+  const [counted, took] = [done - since.done, now - since.at];
+  return unit === 'seconds' || took <= 1_000 || counted <= 0 ? undefined : counted / took;
 }
 
-/** `118 MiB/s`, `1,204 rows/s`, `0.23/s`; empty where it is not to be told, or is no rate: waiting. */
-function rateOf({ progress }: StepSnapshot, took: number): string {
-  const { done, unit } = progress!;
-  if (unit === 'seconds' || took <= 1_000 || done <= 0) return '';
-  const pace = done / (took / 1000);
+/** How long what is counted is likely to take still, in milliseconds, going by its pace so far. */
+function leftOf(progress: CountedProgress, now: number): number | undefined {
+  const { done, total = 0, since } = progress;
+  const pace = paceOf(progress, now);
+  return pace !== undefined && done - since.done > 0.02 * total && done < total ? (total - done) / pace : undefined;
+}
+
+/** `118 MiB/s`, `1,204 rows/s`, `0.23/s`; empty where there is none to tell. */
+function rateOf(progress: CountedProgress, now: number): string {
+  const { unit } = progress;
+  const pace = (paceOf(progress, now) ?? 0) * 1000;
+  if (pace === 0) return '';
   return `${quantityOf(pace < 10 ? Number(pace.toPrecision(2)) : Math.round(pace), unit)}/s`;
 }
 
 /** `████████░░░░  61 %  118 MiB/s`, and `1.2 GiB of 2.0 GiB`; where nobody knows how much there is no bar, and `1.2 GiB  118 MiB/s`. */
-function gauge(step: StepSnapshot, width: number, took: number): { bar: string | undefined; quantity: string } {
-  const share = shareDone(step);
-  const amount = amountOf(step.progress!);
-  const rate = rateOf(step, took);
+function gauge(progress: CountedProgress, width: number, now: number): { bar: string | undefined; quantity: string } {
+  const share = shareOf(progress);
+  const amount = amountOf(progress);
+  const rate = rateOf(progress, now);
   const shown = rate === '' ? '' : `  ${rate}`;
   if (share === undefined) return { bar: undefined, quantity: `${amount}${shown}` };
   const barWidth = Math.max(8, Math.min(24, width - 6 - Math.max(12, shown.length)));
@@ -137,8 +145,8 @@ export function sideBySideLines(step: StepSnapshot, width: number, now: number):
   const took = startedAt === undefined ? 0 : now - startedAt;
   const head = [id, MARKS[state].word, ...(took > 0 ? [durationOf(took)] : [])].join(' · ');
   if (!progress || state !== 'running') return [head, ...wrap(plan?.summary ?? step.uses, width)];
-  const shown = gauge(step, width, took);
-  const left = leftOf(step, took);
+  const shown = gauge(progress, width, now);
+  const left = leftOf(progress, now);
   return [
     head,
     ...(shown.bar === undefined ? [] : [shown.bar]),
@@ -166,10 +174,10 @@ export function progressLines(step: StepSnapshot, width: number, now: number): s
   ];
   const { progress } = step;
   if (progress && (step.state === 'running' || step.state === 'undoing')) {
-    const shown = gauge(step, width, took);
+    const shown = gauge(progress, width, now);
     if (shown.bar !== undefined) lines.push(shown.bar);
     lines.push(...wrap(shown.quantity, width));
-    const left = leftOf(step, took);
+    const left = leftOf(progress, now);
     if (left !== undefined) lines.push(`left  about ${durationOf(left)}`);
     lines.push(...wrap(progress.text, width));
   }

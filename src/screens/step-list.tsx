@@ -1,7 +1,7 @@
 import { Text } from 'ink';
 import type { StepSnapshot } from '../engine/snapshot.js';
 import { clockOf, durationOf } from '../words.js';
-import { MARKS } from './marks.js';
+import { lookOf, MARKS } from './marks.js';
 import { shareDone } from './step-lines.js';
 import { cut, windowAround } from './text.js';
 
@@ -31,8 +31,7 @@ export function StepList({
     return (
       <Text key={step.id} wrap="truncate" inverse={isMarked}>
         {isMarked ? '>' : ' '}
-        <Text {...(mark.color ? { color: mark.color } : {})}>{mark.symbol}</Text>{' '}
-        {name.padEnd(width - right.length - 6)} {right}{' '}
+        <Text {...lookOf(mark)}>{mark.symbol}</Text> {name.padEnd(width - right.length - 6)} {right}{' '}
       </Text>
     );
   });

@@ -1,12 +1,13 @@
-import { Box, Text } from 'ink';
+import { Text } from 'ink';
 import { type ComponentProps, useState } from 'react';
 import type { RunSnapshot, StepSnapshot } from '../engine/snapshot.js';
 import { isIdle, undoOrder } from '../engine/undo-choice.js';
 import { lossRows, wayBackRows } from '../engine/undo-words.js';
 import { durationOf, plural } from '../words.js';
-import { Frame, Lines, useSpace } from './frame.js';
+import { Frame, useSpace } from './frame.js';
 import { useKeys } from './keys.js';
 import { Chosen } from './linear.js';
+import { Scrolled } from './scrolled.js';
 import { cut, labelled, nameLabel, windowAround, wrap } from './text.js';
 import { TextField } from './text-field.js';
 
@@ -29,7 +30,6 @@ export function UndoView({ frame, run, first, obstacle, onUndo, onAccept, onBack
   const all = undoOrder(run.steps).filter((step) => !isIdle(step));
   // By its name: which steps have anything to put back is known only after a look at each.
   const [selected, setSelected] = useState(first);
-  const [scrolled, setScrolled] = useState(0);
   const [refused, setRefused] = useState('');
   const width = columns - 2;
   const at = all.findIndex((step) => step.id === selected) + 1;
@@ -39,15 +39,8 @@ export function UndoView({ frame, run, first, obstacle, onUndo, onAccept, onBack
   const warning = held === '' ? [] : wrap(`! ${held}`, width, 2).slice(0, 5);
   const listRows = Math.min(all.length + 1, Math.max(3, Math.floor((bodyRows - warning.length - 5) * 0.45)));
   const rows = Math.max(1, bodyRows - warning.length - listRows - 5);
-  const lines = linesOf(chosen, all, width);
-  const last = Math.max(0, lines.length - rows);
-  const from = Math.min(scrolled, last);
   useKeys((input, key) => {
-    if (key.upArrow || key.downArrow) {
-      setSelected(all[Math.min(all.length, at + (key.upArrow ? -1 : 1)) - 1]?.id);
-      setScrolled(0);
-    } else if (key.pageDown) setScrolled(Math.min(last, from + rows));
-    else if (key.pageUp) setScrolled(Math.max(0, from - rows));
+    if (key.upArrow || key.downArrow) setSelected(all[Math.min(all.length, at + (key.upArrow ? -1 : 1)) - 1]?.id);
     else if (input === 'a' && held !== '') onAccept();
     else if (key.escape && (held !== '' || all.length === 0)) onBack();
   });
@@ -82,13 +75,7 @@ export function UndoView({ frame, run, first, obstacle, onUndo, onAccept, onBack
       })}
       <Chosen label={at === 0 ? 'all of it' : all[at - 1]!.id} at={at} of={all.length + 1} />
       <Text dimColor>{'─'.repeat(columns)}</Text>
-      <Box flexDirection="column" marginLeft={1} height={rows} overflow="hidden">
-        <Lines lines={lines.slice(from, from + rows)} />
-      </Box>
-      <Text dimColor wrap="truncate">
-        {' '}
-        {from < last ? `${plural(last - from, 'more line')}: page down` : ''}
-      </Text>
+      <Scrolled key={at} lines={linesOf(chosen, all, width)} rows={rows} by="pages" />
       <Text wrap="truncate" bold>
         {refused === '' ? ' ' : ` "${refused}" is not this cluster's name; nothing was put back.`}
       </Text>

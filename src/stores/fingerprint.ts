@@ -2,7 +2,7 @@ import { SERVICE_TITLES, STORES, type StoreName } from '../config/profile.js';
 import { within } from '../hosts/waiting.js';
 import { plural } from '../words.js';
 import type { Cluster } from './cluster.js';
-import { type Kinship, kinshipOf } from './kinship.js';
+import { type Kinship, kinshipOf, newestIn } from './kinship.js';
 import { describeServer } from './postgres/server.js';
 import { listCollections } from './qdrant/inventory.js';
 
@@ -54,14 +54,15 @@ const told = <T>(asked: Promise<T>): Promise<T | undefined> => within(PATIENCE, 
 /** Asks every store, for at most ten seconds. */
 export async function fingerprintOf(cluster: Cluster): Promise<Fingerprint> {
   const { postgres, qdrant, falkordb } = cluster;
+  const newest = newestIn(cluster);
   const [server, version, collections, graph, keyspace, vectors, nodes] = await Promise.all([
     told(describeServer(postgres)),
     told(qdrant.client.versionInfo()),
     told(listCollections(qdrant)),
     told(falkordb.info('server')),
     told(falkordb.info('keyspace')),
-    told(kinshipOf('qdrant', cluster)),
-    told(kinshipOf('falkordb', cluster)),
+    told(kinshipOf('qdrant', cluster, newest)),
+    told(kinshipOf('falkordb', cluster, newest)),
   ]);
   return {
     postgres: {

@@ -1,7 +1,7 @@
 import type { Cluster } from './cluster.js';
 import { memoriesIn } from './falkordb/memory-nodes.js';
 import { idsInGraph, idsInQdrant } from './novamem/known-memories.js';
-import { hasMemories, memoriesAmong, newestMemories } from './postgres/memories.js';
+import { memoriesAmong, newestMemories } from './postgres/memories.js';
 import { listCollections } from './qdrant/inventory.js';
 import { pointsOfMemories } from './qdrant/points.js';
 
@@ -15,14 +15,21 @@ const PAGES = 10;
 const OF_A_PAGE = 20;
 const NEWEST = 50;
 
+/** Ids of the newest memories of Postgres: for these a store is asked. */
+export const newestIn = ({ postgres }: Cluster): Promise<string[]> => newestMemories(postgres, NEWEST);
+
 /**
  * Whether a store belongs to this Postgres, as far as a sample tells: an address may lead to the server of another cluster. Null
- * where it holds no memories, or Postgres none. That memories were deleted makes no strangers: the newest are asked for, too.
+ * where it holds no memories, or Postgres none. That memories were deleted makes no strangers: the newest are asked for, too
+ * (`asked`, where several stores are).
  */
-export async function kinshipOf(store: 'qdrant' | 'falkordb', cluster: Cluster): Promise<Kinship | null> {
+export async function kinshipOf(
+  store: 'qdrant' | 'falkordb',
+  cluster: Cluster,
+  asked: Promise<string[]> = newestIn(cluster),
+): Promise<Kinship | null> {
   const { postgres, qdrant, falkordb } = cluster;
-  if (!(await hasMemories(postgres))) return null;
-  const newest = await newestMemories(postgres, NEWEST);
+  const newest = await asked;
   const ids = newest.length > 0 ? await sample(store === 'qdrant' ? idsInQdrant(qdrant) : idsInGraph(falkordb)) : [];
   if (ids.length === 0) return null;
   const known = (await memoriesAmong(postgres, ids)).size;

@@ -244,7 +244,7 @@ describe('validate', () => {
     const broken = await program('validate', file);
     expect(broken).toMatchObject({ exitCode: 2, stderr: '' });
     expect(broken.stdout).toMatch(new RegExp(`^${file}:\\d+:\\d+: \\S`));
-    expectRefusal(await program('validate'), 2, 'No runbook file was named');
+    expectRefusal(await program('validate'), 2, 'No runbook and no lesson was named');
     expectRefusal(await program('validate', join(work, 'nowhere.yaml')), 2, 'Cannot read');
   });
 
@@ -253,6 +253,33 @@ describe('validate', () => {
     const profile = fileOf(profileOf([1, 1, 1, 1]));
     const run = await program('run', file, '--headless', '--profile', profile);
     expectRefusal(run, 2, `${placeOf('service.halt', file)}: unknown step kind "service.halt"`);
+  });
+});
+
+describe('train', () => {
+  test('off a terminal no lesson is opened, and what can be done instead is said', async () => {
+    expectRefusal(await program('train', 'first-night'), 2, 'train first-night --play right');
+    expectRefusal(await program('train', 'no-such-lesson'), 2, 'There is no lesson "no-such-lesson"');
+    expectRefusal(await program('train', '--play', 'right'), 2, 'Which lesson is to be played was not said');
+  });
+
+  test('the list, the history and the certificate of somebody who has taken none', async () => {
+    const listed = await program('train', '--list', '--as', 'ana');
+    expect(listed.stdout).toMatch(/^first-night +first +10 min +never taken +Your first night on call$/m);
+    expect((await program('train', '--history', '--as', 'ana')).stdout).toContain('ana has taken no lesson yet');
+    const { stdout } = await program('train', '--certificate', '--as', 'ana');
+    expect(stdout).toMatch(/^# Recovery training: ana\n\n0 of \d+ lessons passed/);
+  });
+
+  test('a faulty lesson of one’s own is told with its place, and keeps no other away', async () => {
+    const own = join(work, 'home', 'lessons');
+    mkdirSync(own, { recursive: true });
+    const file = join(own, 'mine.yaml');
+    writeFileSync(file, 'title: Mine\ndisaster: rain\n');
+    const listed = await program('train', '--list');
+    rmSync(own, { recursive: true });
+    expect(listed.stderr).toContain(`${file}:1:1: `);
+    expect(listed.stdout).toContain('first-night');
   });
 });
 

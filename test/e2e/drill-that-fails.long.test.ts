@@ -1,9 +1,10 @@
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { stringify } from 'yaml';
+import type { ClusterStatus } from '../../src/engine/cluster-status.js';
 import { listRecords } from '../../src/sandbox/registry.js';
 import { sandboxDown } from '../../src/sandbox/sandbox.js';
 import type { BackupSet } from '../../src/stores/backup-set/backup-set.js';
@@ -11,9 +12,11 @@ import type { Manifest } from '../../src/stores/backup-set/manifest.js';
 import { inventoryFalkordb } from '../../src/stores/falkordb/inventory.js';
 import { changedSet, vouchFor } from '../support/changed-set.js';
 import { eventually } from '../support/eventually.js';
+import { notAsked } from '../support/not-asked.js';
 import { PROGRAM, ROOT, runProgram } from '../support/program.js';
 import { open, type RealCluster, realCluster } from '../support/sandbox.js';
 import { tempFolder } from '../support/temp.js';
+import { whyNot } from '../support/tools.js';
 
 // What a backup can lack without anybody noticing until it is restored: each is found by a drill.
 
@@ -34,8 +37,11 @@ beforeAll(async () => {
   backup = await real.backup();
 });
 
-const drill = (folder: string) =>
-  runProgram(['drill', '--profile', real.cluster.name, '--backup', folder], { timeoutMs: 150_000 });
+/** However it ends, the cluster itself is not asked anything. */
+const drill = (folder: string, ...more: string[]) =>
+  notAsked(real, () =>
+    runProgram(['drill', '--profile', real.cluster.name, '--backup', folder, ...more], { timeoutMs: 150_000 }),
+  );
 
 /** A backup set whose append-only file has one more write than its snapshot: the file, and the part of the manifest. */
 async function withOneMoreWrite(): Promise<{ folder: string; incremental: Manifest['parts']['falkordb'][number] }> {
@@ -107,6 +113,14 @@ const changes: Record<string, { make: () => string | Promise<string>; says: RegE
       }),
     says: /recall +NOT EQUAL novamem search .*golden search: one memory: expected score 0\.\d+, found score 0\.\d+/,
   },
+  'that was made by a newer Postgres': {
+    make: () =>
+      changedSet(backup, (manifest) => {
+        manifest.inventory!.postgres!.serverVersion = '99.1 (Debian 99.1-1)';
+        manifest.parts.postgres!.serverVersion = '99.1';
+      }),
+    says: /Postgres \d+\.\d+ is here, and the backup's was 99\.1\.\nNothing was restored\.\nNext: install PostgreSQL 99 /,
+  },
   'that was made by a newer Qdrant': {
     make: () =>
       changedSet(backup, (manifest) => {
@@ -160,6 +174,40 @@ test.each([
   expect(listRecords().map((record) => record.name)).toEqual([real.cluster.name]);
 });
 
+describe('a drill of a set that lies where nobody can write', () => {
+  /** It can only be read until the test has ended; why that cannot be had here, else empty. */
+  function closed(folder: string): string {
+    const mount = (options: string) => whyNot('mount', '-o', options, folder, folder);
+    const refused = mount('bind') || mount('remount,bind,ro');
+    onTestFinished(() => void spawnSync('umount', [folder]));
+    return refused;
+  }
+
+  test('proves it', async ({ skip }) => {
+    const folder = changedSet(backup, () => {});
+    const refused = closed(folder);
+    skip(refused !== '', refused);
+    expect(() => writeFileSync(join(folder, 'another'), '')).toThrow('EROFS');
+    const ended = await drill(folder);
+    expect(ended.exitCode, ended.stdout + ended.stderr).toBe(0);
+  });
+
+  test('finds that its graph is of a format that this server does not know', async ({ skip }) => {
+    const folder = changedSet(backup, (manifest, at) => {
+      const base = manifest.parts.falkordb.find((part) => part.file.endsWith('.base.rdb'))!;
+      const bytes = readFileSync(join(at, base.file));
+      bytes.write('0099', 'REDIS'.length);
+      writeFileSync(join(at, base.file), bytes);
+      vouchFor(base, at);
+    });
+    const refused = closed(folder);
+    skip(refused !== '', refused);
+    const ended = await drill(folder);
+    expect(ended.exitCode, ended.stdout + ended.stderr).toBe(1);
+    expect(ended.stdout).toMatch(/this server could not load \S+: Can't handle RDB format version 99/);
+  });
+});
+
 test('a drill with --keep leaves its cluster to be looked at', async () => {
   const ended = await runProgram(['drill', '--profile', real.cluster.name, '--backup', backup.folder, '--keep'], {
     timeoutMs: 150_000,
@@ -171,18 +219,25 @@ test('a drill with --keep leaves its cluster to be looked at', async () => {
   expect(await sandboxDown(name!)).toBe(true);
 });
 
+/** The cluster's profile with other words about its drills. */
+function profileWith(about: Record<string, unknown>): string {
+  const file = join(tempFolder('profile'), 'profile.yaml');
+  writeFileSync(file, stringify({ ...real.cluster.profile, drill: about }));
+  return file;
+}
+
+const statusOf = async (profile: string) =>
+  JSON.parse((await runProgram(['status', '--profile', profile, '--format', 'json'])).stdout) as ClusterStatus;
+
 describe('novamem in a drill', () => {
   /** The cluster's profile with a novamem of its own for drills, whose token the profile refers to. */
   function withOwnNovamem(): string {
-    const file = join(tempFolder('profile'), 'profile.yaml');
-    const { profile } = real.cluster;
     const token = readFileSync(real.places.secret('novamem'), 'utf8').trim();
     const drillOf = {
       command: [process.execPath, join(ROOT, 'test', 'support', 'novamem-by-environment.mjs')],
       environment: { DRILL_TOKEN: token },
     };
-    writeFileSync(file, stringify({ ...profile, drill: { novamem: drillOf } }));
-    return file;
+    return profileWith({ novamem: drillOf });
   }
 
   test('is the profile’s own where it names one, told its stores by its variables', async () => {
@@ -194,15 +249,47 @@ describe('novamem in a drill', () => {
     expect(ended.stdout).toContain('novamem-by-environment.mjs');
   });
 
-  test('that is a stand-in is not held to what a real one has scored, which is an exception', async () => {
+  test('that is a stand-in is not held to what a real one has scored: an exception, unless the profile waives it', async () => {
     const folder = changedSet(backup, (manifest) => {
       manifest.goldenSearchesBy = 'novamem';
       for (const one of manifest.goldenSearches) for (const result of one.results) result.score /= 2;
     });
+    const why = 'a real novamem recorded them, and a stand-in answers';
     const ended = await drill(folder);
     expect(ended.exitCode, ended.stdout + ended.stderr).toBe(4);
-    expect(ended.stdout).toMatch(/recall: scores are not proven: the backup was taken beside a real novamem/);
+    expect(ended.stdout).toContain(`recall: scores are not proven: ${why}`);
+    const { name } = real.cluster;
+    expect((await statusOf(name)).unproven[0]).toMatchObject({
+      why: 'it recovered with exceptions',
+      recallUnproven: why,
+    });
+    const waived = await drill(folder, '--profile', profileWith({ recall: false }));
+    expect(waived.exitCode, waived.stdout + waived.stderr).toBe(0);
+    expect(waived.stdout).toContain(`scores are not proven: ${why}`);
+    expect(await statusOf(name)).toMatchObject({ state: 'proven', unproven: [], proven: { recallUnproven: why } });
+    expect((await runProgram(['status', '--profile', name])).stdout).toContain(`recall NOT PROVEN: ${why}\n`);
   });
+});
+
+test('a drill by a runbook for one store proves that part, and no more', async () => {
+  const file = join(tempFolder('runbook'), 'vectors.yaml');
+  const steps = [
+    { id: 'vectors', uses: 'qdrant.restore', why: 'The vectors.' },
+    {
+      id: 'compare',
+      uses: 'cluster.inventory',
+      needs: ['vectors'],
+      with: { stores: ['qdrant'] },
+      why: 'All of them.',
+    },
+  ];
+  writeFileSync(file, stringify({ title: 'Vectors', when: 'now', outcome: 'Vectors.', steps }));
+  const before = await statusOf(real.cluster.name);
+  const ended = await drill(backup.folder, '--scenario', file);
+  expect(ended.exitCode, ended.stdout + ended.stderr).toBe(0);
+  const { unproven, proven } = await statusOf(real.cluster.name);
+  expect(proven).toEqual(before.proven);
+  expect(unproven[0]).toMatchObject({ by: 'drill', why: 'it restored no postgres and no falkordb' });
 });
 
 describe('a drill of a backup', () => {

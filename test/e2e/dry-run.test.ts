@@ -1,12 +1,13 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { SERVICES } from '../../src/config/profile.js';
 import { prepareRun } from '../../src/engine/prepare-run.js';
 import { findRun, listRuns } from '../../src/engine/runs.js';
 import type { RunSnapshot } from '../../src/engine/snapshot.js';
 import { driverFor } from '../../src/hosts/services/drivers.js';
+import { EXIT } from '../../src/problem.js';
 import { scenarios } from '../../src/runbook/library.js';
 import { sandboxDown, sandboxProfile, sandboxUp } from '../../src/sandbox/sandbox.js';
 import { measureCluster } from '../support/measure-cluster.js';
@@ -15,7 +16,9 @@ import { open, openSandbox } from '../support/sandbox.js';
 import { ProgramInTerminal } from '../support/terminal.js';
 
 const name = `dry-${process.pid}`;
+const OLDER = 'the-day-before';
 const ENTER = '\r';
+const CTRL_C = '\u0003';
 const ESCAPE = '\u001b';
 const DOWN = '\u001b[B';
 const RIGHT = '\u001b[C';
@@ -31,7 +34,19 @@ beforeAll(async () => {
   await run.preflight();
   run.intend({ type: 'begin' });
   expect(await run.finished).toBe('recovered');
+  const { newBackup } = findRun(run.getSnapshot().run).events.find((event) => event.type === 'run.started')!;
+  copyFromTheDayBefore(newBackup!);
 });
+
+/** The same files in a set of their own, whose manifest says that they are a day older. */
+function copyFromTheDayBefore(set: string): void {
+  const folder = join(dirname(set), OLDER);
+  cpSync(set, folder, { recursive: true });
+  const file = join(folder, 'manifest.json');
+  const earlier = (instant: string) => new Date(Date.parse(instant) - 86_400_000).toISOString();
+  const manifest = readFileSync(file, 'utf8').replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, earlier);
+  writeFileSync(file, JSON.stringify({ ...JSON.parse(manifest), id: OLDER }));
+}
 
 afterEach(() => {
   for (const program of started) program.kill();
@@ -63,10 +78,13 @@ async function highlight(program: ProgramInTerminal, title: string): Promise<voi
   }
 }
 
+/** From the newest backup set. */
 async function openDryRun(program: ProgramInTerminal, title: string): Promise<string> {
   await program.shows(/What happened\?/);
   await highlight(program, title);
   program.type('d');
+  await program.shows(/DRY RUN · [\s\S]*From which backup\?[\s\S]*❯ \S/);
+  program.type(ENTER);
   return program.shows(/nothing can be begun\s+from here/);
 }
 
@@ -122,6 +140,30 @@ describe('a dry run in the terminal', () => {
     expect(await measureCluster(openSandbox(name))).toEqual(before);
   });
 
+  it('is made from the backup set that is picked, and at once of what restores nothing', async () => {
+    const program = start();
+    await program.shows(/What happened\?/);
+    await highlight(program, 'Whole cluster lost');
+    program.type('d');
+    const picker = await program.shows(/❯ \d{8}T\d{6}Z/);
+    expect(picker).toMatch(/DRY RUN · whole cluster lost/);
+    program.type(ESCAPE);
+    await program.shows(/What happened\?/);
+    program.type('d');
+    await program.shows(/❯ \d{8}T\d{6}Z/);
+    program.type(DOWN);
+    await program.shows(new RegExp(`❯ ${OLDER}`));
+    program.type(ENTER);
+    expect(await program.shows(/nothing can be begun\s+from here/)).toContain(`backup ${OLDER}`);
+    program.type(ESCAPE);
+    await program.shows(/What happened\?/);
+    await highlight(program, 'Take a backup');
+    program.type('d');
+    await program.shows(/DRY RUN · take a backup[\s\S]*nothing can be begun\s+from here/);
+    program.type(ESCAPE);
+    await program.shows(/What happened\?/);
+  });
+
   it('fits a small window, and what does not fit is scrolled to', async () => {
     const program = start([], { columns: 60, rows: 16 });
     await openDryRun(program, 'Whole cluster lost');
@@ -136,6 +178,11 @@ describe('a dry run in the terminal', () => {
       program.type(' ');
       await program.shows(new RegExp(`^(?![\\s\\S]* ${below} more line)`));
     }
+    // Nothing runs: there is nothing to ask.
+    program.type(CTRL_C);
+    expect(await program.exited).toBe(EXIT.recovered);
+    expect(program.onAlternateScreen).toBe(false);
+    expect(program.scrollback()).toMatch(/Whole cluster lost: simulated: nothing was touched/);
   });
 
   it('is read aloud page by page', async () => {
@@ -143,6 +190,8 @@ describe('a dry run in the terminal', () => {
     const says = (pattern: RegExp) => program.shows(pattern);
     await says(/What happened\?[\s\S]*Keys: .*d dry run/);
     program.type('d');
+    await says(/^chosen: \d{8}T/m);
+    program.type(ENTER);
     await says(/DRY RUN, falkordb lost[\s\S]*Keys: n next/);
     program.type('n');
     expect(await says(/DRY RUN, step 1 of 9, falkordb lost[\s\S]*Keys: n next, p before/)).toMatch(

@@ -83,7 +83,7 @@ test('a drill of it brings everything back beside a stand-in, which cannot speak
   writeFileSync(manifest, JSON.stringify({ ...kept, goldenSearches: [], goldenSearchesBy: 'novamem' }));
   const ended = await program.run('drill', '--profile', profile, '--backup', join(root, id!));
   expect(ended.exitCode, wordsOf(ended)).toBe(4);
-  expect(ended.stdout).toMatch(/recall: scores are not proven: the backup was taken beside a real novamem/);
+  expect(ended.stdout).toMatch(/recall: scores are not proven: a real novamem recorded them, and a stand-in answers/);
   expect(ended.stdout).toMatch(/Evidence: \d+ comparisons, all equal/);
   expect(await program.leaks(ended)).toEqual([]);
 });

@@ -1,7 +1,10 @@
+import { once } from 'node:events';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { beforeEach, expect, it } from 'vitest';
-import { endOf } from '../../src/engine/journal.js';
+import { endOf, JOURNAL_FILE } from '../../src/engine/journal.js';
 import { findRun, listRuns } from '../../src/engine/runs.js';
 import { eventually, processes } from '../support/eventually.js';
 import { PROGRAM } from '../support/program.js';
@@ -12,6 +15,8 @@ import { waitingRun } from '../support/waiting-run.js';
 // What a person had on their terminal before the program was opened is theirs: it is there after it, however that ended.
 
 const ENTER = '\r';
+const ESCAPE = '\u001b';
+const UP = '\u001b[A';
 const DOWN = '\u001b[B';
 const CTRL_C = '\u0003';
 const BREAKING = pathToFileURL(join(import.meta.dirname, '..', 'support', 'screens-that-break.mjs')).href;
@@ -69,11 +74,23 @@ async function stop(): Promise<void> {
   await shell.shows(/❯ stop/);
   shell.type(ENTER);
   await shell.shows(/q quit/);
-  shell.type('q');
+  // Nothing runs any more: there is nothing to ask.
+  shell.type(CTRL_C);
 }
 
 it.each<[string, () => Promise<void>, RegExp, string?]>([
   ['was stopped by ctrl-c and left', stop, /Side by side: aborted by the operator in .*Journal .*\(intact\)ready> /],
+  [
+    'was ended by ctrl-c and kill',
+    async () => {
+      shell.type(CTRL_C);
+      await shell.shows(/❯ keep running/);
+      shell.type(UP);
+      await shell.shows(/❯ kill/);
+      shell.type(ENTER);
+    },
+    /profile\.yamlKilled\. What is done stays done; .*Next: novamem-runbook resume \S+ready> $/,
+  ],
   [
     'was told to end (SIGTERM)',
     async () => void process.kill(opened(), 'SIGTERM'),
@@ -85,15 +102,6 @@ it.each<[string, () => Promise<void>, RegExp, string?]>([
     /Side by side: aborted .*The screens ended by an error that should not be: .*Next: novamem-runbook resume \S+,.*ready> /,
     `BREAKS=drawing NODE_OPTIONS='--import ${BREAKING}'`,
   ],
-  [
-    'was killed (SIGKILL), once what the README says was typed',
-    async () => {
-      process.kill(opened(), 'SIGKILL');
-      await shell.shows(/Killed|ready> $/m);
-      shell.type(`tput rmcup; stty sane; tput cnorm${ENTER}`);
-    },
-    /profile\.yamlready> /,
-  ],
 ])('what was on the terminal before is there after a run that %s', async (how, leave, said, environment) => {
   await openShell();
   await begin(environment);
@@ -102,7 +110,45 @@ it.each<[string, () => Promise<void>, RegExp, string?]>([
   await leave();
   await isAsBefore(said);
   const outcome = endOf(findRun(listRuns()[0]!).events)?.outcome;
-  expect(outcome).toBe(how.includes('SIGKILL') ? undefined : 'aborted');
+  expect(outcome).toBe(how.includes('kill') ? undefined : 'aborted');
+});
+
+it('what was on the terminal before is there after a run that was killed (SIGKILL), once what the README says was typed, and after its taking up was left', async () => {
+  await openShell();
+  await begin();
+  await shell.shows(/meanwhile[\s\S]*Which way\?/);
+  process.kill(opened(), 'SIGKILL');
+  await shell.shows(/Killed|ready> $/m);
+  shell.type(`tput rmcup; stty sane; tput cnorm${ENTER}`);
+  await isAsBefore(/profile\.yamlready> /);
+  const [id] = listRuns();
+  const before = readFileSync(join(findRun(id!).folder, JOURNAL_FILE), 'utf8');
+
+  // Qdrant takes every question and answers none: until that is given up, the run is being opened.
+  const silent = createServer().listen(0, '127.0.0.1');
+  await once(silent, 'listening');
+  const { port } = silent.address() as AddressInfo;
+  writeFileSync(
+    run.profile,
+    readFileSync(run.profile, 'utf8').replace('http://127.0.0.1:1"', `http://127.0.0.1:${port}"`),
+  );
+  shell.type(`${process.execPath} ${PROGRAM} --profile ${run.profile}${ENTER}`);
+  await shell.shows(/r goes on with it/);
+  shell.type('r');
+  await shell.shows(/Reading the runbook[\s\S]*esc back/);
+  shell.type(ESCAPE);
+  await shell.shows(/r goes on with it[\s\S]*What happened\?/);
+  shell.type('r');
+  await shell.shows(/Reading the runbook/);
+  shell.type(CTRL_C);
+  await isAsBefore(/profile\.yamlready> $/);
+  silent.close();
+  shell.type(`${process.execPath} ${PROGRAM} replay latest${ENTER}`);
+  await shell.shows(/^ REPLAY /m);
+  shell.type(CTRL_C);
+  await isAsBefore(/REPLAY of \S+ left\. Nothing was done\..*ready> $/);
+  expect(listRuns()).toEqual([id]);
+  expect(readFileSync(join(findRun(id!).folder, JOURNAL_FILE), 'utf8')).toBe(before);
 });
 
 it.each<[string, Parameters<typeof openShell>[0]]>([

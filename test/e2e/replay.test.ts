@@ -12,6 +12,7 @@ import { tempFolder } from '../support/temp.js';
 import { ProgramInTerminal } from '../support/terminal.js';
 
 const ENTER = '\r';
+const CTRL_C = '\u0003';
 const ESCAPE = '\u001b';
 const RIGHT = '\u001b[C';
 const LEFT = '\u001b[D';
@@ -152,6 +153,10 @@ it('is asked for in the history of the app, and left to it', async () => {
   app.type(ESCAPE);
   await app.shows(/◑ second/);
   app.type('q');
+  expect((await app.shows(/p replay/)).split('\n')[0]).not.toContain('REPLAY');
+  app.type('p');
+  await app.shows(/^ REPLAY {2}acme-test.*the plan/);
+  app.type(CTRL_C);
   expect((await app.shows(/p replay/)).split('\n')[0]).not.toContain('REPLAY');
 });
 

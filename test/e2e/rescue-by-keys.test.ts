@@ -106,7 +106,7 @@ describe.each([
     const end = await confirmUntil(program, /q quit/, columns === 120);
     expect(end).toMatch(/✔ Recovered in/);
     await showsWholeScreen(program, name, 'q quit');
-    program.type('q');
+    program.type(columns === 60 ? CTRL_C : 'q');
     expect(await program.exited).toBe(0);
     expect(program.onAlternateScreen).toBe(false);
     expect(program.scrollback().replaceAll('\n', '')).toMatch(
@@ -189,6 +189,8 @@ describe('what a person may do wrong', () => {
     program.type('v');
     await program.shows(/enter comes back to novamem-runbook\./);
     expect(program.onAlternateScreen).toBe(false);
+    program.type(CTRL_C);
+    await program.shows(/\^C/);
     expect(program.scrollback().replaceAll('\n', '')).toMatch(
       /Will run +LC_ALL=C .*pg_restore --host \S+ --port \d+ .*--clean/,
     );

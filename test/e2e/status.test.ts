@@ -93,6 +93,7 @@ describe('status', () => {
     expect(stdout).toContain('acme-prod (PRODUCTION): proven, and nothing is due');
     expect(stdout).toMatch(/^Last proven +12 d 0 h ago, .+ UTC, by a drill$/m);
     expect(stdout).toMatch(/recovered +4 min 12 s, 1 min 00 s slower than the one before$/m);
+    expect(stdout).toMatch(/^ +recall NOT PROVEN: nothing was searched for$/m);
     expect(stdout).toMatch(/^Next drill +in 77 d 23 h, \d{4}-\d\d-\d\d \(every 90 days\)$/m);
     expect(stdout).not.toContain('Next:');
   });
@@ -213,6 +214,7 @@ describe('status for Prometheus', () => {
       [of('backups_unusable')]: 0,
       [of('last_proven_restore_timestamp_seconds')]: near(now - 12 * 86_400),
       [of('last_proven_restore_rto_seconds')]: 252,
+      [of('last_proven_restore_recall')]: 0,
       [of('drill_due_timestamp_seconds')]: near(now + 78 * 86_400),
       [of('drill_overdue')]: 0,
       [of('last_drill_timestamp_seconds')]: near(now - 12 * 86_400),

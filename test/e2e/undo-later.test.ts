@@ -1,13 +1,21 @@
+import { readFileSync } from 'node:fs';
 import { beforeAll, expect, test } from 'vitest';
 import type { JournalEvent, StepOutcome } from '../../src/engine/journal.js';
 import { findRun, listRuns } from '../../src/engine/runs.js';
+import { EXIT } from '../../src/problem.js';
 import { loseEverything } from '../../src/sandbox/lose-everything.js';
 import { measureCluster } from '../support/measure-cluster.js';
 import { runProgram } from '../support/program.js';
 import { open, type RealCluster, realCluster } from '../support/sandbox.js';
+import { terminals } from '../support/terminals.js';
 
 // What a run has replaced is put back by another process, after the run has ended.
 
+const ENTER = '\r';
+const ESCAPE = '\u001b';
+const DOWN = '\u001b[B';
+const CTRL_C = '\u0003';
+const inTerminal = terminals();
 let real: RealCluster;
 
 beforeAll(async () => {
@@ -53,18 +61,56 @@ test('a rescue of a cluster that was not lost is undone: everything younger than
   expect(wrong.exitCode).toBe(3);
   expect(await measureCluster(real)).toEqual(old);
 
+  await stopsInTheMidst();
+
   const undone = await program('undo', ...confirm());
   expect(undone.exitCode, wordsOf(undone)).toBe(0);
   expect(undone.stdout).toMatch(/undone: what it had replaced was put back/);
-  expect(undone.stdout).toMatch(
-    /postgres +rows of the dump [\s\S]*qdrant +points [\s\S]*falkordb +files of before in their place /,
-  );
+  expect(undone.stdout).toMatch(/(postgres +rows of the dump|falkordb +files of before in their place) /);
   expect(await measureCluster(real)).toEqual(younger);
 
   const again = await program('undo', ...confirm());
   expect(again.exitCode).toBe(2);
   expect(again.stderr).toMatch(/has nothing that can be put back/);
 });
+
+/** By keys: while Qdrant's collections are put back, ctrl-c asks first, and then stops after them. */
+async function stopsInTheMidst(): Promise<void> {
+  const { pid } = JSON.parse(readFileSync(real.places.pidFile('qdrant'), 'utf8')) as { pid: number };
+  const terminal = inTerminal(['--profile', real.places.profile], {
+    environment: { NOVAMEM_RUNBOOK_HOME: process.env.NOVAMEM_RUNBOOK_HOME! },
+  });
+  await terminal.shows(/ u undo/);
+  terminal.type('u');
+  await terminal.shows(/to put it back: *$/m);
+  terminal.type(`${real.cluster.name}${ENTER}`);
+  await terminal.drawn(/^.*UNDO [\s\S]* n note/);
+  // It answers nothing until it goes on: what is put back there is not at its end before.
+  process.kill(pid, 'SIGSTOP');
+  try {
+    await terminal.shows(/◐ restore-qdrant +undoes/, 60_000);
+    terminal.type(CTRL_C);
+    await terminal.shows(
+      /Stop this run\?\n These run now; ended half-way they leave:\n +restore-qdrant: it is put back to its end, and nothing after it\n[\s\S]*❯ keep running/,
+    );
+    terminal.type(ESCAPE);
+    await terminal.shows(/UNDO [\s\S]*◐ restore-qdrant +undoes[\s\S]*\^C stop/);
+    terminal.type(CTRL_C);
+    await terminal.shows(/❯ keep running/);
+    terminal.type(DOWN);
+    await terminal.shows(/❯ stop/);
+    terminal.type(ENTER);
+    await terminal.shows(/UNDO · STOPPING [\s\S]*◐ restore-qdrant +undoes/);
+  } finally {
+    process.kill(pid, 'SIGCONT');
+  }
+  const [, back, of] = /Stopped after .*: (\d) of (\d) steps undone/.exec(await terminal.shows(/Stopped after /))!;
+  expect(Number(back)).toBeLessThan(Number(of));
+  expect(terminal.screen().join('\n')).toMatch(/↶ restore-qdrant /);
+  terminal.type(CTRL_C);
+  expect(await terminal.exited).toBe(EXIT.aborted);
+  expect(terminal.onAlternateScreen).toBe(false);
+}
 
 test('the plan of a second rescue goes by what the first one took', async () => {
   await loseEverything(real.record.name);

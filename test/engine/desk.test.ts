@@ -89,7 +89,7 @@ test('a diagnosis that was under way when a plan was opened and put away is not 
 });
 
 describe('a run that is being opened', () => {
-  test('is put away when it was dismissed meanwhile', async () => {
+  test.each(['dismiss', 'leave'] as const)('is put away after a %s meanwhile', async (goes) => {
     const one = desk();
     const { opened, open } = gate();
     const { run, folder } = begun('run-1');
@@ -98,8 +98,8 @@ describe('a run that is being opened', () => {
       return run;
     });
     expect(one.getSnapshot().opening).toBe(true);
-    one.dismiss();
-    expect(one.getSnapshot()).toMatchObject({ opening: false, run: undefined });
+    one[goes]();
+    expect(one.getSnapshot()).toMatchObject({ opening: goes === 'leave', run: undefined });
     open();
     await shown;
     expect(one.getSnapshot().run).toBeUndefined();

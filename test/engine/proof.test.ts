@@ -1,11 +1,12 @@
-import { mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { cpSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { JOURNAL_FILE, type Mode } from '../../src/engine/journal.js';
 import { proofOf } from '../../src/engine/proof.js';
+import { stepEvents } from '../../src/steps/step-events.js';
 import { type RecordedAs, recordRun } from '../support/record-run.js';
 import { tempFolder } from '../support/temp.js';
-import { absentCluster, step, tinyKind } from '../support/tiny-run.js';
+import { absentCluster, step, type TinyFacts, tinyKind } from '../support/tiny-run.js';
 
 const CLUSTER = 'acme-prod';
 const fails = {
@@ -58,9 +59,39 @@ describe('what is proven of a backup', () => {
       rtoMs: 252_000,
       rpoMs: null,
       backup: null,
+      recallUnproven: 'nothing was searched for',
     });
     expect(unproven).toEqual([]);
     expect(drills).toMatchObject([{ outcome: 'recovered', rtoMs: 252_000, slowerMs: null }]);
+  });
+
+  test.each([
+    ['', null],
+    ['a stand-in answers', 'a stand-in answers'],
+  ])('says whether what novamem finds was proven with it: incomparable because of %j', async (incomparable, said) => {
+    const searching = tinyKind('novamem.search', {
+      run: () => stepEvents<TinyFacts>(async (emit) => emit.facts(Object.assign({ ran: true }, { incomparable }))),
+    });
+    await recordRun('20260801T020000Z-00001', [...restoring(...WHOLE), step('recall', searching)], {
+      mode: 'drill',
+      cluster: absentCluster('throw-away'),
+      drillOf: CLUSTER,
+    });
+    expect(proofOf(CLUSTER).proven).toMatchObject({ recallUnproven: said });
+  });
+
+  test('is a drill that another machine has recorded, once its folder is copied here', async () => {
+    const here = process.env.NOVAMEM_RUNBOOK_HOME;
+    process.env.NOVAMEM_RUNBOOK_HOME = tempFolder('backup-host');
+    const folder = await drill('20260801T020000Z-00001');
+    process.env.NOVAMEM_RUNBOOK_HOME = here;
+    expect(proofOf(CLUSTER).proven).toBeNull();
+    const copy = join(runs, basename(folder));
+    cpSync(folder, copy, { recursive: true });
+    expect(proofOf(CLUSTER)).toMatchObject({ proven: { by: 'drill', run: '20260801T020000Z-00001' }, unread: [] });
+    // As a copy stands that is still under way.
+    truncateSync(join(copy, JOURNAL_FILE), 2_000);
+    expect(proofOf(CLUSTER)).toMatchObject({ proven: null, drills: [{ outcome: 'unfinished' }], unread: [] });
   });
 
   test('is not a drill of another cluster, nor one that only ran on a sandbox of that name', async () => {
@@ -125,7 +156,7 @@ describe('what is proven of a backup', () => {
 });
 
 describe('a drill that failed', () => {
-  test('is told until something is proven after it; one that was broken off says nothing', async () => {
+  test('is told until something is proven after it; one that was broken off or restored a part says nothing', async () => {
     await drill('20260801T020000Z-00001');
     await failing('20260901T020000Z-00001');
     expect(proofOf(CLUSTER)).toMatchObject({
@@ -141,6 +172,15 @@ describe('a drill that failed', () => {
       ['failed', true],
       ['recovered', false],
     ]);
+    await recordRun('20260902T030000Z-00001', restoring('qdrant'), {
+      mode: 'drill',
+      cluster: absentCluster('throw-away'),
+      drillOf: CLUSTER,
+    });
+    expect(proofOf(CLUSTER)).toMatchObject({
+      failedDrill: '20260901T020000Z-00001',
+      unproven: [{ why: 'it restored no postgres and no falkordb' }],
+    });
     await live('20260903T020000Z-00001', WHOLE);
     expect(proofOf(CLUSTER)).toMatchObject({ proven: { by: 'recovery' }, failedDrill: null });
   });

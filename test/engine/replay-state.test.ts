@@ -32,8 +32,9 @@ function shown({ log: _, folder: __, startedAt, finishedAt, undoing, outcomeText
     ended: finishedAt !== undefined,
     undoing: undoing?.steps,
     began: startedAt > 0,
-    steps: run.steps.map(({ startedAt, finishedAt, undoPlan: _, safetyCopies, logFile: __, ...one }) => ({
+    steps: run.steps.map(({ startedAt, finishedAt, undoPlan: _, safetyCopies, logFile: __, progress, ...one }) => ({
       ...one,
+      progress: progress && { ...progress, since: progress.since.done },
       started: startedAt !== undefined,
       finished: finishedAt !== undefined,
       safetyCopies: safetyCopies.map(({ takenAt: _, ...copy }) => copy),

@@ -583,6 +583,38 @@ describe('what a run tells', () => {
     expect(JSON.stringify(run.getSnapshot())).not.toContain(secret);
   });
 
+  test('what is counted anew in a later phase, or at a retry, is told from where that began', async () => {
+    const [restoring, retried] = [gate(), gate()];
+    let attempts = 0;
+    const kind = tinyKind('tiny.phases', {
+      async *run() {
+        attempts += 1;
+        if (attempts === 2) await retried.opened;
+        for (const done of [10, 900]) yield { type: 'progress', done, total: 900, unit: 'rows', text: 'reading' };
+        for (const done of [3, 5]) yield { type: 'progress', done, total: 900, unit: 'rows', text: 'restoring' };
+        await restoring.opened;
+        throw new Error('it broke');
+      },
+    });
+    const { run, begin, until, stepOf } = tinyRun([step('only', kind)]);
+    await begin();
+    const at = await eventually('it restores', () => {
+      const { progress } = stepOf('only');
+      return progress?.done === 5 ? progress.since.at : undefined;
+    });
+    expect(stepOf('only').progress!.since).toEqual({ at, done: 3 });
+    expect(at).toBeGreaterThanOrEqual(stepOf('only').startedAt!);
+    restoring.open();
+    await until('only', 'deciding');
+    run.intend({ type: 'retry', step: 'only' });
+    await until('only', 'running');
+    expect(stepOf('only').progress).toBeUndefined();
+    retried.open();
+    await until('only', 'deciding');
+    run.intend({ type: 'abort' });
+    await run.finished;
+  });
+
   test('progress is in the journal at most once a second', async () => {
     const kind = tinyKind('tiny', {
       async *run() {

@@ -6,6 +6,14 @@ import { realCluster } from '../support/sandbox.js';
 
 // Each disaster really happens to a cluster of its own, and a look at it finds the scenario that answers it.
 
+/** What is seen besides the scenario, where that alone would not tell whether the disaster itself was seen. */
+const WITH: Record<string, RegExp> = {
+  'disk-full': /Postgres: no space left: /,
+  'postgres-and-backups-lost': /this backup root cannot be read, or does not exist/,
+  'backup-of-another-cluster': /the newer backup set \w+ is of another cluster/,
+  'wal-archive-not-mounted': /its log is not archived any more/,
+};
+
 test.each(DISASTERS.map((one) => [one.id, one] as const))('%s', async (id, disaster) => {
   const real = await realCluster(200);
   const name = real.cluster.name;
@@ -17,6 +25,8 @@ test.each(DISASTERS.map((one) => [one.id, one] as const))('%s', async (id, disas
     const looked = await runProgram(['diagnose', '--profile', name, '--json']);
     const { scenarios } = JSON.parse(looked.stdout) as { scenarios: { scenario: string }[] };
     expect(scenarios[0]?.scenario, looked.stdout).toBe(disaster.scenario);
+    const seen = WITH[id];
+    if (seen) expect(looked.stdout).toMatch(seen);
   }
   expect(await sandboxDown(name)).toBe(true);
 });

@@ -23,6 +23,9 @@ const STEP: StepSnapshot = {
   logFile: '',
 };
 
+/** Where counting began. */
+const START = { at: 0, done: 0 };
+
 describe('a line of a screen', () => {
   it.each([
     [' ✔ restore-postgres     done           4 s  ', 'restore-postgres, done, 4 s'],
@@ -43,14 +46,15 @@ describe('a line of a screen', () => {
 
 describe('where a step stands', () => {
   it('is said with how far it is and how long it will take', () => {
-    const progress = { done: 61, total: 100, unit: 'bytes' as const, text: 'index idx_fts' };
+    const progress = { done: 61, total: 100, unit: 'bytes' as const, text: 'index idx_fts', since: START };
     expect(standingWords({ ...STEP, progress }, 61_000)).toBe(
       'restore-postgres: runs, 61 percent, about 39 s left, index idx_fts',
     );
   });
 
   it('is said of one that only waits without a share: waiting brings nothing nearer', () => {
-    const progress = { done: 31, total: 180, unit: 'seconds' as const, text: 'waiting for Qdrant: refused' };
+    const text = 'waiting for Qdrant: refused';
+    const progress = { done: 31, total: 180, unit: 'seconds' as const, text, since: START };
     const step = { ...STEP, progress };
     expect(standingWords(step, 31_000)).toBe('restore-postgres: runs, waiting for Qdrant: refused');
     expect(sideBySideLines(step, 60, 31_000)).toEqual([
@@ -148,7 +152,7 @@ describe('what is heard of a run', () => {
       heard += 1;
     });
     const progress = (done: number) => {
-      step = { ...step, progress: { done, total: 300, unit: 'rows', text: '' } };
+      step = { ...step, progress: { done, total: 300, unit: 'rows', text: '', since: START } };
       change();
       vi.advanceTimersByTime(100);
     };

@@ -2,6 +2,8 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { ClusterLock } from '../../src/engine/cluster-lock.js';
 import { bringsBack } from '../../src/engine/rto-clock.js';
 import { RunScreen } from '../../src/screens/run-screen.js';
+import { operatorChoose } from '../../src/steps/operator/choose.js';
+import { readingPlan } from '../../src/steps/step.js';
 import { stepEvents } from '../../src/steps/step-events.js';
 import { KEYS, type TestScreen, testScreen } from '../support/screen.js';
 import { tempFolder } from '../support/temp.js';
@@ -12,11 +14,11 @@ const BACKUP = { id: 'a-set', takenAt: null, kind: 'manifest' as const, unproven
 let screen: TestScreen;
 afterEach(() => screen.close());
 
-function shown({ run }: Pick<TinyRun, 'run'>): TestScreen {
+function shown({ run }: Pick<TinyRun, 'run'>, size?: { columns: number; rows: number }): TestScreen {
   const never = () => {
     throw new Error('it was not asked for');
   };
-  screen = testScreen(<RunScreen run={run} onBack={never} onUndo={never} onQuit={never} />);
+  screen = testScreen(<RunScreen run={run} onBack={never} onUndo={never} onQuit={never} />, size);
   return screen;
 }
 
@@ -126,6 +128,134 @@ describe('a question that is shown', () => {
     await screen.shows('to go on: acme-tes');
     expect(tiny.stateOf('first')).toBe('deciding');
     await end(tiny);
+  });
+});
+
+describe('what is asked while a run comes to its end', () => {
+  async function endsWhile(key: string, asked: string, typed = ''): Promise<void> {
+    const { opened, open } = gate();
+    const slow = tinyKind('tiny.slow', {
+      run: () =>
+        stepEvents<TinyFacts>(async (emit) => {
+          await opened;
+          emit.facts({ ran: true });
+        }),
+    });
+    const tiny = tinyRun([step('only', slow)]);
+    await tiny.begin();
+    await tiny.until('only', 'running');
+    shown(tiny);
+    await screen.shows('? help');
+    screen.press(key);
+    await screen.shows(asked);
+    screen.press(typed);
+    await screen.shows(typed);
+    open();
+    expect(await tiny.run.finished).toBe('recovered');
+  }
+
+  test('is no more whether to stop it: its report is shown', async () => {
+    await endsWhile('\u0003', '❯ keep running');
+    await screen.shows(/Complete in[\s\S]*q quit/);
+  });
+
+  test('is said to come too late of a note, which stays on the screen', async () => {
+    await endsWhile('n', 'enter keep it', 'Qdrant was slow');
+    await screen.shows(/takes no note any more[\s\S]*Qdrant was slow/);
+    screen.press(KEYS.enter);
+    await screen.shows(/Complete in[\s\S]*q quit/);
+  });
+});
+
+describe('in a window of 60 columns and 16 rows', () => {
+  const SMALL = { columns: 60, rows: 16 };
+  const NAMES = ['restore-postgres', 'restore-qdrant', 'restore-falkordb', 'start-novamem'];
+  const long = (what: string) =>
+    `${what} ${'so many words that no row of this window is long enough '.repeat(2)}${what}.`;
+
+  /** Goes down page by page: what is asked stays on the screen, and every line was on it once. */
+  async function readsToItsEnd(page: string, stays: RegExp, ...lines: string[]): Promise<void> {
+    const seen: string[] = [];
+    for (;;) {
+      const text = await screen.shows(stays);
+      expect(text.split('\n').length).toBeLessThanOrEqual(SMALL.rows);
+      seen.push(text);
+      const [more] = / \d+ more lines?: /.exec(text) ?? [];
+      if (more === undefined) break;
+      screen.press(page);
+      await screen.shows(new RegExp(`^(?![\\s\\S]*${more})`));
+    }
+    expect(seen.length).toBeGreaterThan(1);
+    for (const line of lines) expect(seen.join('\n')).toContain(line);
+  }
+
+  test('every answer to ctrl-c can be read and reached, however much runs', async () => {
+    const { opened, open } = gate();
+    const slow = (name: string) =>
+      tinyKind(`tiny.${name}`, {
+        plan: async () => ({ ...readingPlan(`do ${name}`, []), onAbort: long(name) }),
+        run: () => stepEvents<TinyFacts>(async () => opened),
+      });
+    const tiny = tinyRun(NAMES.map((name) => step(name, slow(name))));
+    await tiny.begin();
+    await tiny.until('start-novamem', 'running');
+    shown(tiny, SMALL);
+    await screen.shows('? help');
+    screen.press('\u0003');
+    const answers =
+      /Stop this run\?[\s\S]*❯ keep running[\s\S]* {2}stop: end what runs, start nothing further\n[\s\S]* {2}kill: end this program and all that it started, now\n/;
+    await readsToItsEnd(' ', answers, ...NAMES.map((name) => `  ${name}: `), 'start-novamem.');
+    screen.press(KEYS.down);
+    await screen.shows('❯ stop');
+    screen.press(KEYS.down);
+    await screen.shows('❯ kill');
+    screen.press(KEYS.up);
+    await screen.shows('❯ stop');
+    screen.press(KEYS.enter);
+    open();
+    expect(await tiny.run.finished).toBe('aborted');
+  });
+
+  test('what is destroyed is read above the name that is typed', async () => {
+    const wipes = tinyKind('tiny.wipes', {
+      effect: 'destroy',
+      plan: async () => ({ ...readingPlan(long('wipe'), [long('rm')]), destroys: ['412,031 memories'] }),
+    });
+    const tiny = tinyRun([step('only', wipes)]);
+    await tiny.begin();
+    await tiny.until('only', 'asking');
+    shown(tiny, SMALL);
+    await screen.shows(/Destroys +412,031 memories[\s\S]* name \(acme-test\) to go on:/);
+    screen.press('acme-te');
+    await readsToItsEnd('\u001b[6~', / to go on: acme-te\b/, 'Destroys', 'rm.');
+    screen.press(`st${KEYS.enter}`);
+    expect(await tiny.run.finished).toBe('recovered');
+  });
+
+  test('what a way means is read from its beginning, whatever was read of another', async () => {
+    const options = NAMES.map((choice) => ({
+      choice,
+      title: `Way ${long(choice)}`,
+      because: long(choice).repeat(2),
+    }));
+    const asking = { ...step('way', operatorChoose), params: { question: long('Which way?'), options } };
+    const blocked = tinyKind('tiny.blocked', {
+      check: async () => [{ level: 'blocking', message: 'no snapshot', next: 'find one' }],
+    });
+    const only = { step: 'way', choices: ['restore-falkordb'] };
+    const tiny = tinyRun([asking, { ...step('fill', blocked, ['way']), only }]);
+    await tiny.begin();
+    await tiny.until('way', 'asking');
+    shown(tiny, SMALL);
+    await readsToItsEnd(
+      ' ',
+      /Which way\?[\s\S]*❯ Way restore-postgres[\s\S]*… \(not possible now\)\n[\s\S]* Way start-novamem/,
+      'restore-postgres.',
+    );
+    screen.press(KEYS.down);
+    await screen.shows(/❯ Way restore-qdrant[\s\S]*─\n restore-qdrant so many words/);
+    screen.press(KEYS.enter);
+    expect(await tiny.run.finished).toBe('recovered');
   });
 });
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { CountedProgress } from '../../src/engine/counted.js';
 import type { StepSnapshot } from '../../src/engine/snapshot.js';
 import { planLines, progressLines, sideBySideLines } from '../../src/screens/step-lines.js';
 import { readingPlan } from '../../src/steps/step.js';
@@ -71,7 +72,8 @@ describe('what a step would do', () => {
 });
 
 describe('how far a step is', () => {
-  const after10s = (progress: NonNullable<StepSnapshot['progress']>) => {
+  const after10s = (told: Omit<CountedProgress, 'since'>, since = { at: 0, done: 0 }) => {
+    const progress = { ...told, since };
     const step: StepSnapshot = { ...STEP, state: 'running', startedAt: 0, progress };
     expect(sideBySideLines(step, 60, 10_000).slice(1, -1)).toHaveLength(progress.total ? 2 : 1);
     return progressLines(step, 60, 10_000).slice(2, -1);
@@ -90,6 +92,21 @@ describe('how far a step is', () => {
       'left  about 10 s',
     ]);
     expect(after10s({ done: 10 * 1024, total: 20 * 1024, unit: 'bytes', text: 'x' })[0]).toBe(`${filled}  1.0 KiB/s`);
+  });
+
+  it('is told with the rate of what is counted now, not with the time of what was counted before it', () => {
+    const restoring = { done: 5_000, total: 10_000, unit: 'rows', text: 'restoring' } as const;
+    expect(after10s(restoring, { at: 8_000, done: 1_000 })).toEqual([
+      '████████████░░░░░░░░░░░░  50 %  2,000 rows/s',
+      '5,000 rows of 10,000 rows',
+      'left  about 2.5 s',
+    ]);
+    const justBegun = progressLines(
+      { ...STEP, state: 'running', startedAt: 0, progress: { ...restoring, since: { at: 9_500, done: 0 } } },
+      60,
+      10_000,
+    );
+    expect(justBegun.join(' ')).not.toMatch(/rows\/s|left/);
   });
 
   it('is told with its rate where nobody knows how much there is, and of waiting without one', () => {

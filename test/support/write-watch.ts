@@ -104,7 +104,8 @@ export function askQdrant({ cluster }: RealCluster, method: string, path: string
   });
 }
 
-async function answeredByQdrant(real: RealCluster): Promise<Counts> {
+/** How often it has answered each kind of request since it was started. */
+export async function answeredByQdrant(real: RealCluster): Promise<Counts> {
   const answer = await askQdrant(real, 'GET', '/telemetry?details_level=3');
   const { result } = (await answer.json()) as {
     result: { requests: Record<'rest' | 'grpc', { responses: Record<string, Record<string, { count: number }>> }> };

@@ -162,9 +162,13 @@ describe('the programs', () => {
     writeSync(descriptor, Buffer.of(1, 99, 0), 0, 3, 5);
     const plain = await plainRestore(await scratch('empty'), set.postgres!.file);
     expect(plain.stderr).toMatch(/unsupported version \(1\.99\) in file header/);
-    expect(await findings(postgresRestore, {}, contextWith(set))).toContainEqual(
-      expect.stringMatching(/^blocking: .*unsupported version \(1\.99\) in file header/),
-    );
+    expect(await postgresRestore.check(postgresRestore.params.parse({}), contextWith(set))).toContainEqual({
+      level: 'blocking',
+      message: expect.stringMatching(/is of a newer PostgreSQL: .*unsupported version \(1\.99\) in file header/),
+      next: expect.stringContaining(
+        `from a machine with its client programs (Debian: apt-get install postgresql-client-`,
+      ),
+    });
     const { gateway, changes } = recordingGateway();
     expect((await restore(set, {}, { gateway })).error?.message).toMatch(/unsupported version/);
     expect(changes).toEqual([]);

@@ -12,6 +12,8 @@ import type { Score } from './score.js';
 export interface Predicted {
   id: string;
   ask: string;
+  /** In the order in which they were offered. */
+  options: string[];
   /** Null while nothing was said. */
   given: string | null;
   answer: string;
@@ -78,11 +80,12 @@ export interface TrainingRecord {
 const FOLDER = 'trainings';
 const FILE = 'training.json';
 
-export const trainingFolder = (id: string): string => homeSubfolder(FOLDER, id);
+/** Where the record of a lesson lies, once there is one. */
+export const trainingFolder = (id: string): string => join(homeFolder(), FOLDER, id);
 
 /** Keeps a record; the one of before stays whole until the new one is. Answers its folder. */
 export function keepTraining(record: TrainingRecord): string {
-  const folder = trainingFolder(record.id);
+  const folder = homeSubfolder(FOLDER, record.id);
   const file = join(folder, FILE);
   writeFileSync(`${file}.new`, `${JSON.stringify(redactDeep(record), null, 1)}\n`, { mode: 0o600 });
   renameSync(`${file}.new`, file);
@@ -100,10 +103,10 @@ export function trainings(trainee?: string): TrainingRecord[] {
 
 function idsOf(): string[] {
   try {
-    return readdirSync(join(homeFolder(), FOLDER)).sort();
+    return readdirSync(trainingFolder('')).sort();
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw new Problem(`The lessons in ${join(homeFolder(), FOLDER)} cannot be read.`, {
+    throw new Problem(`The lessons in ${trainingFolder('')} cannot be read.`, {
       next: 'make that folder readable, or set NOVAMEM_RUNBOOK_HOME to the one that is meant',
     });
   }
@@ -111,7 +114,7 @@ function idsOf(): string[] {
 
 function read(id: string): TrainingRecord | undefined {
   try {
-    return JSON.parse(readFileSync(join(homeFolder(), FOLDER, id, FILE), 'utf8')) as TrainingRecord;
+    return JSON.parse(readFileSync(join(trainingFolder(id), FILE), 'utf8')) as TrainingRecord;
   } catch {
     return undefined;
   }

@@ -1,9 +1,9 @@
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { type Profile, SERVICE_TITLES, SERVICES } from '../../config/profile.js';
 import { redact } from '../../config/redact.js';
 import { Problem } from '../../problem.js';
 import type { Lesson } from '../../runbook/lesson.js';
-import type { Teach } from '../../runbook/runbook.js';
+import type { PredictionText, Teach } from '../../runbook/runbook.js';
 import { listBackupSets } from '../../stores/backup-set/find-backup-set.js';
 import { type Belongings, belongingsOf, lossBetween, withWrittenSince } from '../../stores/belongings.js';
 import { type Check, equal } from '../../stores/check.js';
@@ -141,7 +141,7 @@ export class Training {
       recoveredAt: null,
       endedAt: null,
       givenUp: false,
-      predictions: predict.map((one) => predictedOf(one.id, one)),
+      predictions: predict.map((one) => this.#asked(one.id, one)),
       hints: [],
       shells: [],
       runs: [],
@@ -181,7 +181,7 @@ export class Training {
     const id = `${scenario}.${step.id}`;
     const known = this.#record.predictions.find((one) => one.id === id);
     if (known) return known;
-    const fresh = predictedOf(id, predict);
+    const fresh = this.#asked(id, predict);
     this.#record.predictions.push(fresh);
     return fresh;
   }
@@ -261,6 +261,13 @@ export class Training {
     return this.#closing;
   }
 
+  /** In each lesson that is taken the options come in another order. */
+  #asked(id: string, { ask, options, answer, because }: PredictionText): Predicted {
+    const place = (option: string) => createHash('sha256').update(`${this.#id} ${option}`).digest('hex');
+    const shuffled = [...options].sort((a, b) => (place(a) < place(b) ? -1 : 1));
+    return { id, ask, options: shuffled, given: null, answer, because, at: null };
+  }
+
   #open = (): Predicted | undefined => this.#record?.predictions.find((one) => one.given === null);
 
   #nextHint = (): number | undefined => HINT_COSTS[this.#record?.hints.length ?? 0];
@@ -294,15 +301,6 @@ export class Training {
     };
   }
 }
-
-const predictedOf = (id: string, { ask, answer, because }: { ask: string; answer: string; because: string }) => ({
-  id,
-  ask,
-  given: null,
-  answer,
-  because,
-  at: null,
-});
 
 /** Whether everything answers, novamem remembers and says that all its parts are well, and each store has what the memories that are left need. */
 async function checksOf(

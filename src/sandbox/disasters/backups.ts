@@ -1,10 +1,12 @@
-import { cpSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { BackupSet } from '../../stores/backup-set/backup-set.js';
 import { listBackupSets } from '../../stores/backup-set/find-backup-set.js';
 import { MANIFEST_FILE, type Manifest } from '../../stores/backup-set/manifest.js';
 import { readManifest } from '../../stores/backup-set/open-backup-set.js';
 import { type Disaster, type Scene, stop } from './disaster.js';
+import { redate } from './dump-date.js';
 import { loseFalkordb, loseQdrant } from './other-stores.js';
 import { dropDatabase } from './postgres.js';
 
@@ -94,11 +96,14 @@ export const storesADayApart: Disaster = {
   before: ['backup', 'memories', 'backup'],
   async strike(scene) {
     const [newest, older] = await twoSetsOf(scene);
-    cpSync(older.postgres!.file, newest.postgres!.file);
+    const dump = readFileSync(older.postgres!.file);
+    redate(dump, -DAY);
+    writeFileSync(newest.postgres!.file, dump);
     const manifest = readManifest(newest.folder);
     const stale = readManifest(older.folder);
     const at = new Date(Date.parse(stale.parts.postgres!.at) - DAY).toISOString();
-    manifest.parts.postgres = { ...stale.parts.postgres!, at };
+    const sha256 = createHash('sha256').update(dump).digest('hex');
+    manifest.parts.postgres = { ...stale.parts.postgres!, sha256, at };
     manifest.inventory!.postgres = stale.inventory!.postgres!;
     manifest.skewMs += DAY;
     manifest.goldenSearches = [];

@@ -1,5 +1,6 @@
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import { z } from 'zod';
+import { PACKAGE_ROOT } from '../../config/package-root.js';
 import { profileWord } from '../../config/profiles.js';
 import { commandText } from '../../hosts/command.js';
 import { runCommand } from '../../hosts/run-command.js';
@@ -24,7 +25,7 @@ interface Facts {
 }
 
 /** This program, built: the drill is a process of its own, since its cluster is another one. */
-const PROGRAM = fileURLToPath(new URL('../../../dist/cli.js', import.meta.url));
+const PROGRAM = join(PACKAGE_ROOT, 'bin', 'novamem-runbook.js');
 
 /** What of the lines of `drill --json` is followed here. */
 const eventSchema = z.looseObject({

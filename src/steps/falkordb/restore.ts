@@ -5,7 +5,7 @@ import { exists, freeBytesIfHere, sha256Of } from '../../hosts/files.js';
 import { type BackupFile, type BackupSet, bytesOf } from '../../stores/backup-set/backup-set.js';
 import { type Check, equal } from '../../stores/check.js';
 import type { Cluster } from '../../stores/cluster.js';
-import { contentOf, contentText } from '../../stores/falkordb/graph-content.js';
+import { contentOf, contentText, moreIn } from '../../stores/falkordb/graph-content.js';
 import { untilBuilt } from '../../stores/falkordb/indexes.js';
 import { compareFalkordb, type FalkordbInventory, inventoryFalkordb } from '../../stores/falkordb/inventory.js';
 import {
@@ -48,6 +48,8 @@ interface Facts extends FilesFacts {
   placed: string[];
   /** What the server had loaded right after. */
   loaded?: FalkordbInventory;
+  /** What Postgres, which stays, knows more of: `3 nodes`. Empty where it is nothing. */
+  behind?: string;
 }
 
 type Files = FalkordbFiles & { files: BackupFile[] };
@@ -190,6 +192,9 @@ export const falkordbRestore: StepKind<Params, Facts> = {
       const graphs = Object.keys(loaded.graphs);
       emit.output(`FalkorDB has loaded ${plural(graphs.length, 'graph')}: ${graphs.join(', ')}`);
       await proveWritable(ctx, emit, settings, patienceMs, signal);
+      const content = p.postgresStays ? contentOf(loaded, cluster.falkordb.graph) : undefined;
+      const known = content && (await postgresGraph(ctx).catch(() => undefined));
+      if (known) emit.facts({ behind: moreIn(memoryGraphContent(known), content) });
     }),
 
   async verify(_p, { cluster, backup }, facts) {
@@ -216,6 +221,9 @@ export const falkordbRestore: StepKind<Params, Facts> = {
       },
     ];
   },
+
+  conclusion: ({ behind = '' }) =>
+    behind === '' ? undefined : { text: `without what Postgres knows more of: ${behind}`, exception: false },
 
   async probe(_p, ctx, facts): Promise<Probe> {
     if (!facts.dir) return 'not-started';

@@ -63,7 +63,7 @@ async function stayingFindings({ cluster }: StepContext): Promise<Finding[]> {
     .map(({ store, seen }) => ({
       level: 'blocking',
       message: `${SERVICE_TITLES[store]} does not answer (${seen}), and this runbook leaves it as it is`,
-      next: `start ${SERVICE_TITLES[store]}, or take the runbook for what is lost: novamem-runbook whole-cluster-lost`,
+      next: `start ${SERVICE_TITLES[store]}; if it is lost, too, bring it back first: novamem-runbook ${store === 'qdrant' ? 'qdrant-lost' : 'postgres-corrupt'}`,
     }));
 }
 

@@ -20,7 +20,7 @@ const params = z.strictObject({
   writtenSince: z.boolean().default(false),
   /** How many sampled memories are searched for where the backup set has no golden searches. */
   samples: z.number().int().positive().max(50).default(5),
-  /** A backup set is put to the proof: that no scores could be compared is an exception. */
+  /** A backup set is put to the proof: that no scores could be compared is an exception, but where the profile waives them (drill.recall). */
   strict: z.boolean().default(false),
 });
 type Params = z.infer<typeof params>;
@@ -28,6 +28,8 @@ interface Facts {
   checks: Check[];
   /** Why the golden searches were not compared; empty where they were, or there are none. */
   incomparable: string;
+  /** The profile says that this is no exception. */
+  waived: boolean;
 }
 
 const searches = (count: number) => plural(count, 'golden search', 'golden searches');
@@ -86,7 +88,7 @@ export const novamemSearch: StepKind<Params, Facts> = {
           : foreign
             ? [await answersSearches(ctx)]
             : await findSamples(p, ctx);
-      emit.facts({ checks, incomparable });
+      emit.facts({ checks, incomparable, waived: p.strict && !ctx.cluster.profile.drill.recall });
 
       async function compareAll(): Promise<Check[]> {
         const all: Check[] = [];
@@ -103,8 +105,8 @@ export const novamemSearch: StepKind<Params, Facts> = {
       }
     }),
   verify: async (_p, _ctx, { checks }) => checks,
-  conclusion: ({ incomparable = '' }) =>
-    incomparable === '' ? undefined : { text: `scores are not proven: ${incomparable}`, exception: true },
+  conclusion: ({ incomparable = '', waived = false }) =>
+    incomparable === '' ? undefined : { text: `scores are not proven: ${incomparable}`, exception: !waived },
   probe: async () => 'not-started',
 };
 
@@ -132,12 +134,8 @@ async function comparability({ strict }: Params, ctx: StepContext): Promise<{ wh
   const now = (await isStandIn(cluster.novamem!)) ? 'stand-in' : 'novamem';
   const recorded = backup.goldenSearchesBy ?? 'novamem';
   const foreign = now === 'stand-in' && recorded === 'novamem';
-  const title = { novamem: 'a real novamem', 'stand-in': "a sandbox's stand-in" };
-  if (now !== recorded)
-    return {
-      why: `the backup was taken beside ${title[recorded]}, and ${title[now]} answers here, which scores otherwise`,
-      foreign,
-    };
+  const title = { novamem: 'a real novamem', 'stand-in': 'a stand-in' };
+  if (now !== recorded) return { why: `${title[recorded]} recorded them, and ${title[now]} answers`, foreign };
   return { why: goldenOf(ctx).length === 0 ? 'no golden searches were recorded with this backup' : '', foreign };
 }
 

@@ -9,8 +9,18 @@ import type { Finding, StepContext } from '../step.js';
  * named; a large one is only read when its step comes, but then, too, before anything is dropped.
  */
 export async function dumpFindings(dump: BackupFile, tools: Installation, ctx: StepContext): Promise<Finding[]> {
-  const { fault } = await lookAtDump(dump, tools, { upTo: ctx.phase === 'preflight' ? READ_WHILE_WAITING : 0 });
-  return fault === '' ? [] : [{ level: 'blocking', message: fault, next: await pointToGoodDump(ctx) }];
+  const upTo = ctx.phase === 'preflight' ? READ_WHILE_WAITING : 0;
+  const { fault, tooNew } = await lookAtDump(dump, tools, { upTo });
+  if (fault === '') return [];
+  return [{ level: 'blocking', message: fault, next: tooNew ? newerPrograms(ctx) : await pointToGoodDump(ctx) }];
+}
+
+function newerPrograms({ backup }: StepContext): string {
+  const major = Number.parseInt(backup?.inventory?.postgres?.serverVersion ?? '', 10);
+  const [title, name] = Number.isNaN(major)
+    ? ['that PostgreSQL', 'postgresql-client-VERSION']
+    : [`PostgreSQL ${major}`, `postgresql-client-${major}`];
+  return `restore into a server of ${title} or newer, from a machine with its client programs (Debian: apt-get install ${name})`;
 }
 
 /** What to type instead of a backup set whose dump is damaged. */

@@ -6,6 +6,7 @@ import { isDamage, type Postgres, quoteIdentifier } from '../../stores/postgres/
 import { countRows, readContents } from '../../stores/postgres/dump.js';
 import {
   applicationOf,
+  countMemories,
   describeServer,
   estimatedRows,
   strangersIn,
@@ -194,6 +195,10 @@ export const postgresRestore: StepKind<RestoreParams, RestoreFacts> = {
       // Together: an undo without knowing what was there before could move away what was never touched.
       emit.facts({ rows, tables: contents.tables, before });
       if (p.sessions === 'end' && server.databaseExists) await endSessions(postgres, ctx, emit);
+      if (populated && earlier.before === undefined) {
+        const counted = await countMemories(postgres, ctx.backup?.takenAt ?? null).catch(() => undefined);
+        if (counted) emit.facts({ newer: counted.newer });
+      }
       if (p.strategy === 'swap') {
         await swap(p, ctx, emit, signal, {
           tools,
@@ -235,8 +240,16 @@ export const postgresRestore: StepKind<RestoreParams, RestoreFacts> = {
   planUndo: (_p, ctx, facts, since) => planRestoreUndo(ctx, facts, since),
   verifyUndo: (_p, ctx, facts) => restoreUndoChecks(ctx, facts),
 
-  conclusion: ({ waived }) =>
-    waived ? { text: `the database was replaced without a safety copy: ${waived}`, exception: true } : undefined,
+  conclusion({ waived, newer = 0, keptAs, safetyDump }) {
+    if (waived) return { text: `the database was replaced without a safety copy: ${waived}`, exception: true };
+    if (newer === 0) return undefined;
+    const are =
+      newer === 1 ? 'memory that was newer than the backup is' : 'memories that were newer than the backup are';
+    return {
+      text: `${countOf(newer)} ${are} only in ${keptAs ? `database ${keptAs}` : safetyDump} now`,
+      exception: false,
+    };
+  },
 };
 
 /** Proves the dump before anything is dropped: its SHA-256 where a manifest has one, and every byte through pg_restore. */

@@ -48,6 +48,8 @@ export interface RestoreFacts {
   safetyDump?: string;
   /** Why no safety copy could be made, where going on without was asked for. */
   waived?: string;
+  /** Memories in what was replaced that the backup is too old to hold. */
+  newer?: number;
   /** The name under which the old database is kept (swap). */
   keptAs?: string;
   /** What an undo has put back from the safety dump, as counted in it. */

@@ -64,10 +64,9 @@ export async function findOwnSet(
   if (wanted !== 'latest' && wanted !== 'yesterday')
     return { set: await findBackupSet(wanted, roots), passedOver: [] };
   const listed = await listBackupSets(roots);
-  const own = listed.filter((one) => !('set' in one) || one.set.cluster === undefined || one.set.cluster === cluster);
-  const set = newestOf(wanted, own);
+  const set = chosenOf(wanted, setsIn(listed, cluster));
   if (!set) throw noSuchSet(wanted, roots, listed);
-  const passedOver = own.flatMap((one) =>
+  const passedOver = listed.flatMap((one) =>
     'problem' in one && INSTANT.test(one.id) && one.id > set.id
       ? [`a newer backup set was passed over: ${one.id}: ${one.problem}`]
       : [],
@@ -86,16 +85,21 @@ export async function findBackupSet(wanted: string, roots: readonly string[]): P
   const listed = await listBackupSets(roots);
   const found =
     wanted === 'latest' || wanted === 'yesterday'
-      ? newestOf(wanted, listed)
+      ? chosenOf(wanted, setsIn(listed))
       : setsIn(listed).find((set) => set.id === wanted);
   if (found) return found;
   throw noSuchSet(wanted, roots, listed);
 }
 
-const setsIn = (listed: readonly ListedSet[]) => listed.flatMap((one) => ('set' in one ? [one.set] : []));
+/** The sets that can be opened, of any cluster, or of one and of none that is named; the newest first. */
+export function setsIn(listed: readonly ListedSet[], cluster?: string): BackupSet[] {
+  return [...listed]
+    .sort((a, b) => instantOf(b) - instantOf(a))
+    .flatMap((one) => ('set' in one ? [one.set] : []))
+    .filter((set) => cluster === undefined || set.cluster === undefined || set.cluster === cluster);
+}
 
-function newestOf(wanted: 'latest' | 'yesterday', listed: readonly ListedSet[]): BackupSet | undefined {
-  const sets = setsIn(listed);
+function chosenOf(wanted: 'latest' | 'yesterday', sets: readonly BackupSet[]): BackupSet | undefined {
   if (wanted === 'latest') return sets.find((set) => set.kind === 'manifest') ?? sets[0];
   const yesterday = new Date(Date.now() - DAY).toISOString().slice(0, 10);
   return sets.find((set) => set.takenAt?.toISOString().startsWith(yesterday));

@@ -2,7 +2,7 @@ import { stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { sha256Of } from '../../hosts/files.js';
 import { countOf, messageOf } from '../../words.js';
-import { countRows, readContents } from '../postgres/dump.js';
+import { countRows, DumpTooNew, readContents } from '../postgres/dump.js';
 import { type Installation, installations } from '../postgres/tools.js';
 import type { BackupFile, BackupSet } from './backup-set.js';
 import { listBackupSets } from './find-backup-set.js';
@@ -13,6 +13,8 @@ export const READ_WHILE_WAITING = 256 * 1024 * 1024;
 export interface DumpLook {
   /** Why it cannot be restored from; empty where nothing was found. */
   fault: string;
+  /** That is the fault of the programs here, which are older than the dump, and not of the dump. */
+  tooNew: boolean;
   /** Whether it was read to its end: else only its size and table of contents were looked at. */
   whole: boolean;
   /** When pg_dump began, where that can be read. */
@@ -21,7 +23,7 @@ export interface DumpLook {
   rows: Record<string, number>;
 }
 
-const UNREAD: DumpLook = { fault: '', whole: false, createdAt: null, rows: {} };
+const UNREAD: DumpLook = { fault: '', tooNew: false, whole: false, createdAt: null, rows: {} };
 
 const known = new Map<string, Promise<DumpLook>>();
 
@@ -57,8 +59,10 @@ async function lookClosely(dump: BackupFile, bytes: number, tools: Installation,
     if (sha256 !== dump.sha256) return faulty(changedDump(dump, sha256));
     const rows = await countRows(tools, dump.file);
     if (contents.tables.length > 0 && Object.keys(rows).length === 0) return faulty(rowlessDump(dump));
-    return { fault: '', whole: true, createdAt, rows };
+    return { ...UNREAD, whole: true, createdAt, rows };
   } catch (error) {
+    if (error instanceof DumpTooNew)
+      return { ...faulty(`the dump ${dump.file} is of a newer PostgreSQL: ${messageOf(error)}`), tooNew: true };
     return faulty(`the dump ${dump.file} is damaged: ${messageOf(error)}`);
   }
 }

@@ -98,6 +98,13 @@ async function customDump(file: string, restore: (folder: string) => string, who
   const taken = look.createdAt ? `made ${instantOf(look.createdAt)}` : `written ${instantOf(mtime)}`;
   const memories = Object.entries(look.rows).find(([table]) => table.endsWith('.memory_entries'))?.[1];
   const source = { what: 'dump', where: file };
+  if (look.tooNew)
+    return {
+      ...source,
+      facts: `${sizeOf(size)}, ${taken}; ${look.fault}`,
+      worth: 'perhaps',
+      next: 'look at it with newer programs (Debian: apt-get install postgresql-client-VERSION), or on another machine',
+    };
   if (look.fault !== '')
     return { ...source, facts: `${sizeOf(size)}, ${taken}; UNUSABLE: ${look.fault}`, worth: 'none' };
   if (look.whole && memories === undefined)

@@ -1,9 +1,8 @@
 import { countOf, messageOf, sizeOf } from '../../words.js';
-import { type Postgres, quoteIdentifier, sqlState } from '../postgres/connection.js';
+import { type Postgres, quoteIdentifier, sqlState, TABLE_MISSING } from '../postgres/connection.js';
 import { lookedAt, notLookedAt, type Place, type Source } from './source.js';
 
 const COUNT_PATIENCE = '30s';
-const TABLE_MISSING = '42P01';
 
 /** Databases that an earlier swap or undo kept under a dated name. */
 export async function lookForKeptDatabases(postgres: Postgres): Promise<Place> {

@@ -1,8 +1,10 @@
 import { join } from 'node:path';
+import { mayWriteTo } from '../../hosts/files.js';
 import { inspectCommand } from '../../hosts/run-command.js';
 import { type ServerProcess, serverProcess } from '../../hosts/server-process.js';
+import { beginsAsRdb } from './aof.js';
 import type { FalkorDB } from './connection.js';
-import { aofManifestIn, type FalkordbFiles } from './persistence.js';
+import { aofManifestIn, type FalkordbFiles, loadedFiles } from './persistence.js';
 
 const PATIENCE = 600_000;
 
@@ -18,15 +20,26 @@ export async function processOf(falkordb: FalkorDB): Promise<ServerProcess | und
  */
 export async function serverFaults({ program }: ServerProcess, files: FalkordbFiles): Promise<string> {
   const { form, path } = files;
-  const manifest = form === 'appendonlydir' ? await aofManifestIn(path) : undefined;
-  const asked = await inspectCommand(
-    {
-      file: program,
-      args: [manifest ? join(path, manifest) : path],
-      calledAs: form === 'dump.rdb' ? 'redis-check-rdb' : 'redis-check-aof',
-    },
-    PATIENCE,
-  );
+  const loaded = await loadedFiles(files);
+  if (form === 'dump.rdb') return faultSaid(program, 'redis-check-rdb', path);
+  if (await allOf(loaded, mayWriteTo)) {
+    const manifest = form === 'appendonlydir' ? await aofManifestIn(path) : undefined;
+    return faultSaid(program, 'redis-check-aof', manifest ? join(path, manifest) : path);
+  }
+  // That one opens what it checks to write to it. What follows the RDB parts is read to its end by this program itself.
+  for (const file of loaded) {
+    const fault = (await beginsAsRdb(file)) ? await faultSaid(program, 'redis-check-rdb', file) : '';
+    if (fault !== '') return fault;
+  }
+  return '';
+}
+
+async function allOf(files: readonly string[], test: (file: string) => Promise<boolean>): Promise<boolean> {
+  return (await Promise.all(files.map(test))).every(Boolean);
+}
+
+async function faultSaid(program: string, calledAs: string, path: string): Promise<string> {
+  const asked = await inspectCommand({ file: program, args: [path], calledAs }, PATIENCE);
   if (asked.exitCode === 0) return '';
   return verdictIn(`${asked.stdout}\n${asked.stderr}`) || asked.failure;
 }

@@ -280,6 +280,9 @@ export function quoteIdentifier(name: string): string {
   return `"${name.replaceAll('"', '""')}"`;
 }
 
+/** The code of a table that is not there. */
+export const TABLE_MISSING = '42P01';
+
 /** SQLSTATE of an error of the server, else empty. https://www.postgresql.org/docs/current/errcodes-appendix.html */
 export function sqlState(error: unknown): string {
   return typeof (error as { code?: unknown })?.code === 'string' ? (error as { code: string }).code : '';

@@ -33,6 +33,11 @@ export class DumpUnreadable extends Error {
   override name = 'DumpUnreadable';
 }
 
+/** It may be well: a pg_dump wrote it that is newer than the pg_restore which was asked. */
+export class DumpTooNew extends DumpUnreadable {
+  override name = 'DumpTooNew';
+}
+
 /** Whether a file begins like a custom-format dump. */
 export async function looksLikeDump(file: string): Promise<boolean> {
   return (await firstBytes(file, 5)).toString('latin1') === DUMP_MAGIC;
@@ -48,7 +53,7 @@ export async function firstBytes(file: string, count: number): Promise<Buffer> {
   }
 }
 
-/** Reads the table of contents. Rejects with DumpUnreadable when pg_restore cannot. A damaged body goes unnoticed here. */
+/** Reads the table of contents. Rejects with DumpUnreadable when pg_restore cannot, with DumpTooNew where it is too old. A damaged body goes unnoticed here. */
 export async function readContents(tools: Installation, file: string): Promise<DumpContents> {
   const environment = { LC_ALL: 'C' };
   const asked = async (args: string[], input?: string) => {
@@ -58,9 +63,9 @@ export async function readContents(tools: Installation, file: string): Promise<D
     const command = { file: first!, args: rest, environment, ...(input === undefined ? {} : { input }) };
     const answer = await inspectCommand(command, 120_000);
     if (answer.exitCode === 0) return answer.stdout;
-    throw new DumpUnreadable(
-      `pg_restore ${tools.version} cannot read ${file}: ${answer.stderr.trim() || answer.failure}`,
-    );
+    const said = answer.stderr.trim() || answer.failure;
+    const Fault = /unsupported version \(/.test(said) ? DumpTooNew : DumpUnreadable;
+    throw new Fault(`pg_restore ${tools.version} cannot read ${file}: ${said}`);
   };
   const script = ['--create', '--schema-only', '--file', '-'];
   const list = await asked(['--list']);

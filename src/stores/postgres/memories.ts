@@ -1,4 +1,4 @@
-import type { Postgres, Reading } from './connection.js';
+import { type Postgres, type Reading, sqlState, TABLE_MISSING } from './connection.js';
 
 /** A row of `memory_entries`, as far as the other stores must agree with it. */
 export interface MemoryRow {
@@ -56,12 +56,15 @@ export async function contentsOfMemories(postgres: Postgres): Promise<Map<string
   return new Map(rows.map(({ id, content }) => [id, content]));
 }
 
-/** The ids of the newest memories: an id begins with the moment at which it was made. */
+/** The ids of the newest memories: an id begins with the moment at which it was made. None where there is no table of them. */
 export async function newestMemories(postgres: Postgres, most: number): Promise<string[]> {
-  const rows = await postgres.read<{ id: string }>(
-    'SELECT id::text AS id FROM memory_entries ORDER BY id DESC LIMIT $1',
-    [most],
-  );
+  const asked = postgres.read<{ id: string }>('SELECT id::text AS id FROM memory_entries ORDER BY id DESC LIMIT $1', [
+    most,
+  ]);
+  const rows = await asked.catch((error: unknown) => {
+    if (sqlState(error) !== TABLE_MISSING) throw error;
+    return [];
+  });
   return rows.map((row) => row.id);
 }
 

@@ -118,12 +118,16 @@ export async function databaseBytes(postgres: Postgres): Promise<number> {
   return Number(row!.bytes);
 }
 
-/** Memories in the database, and how many of them are newer than an instant; undefined where there is no such table. */
+/** Whoever counts what a restore replaces waits no longer for a lock. */
+const LOCK_PATIENCE_MS = 2_000;
+
+/** Memories in the database, and how many of them are newer than an instant; undefined where there is no such table. Rejects while they are locked. */
 export async function countMemories(
   postgres: Postgres,
   newerThan: Date | null,
 ): Promise<{ memories: number; newer: number } | undefined> {
   return postgres.reading(async ({ query }) => {
+    await query(`SET lock_timeout = ${LOCK_PATIENCE_MS}`);
     const [table] = await query<{ there: boolean }>("SELECT to_regclass('memory_entries') IS NOT NULL AS there");
     if (!table?.there) return undefined;
     const [row] = await query<{ memories: string; newer: string }>(

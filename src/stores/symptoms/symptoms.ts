@@ -50,10 +50,17 @@ export async function symptomsOf(cluster: Cluster): Promise<Symptoms> {
   };
 }
 
-/** Every memory should have a vector (or wait for one) and a node. */
+/** Every memory should have a vector (or wait for one) and a node; where there are those, there were memories. */
 function acrossStores({ memories, pending = 0, points, nodes }: Counts): Symptom[] {
   if (memories === undefined) return [];
   const found: Symptom[] = [];
+  const left = [...(points ? [plural(points, 'point')] : []), ...(nodes ? [plural(nodes, 'node')] : [])];
+  if (memories === 0 && left.length > 0)
+    found.push({
+      service: 'postgres',
+      ailment: 'fewer',
+      seen: `Postgres: no memory at all, and the other stores still have ${left.join(' and ')} of memories`,
+    });
   const due = memories - pending;
   if (points !== undefined && isFarBelow(points, due))
     found.push({

@@ -43,6 +43,7 @@ describe('a server with a graph', () => {
     await server.cypher(`CREATE (:Visitor {id: 'only here'})`);
     const before = await server.now();
     const { ctx, facts, safetyCopies } = await emptied();
+    expect(falkordbReset.conclusion!(facts as never)?.text).toMatch(/^begun empty, .* from Postgres: 600 nodes, /);
     for (const copy of safetyCopies) expect(existsSync(copy.at)).toBe(true);
     await server.cypher(`CREATE (:Memory {id: 'first'})`);
     await server.stop();

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { inspectCommand } from '../../../src/hosts/run-command.js';
 import { postgresRestore } from '../../../src/steps/postgres/restore.js';
+import type { RestoreFacts } from '../../../src/steps/postgres/restoring.js';
 import type { AnyStepKind } from '../../../src/steps/step.js';
 import type { BackupSet } from '../../../src/stores/backup-set/backup-set.js';
 import { equal } from '../../../src/stores/check.js';
@@ -87,10 +88,15 @@ beforeEach(async () => {
 
 describe('restoring Postgres with the strategy clean', () => {
   test('brings a populated database back exactly: rows too many, too few and altered', async () => {
+    await real.sql(`INSERT INTO memory_entries (id, user_id, content, source, content_hash, created_at, updated_at, embedded_at)
+                    VALUES ('NEWER', 'acme', 'x', 'api', 'x', now(), now(), now())`);
     const before = await disturb();
     const ctx = contextWith(backup);
     const { facts, safetyCopies, error } = await perform(postgresRestore, { sessions: 'end' }, ctx);
     expect(error).toBeUndefined();
+    expect(postgresRestore.conclusion!(facts as RestoreFacts)?.text).toBe(
+      `1 memory that was newer than the backup is only in ${facts.safetyDump} now`,
+    );
     expect(await unequal(postgresRestore, {}, ctx, facts)).toEqual([]);
     expect(differences(backup.inventory!.postgres!, await now())).toEqual([]);
     expect(safetyCopies.map((copy) => copy.at)).toEqual([facts.safetyDump]);

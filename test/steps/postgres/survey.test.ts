@@ -96,6 +96,20 @@ describe('looking for something better than a salvage', () => {
     expect(await about('cut.dump')).toMatchObject([{ level: 'info', message: expect.stringMatching(/UNUSABLE/) }]);
   });
 
+  test('does not call a dump unusable that is only newer than the programs here', async () => {
+    const bytes = readFileSync(backup.postgres!.file);
+    // Behind PGDMP stands the version of the format.
+    bytes[6] = 99;
+    writeFileSync(join(root, 'newer.dump'), bytes);
+    expect(await about('newer.dump')).toMatchObject([
+      {
+        level: 'warning',
+        message: expect.stringMatching(/is of a newer PostgreSQL: .*unsupported version \(1\.99\)/),
+        next: expect.stringContaining('look at it with newer programs'),
+      },
+    ]);
+  });
+
   test('believes a manifest more than a dump that can be read: an altered one is unusable', async () => {
     const set = join(root, backup.id);
     cpSync(backup.folder, set, { recursive: true });

@@ -96,6 +96,33 @@ describe('the inventory of Postgres', () => {
     expect(await seenAfter(change, back)).toEqual(expect.arrayContaining(expected));
   });
 
+  test('is held to what a server of another major version says of the same things, each in its own words', async () => {
+    await real.sql('CREATE ROLE "reads=all" NOLOGIN; GRANT SELECT ON jwks TO "reads=all" WITH GRANT OPTION');
+    const here = await now();
+    await real.sql('REVOKE ALL ON jwks FROM "reads=all"; DROP ROLE "reads=all"');
+    const { views, extensions, grants } = here.objects;
+    const newer = (change: Partial<PostgresInventory['objects']> = {}, serverVersion = '17.11 (another)') => ({
+      ...here,
+      serverVersion,
+      objects: {
+        ...here.objects,
+        views: views!.map((line) => line.replace(/\w+$/, 'f'.repeat(32))),
+        extensions: extensions!.map((line) => line.replace(/\S+$/, '9.9')),
+        grants: grants!.map((line) => line.replace(/arwdDxt\//, 'arwdDxtm/')),
+        ...change,
+      },
+    });
+    const unequal = (...of: Parameters<typeof newer>) =>
+      comparePostgres(here, newer(...of)).flatMap(({ ok, what }) => (ok ? [] : [what]));
+    expect(grants).toContainEqual(expect.stringMatching(/^public\.jwks .*=r\*\//));
+    expect(unequal()).toEqual([]);
+    expect(unequal({}, here.serverVersion).sort()).toEqual(['extensions', 'grants', 'views']);
+    expect(unequal({ views: [] })).toEqual(['views (by name)']);
+    expect(unequal({ grants: grants!.map((line) => line.replace('=r*/', '=r/')) })).toEqual([
+      'grants (but MAINTAIN)',
+    ]);
+  });
+
   test('is of one moment, though the database is written to meanwhile', async () => {
     let wrote = false;
     const { toolArguments, toolEnvironment } = real.cluster.postgres;

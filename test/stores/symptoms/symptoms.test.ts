@@ -1,4 +1,5 @@
 import { readFileSync, renameSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { type Diagnosis, diagnose } from '../../../src/engine/diagnosis.js';
 import { driverFor } from '../../../src/hosts/services/drivers.js';
@@ -98,6 +99,27 @@ describe('a look at a cluster', () => {
     });
     const diagnosis = await diagnose(real.cluster);
     expect(seen(diagnosis)).toContain('postgres missing');
+  });
+
+  test('finds a Postgres without any memory beside the vectors and nodes of some, also where there is no backup', async () => {
+    await real.sql('ALTER TABLE memory_entries RENAME TO kept; CREATE TABLE memory_entries (LIKE kept)');
+    atTheEnd.push(() => real.sql('DROP TABLE memory_entries; ALTER TABLE kept RENAME TO memory_entries'));
+    const diagnosis = await diagnose(otherwise(() => ({ backups: [] })));
+    expect(diagnosis.symptoms.map((one) => one.seen)).toContain(
+      'Postgres: no memory at all, and the other stores still have 600 points and 600 nodes of memories',
+    );
+    expect(diagnosis.scenarios[0]?.scenario).toBe('postgres-lost-no-backup');
+  });
+
+  test('finds a stopped Postgres without its control file, which no start brings back', async () => {
+    await stop('postgres');
+    const control = join(real.places.postgresData, 'global', 'pg_control');
+    renameSync(control, `${control}.away`);
+    atTheEnd.push(() => renameSync(`${control}.away`, control));
+    const diagnosis = await diagnose(otherwise(() => ({ backups: [] })));
+    expect(seen(diagnosis)).toEqual(expect.arrayContaining(['postgres stopped', 'postgres missing']));
+    expect(diagnosis.scenarios[0]?.scenario).toBe('postgres-lost-no-backup');
+    expect(diagnosis.advice).toEqual([]);
   });
 
   test('tells a stopped service from a lost one, and how to start it', async () => {

@@ -1,0 +1,46 @@
+import { Text, useInput } from 'ink';
+import type { TrainingSnapshot } from '../../engine/training/training.js';
+import { useSpace } from '../frame.js';
+import { Scrolled } from '../scrolled.js';
+import { wrap } from '../text.js';
+
+const STRENGTHS = ['A nudge', 'A direction', 'The answer'];
+
+/** The hints that were given, and what the next one costs. */
+export function HintView({
+  snapshot: { record, nextHint },
+  onTake,
+  onBack,
+}: {
+  snapshot: TrainingSnapshot;
+  onTake: () => void;
+  onBack: () => void;
+}) {
+  const { columns, bodyRows } = useSpace();
+  const given = record?.hints ?? [];
+  useInput((_input, key) => {
+    if (key.escape) onBack();
+    if (key.return) nextHint === undefined ? onBack() : onTake();
+  });
+  const lines = given.flatMap(({ text, costs }, index) => [
+    `${STRENGTHS[index]} (-${costs})`,
+    ...wrap(`  ${text}`, columns - 2, 2),
+    '',
+  ]);
+  const next =
+    nextHint === undefined
+      ? 'There is no further hint.'
+      : `${STRENGTHS[given.length]} costs ${nextHint} of your 100 marks. enter takes it, esc does not.`;
+  const asks = wrap(next, columns - 2);
+  return (
+    <>
+      <Scrolled lines={lines} rows={Math.max(1, bodyRows - asks.length - 1)} by="arrows" />
+      {asks.map((line) => (
+        <Text key={line} bold>
+          {' '}
+          {line}
+        </Text>
+      ))}
+    </>
+  );
+}

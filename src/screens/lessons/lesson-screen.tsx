@@ -1,0 +1,231 @@
+import { Text, useApp, useInput } from 'ink';
+import { useState } from 'react';
+import type { Training, TrainingSnapshot } from '../../engine/training/training.js';
+import { debriefLines } from '../../reports/debrief.js';
+import { App } from '../app.js';
+import { Choice } from '../choice.js';
+import { Frame, Lines, useSpace } from '../frame.js';
+import { useKeys } from '../keys.js';
+import { Scrolled } from '../scrolled.js';
+import { wrap } from '../text.js';
+import { HintView } from './hint-view.js';
+import { LessonContext, useTraining } from './lesson.js';
+import { PageView } from './page-view.js';
+import { PredictView } from './predict-view.js';
+
+interface Props {
+  training: Training;
+  onLeave: () => void;
+}
+
+/** One lesson: told what it is, paged, asked, at work with the same screens as in an outage, debriefed. */
+export function LessonScreen({ training, onLeave }: Props) {
+  const snapshot = useTraining(training);
+  const { lesson, phase, asked, record } = snapshot;
+  const [overlay, setOverlay] = useState<'none' | 'hint' | 'leave' | 'done'>('none');
+  const [predicting, setPredicting] = useState(false);
+  const close = () => setOverlay('none');
+  const inLesson = phase === 'paged' || phase === 'recovering';
+  useInput((input, key) => {
+    if (key.ctrl && input === 't' && inLesson) setOverlay('hint');
+    // While the tools are there they take ctrl-c themselves: something may be running.
+    if (key.ctrl && input === 'c' && (phase !== 'recovering' || overlay !== 'none'))
+      phase === 'briefing' || phase === 'failed' || phase === 'over' ? onLeave() : setOverlay('leave');
+  });
+  const frame = {
+    cluster: record?.cluster ?? 'a throw-away cluster',
+    production: false,
+    title: `LESSON · ${lesson.title}`,
+    right: '',
+  };
+  const leaveKeys = '^C leave';
+  if (overlay === 'leave') {
+    return (
+      <Frame {...frame} keys={['↑↓ choose', 'enter', 'esc stay']}>
+        <Choice
+          question="Leave this lesson?"
+          lines={['The throw-away cluster is taken down, and the lesson does not count.']}
+          answers={[
+            { label: 'stay', value: false },
+            { label: 'leave it', value: true },
+          ]}
+          onAnswer={(leaves) => (leaves ? onLeave() : close())}
+        />
+      </Frame>
+    );
+  }
+  if (overlay === 'hint') {
+    return (
+      <Frame {...frame} keys={[...(snapshot.nextHint === undefined ? [] : ['enter take it']), 'esc back']}>
+        <HintView snapshot={snapshot} onTake={() => training.hint()} onBack={close} />
+      </Frame>
+    );
+  }
+  if (overlay === 'done') {
+    const answer = (what: 'go on' | 'recovered' | 'given up' | 'leave') => {
+      close();
+      if (what === 'go on') return training.desk!.getSnapshot().run && training.desk!.close();
+      if (what === 'leave') return onLeave();
+      void training.finish(what);
+    };
+    return (
+      <Frame {...frame} keys={['↑↓ choose', 'enter', 'esc go on']}>
+        <Choice
+          question={`Is ${frame.cluster} recovered?`}
+          lines={['What came back is counted then, memory by memory, and your marks are given.']}
+          answers={[
+            { label: 'not yet: go on', value: 'go on' as const },
+            { label: 'it is: count what came back', value: 'recovered' as const },
+            { label: 'I give up: show me the way', value: 'given up' as const },
+            { label: 'leave the lesson: it does not count', value: 'leave' as const },
+          ]}
+          onAnswer={answer}
+        />
+      </Frame>
+    );
+  }
+  switch (phase) {
+    case 'briefing':
+      return <Briefing snapshot={snapshot} onStart={() => void training.start()} onLeave={onLeave} />;
+    case 'preparing':
+      return (
+        <Frame {...frame} title={`${frame.title} · being prepared`} keys={[leaveKeys]}>
+          <Preparing lines={snapshot.lines} />
+        </Frame>
+      );
+    case 'failed':
+      return <Failed snapshot={snapshot} onLeave={onLeave} />;
+    case 'paged':
+      if (predicting && asked) {
+        const of = lesson.predict.length;
+        const number = lesson.predict.findIndex((one) => one.id === asked.id) + 1;
+        return (
+          <Frame
+            {...frame}
+            asked={`prediction ${number} of ${of}`}
+            keys={['↑↓ choose', 'enter answer', 'esc look again', '^T hint']}
+          >
+            <PredictView
+              key={asked.id}
+              ask={asked.ask}
+              options={asked.options}
+              onAnswer={(given) => training.predict(asked.id, given)}
+              onBack={() => setPredicting(false)}
+            />
+          </Frame>
+        );
+      }
+      return <PageView training={training} frame={frame} onPredict={() => setPredicting(true)} />;
+    case 'recovering':
+      return (
+        <LessonContext value={training}>
+          <App desk={training.desk!} onQuit={() => setOverlay('done')} />
+        </LessonContext>
+      );
+    case 'proving':
+      return (
+        <Frame {...frame} title={`${frame.title} · counting`} keys={[]}>
+          <Text>
+            {' '}
+            Every memory, vector, node and relationship is counted and compared with what was there before…
+          </Text>
+        </Frame>
+      );
+    case 'over':
+      return <Debrief lines={debriefLines(record!)} frame={frame} onLeave={onLeave} />;
+  }
+}
+
+function Briefing({
+  snapshot: { lesson },
+  onStart,
+  onLeave,
+}: {
+  snapshot: TrainingSnapshot;
+  onStart: () => void;
+  onLeave: () => void;
+}) {
+  const { columns, bodyRows } = useSpace();
+  useInput((_input, key) => {
+    if (key.return) onStart();
+    if (key.escape) onLeave();
+  });
+  const lines = [
+    'A cluster with real servers is started on this machine for you alone, filled, backed up, and broken. Then the pager goes, and the clock runs.',
+    '',
+    '1  Find out what is wrong. Look at what the stores say; a shell is there, too.',
+    `2  Predict, before anything is revealed: ${lesson.predict.length} questions.`,
+    '3  Choose a runbook and a backup, and recover the cluster, as in an outage.',
+    '4  Say when you are done. What came back is counted, and you are told what the better path was.',
+    '',
+    `Marks: 100 at most. 20 for time (${lesson.minutes} minutes are enough), 30 for predictions, 20 for a whole cluster, 30 for losing nothing that could be kept. Hints cost 3, 7 and 15; an unsafe choice costs 10. Wrong choices are allowed, and hurt.`,
+  ];
+  return (
+    <Frame
+      cluster="a throw-away cluster"
+      production={false}
+      title={`LESSON · ${lesson.title}`}
+      right=""
+      keys={['enter start (about 20 s)', 'esc back']}
+    >
+      <Scrolled lines={lines.flatMap((line) => wrap(line, columns - 2, 3))} rows={bodyRows - 1} by="arrows" />
+    </Frame>
+  );
+}
+
+function Preparing({ lines }: { lines: string[] }) {
+  const { columns, bodyRows } = useSpace();
+  return (
+    <>
+      <Text> About 20 seconds; nothing of yours is touched.</Text>
+      <Lines lines={lines.slice(-(bodyRows - 1)).flatMap((line) => wrap(`   ${line}`, columns - 2, 3))} />
+    </>
+  );
+}
+
+function Failed({ snapshot, onLeave }: { snapshot: TrainingSnapshot; onLeave: () => void }) {
+  const { columns } = useSpace();
+  useInput((_input, key) => {
+    if (key.escape || key.return) onLeave();
+  });
+  return (
+    <Frame
+      cluster="no cluster"
+      production={false}
+      title={`LESSON · ${snapshot.lesson.title} · could not be prepared`}
+      right=""
+      keys={['esc back']}
+    >
+      <Lines lines={snapshot.problem.flatMap((line) => wrap(` ✗ ${line}`, columns - 2, 3))} />
+    </Frame>
+  );
+}
+
+/** A heading of Markdown as one of a screen. */
+const headingOf = (line: string) => line.replace(/^#+ (.*)$/, (_, heading: string) => heading.toUpperCase());
+
+function Debrief({
+  lines,
+  frame,
+  onLeave,
+}: {
+  lines: string[];
+  frame: { cluster: string; production: boolean; title: string; right: string };
+  onLeave: () => void;
+}) {
+  const { columns, bodyRows } = useSpace();
+  const { exit } = useApp();
+  useKeys((input, key) => {
+    if (key.escape) onLeave();
+    if (input === 'q') exit();
+  });
+  return (
+    <Frame {...frame} title={`${frame.title} · debrief`} keys={['↑↓ scroll', 'esc other lessons', 'q quit']}>
+      <Scrolled
+        lines={lines.flatMap((line) => wrap(headingOf(line), columns - 2, 4))}
+        rows={bodyRows - 1}
+        by="arrows"
+      />
+    </Frame>
+  );
+}

@@ -1,0 +1,33 @@
+import { useApp, useInput } from 'ink';
+import { useState } from 'react';
+import type { School } from '../../engine/training/school.js';
+import type { Training } from '../../engine/training/training.js';
+import type { Lesson } from '../../runbook/lesson.js';
+import { useOutside } from '../outside.js';
+import { TooSmall, useTooSmall } from '../too-small.js';
+import { LessonList } from './lesson-list.js';
+import { LessonScreen } from './lesson-screen.js';
+
+/** From the list of lessons to a debrief. `first`: a lesson that was named on the command line. */
+export function TrainApp({ school, first }: { school: School; first?: Lesson }) {
+  const { exit } = useApp();
+  const leave = useOutside();
+  const [training, setTraining] = useState<Training | undefined>(() => first && school.take(first));
+  useInput((input, key) => {
+    if (key.ctrl && input === 'z') leave('stop');
+  });
+  if (useTooSmall()) return <TooSmall atWork={false} />;
+  if (training) {
+    return (
+      <LessonScreen
+        key={training.lesson.id}
+        training={training}
+        onLeave={() => {
+          void training.close();
+          setTraining(undefined);
+        }}
+      />
+    );
+  }
+  return <LessonList school={school} onTake={(lesson) => setTraining(school.take(lesson))} onQuit={() => exit()} />;
+}

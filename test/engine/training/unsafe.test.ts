@@ -1,0 +1,73 @@
+import { expect, test } from 'vitest';
+import type { Happening, JournalEvent } from '../../../src/engine/journal.js';
+import { unsafeIn } from '../../../src/engine/training/unsafe.js';
+import { SKIPPED_BY_OPERATOR } from '../../../src/engine/turn.js';
+import type { Lesson } from '../../../src/runbook/lesson.js';
+
+const BACKUPS = ['newest', 'older'];
+
+const lessonWith = (unsafe: Lesson['unsafe']) =>
+  ({
+    right: { path: [{ run: 'qdrant-lost', backup: 'latest', set: {}, accept: [] }] },
+    unsafe,
+  }) as unknown as Lesson;
+
+/** The journal of a run that was begun, as far as choices are in it. */
+function journal(scenario: string, backup: string | null, ...more: Partial<Happening>[]): JournalEvent[] {
+  const steps = [{ id: 'way', uses: 'operator.choose', needs: [], params: {} }];
+  return [
+    { type: 'run.started', scenario, steps, backup: backup === null ? null : { id: backup } },
+    ...more,
+    { type: 'step.started', step: 'way' },
+  ].map((event, seq) => ({ ts: '2026-11-23T03:12:00.000Z', seq, run: 'r', prev: '', ...event })) as JournalEvent[];
+}
+
+const said = (lesson: Lesson, ...journals: JournalEvent[][]) =>
+  unsafeIn(lesson, journals, BACKUPS).map(({ what, because }) => `${what}: ${because}`);
+
+test('the runbook of the right way, from any backup, is no unsafe choice unless the lesson says so', () => {
+  expect(said(lessonWith([]), journal('qdrant-lost', 'newest'))).toEqual([]);
+  const lesson = lessonWith([{ when: { backup: 'previous' }, because: 'it is a day old' }]);
+  expect(said(lesson, journal('qdrant-lost', 'newest'))).toEqual([]);
+  expect(said(lesson, journal('qdrant-lost', 'older'))).toEqual([
+    'began qdrant-lost from an older backup: it is a day old',
+  ]);
+});
+
+test('another runbook is one, in the words of the lesson where it has some', () => {
+  const other = journal('whole-cluster-lost', 'newest');
+  expect(said(lessonWith([]), other)).toEqual([
+    expect.stringMatching(/^began whole-cluster-lost: .*replaced what was well/),
+  ]);
+  const lesson = lessonWith([{ when: { scenario: 'whole-cluster-lost' }, because: 'Postgres was well' }]);
+  expect(said(lesson, other)).toEqual(['began whole-cluster-lost: Postgres was well']);
+});
+
+test('all conditions of one must hold', () => {
+  const lesson = lessonWith([{ when: { answer: { way: 'reindex' }, backup: 'none' }, because: 'slow' }]);
+  const answered = (given: string): Partial<Happening>[] => [
+    { type: 'confirm.asked', step: 'way', destroys: [], question: 'which?' },
+    { type: 'confirm.given', step: 'way', who: 'ana', typed: given },
+  ];
+  expect(said(lesson, journal('qdrant-lost', null, ...answered('reindex')))).toHaveLength(1);
+  expect(said(lesson, journal('qdrant-lost', 'newest', ...answered('reindex')))).toEqual([]);
+  expect(said(lesson, journal('qdrant-lost', null, ...answered('queue')))).toEqual([]);
+});
+
+test('what a person skipped, and a guard that was let pass, count without the lesson', () => {
+  const events = journal(
+    'qdrant-lost',
+    'newest',
+    { type: 'guard.accepted', difference: 'backup', who: 'ana' },
+    { type: 'step.finished', step: 'recall', outcome: 'skipped', tookMs: 0, reason: SKIPPED_BY_OPERATOR },
+    { type: 'step.finished', step: 'embed-all', outcome: 'skipped', tookMs: 0, reason: 'not chosen at way' },
+  );
+  expect(said(lessonWith([]), events)).toEqual([
+    expect.stringMatching(/^let pass: backup/),
+    expect.stringMatching(/^skipped recall/),
+  ]);
+});
+
+test('a run that was left at its plan is no choice', () => {
+  expect(said(lessonWith([]), journal('whole-cluster-lost', 'newest').slice(0, 1))).toEqual([]);
+});
