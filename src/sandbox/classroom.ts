@@ -17,6 +17,9 @@ import { strike, type TakeBackup } from './strike.js';
 /** As many as people can lose and count, and as few as take no time. */
 const MEMORIES = 600;
 
+/** Bytes of chance, which no table compresses: several pages. */
+const LONG = 32 << 10;
+
 const PROGRAM = fileURLToPath(new URL('../../bin/novamem-runbook.js', import.meta.url));
 
 /** A throw-away cluster for one lesson: it ends with this process. */
@@ -99,8 +102,10 @@ export class Classroom {
     });
   }
 
-  remember(content: string): Promise<void> {
-    return remember(sandboxProfile(this.name), [content]);
+  remember(): Promise<void> {
+    // On a full disk what is short may still fit into a page that is there.
+    const long = randomBytes(LONG).toString('hex');
+    return remember(sandboxProfile(this.name), [`the lesson is over: ${long}`]);
   }
 
   close(): Promise<boolean> {

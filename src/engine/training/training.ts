@@ -31,8 +31,8 @@ export interface Stage {
     takeBackup: (profile: Profile, what: { base: boolean }) => Promise<unknown>,
     onPrepared: () => Promise<unknown>,
   ): Promise<{ title: string; did: string[]; pager: string; users: string }>;
-  /** Has a user write something down. */
-  remember(content: string): Promise<unknown>;
+  /** Has a user write something down for which room must be found. */
+  remember(): Promise<unknown>;
   /** Takes it down. */
   close(): Promise<unknown>;
 }
@@ -236,7 +236,7 @@ export class Training {
     const after = await belongingsOf(cluster);
     record.loss = lossBetween(this.#before!, after);
     // A cluster that can only be read looks whole: what is written now tells, and is no part of what was counted.
-    const remembers = await this.stage.remember('the lesson is over').then(
+    const remembers = await this.stage.remember().then(
       () => 'yes',
       (error: unknown) => messageOf(error),
     );
