@@ -52,7 +52,9 @@ export function debriefLines(record: TrainingRecord): string[] {
     score?.total === 100 ? '## The way, once more' : '## The better path',
     '',
     ...betterPath.flatMap((move, index) => [
-      `${index + 1}. ${moveText(move)}`,
+      ...moveText(move)
+        .split('\n')
+        .map((line, at) => (at === 0 ? `${index + 1}. ${line}` : `   ${line}`)),
       ...(move.because ? [`   ${move.because}`] : []),
     ]),
     '',
@@ -110,9 +112,14 @@ function timeline(record: TrainingRecord): { at: number; said: string }[] {
   ].sort((a, b) => a.at - b.at);
 }
 
-/** A move as it is typed. */
+/** A move as it is typed; a command of several lines on lines of its own. */
 export function moveText(move: Move): string {
-  if ('shell' in move) return `in a shell: ${move.shell}`;
+  if ('shell' in move) {
+    const lines = move.shell.trim().split('\n');
+    return lines.length === 1
+      ? `in a shell: ${lines[0]}`
+      : ['in a shell:', ...lines.map((line) => `    ${line}`)].join('\n');
+  }
   const set = Object.entries(move.set).flatMap(([step, params]) =>
     Object.entries(params).map(([name, value]) => ` --set ${step}.${name}=${String(value)}`),
   );
