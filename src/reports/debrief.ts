@@ -56,7 +56,9 @@ export function debriefLines(record: TrainingRecord): string[] {
       : '## The better path',
     '',
     ...betterPath.flatMap((move, index) => [
-      `${index + 1}. ${moveText(move)}`,
+      ...moveText(move)
+        .split('\n')
+        .map((line, at) => (at === 0 ? `${index + 1}. ${line}` : `   ${line}`)),
       ...(move.because ? [`   ${move.because}`] : []),
       ...('run' in move ? [`   as a command: ${commandOf(move)}`] : []),
     ]),
@@ -124,9 +126,14 @@ const keptAll = ({ loss, unavoidable, checks, unsafe }: TrainingRecord): boolean
 
 type RunMove = Extract<Move, { run: string }>;
 
-/** A move as it is done on the screens. */
+/** A move as it is done on the screens; a command of several lines on lines of its own. */
 export function moveText(move: Move): string {
-  if ('shell' in move) return `in a shell: ${move.shell}`;
+  if ('shell' in move) {
+    const lines = move.shell.trim().split('\n');
+    return lines.length === 1
+      ? `in a shell: ${lines[0]}`
+      : ['in a shell:', ...lines.map((line) => `    ${line}`)].join('\n');
+  }
   const { run, backup, accept } = move;
   return [
     `${loadRunbook(run).title} (${run})`,

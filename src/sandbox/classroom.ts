@@ -10,11 +10,15 @@ import { runCommand } from '../hosts/run-command.js';
 import { Problem } from '../problem.js';
 import { sceneOf } from './disasters/disaster.js';
 import { findDisaster } from './disasters.js';
+import { remember } from './remember.js';
 import { sandboxDown, sandboxProfile, sandboxUp } from './sandbox.js';
 import { strike, type TakeBackup } from './strike.js';
 
 /** As many as people can lose and count, and as few as take no time. */
 const MEMORIES = 600;
+
+/** Bytes of chance, which no table compresses: several pages. */
+const LONG = 32 << 10;
 
 const PROGRAM = join(PACKAGE_ROOT, 'bin', 'novamem-runbook.js');
 
@@ -99,6 +103,12 @@ export class Classroom {
       safe: lines.join('\n'),
       next: 'mend the lesson',
     });
+  }
+
+  remember(): Promise<void> {
+    // On a full disk what is short may still fit into a page that is there.
+    const long = randomBytes(LONG).toString('hex');
+    return remember(sandboxProfile(this.name), [`the lesson is over: ${long}`]);
   }
 
   close(): Promise<boolean> {

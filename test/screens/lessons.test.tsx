@@ -31,6 +31,9 @@ function school(): School & { closed: number } {
         strike: async () => {
           throw new Error('it was never opened');
         },
+        remember: async () => {
+          throw new Error('it was never opened');
+        },
         close: async () => {
           made.closed += 1;
         },

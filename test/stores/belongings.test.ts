@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { randomFrom, ulid } from '../../src/sandbox/seed-data.js';
 import { type Belongings, lossBetween } from '../../src/stores/belongings.js';
 
 const belongings = (memories: Record<string, string>, more: Partial<Belongings> = {}): Belongings => ({
@@ -17,6 +18,17 @@ test('what is gone, what is older, what is a stranger', () => {
   const before = belongings({ a: 'one', b: 'two', c: 'three' });
   const after = belongings({ a: 'one', b: 'two, in an older wording', x: 'of another cluster' });
   expect(lossBetween(before, after)).toMatchObject({ memories: 1, changed: 1, strange: 1, examples: ['three'] });
+});
+
+test('what is written after it was looked is no stranger', () => {
+  const random = randomFrom(1);
+  const before = belongings({ a: 'one' });
+  const after = belongings({
+    a: 'one',
+    [ulid(before.at - 60_000, random)]: 'of another cluster',
+    [ulid(before.at + 60_000, random)]: 'written in the lesson',
+  });
+  expect(lossBetween(before, after).strange).toBe(1);
 });
 
 test('what was missing before is no loss', () => {

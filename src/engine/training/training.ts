@@ -31,6 +31,8 @@ export interface Stage {
     takeBackup: (profile: Profile, what: { base: boolean }) => Promise<unknown>,
     onPrepared: () => Promise<unknown>,
   ): Promise<{ title: string; did: string[]; pager: string; users: string }>;
+  /** Has a user write something down for which room must be found. */
+  remember(): Promise<unknown>;
   /** Takes it down. */
   close(): Promise<unknown>;
 }
@@ -233,7 +235,12 @@ export class Training {
     this.#desk?.stopLooking();
     const after = await belongingsOf(cluster);
     record.loss = lossBetween(this.#before!, after);
-    record.checks = await checksOf(cluster, record);
+    // A cluster that can only be read looks whole: what is written now tells, and is no part of what was counted.
+    const remembers = await this.stage.remember().then(
+      () => 'yes',
+      (error: unknown) => messageOf(error),
+    );
+    record.checks = await checksOf(cluster, record, remembers);
     record.unsafe = unsafeIn(
       this.lesson,
       record.runs.map(({ id }) => findRun(id).events),
@@ -301,8 +308,12 @@ export class Training {
   }
 }
 
-/** Whether everything answers, novamem says that all its parts are well, and each store has what the memories that are left need. */
-async function checksOf(cluster: Cluster, { loss, unavoidable }: TrainingRecord): Promise<Check[]> {
+/** Whether everything answers, novamem remembers and says that all its parts are well, and each store has what the memories that are left need. */
+async function checksOf(
+  cluster: Cluster,
+  { loss, unavoidable }: TrainingRecord,
+  remembers: string,
+): Promise<Check[]> {
   const answering = await Promise.all(
     SERVICES.map(async (service) => {
       const { answers, seen } = await cluster.answering(service);
@@ -318,6 +329,7 @@ async function checksOf(cluster: Cluster, { loss, unavoidable }: TrainingRecord)
   return [
     ...answering,
     equal('novamem', '/health', 'HTTP 200', health),
+    equal('novamem', 'remembers something new', 'yes', remembers),
     equal('novamem', 'its parts', 'all well', deep ? troubleOf(deep) || 'all well' : 'it does not say'),
     equal('Qdrant', 'memories without a vector', unavoidable.vectors, loss?.vectors ?? 0),
     equal('FalkorDB', 'memories without a node', unavoidable.nodes, loss?.nodes ?? 0),

@@ -11,6 +11,8 @@ interface Choices {
   answers: Map<string, string>;
   skipped: string[];
   accepted: string[];
+  /** A step that destroys was begun: who only looked, or took a backup, has risked nothing. */
+  destroyed: boolean;
   at: number;
 }
 
@@ -37,7 +39,7 @@ export function unsafeIn(
     taken.push(...named.map(({ when, because }) => ({ what: whatOf(when, choices), because, at })));
     const isNamed = (key: keyof UnsafeChoice['when']) => named.some(({ when }) => when[key] !== undefined);
     const right = lesson.right.path.filter((move) => 'run' in move);
-    if (!right.some(({ run }) => run === choices.scenario) && !isNamed('scenario'))
+    if (choices.destroyed && !right.some(({ run }) => run === choices.scenario) && !isNamed('scenario'))
       taken.push({ what: `began ${choices.scenario}`, because: BY_ITSELF.scenario, at });
     const accepted = choices.accepted.filter((one) => !right.some(({ accept }) => accept.includes(one)));
     if (!isNamed('accepted'))
@@ -74,6 +76,10 @@ function choicesIn(events: readonly JournalEvent[], backups: readonly string[]):
         event.type === 'step.finished' && event.outcome === 'skipped' && event.reason === SKIPPED_BY_OPERATOR
           ? [event.step]
           : [],
+      ),
+      destroyed: first.steps.some(
+        ({ id, effect }) =>
+          effect === 'destroy' && events.some((event) => event.type === 'step.started' && event.step === id),
       ),
       accepted: events.flatMap((event) => (event.type === 'guard.accepted' ? [event.difference] : [])),
       at: Date.parse(begun.ts),

@@ -12,6 +12,7 @@ import { lookForKeptDatabases } from '../../stores/elsewhere/kept-databases.js';
 import { lookedAt, type Place, type Source } from '../../stores/elsewhere/source.js';
 import { lookForStandbys, primaryOf } from '../../stores/elsewhere/standbys.js';
 import { lookAtArchive } from '../../stores/elsewhere/write-ahead-log.js';
+import { firstBytes } from '../../stores/postgres/dump.js';
 import { plural } from '../../words.js';
 import { type Finding, readingPlan, type StepContext, type StepKind } from '../step.js';
 import { stepEvents } from '../step-events.js';
@@ -111,9 +112,25 @@ async function lookAtEarlierRuns(ctx: StepContext, restore: (folder: string) => 
     if (run === ctx.runId || !(await exists(safety))) continue;
     const found = await lookForDumps(safety, restore);
     if (found.unreadable !== '') return { ...found, sources, place: `${runs}, safety copies` };
-    sources.push(...found.sources);
+    const profile = await profileOf(join(runs, run));
+    sources.push(
+      ...found.sources.map((source) =>
+        profile === undefined || profile === ctx.cluster.name || source.worth !== 'good'
+          ? source
+          : { ...source, worth: 'perhaps' as const, facts: `${source.facts}, of the cluster ${profile}` },
+      ),
+    );
   }
   return lookedAt(`${runs}, safety copies`, sources);
+}
+
+/** How much of a journal certainly holds whose run it is. */
+const HEAD_OF_A_JOURNAL = 4096;
+
+/** The cluster of an earlier run, which need not be this one; undefined where its journal does not say. */
+async function profileOf(run: string): Promise<string | undefined> {
+  const head = await firstBytes(join(run, 'journal.jsonl'), HEAD_OF_A_JOURNAL).catch(() => undefined);
+  return /"type":"run\.started".*?"profile":"([^"]+)"/.exec(head?.toString() ?? '')?.[1];
 }
 
 const sourceText = ({ what, where, facts }: Source) => `${what} ${where}: ${facts}`;

@@ -14,7 +14,10 @@ const lessonWith = (unsafe: Lesson['unsafe']) =>
 
 /** The journal of a run that was begun, as far as choices are in it. */
 function journal(scenario: string, backup: string | null, ...more: Partial<Happening>[]): JournalEvent[] {
-  const steps = [{ id: 'way', uses: 'operator.choose', needs: [], params: {} }];
+  const steps = [
+    { id: 'way', uses: 'operator.choose', effect: 'ask', needs: [], params: {} },
+    { id: 'restore', uses: 'postgres.restore', effect: 'destroy', needs: [], params: {} },
+  ];
   return [
     { type: 'run.started', scenario, steps, backup: backup === null ? null : { id: backup } },
     ...more,
@@ -35,12 +38,16 @@ test('the runbook of the right way, from any backup, is no unsafe choice unless 
 });
 
 test('another runbook is one, in the words of the lesson where it has some', () => {
-  const other = journal('whole-cluster-lost', 'newest');
+  const other = journal('whole-cluster-lost', 'newest', { type: 'step.started', step: 'restore' });
   expect(said(lessonWith([]), other)).toEqual([
     expect.stringMatching(/^began whole-cluster-lost: .*replaced what was well/),
   ]);
   const lesson = lessonWith([{ when: { scenario: 'whole-cluster-lost' }, because: 'Postgres was well' }]);
   expect(said(lesson, other)).toEqual(['began whole-cluster-lost: Postgres was well']);
+});
+
+test('another runbook of which nothing was begun that destroys is none', () => {
+  expect(said(lessonWith([]), journal('cross-check', null))).toEqual([]);
 });
 
 test('all conditions of one must hold', () => {

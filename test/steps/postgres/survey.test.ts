@@ -153,6 +153,11 @@ describe('looking for something better than a salvage', () => {
       expect(await about('novamem-before.dump')).toMatchObject([
         { level: 'blocking', next: expect.stringContaining(`--backup ${safety}`) },
       ]);
+      const started = { seq: 1, type: 'run.started', mode: 'run', title: 'of "another"', profile: 'elsewhere' };
+      writeFileSync(join(safety, '..', '..', 'journal.jsonl'), `${JSON.stringify(started)}\n`);
+      expect(await about('novamem-before.dump')).toMatchObject([
+        { level: 'warning', message: expect.stringMatching(/^worth a look first: .*, of the cluster elsewhere$/) },
+      ]);
     } finally {
       truncateSync(join(safety, 'novamem-before.dump'), 0);
     }
