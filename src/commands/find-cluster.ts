@@ -34,7 +34,7 @@ export function findCluster(named: string | undefined): Profile {
         ? `No cluster was named, and none is remembered. There is a sandbox: ${sandboxes.join(', ')}.`
         : 'No cluster was named, none is remembered, and no sandbox is up.',
       {
-        next: `name one with --profile FILE.yaml, or ${sandbox ? `--profile ${sandbox}` : 'try it out: novamem-runbook sandbox up'}`,
+        next: `name one with --profile FILE.yaml, or ${sandbox ? `--profile ${sandbox}` : 'try it out: novamem-runbook sandbox up, or learn it: novamem-runbook train'}`,
       },
     );
   }

@@ -55,7 +55,7 @@ describe('what takes marks away', () => {
     ['twice the time', { recoveredAt: 20 * MINUTE }, 95],
     ['no recovery at all', { recoveredAt: null }, 90],
     ['three times as long and longer', { recoveredAt: 40 * MINUTE }, 90],
-    ['a check that differs', { checks: [WELL, { ...WELL, ok: false }] }, 90],
+    ['a check that differs', { checks: [WELL, { ...WELL, ok: false }] }, 85],
     ['some memories that could have been kept: half of the marks for it', losing({ memories: 1 }), 85],
     ['half the memories', losing({ memories: 300 }), 78],
     ['all of them', losing({ memories: 600 }), 70],
