@@ -264,6 +264,65 @@ async function history() {
   }
 }
 
+/** The first lesson: its page, a prediction, and what is said to somebody who recovers too much. */
+async function lesson() {
+  const app = open('train');
+  const pick = async (label) => {
+    while (!(await app.shows(/❯ \S/)).includes(`❯ ${label}`)) {
+      const [chosen] = /❯ .*/.exec(await app.shows(/❯ \S/));
+      app.type(DOWN);
+      await app.shows(new RegExp(`❯ (?!${chosen.slice(2, 22).replace(/[^\w ]/g, '.')})`));
+    }
+    app.type(ENTER);
+  };
+  try {
+    await app.shows(/enter take it/);
+    app.draw('lessons');
+    await pick('Your first night on call');
+    await app.shows(/enter start/);
+    app.type(ENTER);
+    await app.shows(/The pager/);
+    app.type('d');
+    await app.shows(/what they mean is for you to say/);
+    app.draw('lesson-page');
+    app.type(ENTER);
+    await app.shows(/prediction 1 of 3/);
+    app.draw('lesson-prediction');
+    await pick('Qdrant lost');
+    await app.shows(/prediction 2 of 3/);
+    await pick('novamem');
+    await app.shows(/prediction 3 of 3/);
+    await pick('nothing');
+    await app.shows(/fits what is seen/);
+    await pick('Whole cluster lost');
+    await app.shows(/ manifest$/m);
+    app.type(ENTER);
+    await app.shows(/enter begin/);
+    app.type(ENTER);
+    for (;;) {
+      const screen = await app.shows(/to go on: *$|enter predict|enter go on|q done…/m);
+      if (screen.includes('q done…')) break;
+      if (/to go on: *$/m.test(screen)) {
+        const [question] = /(asked by|question \d of \d:) \S+/.exec(screen);
+        app.type(`${/lesson-\w+/.exec(screen)[0]}${ENTER}`);
+        await app.shows(new RegExp(`^(?![\\s\\S]*${question} )`));
+      } else {
+        app.type(ENTER);
+        await app.shows(screen.includes('enter predict') ? /enter go on/ : /^(?![\s\S]*enter go on)/);
+      }
+    }
+    app.type('q');
+    await app.shows(/❯ not yet/);
+    await pick('it is');
+    await app.shows(/DEBRIEF/);
+    app.draw('debrief');
+    app.type('q');
+    await app.exited;
+  } finally {
+    app.end();
+  }
+}
+
 try {
   await sandboxUp({ name: NAME, lives: 'process' });
   execFileSync(process.execPath, [PROGRAM, 'backup', '--profile', NAME], { stdio: 'ignore' });
@@ -272,6 +331,7 @@ try {
   await choices();
   await failure();
   await history();
+  await lesson();
 } finally {
   await sandboxDown(NAME);
   rmSync(home, { recursive: true, force: true });

@@ -77,8 +77,7 @@ const LESSON_KEYS = [
 ];
 
 const WORDS = [
-  'store      Postgres (every memory: the source of truth), Qdrant (a vector of each, to find',
-  '           what means the same), FalkorDB (a graph of what belongs together)',
+  'store      Postgres (every memory: the source of truth), Qdrant (a vector of each, to find what means the same), FalkorDB (a graph of what belongs together)',
   'novamem    the service in front of them; it may be alive (/live) and not healthy (/health)',
   'embed      have novamem make vectors again out of the memories; the queue: those that wait',
   'scenario   a disaster; its runbook is the list of steps that answers it',

@@ -68,7 +68,7 @@ export function LessonScreen({ training, onLeave }: Props) {
   }
   if (overlay === 'hint') {
     return (
-      <Frame {...frame} keys={[...(snapshot.nextHint === undefined ? [] : ['enter take it']), 'esc back']}>
+      <Frame {...frame} keys={['enter', 'esc back']}>
         <HintView snapshot={snapshot} onTake={() => training.hint()} onBack={close} />
       </Frame>
     );
