@@ -70,7 +70,7 @@ function open(...args) {
       const [w, h] = [Math.ceil(32 + COLUMNS * CELL_WIDTH), 30 + ROWS * CELL_HEIGHT];
       writeFileSync(
         join(folder, `${name}.svg`),
-        `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${w} ${h}" font-family="ui-monospace,Menlo,Consolas,'DejaVu Sans Mono',monospace" font-size="14" xml:space="preserve"><title>novamem-runbook, ${name}</title><rect width="${w}" height="${h}" rx="8" fill="${GROUND}"/>${pieces.flat().join('')}</svg>\n`,
+        `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${w} ${h}" font-family="ui-monospace,Menlo,Consolas,'DejaVu Sans Mono',monospace" font-size="14"><title>novamem-runbook, ${name}</title><rect width="${w}" height="${h}" rx="8" fill="${GROUND}"/>${pieces.flat().join('')}</svg>\n`,
       );
     },
   };
@@ -99,7 +99,8 @@ function drawn({ column, text, color, inverse, bold, dim }, row) {
     ? `<rect x="${x}" y="${y - 13}" width="${width}" height="${CELL_HEIGHT}" fill="${TEXT}"/>`
     : '';
   const style = `${bold ? ' font-weight="700"' : ''}${dim ? ' opacity=".5"' : ''}`;
-  const said = text.replace(/[&<>]/g, (sign) => `&#${sign.charCodeAt(0)};`);
+  // Browsers do not agree any more on what keeps a space in a picture.
+  const said = text.replace(/[&<>]/g, (sign) => `&#${sign.charCodeAt(0)};`).replaceAll(' ', '\u00a0');
   return `${ground}<text x="${x}" y="${y}" textLength="${width}" lengthAdjust="spacingAndGlyphs" fill="${color}"${style}>${said}</text>`;
 }
 

@@ -1,5 +1,5 @@
 import type { TrainingRecord } from '../engine/training/record.js';
-import { PASSED } from '../engine/training/score.js';
+import { isPassed, PASSED } from '../engine/training/score.js';
 import type { Lesson } from '../runbook/lesson.js';
 import { durationOf } from '../words.js';
 import { bestOf, day } from './progress.js';
@@ -7,20 +7,20 @@ import { bestOf, day } from './progress.js';
 /** What somebody has shown to be able to recover, in Markdown. */
 export function certificate(all: readonly Lesson[], taken: readonly TrainingRecord[], trainee: string): string[] {
   const rows = all.map((lesson) => ({ lesson, best: bestOf(lesson.id, taken) }));
-  const passed = rows.filter(({ best }) => best && best.score!.total >= PASSED);
+  const passed = rows.filter(({ best }) => best && isPassed(best));
   return [
     `# Recovery training: ${trainee}`,
     '',
-    `${passed.length} of ${all.length} lessons passed (from ${PASSED} of 100 marks on), each on a real cluster that was really broken.`,
+    `${passed.length} of ${all.length} lessons passed (from ${PASSED} of 100 marks on, and nothing lost that could be kept), each on a real cluster that was really broken.`,
     '',
-    '| lesson | level | best | when | recovered in | record |',
-    '|---|---|---:|---|---|---|',
+    '| lesson | level | best | passed | when | recovered in | record |',
+    '|---|---|---:|---|---|---|---|',
     ...rows.map(({ lesson, best }) => {
-      if (!best) return `| ${lesson.title} | ${lesson.level} | – | never taken | – | – |`;
+      if (!best) return `| ${lesson.title} | ${lesson.level} | – | no | never taken | – | – |`;
       const { score, pagedAt, recoveredAt } = best;
       const took = best.givenUp || recoveredAt === null ? 'never' : durationOf(recoveredAt - pagedAt);
       const changed = best.lesson.hash === lesson.hash ? '' : ' (an earlier wording of the lesson)';
-      return `| ${lesson.title}${changed} | ${lesson.level} | ${score!.total} | ${day(best)} | ${took} | ${best.id} |`;
+      return `| ${lesson.title}${changed} | ${lesson.level} | ${score!.total} | ${isPassed(best) ? 'yes' : 'no'} | ${day(best)} | ${took} | ${best.id} |`;
     }),
     '',
   ];

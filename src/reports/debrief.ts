@@ -1,5 +1,5 @@
 import type { TrainingRecord } from '../engine/training/record.js';
-import { avoidableIn, lossWords, PASSED } from '../engine/training/score.js';
+import { avoidableIn, isPassed, lossWords, PASSED } from '../engine/training/score.js';
 import { shellWord } from '../hosts/command.js';
 import { isForShell, type Move } from '../runbook/lesson.js';
 import { loadRunbook } from '../runbook/library.js';
@@ -71,10 +71,12 @@ export function debriefLines(record: TrainingRecord): string[] {
 }
 
 /** `87 of 100: passed` */
-export function headline({ score, givenUp, played }: TrainingRecord): string {
+export function headline(record: TrainingRecord): string {
+  const { score, givenUp, played } = record;
   const by = played ? `played by the program, the ${played} way · ` : '';
   const total = score?.total ?? 0;
-  return `${by}${total} of 100: ${total >= PASSED ? 'passed' : 'not passed'}${givenUp ? ' (given up)' : ''}`;
+  const why = givenUp ? ' (given up)' : total >= PASSED ? ' (something was lost that could be kept)' : '';
+  return `${by}${total} of 100: ${isPassed(record) ? 'passed' : `not passed${why}`}`;
 }
 
 const marksText = (marks: number, of: number): string => (of > 0 ? `${marks} of ${of}` : String(marks));

@@ -1,5 +1,5 @@
 import type { TrainingRecord } from '../engine/training/record.js';
-import { PASSED } from '../engine/training/score.js';
+import { isPassed, PASSED } from '../engine/training/score.js';
 import type { Lesson } from '../runbook/lesson.js';
 import { durationOf, plural } from '../words.js';
 
@@ -9,19 +9,20 @@ const BAR = 30;
 export function standingIn({ id }: Pick<Lesson, 'id'>, taken: readonly TrainingRecord[]): string {
   const best = bestOf(id, taken);
   if (!best) return 'never taken';
-  const total = best.score!.total;
-  return `${total}, ${total >= PASSED ? 'passed' : 'not passed'}`;
+  return `${best.score!.total}, ${isPassed(best) ? 'passed' : 'not passed'}`;
 }
 
-/** The one with the most marks; of several the newest. */
+/** One that was passed before one that was not, the one with the most marks, the newest. */
 export function bestOf(id: string, taken: readonly TrainingRecord[]): TrainingRecord | undefined {
   return taken
     .filter(({ lesson }) => lesson.id === id)
     .reduce<TrainingRecord | undefined>(
-      (best, one) => (best && best.score!.total > one.score!.total ? best : one),
+      (best, one) => (best && worthOf(best) > worthOf(one) ? best : one),
       undefined,
     );
 }
+
+const worthOf = (one: TrainingRecord): number => one.score!.total + (isPassed(one) ? 1000 : 0);
 
 /** Every lesson that somebody took, the oldest first, as a chart. `taken`: in that order. */
 export function progressLines(taken: readonly TrainingRecord[], trainee: string): string[] {
@@ -42,7 +43,7 @@ export function progressLines(taken: readonly TrainingRecord[], trainee: string)
       return `${minute(one)}  ${one.lesson.id.padEnd(widest)}  ${'█'.repeat(full)}${'░'.repeat(BAR - full)} ${String(total).padStart(3)}  ${took}`;
     }),
     '',
-    `${' '.repeat(18)}${' '.repeat(widest)}  ${'─'.repeat(Math.round((BAR * PASSED) / 100))}┴ passed from ${PASSED} marks on`,
+    `${' '.repeat(18)}${' '.repeat(widest)}  ${'─'.repeat(Math.round((BAR * PASSED) / 100))}┴ ${PASSED}, which pass where nothing was lost that could be kept`,
   ];
 }
 

@@ -15,8 +15,12 @@ export interface Score {
   total: number;
 }
 
-/** Where a lesson counts as passed. */
+/** From so many marks on a lesson can be passed. */
 export const PASSED = 70;
+
+/** Enough marks, and nothing lost that could be kept: who loses data has not recovered it. */
+export const isPassed = ({ score, loss, unavoidable, givenUp }: TrainingRecord): boolean =>
+  (score?.total ?? 0) >= PASSED && !givenUp && loss !== undefined && lossWords(avoidableIn(loss, unavoidable)) === '';
 
 /** What a hint costs, by its strength: a nudge, a direction, the answer. */
 export const HINT_COSTS = [3, 7, 15] as const;

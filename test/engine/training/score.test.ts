@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { TrainingRecord } from '../../../src/engine/training/record.js';
-import { avoidableIn, lossWords, scoreOf } from '../../../src/engine/training/score.js';
+import { avoidableIn, isPassed, lossWords, scoreOf } from '../../../src/engine/training/score.js';
 
 const MINUTE = 60_000;
 const NOTHING = { memories: 0, changed: 0, strange: 0, vectors: 0, nodes: 0, relationships: 0 };
@@ -69,6 +69,16 @@ describe('what takes marks away', () => {
     const unsafe = Array.from({ length: 20 }, () => ({ what: '', because: '', at: 0 }));
     expect(totalOf({ unsafe })).toBe(0);
   });
+});
+
+test('who loses what could be kept has not passed, however many marks there are', () => {
+  const recordOf = (change: Partial<TrainingRecord>) => {
+    const record = { ...flawless, ...change };
+    return { ...record, score: scoreOf(record) };
+  };
+  expect(isPassed(recordOf({}))).toBe(true);
+  expect(isPassed(recordOf(losing({ memories: 1 })))).toBe(false);
+  expect(isPassed(recordOf({ givenUp: true }))).toBe(false);
 });
 
 test('what nobody could keep costs nothing, and is said', () => {
