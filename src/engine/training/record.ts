@@ -6,7 +6,6 @@ import { Problem } from '../../problem.js';
 import type { Lesson, LossCounts, Move } from '../../runbook/lesson.js';
 import type { Loss } from '../../stores/belongings.js';
 import type { Check } from '../../stores/check.js';
-import type { Score } from './score.js';
 
 /** A question that was asked, and what was said to it. Instants are milliseconds since 1970. */
 export interface Predicted {
@@ -43,6 +42,20 @@ export interface LessonRun {
   begunAt: number;
   endedAt: number | null;
   outcome: string;
+}
+
+/** One part of a score: marks of so many, and why. */
+export interface Marks {
+  part: string;
+  marks: number;
+  of: number;
+  because: string;
+}
+
+export interface Score {
+  parts: Marks[];
+  /** 0 to 100. */
+  total: number;
 }
 
 /** What is kept of one lesson that somebody took: all that a debrief, the history and a certificate say. Instants are ms since 1970. */

@@ -1,19 +1,5 @@
 import type { LossCounts } from '../../runbook/lesson.js';
-import type { TrainingRecord } from './record.js';
-
-/** One part of a score: marks of so many, and why. */
-export interface Marks {
-  part: string;
-  marks: number;
-  of: number;
-  because: string;
-}
-
-export interface Score {
-  parts: Marks[];
-  /** 0 to 100. */
-  total: number;
-}
+import type { Marks, Score, TrainingRecord } from './record.js';
 
 /** From so many marks on a lesson can be passed. */
 export const PASSED = 70;
