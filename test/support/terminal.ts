@@ -52,7 +52,10 @@ export class ProgramInTerminal {
     });
     // What a terminal answers (cursor position, attributes) goes back to the program.
     this.#terminal.onData((data) => this.#process.write(data));
-    this.exited = new Promise((resolve) => this.#process.onExit(({ exitCode }) => resolve(exitCode)));
+    // What was written last may still be on its way through the terminal.
+    this.exited = new Promise((resolve) =>
+      this.#process.onExit(({ exitCode }) => this.#terminal.write('', () => resolve(exitCode))),
+    );
   }
 
   /** The rows that a person sees now. */
