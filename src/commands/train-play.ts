@@ -40,7 +40,11 @@ export async function playLesson(training: Training, classroom: Classroom, way: 
     else await runOf(training, { ...move, set: await readSet(move.set, classroom) }, way);
   }
   await training.finish('recovered');
-  const { record, folder } = training.getSnapshot();
+  const { record, folder, problem: uncounted } = training.getSnapshot();
+  if (!record?.score)
+    throw new Problem(uncounted[0] ?? 'What came back could not be counted.', {
+      next: `novamem-runbook train ${lesson.id} --play ${way}`,
+    });
   print('', ...debriefLines(record!), `Record: ${folder}`);
   return verdict(lesson, record!, way);
 }
@@ -61,7 +65,6 @@ async function runOf(
     accept: move.accept as never,
     onFailure: 'stop',
   });
-  training.watch(run);
   for (const step of run.getSnapshot().steps) {
     const asked = training.predictionAt(move.run, step);
     const wrong = step.teach?.predict?.options.find((one) => one !== asked?.answer);

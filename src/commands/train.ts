@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { dirname, join } from 'node:path';
+import { redact } from '../config/redact.js';
 import { DIFFERENCES } from '../engine/guards.js';
 import { trainings } from '../engine/training/record.js';
 import type { School } from '../engine/training/school.js';
@@ -28,7 +29,7 @@ export interface TrainOptions {
 
 /** `train [LESSON]`: real disasters on a real throw-away cluster, coached and scored. */
 export async function trainCommand(wanted: string | undefined, options: TrainOptions): Promise<number> {
-  const trainee = options.as ?? userInfo().username;
+  const trainee = options.as ?? accountName();
   const known = knownTo(DIFFERENCES);
   if (options.history) return tell(progressLines(trainings(trainee), trainee));
   if (options.list || options.certificate) {
@@ -46,6 +47,17 @@ export async function trainCommand(wanted: string | undefined, options: TrainOpt
   throw new Problem('A lesson needs a terminal, and there is none here.', {
     next: `to see one played: novamem-runbook train ${lesson?.id ?? 'LESSON'} --play right; all of them: novamem-runbook train --list`,
   });
+}
+
+/** A container may run under a number that nobody has given a name. */
+function accountName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    throw new Problem('This account has no name, so the lessons would be nobody’s.', {
+      next: 'say whose they are: novamem-runbook train --as NAME',
+    });
+  }
 }
 
 /** The lessons on the screens of this terminal. */
@@ -102,11 +114,9 @@ async function teach(known: Known, first: Lesson | undefined, trainee: string): 
 /** Ends what still runs, takes the cluster down, and says what came of the lesson. */
 async function leave(training: Training): Promise<void> {
   if (training.getSnapshot().phase === 'briefing') return;
-  const run = training.desk?.lastShown;
   print('The throw-away cluster of the lesson is taken down…');
-  run?.intend({ type: 'abort' });
-  await run?.finished;
   await training.close();
+  print(...training.getSnapshot().problem);
   const { phase, record, lesson } = training.getSnapshot();
   if (phase !== 'over')
     return print(`The lesson "${lesson.title}" was left; it does not count, and its cluster is gone.`);
@@ -125,7 +135,7 @@ function begin(lesson: Lesson, trainee: string, played?: 'right' | 'wrong') {
     const { phase, record } = training.getSnapshot();
     if (phase !== 'over') return;
     stop();
-    writeFileSync(debriefFile(training), `${debriefLines(record!).join('\n')}\n`, { mode: 0o600 });
+    writeFileSync(debriefFile(training), `${debriefLines(record!).map(redact).join('\n')}\n`, { mode: 0o600 });
   });
   return { classroom, training };
 }

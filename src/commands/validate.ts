@@ -48,11 +48,15 @@ export async function validateCommand(
   return faulty > 0 || stale.length > 0 ? EXIT.usage : EXIT.recovered;
 }
 
-/** A lesson is known by the disaster that it names; whatever else the file is, it should be a runbook. */
+/** A lesson has no steps, and something that only a lesson has; whatever else the file is, it should be a runbook. */
 function isLesson(file: string): boolean {
   const { value } = readYamlFile(file);
-  return typeof value === 'object' && value !== null && 'disaster' in value;
+  return (
+    typeof value === 'object' && value !== null && !('steps' in value) && LESSON_KEYS.some((key) => key in value)
+  );
 }
+
+const LESSON_KEYS = ['disaster', 'predict', 'scene', 'hints'];
 
 function lessonIn(file: string): { faults: Fault[]; valid: string } {
   const { lesson, faults } = readLesson(file, knownTo(DIFFERENCES));

@@ -1,5 +1,5 @@
 import type { TrainingRecord } from '../engine/training/record.js';
-import { avoidableIn, isPassed, lossWords, PASSED } from '../engine/training/score.js';
+import { avoidableIn, isPassed, isRecovered, lossWords, PASSED } from '../engine/training/score.js';
 import { shellWord } from '../hosts/command.js';
 import { isForShell, type Move } from '../runbook/lesson.js';
 import { loadRunbook } from '../runbook/library.js';
@@ -51,7 +51,7 @@ export function debriefLines(record: TrainingRecord): string[] {
     '',
     ...timeline(record).map(({ at, said }) => `- ${sinceText(record, at)} ${said}`),
     '',
-    keptAll(record)
+    isRecovered(record) && record.unsafe.length === 0
       ? '## The way of somebody who has done it before (yours kept everything, too)'
       : '## The better path',
     '',
@@ -75,7 +75,11 @@ export function headline(record: TrainingRecord): string {
   const { score, givenUp, played } = record;
   const by = played ? `played by the program, the ${played} way · ` : '';
   const total = score?.total ?? 0;
-  const why = givenUp ? ' (given up)' : total >= PASSED ? ' (something was lost that could be kept)' : '';
+  const why = givenUp
+    ? ' (given up)'
+    : total >= PASSED
+      ? ' (something was lost that could be kept, or is still broken)'
+      : '';
   return `${by}${total} of 100: ${isPassed(record) ? 'passed' : `not passed${why}`}`;
 }
 
@@ -85,6 +89,7 @@ const sinceText = ({ pagedAt }: TrainingRecord, at: number): string => `+${clock
 
 function lostLines({ loss, unavoidable, memories }: TrainingRecord): string[] {
   if (!loss) return ['It was not measured.'];
+  if (loss.unread !== '') return [`The memories cannot be read, so nobody knows: ${loss.unread}`];
   const all = lossWords(loss);
   if (all === '')
     return [
@@ -118,13 +123,6 @@ function timeline(record: TrainingRecord): { at: number; said: string }[] {
     ...(endedAt === null ? [] : [{ at: endedAt, said: givenUp ? 'given up' : 'reported as recovered, and counted' }]),
   ].sort((a, b) => a.at - b.at);
 }
-
-/** Nothing was lost that could be kept, nothing was unsafe, and the cluster is whole. */
-const keptAll = ({ loss, unavoidable, checks, unsafe }: TrainingRecord): boolean =>
-  loss !== undefined &&
-  lossWords(avoidableIn(loss, unavoidable)) === '' &&
-  checks.every(({ ok }) => ok) &&
-  unsafe.length === 0;
 
 type RunMove = Extract<Move, { run: string }>;
 

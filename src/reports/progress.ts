@@ -3,7 +3,7 @@ import { isPassed, PASSED } from '../engine/training/score.js';
 import type { Lesson } from '../runbook/lesson.js';
 import { durationOf, plural } from '../words.js';
 
-const BAR = 30;
+const BAR = 15;
 
 /** How somebody stands in a lesson: `never taken`, `87, passed`. The best of all times that it was taken. */
 export function standingIn({ id }: Pick<Lesson, 'id'>, taken: readonly TrainingRecord[]): string {

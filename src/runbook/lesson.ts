@@ -53,7 +53,11 @@ const wordsOfWhen = z.strictObject({
 });
 
 const lessonSchema = z.strictObject({
-  title: sentence,
+  title: z
+    .string()
+    .min(1)
+    .max(48)
+    .regex(/^[^\p{C}|]+$/u, 'one line of plain text'),
   level: z.enum(['first', 'handbook', 'hard']),
   /** What somebody who knows the answer needs, in minutes. */
   minutes: z.number().min(1).max(240),
@@ -102,6 +106,7 @@ export function readLesson(file: string, known: Known): { lesson?: Lesson; fault
   const ids = lesson.predict.map((one) => one.id);
   for (const [index, { id, options, answer }] of lesson.predict.entries()) {
     if (ids.indexOf(id) !== index) at(['predict', index, 'id'], `the id "${id}" is used twice`);
+    if (new Set(options).size < options.length) at(['predict', index, 'options'], 'an option is there twice');
     if (!options.includes(answer)) at(['predict', index, 'answer'], `"${answer}" is none of the options`);
   }
   for (const way of ['right', 'wrong'] as const)

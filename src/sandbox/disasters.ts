@@ -45,9 +45,9 @@ export function findDisaster(id: string): Disaster {
   throw new Problem(`There is no disaster "${id}".`, { next: 'novamem-runbook sandbox break --list' });
 }
 
-/** One of those that can happen here: the same for the same seed. */
+/** The same for the same seed on every machine; where that one cannot happen, the next that can. */
 export function disasterBySeed(seed: string): Disaster {
-  const possible = DISASTERS.filter((one) => one.impossible?.() === undefined);
-  const number = createHash('sha256').update(seed).digest().readUInt32BE();
-  return possible[number % possible.length]!;
+  const first = createHash('sha256').update(seed).digest().readUInt32BE() % DISASTERS.length;
+  const inTurn = [...DISASTERS.slice(first), ...DISASTERS.slice(0, first)];
+  return inTurn.find((one) => one.impossible?.() === undefined)!;
 }

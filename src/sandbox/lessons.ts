@@ -1,10 +1,11 @@
 import { readdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { homeFolder } from '../config/home.js';
 import { PACKAGE_ROOT } from '../config/package-root.js';
 import { faultLine } from '../config/yaml-file.js';
 import { Problem } from '../problem.js';
 import { type Known, type Lesson, readLesson } from '../runbook/lesson.js';
+import { messageOf } from '../words.js';
 import { DISASTERS } from './disasters.js';
 
 /** The folder of the lessons that come with the program. */
@@ -39,19 +40,34 @@ export function filesIn(folder: string): string[] {
 
 /** Every lesson, from the first to the hardest. One of a team's own that is faulty is named in `faulty`, and keeps no other away. */
 export function lessons(known: Known): { lessons: Lesson[]; faulty: string[] } {
-  const read = lessonFiles().map((file) => ({ file, ...readLesson(file, known) }));
+  const read = lessonFiles().map((file) => readSafely(file, known));
+  const isTaken = (lesson: Lesson, index: number) => read.slice(0, index).some((one) => one.lesson?.id === lesson.id);
   return {
     lessons: read
-      .flatMap(({ lesson }) => (lesson ? [lesson] : []))
+      .flatMap(({ lesson }, index) => (lesson && !isTaken(lesson, index) ? [lesson] : []))
       .sort((a, b) => LEVELS.indexOf(a.level) - LEVELS.indexOf(b.level) || a.minutes - b.minutes),
-    faulty: read.flatMap(({ faults }) => faults.map(faultLine)),
+    faulty: read.flatMap(({ lesson, faulty }, index) =>
+      lesson && isTaken(lesson, index) ? [`${lesson.file}: there is another lesson called ${lesson.id}`] : faulty,
+    ),
   };
+}
+
+/** What cannot even be read is a faulty lesson as well. */
+function readSafely(file: string, known: Known): { lesson?: Lesson; faulty: string[] } {
+  try {
+    const { lesson, faults } = readLesson(file, known);
+    return { ...(lesson ? { lesson } : {}), faulty: faults.map(faultLine) };
+  } catch (error) {
+    return { faulty: [messageOf(error)] };
+  }
 }
 
 /** A lesson by its id, or a lesson file. Faults are a Problem that lists them. */
 export function findLesson(wanted: string, known: Known): Lesson {
   const isFile = /\.ya?ml$/.test(wanted);
-  const file = isFile ? wanted : lessonFiles().find((one) => one.endsWith(`/${wanted}.yaml`));
+  const file = isFile
+    ? wanted
+    : lessonFiles().find((one) => [`${wanted}.yaml`, `${wanted}.yml`].includes(basename(one)));
   if (!file) throw new Problem(`There is no lesson "${wanted}".`, { next: 'novamem-runbook train --list' });
   const { lesson, faults } = readLesson(file, known);
   if (lesson) return lesson;

@@ -1,6 +1,9 @@
 import { readFileSync } from 'node:fs';
 import type { Profile } from '../config/profile.js';
 
+/** Behind a lock it would wait for ever. */
+const PATIENCE = 20_000;
+
 /** Has the sandbox's stand-in remember what is written today, as users would. */
 export async function remember(profile: Profile, contents: readonly string[]): Promise<void> {
   const { url, tokenFrom } = profile.novamem!;
@@ -10,6 +13,7 @@ export async function remember(profile: Profile, contents: readonly string[]): P
       method: 'POST',
       headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
       body: JSON.stringify({ content }),
+      signal: AbortSignal.timeout(PATIENCE),
     });
     if (!response.ok) throw new Error(`the stand-in did not remember: HTTP ${response.status}`);
   }

@@ -7,11 +7,12 @@ import { durationOf, plural } from '../words.js';
 import { Frame, useSpace } from './frame.js';
 import { HelpView } from './help-view.js';
 import { useKeys } from './keys.js';
+import { useLesson } from './lessons/lesson.js';
 import { FINDING_MARKS } from './marks.js';
 import { useOutside } from './outside.js';
 import { planText, rowOf, timeWidthOf } from './plan-view.js';
 import { Scrolled } from './scrolled.js';
-import { planLines } from './step-lines.js';
+import { planLines, teachLines } from './step-lines.js';
 import { labelled, wrap } from './text.js';
 
 interface Props {
@@ -25,6 +26,7 @@ export function DryRunView({ run, onBack, onQuit }: Props) {
   const leave = useOutside();
   const snapshot = useSyncExternalStore(run.subscribe, run.getSnapshot);
   const { columns, bodyRows } = useSpace();
+  const lesson = useLesson();
   /** 0 is the whole, 1 the first step. */
   const [page, setPage] = useState(0);
   const [help, setHelp] = useState(false);
@@ -69,7 +71,7 @@ export function DryRunView({ run, onBack, onQuit }: Props) {
   const lines = looking
     ? ['Looking at every step; nothing is touched…']
     : step
-      ? pageOf(step, columns - 2)
+      ? pageOf(step, columns - 2, lesson !== undefined)
       : wholeOf(snapshot, columns - 2);
   return (
     <Frame {...frame} keys={keys}>
@@ -113,12 +115,14 @@ function numbered(step: StepSnapshot, index: number, width: number, timeWidth: n
   return `${String(index + 1).padStart(2)} ${worst ? FINDING_MARKS[worst.level].symbol : ' '} ${rowOf(step, width - 5, timeWidth)}`;
 }
 
-function pageOf(step: StepSnapshot, width: number): string[] {
+function pageOf(step: StepSnapshot, width: number, inLesson: boolean): string[] {
   const { id, uses, plan, needs } = step;
   return [
     ...wrap(plan?.summary ?? `${id} could not be planned`, width),
     ...wrap(`${id} (${uses})${needs.length > 0 ? `, after ${needs.join(', ')}` : ''}`, width),
     '',
     ...planLines(step, width, true),
+    // In a lesson it is asked, and costs something.
+    ...(inLesson ? [] : teachLines(step, width)),
   ];
 }

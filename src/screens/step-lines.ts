@@ -9,7 +9,7 @@ import { bar, labelled, wrap } from './text.js';
 
 /**
  * What a step would do and what was found, as lines: for the plan and beside the question. `whole`: in a dry run, where nothing
- * else is shown, the way back is told of every step that changes anything, and what a lesson asks and tells.
+ * else is shown, the way back is told of every step that changes anything.
  */
 export function planLines(step: StepSnapshot, width: number, whole = false): string[] {
   const { plan } = step;
@@ -38,11 +38,12 @@ export function planLines(step: StepSnapshot, width: number, whole = false): str
     ...(plan?.commands ?? []).flatMap((command, index) =>
       label(index === 0 ? (whole ? 'Would run' : 'Will run') : '', command),
     ),
-    ...(whole ? teachLines(step, label) : []),
   ];
 }
 
-function teachLines({ teach }: StepSnapshot, label: (name: string, text: string) => string[]): string[] {
+/** What a lesson asks and hints at there, with the answer: told in a dry run. */
+export function teachLines({ teach }: StepSnapshot, width: number): string[] {
+  const label = (name: string, text: string) => labelled(name, text, width);
   const { predict, hints = [] } = teach ?? {};
   return [
     ...(predict ? label('Predict', predict.ask) : []),

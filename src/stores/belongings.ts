@@ -1,8 +1,10 @@
+import { messageOf } from '../words.js';
 import type { Cluster } from './cluster.js';
-import { all, type Crosscheck, crosscheck } from './crosscheck/crosscheck.js';
 import { instantOfUlid } from './crosscheck/ulid.js';
-import { relationshipEnds } from './falkordb/nodes.js';
-import { contentsOfMemories, hasMemories } from './postgres/memories.js';
+import { nodePages, relationshipEnds } from './falkordb/nodes.js';
+import { contentsOfMemories, hasMemories, readMemories } from './postgres/memories.js';
+import { listCollections } from './qdrant/inventory.js';
+import { pointPages } from './qdrant/points.js';
 
 /** All that a cluster of some thousand memories holds, one by one: unlike an inventory it says afterwards what is gone. */
 export interface Belongings {
@@ -10,6 +12,8 @@ export interface Belongings {
   at: number;
   /** Id → content. */
   memories: Map<string, string>;
+  /** Why Postgres answers and cannot be read; empty where it can: what of the memories is left is not known then. */
+  unread: string;
   /** Memories without a vector that are not queued for one; and without a node. */
   withoutVector: number;
   withoutNode: number;
@@ -24,33 +28,68 @@ export interface Relationship {
   count: number;
 }
 
-/** Reads everything there is. A store that cannot be read holds nothing, and then lacks it for every memory. */
+/** Reads everything there is. A store that does not answer holds nothing, and then lacks it for every memory. */
 export async function belongingsOf(cluster: Cluster): Promise<Belongings> {
   const at = Date.now();
-  const memories = await readContents(cluster).catch(() => new Map<string, string>());
-  const checked: Crosscheck | undefined =
-    memories.size > 0 ? await crosscheck(cluster).catch(() => undefined) : undefined;
-  const lacks = async (kind: 'missing-vectors' | 'missing-nodes', service: 'qdrant' | 'falkordb') => {
-    if (checked) return all(checked.differences[kind]);
-    return (await cluster.answering(service)).answers ? 0 : memories.size;
-  };
+  const { memories, pending, unread } = await readPostgres(cluster);
+  const missing = (held: ReadonlySet<string>, excused: ReadonlySet<string> = new Set()) =>
+    [...memories.keys()].filter((id) => !held.has(id) && !excused.has(id)).length;
+  const [vectors, nodes, relationships] = await Promise.all([
+    heldByQdrant(cluster).catch(() => new Set<string>()),
+    heldByFalkordb(cluster).catch(() => new Set<string>()),
+    readRelationships(cluster).catch(() => new Map<string, Relationship>()),
+  ]);
   return {
     at,
     memories,
-    withoutVector: await lacks('missing-vectors', 'qdrant'),
-    withoutNode: await lacks('missing-nodes', 'falkordb'),
-    relationships: await readRelationships(cluster).catch(() => new Map<string, Relationship>()),
+    unread,
+    withoutVector: missing(vectors, pending),
+    withoutNode: missing(nodes),
+    relationships,
   };
+}
+
+/** Every memory, and which of them wait for a vector. One that answers and cannot be read says why. */
+async function readPostgres({ postgres }: Cluster) {
+  const read = { memories: new Map<string, string>(), pending: new Set<string>(), unread: '' };
+  try {
+    if (!(await hasMemories(postgres))) return read;
+  } catch {
+    return read;
+  }
+  try {
+    read.memories = await contentsOfMemories(postgres);
+    await readMemories(
+      postgres,
+      () => {},
+      (rows) => {
+        for (const { id, pending } of rows) if (pending) read.pending.add(id);
+      },
+    );
+  } catch (error) {
+    read.unread = messageOf(error);
+  }
+  return read;
+}
+
+async function heldByQdrant({ qdrant }: Cluster): Promise<Set<string>> {
+  const held = new Set<string>();
+  for (const name of await listCollections(qdrant))
+    for await (const page of pointPages(qdrant, name))
+      for (const { memory } of page) if (memory !== null) held.add(memory);
+  return held;
+}
+
+async function heldByFalkordb({ falkordb }: Cluster): Promise<Set<string>> {
+  const held = new Set<string>();
+  for await (const page of nodePages(falkordb)) for (const { memory } of page) if (memory !== null) held.add(memory);
+  return held;
 }
 
 /** The memories of now beside those of before: what users wrote meanwhile can be lost as well. */
 export async function withWrittenSince(before: Belongings, cluster: Cluster): Promise<Belongings> {
-  const now = await readContents(cluster).catch(() => new Map<string, string>());
-  return { ...before, memories: new Map([...now, ...before.memories]) };
-}
-
-async function readContents({ postgres }: Cluster): Promise<Map<string, string>> {
-  return (await hasMemories(postgres)) ? contentsOfMemories(postgres) : new Map();
+  const { memories } = await readPostgres(cluster);
+  return { ...before, memories: new Map([...memories, ...before.memories]) };
 }
 
 async function readRelationships({ falkordb }: Cluster): Promise<Map<string, Relationship>> {
@@ -74,13 +113,15 @@ export interface Loss {
   relationships: number;
   /** The contents of some memories that are gone. */
   examples: string[];
+  /** Why the memories could not be counted; empty where they could. */
+  unread: string;
 }
 
 const EXAMPLES = 5;
 
 /** What is gone since. A relationship of a memory that is gone is lost with it, and not counted once more. */
 export function lossBetween(before: Belongings, after: Belongings): Loss {
-  const gone = [...before.memories.keys()].filter((id) => !after.memories.has(id));
+  const gone = after.unread === '' ? [...before.memories.keys()].filter((id) => !after.memories.has(id)) : [];
   const changed = [...after.memories].filter(([id, content]) => (before.memories.get(id) ?? content) !== content);
   // What was written since is nobody else's.
   const strange = [...after.memories.keys()].filter(
@@ -103,5 +144,6 @@ export function lossBetween(before: Belongings, after: Belongings): Loss {
       .reverse()
       .slice(0, EXAMPLES)
       .map((id) => before.memories.get(id)!),
+    unread: after.unread,
   };
 }

@@ -29,7 +29,9 @@ describe.each(lessons.map((lesson) => [lesson.id, lesson] as const))('%s', (id, 
       expect(right.stdout).toContain('100 of 100: passed');
       expect(hurt.exitCode, hurt.stdout.slice(-6_000) + hurt.stderr).toBe(0);
       expect(hurt.stdout).toMatch(/· \d?\d of 100: /);
-      expect(hurt.stdout).toMatch(new RegExp(`^Gone, of \\d+ memories: ${lossWords(wrong.loses)}\\.$`, 'm'));
+      expect(hurt.stdout).toMatch(
+        new RegExp(`^Missing afterwards, of \\d+ memories: ${lossWords(wrong.loses)}\\.$`, 'm'),
+      );
       expect(hurt.stdout).toContain(wrong.costs);
     },
   );

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { CountedProgress } from '../../src/engine/counted.js';
 import type { StepSnapshot } from '../../src/engine/snapshot.js';
-import { planLines, progressLines, sideBySideLines } from '../../src/screens/step-lines.js';
+import { planLines, progressLines, sideBySideLines, teachLines } from '../../src/screens/step-lines.js';
 import { readingPlan } from '../../src/steps/step.js';
 
 const STEP: StepSnapshot = {
@@ -52,7 +52,7 @@ describe('what a step would do', () => {
     ]);
   });
 
-  it('is explained in a dry run with what a lesson asks and tells, and nowhere else', () => {
+  it('says what a lesson asks and tells there in lines of their own', () => {
     const predict = {
       ask: 'Does /health stay green?',
       options: ['yes', 'no'],
@@ -60,8 +60,8 @@ describe('what a step would do', () => {
       because: 'it asks no graph',
     };
     const taught = { ...STEP, teach: { predict, hints: ['search for something'] } };
-    expect(planLines(taught, 80)).toEqual(planLines(STEP, 80));
-    expect(planLines(taught, 80, true).slice(-5)).toEqual([
+    expect(planLines(taught, 80, true)).toEqual(planLines(STEP, 80, true));
+    expect(teachLines(taught, 80)).toEqual([
       'Predict    Does /health stay green?',
       '           - yes',
       '           - no',

@@ -4,6 +4,7 @@ import { type Belongings, lossBetween } from '../../src/stores/belongings.js';
 
 const belongings = (memories: Record<string, string>, more: Partial<Belongings> = {}): Belongings => ({
   at: Date.now(),
+  unread: '',
   memories: new Map(Object.entries(memories)),
   withoutVector: 0,
   withoutNode: 0,

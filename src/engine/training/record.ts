@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { z } from 'zod';
 import { homeFolder, homeSubfolder } from '../../config/home.js';
 import { redactDeep } from '../../config/redact.js';
 import { Problem } from '../../problem.js';
@@ -42,6 +43,8 @@ export interface LessonRun {
   begunAt: number;
   endedAt: number | null;
   outcome: string;
+  /** It can change what the stores hold: not a look, and not a backup. */
+  isRepair: boolean;
 }
 
 /** One part of a score: marks of so many, and why. */
@@ -109,8 +112,7 @@ export function keepTraining(record: TrainingRecord): string {
 export function trainings(trainee?: string): TrainingRecord[] {
   return idsOf()
     .map(read)
-    .filter((one) => one?.score !== undefined)
-    .map((one) => one!)
+    .filter((one) => one !== undefined)
     .filter((one) => one.played === undefined && (trainee === undefined || one.trainee === trainee));
 }
 
@@ -125,9 +127,21 @@ function idsOf(): string[] {
   }
 }
 
+/** What the history goes by; one of an earlier version that does not have it is left out. */
+const readable = z.looseObject({
+  trainee: z.string(),
+  pagedAt: z.number(),
+  lesson: z.looseObject({ id: z.string(), title: z.string(), hash: z.string() }),
+  score: z.looseObject({ total: z.number() }),
+  loss: z.looseObject({ memories: z.number(), unread: z.string() }),
+  unavoidable: z.looseObject({ memories: z.number() }),
+  checks: z.array(z.looseObject({ ok: z.boolean() })),
+});
+
 function read(id: string): TrainingRecord | undefined {
   try {
-    return JSON.parse(readFileSync(join(trainingFolder(id), FILE), 'utf8')) as TrainingRecord;
+    const read: unknown = JSON.parse(readFileSync(join(trainingFolder(id), FILE), 'utf8'));
+    return readable.safeParse(read).success ? (read as TrainingRecord) : undefined;
   } catch {
     return undefined;
   }

@@ -4,20 +4,30 @@ import type { Marks, Score, TrainingRecord } from './record.js';
 /** From so many marks on a lesson can be passed. */
 export const PASSED = 70;
 
-/** Enough marks, and nothing lost that could be kept: who loses data has not recovered it. */
-export const isPassed = ({ score, loss, unavoidable, givenUp }: TrainingRecord): boolean =>
-  (score?.total ?? 0) >= PASSED && !givenUp && loss !== undefined && lossWords(avoidableIn(loss, unavoidable)) === '';
+/** Nothing was lost that could be kept, and the cluster is whole. */
+export const isRecovered = ({ loss, unavoidable, checks, givenUp }: TrainingRecord): boolean =>
+  !givenUp &&
+  loss !== undefined &&
+  loss.unread === '' &&
+  lossWords(avoidableIn(loss, unavoidable)) === '' &&
+  checks.every(({ ok }) => ok);
+
+/** Enough marks, and recovered: who loses data, or leaves it broken, has not passed. */
+export const isPassed = (record: TrainingRecord): boolean =>
+  (record.score?.total ?? 0) >= PASSED && isRecovered(record);
 
 /** What a hint costs, by its strength: a nudge, a direction, the answer. */
 export const HINT_COSTS = [3, 7, 15] as const;
 const UNSAFE_COSTS = 10;
 
-const DECIDE = 10;
+const DETECT = 5;
+const DECIDE = 5;
 const RECOVER = 10;
 const PREDICT = 30;
 const WHOLE = 20;
 const KEPT = 30;
-/** Of the time that the lesson allows, how much there is to decide. */
+/** Of the time that the lesson allows, how much there is to detect what it is, and to decide what to do. */
+const TO_DETECT = 1 / 4;
 const TO_DECIDE = 1 / 3;
 /** Who takes so many times as long has no marks left for it. */
 const SLOWEST = 3;
@@ -27,6 +37,7 @@ type Scored = Omit<TrainingRecord, 'score'>;
 /** Marks for a lesson that is over. */
 export function scoreOf(record: Scored): Score {
   const parts = [
+    timeMarks('Detected in time', DETECT, record.pagedAt, record.detectedAt, record.lesson.minutes * TO_DETECT),
     timeMarks('Decided in time', DECIDE, record.pagedAt, record.decidedAt, record.lesson.minutes * TO_DECIDE),
     record.givenUp
       ? { part: 'Recovered in time', marks: 0, of: RECOVER, because: 'given up' }
@@ -60,7 +71,8 @@ function predictionMarks({ predictions }: Scored): Marks {
   return { part: 'Predicted', marks, of: PREDICT, because: `${right} of ${predictions.length} right` };
 }
 
-function wholeMarks({ checks }: Scored): Marks {
+function wholeMarks({ checks, givenUp }: Scored): Marks {
+  if (givenUp) return { part: 'Cluster whole again', marks: 0, of: WHOLE, because: 'given up' };
   const failed = checks.filter(({ ok }) => !ok);
   const share = checks.length === 0 ? 0 : (checks.length - failed.length) / checks.length;
   const marks = share === 1 ? WHOLE : Math.floor((WHOLE / 2) * share);
@@ -76,6 +88,7 @@ function keptMarks({ loss, unavoidable, memories }: Scored): Marks {
   const part = 'Nothing lost that could be kept';
   const avoidable = loss ? avoidableIn(loss, unavoidable) : undefined;
   if (!loss || !avoidable) return { part, marks: 0, of: KEPT, because: 'it was not measured' };
+  if (loss.unread !== '') return { part, marks: 0, of: KEPT, because: `it cannot be read: ${loss.unread}` };
   const words = lossWords(avoidable);
   if (words === '') return { part, marks: KEPT, of: KEPT, because: keptWords(unavoidable) };
   const share = Math.min(1, (avoidable.memories + avoidable.changed + avoidable.strange) / Math.max(1, memories));

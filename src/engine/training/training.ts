@@ -12,11 +12,10 @@ import { deepHealth, troubleOf } from '../../stores/novamem/deep-health.js';
 import { fileInstantOf, messageOf } from '../../words.js';
 import { Desk } from '../desk.js';
 import { Publisher } from '../publisher.js';
-import type { Run } from '../run.js';
-import { findRun } from '../runs.js';
 import { takeBackup, WITH_BASE_BACKUP } from '../take-backup.js';
 import { keepTraining, type Predicted, type TrainingRecord, trainingFolder } from './record.js';
-import { HINT_COSTS, scoreOf } from './score.js';
+import { runsOf } from './runs.js';
+import { avoidableIn, HINT_COSTS, scoreOf } from './score.js';
 import { unsafeIn } from './unsafe.js';
 
 /** The throw-away cluster of one lesson. */
@@ -75,8 +74,8 @@ export class Training {
   #cluster: Cluster | undefined;
   #before: Belongings | undefined;
   #backups: string[] = [];
-  #watched = new Set<Run>();
-  #closing: Promise<unknown> | undefined;
+  #starting: Promise<void> | undefined;
+  #closing: Promise<void> | undefined;
 
   constructor(
     readonly lesson: Lesson,
@@ -97,20 +96,26 @@ export class Training {
   }
 
   /** Makes the cluster, breaks it, and has the pager go. */
-  async start(): Promise<void> {
-    if (this.#phase !== 'briefing') return;
+  start(): Promise<void> {
+    this.#starting ??= this.#prepare();
+    return this.#starting;
+  }
+
+  async #prepare(): Promise<void> {
     this.#to('preparing');
     try {
       const profile = await this.stage.open((line) => this.#say(line));
+      if (this.#closing) return;
       const cluster = new Cluster(profile);
       this.#cluster = cluster;
       this.#say('what happened on the days before: backups, and people who go on writing');
       const { title, did, pager, users } = await this.stage.strike(
         (of, { base }) => takeBackup(of, base ? WITH_BASE_BACKUP : {}),
         async () => {
-          this.#before = await belongingsOf(cluster);
+          this.#before = await wholeBelongings(cluster);
         },
       );
+      if (this.#closing) return;
       this.#before = await withWrittenSince(this.#before!, cluster);
       const listed = await listBackupSets(profile.backups).catch(() => []);
       this.#backups = listed.map((one) => one.id);
@@ -121,7 +126,7 @@ export class Training {
       this.#begin(profile, { id: this.lesson.disaster, title, did });
     } catch (error) {
       this.#problem = (error instanceof Problem ? error.lines() : [messageOf(error)]).map(redact);
-      await this.close();
+      await this.stage.close().catch(() => {});
       this.#to('failed');
     }
   }
@@ -152,10 +157,6 @@ export class Training {
       betterPath: right.path,
     };
     this.#desk = new Desk(profile, {}, 'train', 'latest');
-    this.#desk.subscribe(() => {
-      const { run } = this.#desk!.getSnapshot();
-      if (run) this.watch(run);
-    });
     this.#desk.look();
     this.#to('paged');
   }
@@ -200,71 +201,79 @@ export class Training {
     this.#record?.shells.push(Date.now());
   }
 
-  /** Follows a run of this lesson. A rehearsal changes nothing, and is no decision. */
-  watch(run: Run): void {
-    if (this.#watched.has(run) || run.getSnapshot().mode === 'dry-run') return;
-    this.#watched.add(run);
-    run.subscribe(() => this.#follow(run));
-    this.#follow(run);
-  }
-
-  #follow(run: Run): void {
-    const { run: id, scenario, title, begun, phase, outcome = 'unfinished' } = run.getSnapshot();
-    const record = this.#record;
-    if (!begun || !record || record.score) return;
-    const now = Date.now();
-    let entry = record.runs.find((one) => one.id === id);
-    if (!entry) {
-      entry = { id, scenario, title, begunAt: now, endedAt: null, outcome: 'unfinished' };
-      record.runs.push(entry);
-      record.decidedAt ??= now;
-    }
-    if (phase === 'finished' && entry.outcome !== outcome) {
-      Object.assign(entry, { endedAt: now, outcome });
-      record.recoveredAt = now;
-      this.#keep();
-    }
-  }
-
-  /** It is recovered, or given up: counts what came back, and gives marks. */
+  /** It is recovered, or given up: counts what came back, and gives marks. Where that cannot be done, the lesson goes on, and `problem` says why. */
   async finish(how: 'recovered' | 'given up'): Promise<void> {
-    const record = this.#record;
-    const cluster = this.#cluster;
-    if (!record || !cluster || this.#phase === 'proving' || this.#phase === 'over') return;
+    if (this.#phase !== 'recovering' && this.#phase !== 'paged') return;
+    const [record, before] = [this.#record!, this.#phase];
+    this.#problem = [];
     this.#to('proving');
     this.#desk?.stopLooking();
-    const after = await belongingsOf(cluster);
-    record.loss = lossBetween(this.#before!, after);
+    try {
+      const counted = await this.#count(this.#cluster!, record, how);
+      // Whoever has left meanwhile took the cluster away under the counting.
+      if (this.#closing) return;
+      Object.assign(record, counted);
+      record.score = scoreOf(record);
+      this.#keep();
+      this.#to('over');
+    } catch (error) {
+      this.#problem = [`It could not be counted: ${messageOf(error)}.`].map(redact);
+      this.#desk?.look();
+      this.#to(before);
+    }
+  }
+
+  async #count(cluster: Cluster, record: TrainingRecord, how: 'recovered' | 'given up') {
+    const loss = lossBetween(this.#before!, await belongingsOf(cluster));
     // A cluster that can only be read looks whole: what is written now tells, and is no part of what was counted.
     const remembers = await this.stage.remember().then(
       () => 'yes',
       (error: unknown) => messageOf(error),
     );
-    record.checks = await checksOf(cluster, record, remembers);
-    record.unsafe = unsafeIn(
-      this.lesson,
-      record.runs.map(({ id }) => findRun(id).events),
-      this.#backups,
-    );
-    record.givenUp = how === 'given up';
-    record.endedAt = Date.now();
-    const wrong = record.checks.filter(({ ok }) => !ok);
+    const checks = await checksOf(cluster, { ...record, loss }, remembers);
+    const endedAt = Date.now();
+    const { runs, journals } = runsOf(record.cluster, record.pagedAt);
+    const unsafe = unsafeIn(this.lesson, journals, this.#backups);
+    const wrong = checks.filter(({ ok }) => !ok);
     if (how === 'recovered' && wrong.length > 0)
-      record.unsafe.push({
+      unsafe.push({
         what: 'reported it as recovered',
         because: `it was not (${wrong.map(({ subject, what, actual }) => `${subject}, ${what}: ${actual}`).join('; ')}), and users were let in`,
-        at: record.endedAt,
+        at: endedAt,
       });
-    record.score = scoreOf(record);
-    this.#keep();
-    this.#to('over');
+    const meant = runs.filter(({ isRepair }) => isRepair);
+    const recovered = meant.filter(({ outcome }) => outcome.startsWith('recovered')).at(-1);
+    return {
+      loss,
+      checks,
+      unsafe,
+      runs,
+      endedAt,
+      givenUp: how === 'given up',
+      decidedAt: meant[0]?.begunAt ?? (wrong.length === 0 ? endedAt : null),
+      // Somebody may have mended it by hand.
+      recoveredAt: recovered?.endedAt ?? (wrong.length === 0 ? endedAt : null),
+    };
   }
 
-  /** Takes the cluster down. What was not finished is no lesson that was taken. */
+  /** Ends what runs, and takes the cluster down, as soon as it is made. What was not finished is no lesson that was taken. */
   close(): Promise<unknown> {
-    this.#desk?.stopLooking();
-    this.#closing ??= this.stage.close();
+    this.#closing ??= this.#end();
     return this.#closing;
+  }
+
+  async #end(): Promise<void> {
+    this.#desk?.leave();
+    await this.#starting;
+    this.#desk?.leave();
+    const run = this.#desk?.lastShown;
+    run?.intend({ type: 'abort' });
+    await run?.finished;
+    await this.stage.close().catch((error: unknown) => {
+      this.#problem = [`The cluster ${this.#cluster?.name ?? ''} could not be taken down: ${messageOf(error)}.`].map(
+        redact,
+      );
+    });
   }
 
   /** In each lesson that is taken the options come in another order. */
@@ -308,6 +317,14 @@ export class Training {
   }
 }
 
+/** What the disaster is measured against: where it cannot be read whole, everything would seem to have been kept. */
+async function wholeBelongings(cluster: Cluster): Promise<Belongings> {
+  const found = await belongingsOf(cluster);
+  const { memories, unread, withoutVector, withoutNode } = found;
+  if (unread === '' && memories.size > Math.max(withoutVector, withoutNode)) return found;
+  throw new Error(`what the cluster holds could not be read before it was broken${unread && `: ${unread}`}`);
+}
+
 /** Whether everything answers, novamem remembers and says that all its parts are well, and each store has what the memories that are left need. */
 async function checksOf(
   cluster: Cluster,
@@ -328,6 +345,8 @@ async function checksOf(
   const deep = await deepHealth(novamem!);
   return [
     ...answering,
+    equal('Postgres', 'memories that can be read', 'all', loss?.unread ? `not all: ${loss.unread}` : 'all'),
+    equal('Postgres', 'memories that were lost without need', 0, loss ? avoidableIn(loss, unavoidable).memories : 0),
     equal('novamem', '/health', 'HTTP 200', health),
     equal('novamem', 'remembers something new', 'yes', remembers),
     equal('novamem', 'its parts', 'all well', deep ? troubleOf(deep) || 'all well' : 'it does not say'),

@@ -37,15 +37,16 @@ export function unsafeIn(
     const { at } = choices;
     const named = lesson.unsafe.filter(({ when }) => holds(when, choices));
     taken.push(...named.map(({ when, because }) => ({ what: whatOf(when, choices), because, at })));
-    const isNamed = (key: keyof UnsafeChoice['when']) => named.some(({ when }) => when[key] !== undefined);
-    const right = lesson.right.path.filter((move) => 'run' in move);
-    if (choices.destroyed && !right.some(({ run }) => run === choices.scenario) && !isNamed('scenario'))
+    const isNamed = (key: 'scenario' | 'accepted' | 'skipped', value: string) =>
+      named.some(({ when }) => when[key] === value);
+    const right = lesson.right.path.filter((move) => 'run' in move).filter(({ run }) => run === choices.scenario);
+    if (choices.destroyed && right.length === 0 && !isNamed('scenario', choices.scenario))
       taken.push({ what: `began ${choices.scenario}`, because: BY_ITSELF.scenario, at });
-    const accepted = choices.accepted.filter((one) => !right.some(({ accept }) => accept.includes(one)));
-    if (!isNamed('accepted'))
-      taken.push(...accepted.map((one) => ({ what: `let pass: ${one}`, because: BY_ITSELF.accepted, at })));
-    if (!isNamed('skipped'))
-      taken.push(...choices.skipped.map((one) => ({ what: `skipped ${one}`, because: BY_ITSELF.skipped, at })));
+    for (const one of choices.accepted)
+      if (!right.some(({ accept }) => accept.includes(one)) && !isNamed('accepted', one))
+        taken.push({ what: `let pass: ${one}`, because: BY_ITSELF.accepted, at });
+    for (const one of choices.skipped)
+      if (!isNamed('skipped', one)) taken.push({ what: `skipped ${one}`, because: BY_ITSELF.skipped, at });
   }
   return taken;
 }

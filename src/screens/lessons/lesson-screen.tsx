@@ -84,7 +84,10 @@ export function LessonScreen({ training, onLeave }: Props) {
       <Frame {...frame} keys={['↑↓ choose', 'enter', 'esc go on']}>
         <Choice
           question={`Is ${frame.cluster} recovered?`}
-          lines={['What came back is counted then, memory by memory, and your marks are given.']}
+          lines={[
+            ...snapshot.problem.map((line) => `✗ ${line}`),
+            'What came back is counted then, memory by memory, and your marks are given.',
+          ]}
           answers={[
             { label: 'not yet: go on', value: 'go on' as const },
             { label: 'it is: count what came back', value: 'recovered' as const },
@@ -140,7 +143,7 @@ export function LessonScreen({ training, onLeave }: Props) {
       return <App desk={training.desk!} onQuit={() => setOverlay('done')} />;
     case 'proving':
       return (
-        <Frame {...frame} title={`${frame.title} · counting`} keys={[]}>
+        <Frame {...frame} title={`${frame.title} · counting`} keys={[leaveKeys]}>
           <Text>
             {' '}
             Every memory, vector, node and relationship is counted and compared with what was there before…

@@ -34,13 +34,13 @@ const flawless: TrainingRecord = {
   runs: [],
   unsafe: [],
   memories: 600,
-  loss: { ...NOTHING, examples: [] },
+  loss: { ...NOTHING, examples: [], unread: '' },
   unavoidable: NOTHING,
   checks: [WELL, WELL],
   betterPath: [],
 };
 const totalOf = (change: Partial<TrainingRecord>) => scoreOf({ ...flawless, ...change }).total;
-const losing = (loss: Partial<typeof NOTHING>) => ({ loss: { ...NOTHING, ...loss, examples: [] } });
+const losing = (loss: Partial<typeof NOTHING>) => ({ loss: { ...NOTHING, ...loss, examples: [], unread: '' } });
 
 test('without a fault, and within the time, all 100', () => {
   expect(totalOf({})).toBe(100);

@@ -1,0 +1,77 @@
+import { afterEach, expect, test } from 'vitest';
+import { DIFFERENCES } from '../../../src/engine/guards.js';
+import { trainings } from '../../../src/engine/training/record.js';
+import { isPassed } from '../../../src/engine/training/score.js';
+import { Training } from '../../../src/engine/training/training.js';
+import { Classroom } from '../../../src/sandbox/classroom.js';
+import { findLesson, knownTo } from '../../../src/sandbox/lessons.js';
+import { listRecords } from '../../../src/sandbox/registry.js';
+import { tempFolder } from '../../support/temp.js';
+
+process.env.NOVAMEM_RUNBOOK_HOME = tempFolder('home');
+
+let training: Training;
+afterEach(() => training.close());
+
+/** A lesson on a real cluster of its own; `shell` is its shell. */
+function lesson(id: string) {
+  const of = findLesson(id, knownTo(DIFFERENCES));
+  const classroom = new Classroom(of.disaster);
+  training = new Training(of, 'ana', classroom);
+  return { of, shell: (command: string) => classroom.shell(command) };
+}
+
+/** As somebody predicts who is right in everything. */
+const predictRight = () => {
+  for (const { id, answer } of training.lesson.predict) training.predict(id, answer);
+};
+
+const phase = () => training.getSnapshot().phase;
+const clusters = () => listRecords().filter(({ name }) => name.startsWith('lesson-'));
+
+test('what is done with the program in the shell is part of the lesson, and so is what it costs', async () => {
+  const { shell } = lesson('first-night');
+  await training.start();
+  predictRight();
+  await shell('novamem-runbook run whole-cluster-lost --headless --confirm "$CLUSTER" --profile "$CLUSTER"');
+  await training.finish('recovered');
+  const { record } = training.getSnapshot();
+  expect(record!.runs).toMatchObject([{ scenario: 'whole-cluster-lost', outcome: 'recovered', isRepair: true }]);
+  expect(record!.loss).toMatchObject({ memories: 3, vectors: 0, nodes: 0 });
+  expect(record!.unsafe.map(({ what }) => what)).toEqual(['began whole-cluster-lost', 'reported it as recovered']);
+  expect(isPassed(record!)).toBe(false);
+  expect(trainings('ana').map((one) => one.id)).toEqual([record!.id]);
+}, 240_000);
+
+test('what still cannot be read is no recovered cluster, whatever else is well', async () => {
+  lesson('some-searches-fail');
+  await training.start();
+  predictRight();
+  await training.finish('recovered');
+  const { record } = training.getSnapshot();
+  expect(record!.loss!.unread).toMatch(/invalid page/);
+  expect(record!.checks.filter(({ ok }) => !ok)).toMatchObject([{ what: 'memories that can be read' }]);
+  expect(record!.recoveredAt).toBeNull();
+  expect(isPassed(record!)).toBe(false);
+}, 240_000);
+
+test('whoever leaves while it is counted has taken no lesson', async () => {
+  lesson('first-night');
+  await training.start();
+  predictRight();
+  const before = trainings('ana').length;
+  const counting = training.finish('given up');
+  expect(phase()).toBe('proving');
+  await Promise.all([training.close(), counting]);
+  expect(training.getSnapshot().record!.score).toBeUndefined();
+  expect(trainings('ana')).toHaveLength(before);
+  expect(clusters()).toEqual([]);
+}, 240_000);
+
+test('whoever leaves while it is prepared leaves no cluster behind', async () => {
+  lesson('first-night');
+  void training.start();
+  await training.close();
+  expect(phase()).toBe('preparing');
+  expect(clusters()).toEqual([]);
+}, 240_000);
