@@ -4,6 +4,7 @@ import type { ProgressUnit, StepEvent } from './step.js';
 export class Emitter<F> {
   constructor(readonly push: (event: StepEvent<F>) => void) {}
 
+  /** `line`: one, or several with line ends between. */
   output(line: string): void {
     this.push({ type: 'output', line });
   }

@@ -1,0 +1,87 @@
+import { fork, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, createReadStream, mkdtempSync, openSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { interleaved, ratioOf } from '../interleaved.js';
+
+const PRINTER = fileURLToPath(new URL('../programs/print-lines.pl', import.meta.url));
+const RUNNER = fileURLToPath(new URL('../programs/run-command.js', import.meta.url));
+const MOST = 1.3;
+
+/** How long a program takes whose every line a run keeps (redacted, with its time), against the same with its output in a file. */
+export async function measure({ rounds, small, tell }) {
+  const lines = small ? 200_000 : 2_000_000;
+  const rows = [];
+  for (const [how, what] of [
+    ['each', 'a write for each line, as pg_restore --verbose does'],
+    ['blocks', 'in blocks, as fast as a program can print'],
+  ]) {
+    const folder = mkdtempSync(join(tmpdir(), 'novamem-runbook-bench-'));
+    try {
+      rows.push(await oneRow({ folder, rounds, lines, how, what, tell }));
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  }
+  return rows;
+}
+
+async function oneRow({ folder, rounds, lines, how, what, tell }) {
+  const command = ['perl', PRINTER, String(lines), how];
+  let runner;
+  let round = 0;
+  const logs = [];
+  const measured = await interleaved(
+    { 'into a file': () => intoFile(command, join(folder, 'plain.txt')), 'kept by a run': () => told(runner) },
+    {
+      rounds,
+      before: async (name) => {
+        if (name !== 'kept by a run') return;
+        round += 1;
+        runner = fork(RUNNER, [folder, `run-${round}`, ...command]);
+        logs.push(join(folder, `run-${round}`, 'steps', 'command.log'));
+        await once(runner, 'message');
+      },
+      onRound: ({ round, name, ms }) => tell(`${how} ${round} ${name}: ${ms.toFixed(0)} ms`),
+    },
+  );
+  let lost = 0;
+  for (const log of logs) lost += await linesLost(log, lines);
+  const [plain, kept] = [measured['into a file'], measured['kept by a run']];
+  const ratio = ratioOf(kept, plain);
+  const peak = Math.max(...kept.figures.map(({ peakBytes }) => peakBytes));
+  return {
+    what: `${lines.toLocaleString('en-US')} lines, ${what}`,
+    figure: `${ratio.toFixed(2)} × into a file (${kept.median.toFixed(0)} against ${plain.median.toFixed(0)} ms), ${lost} lines lost, peak memory ${(peak / 2 ** 20).toFixed(0)} MiB`,
+    target: `≤ ${MOST} ×, none lost`,
+    met: ratio <= MOST && lost === 0,
+  };
+}
+
+async function intoFile([file, ...args], target) {
+  const descriptor = openSync(target, 'w');
+  const child = spawn(file, args, { stdio: ['ignore', descriptor, 'inherit'] });
+  const [code] = await once(child, 'exit');
+  closeSync(descriptor);
+  if (code !== 0) throw new Error(`${file} ended with ${code}`);
+}
+
+/** Lets the run begin; resolves with what it says at its end. */
+async function told(runner) {
+  runner.send('go');
+  const [said] = await once(runner, 'message');
+  if (said.outcome !== 'recovered') throw new Error(`the run ended ${said.outcome}`);
+  return said;
+}
+
+/** How many of the numbered lines are missing or out of order in a step's log. */
+async function linesLost(log, lines) {
+  let next = 1;
+  for await (const line of createInterface({ input: createReadStream(log) })) {
+    if (/^\d{4}-\S+Z line (\d+) of table public\.memory_entries$/.exec(line)?.[1] === String(next)) next += 1;
+  }
+  return lines - (next - 1);
+}
