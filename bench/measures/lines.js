@@ -1,4 +1,4 @@
-import { fork, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, createReadStream, mkdtempSync, openSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -6,9 +6,9 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { interleaved, ratioOf } from '../interleaved.js';
+import { mebibytes, readyProgram } from '../program.js';
 
 const PRINTER = fileURLToPath(new URL('../programs/print-lines.pl', import.meta.url));
-const RUNNER = fileURLToPath(new URL('../programs/run-command.js', import.meta.url));
 const MOST = 1.3;
 
 /** How long a program takes whose every line a run keeps (redacted, with its time), against the same with its output in a file. */
@@ -41,9 +41,8 @@ async function oneRow({ folder, rounds, lines, how, what, tell }) {
       before: async (name) => {
         if (name !== 'kept by a run') return;
         round += 1;
-        runner = fork(RUNNER, [folder, `run-${round}`, ...command]);
+        runner = await readyProgram('run-command', folder, `run-${round}`, ...command);
         logs.push(join(folder, `run-${round}`, 'steps', 'command.log'));
-        await once(runner, 'message');
       },
       onRound: ({ round, name, ms }) => tell(`${how} ${round} ${name}: ${ms.toFixed(0)} ms`),
     },
@@ -55,7 +54,7 @@ async function oneRow({ folder, rounds, lines, how, what, tell }) {
   const peak = Math.max(...kept.figures.map(({ peakBytes }) => peakBytes));
   return {
     what: `${lines.toLocaleString('en-US')} lines, ${what}`,
-    figure: `${ratio.toFixed(2)} × into a file (${kept.median.toFixed(0)} against ${plain.median.toFixed(0)} ms), ${lost} lines lost, peak memory ${(peak / 2 ** 20).toFixed(0)} MiB`,
+    figure: `${ratio.toFixed(2)} × into a file (${kept.median.toFixed(0)} against ${plain.median.toFixed(0)} ms), ${lost} lines lost, peak memory ${mebibytes(peak)}`,
     target: `≤ ${MOST} ×, none lost`,
     met: ratio <= MOST && lost === 0,
   };
@@ -71,8 +70,7 @@ async function intoFile([file, ...args], target) {
 
 /** Lets the run begin; resolves with what it says at its end. */
 async function told(runner) {
-  runner.send('go');
-  const [said] = await once(runner, 'message');
+  const said = await runner.go();
   if (said.outcome !== 'recovered') throw new Error(`the run ended ${said.outcome}`);
   return said;
 }

@@ -1,5 +1,4 @@
 // A run whose only step runs a program and keeps every line of it: the real engine, gateway and step log, without screens.
-// Says `ready`, begins when told to, and says when the run has ended and how much memory it took at most.
 import { basename } from 'node:path';
 import { profileSchema } from '../../dist/config/profile.js';
 import { keepSecret } from '../../dist/config/redact.js';
@@ -10,6 +9,7 @@ import { readingPlan } from '../../dist/steps/step.js';
 import { stepEvents } from '../../dist/steps/step-events.js';
 import { equal } from '../../dist/stores/check.js';
 import { Cluster } from '../../dist/stores/cluster.js';
+import { onGo } from '../program.js';
 
 const [, , runs, id, file, ...args] = process.argv;
 const profile = profileSchema.parse({
@@ -54,10 +54,8 @@ run.subscribe(() => {
     queueMicrotask(() => run.intend({ type: 'confirm', step, typed: 'bench', by: 'bench' }));
 });
 await run.preflight();
-process.send('ready');
-process.once('message', async () => {
+onGo(async () => {
   run.intend({ type: 'begin' });
   await run.finished;
-  const { outcome } = run.getSnapshot();
-  process.send({ outcome, peakBytes: process.resourceUsage().maxRSS * 1024 }, () => process.exit(0));
+  return { outcome: run.getSnapshot().outcome };
 });
