@@ -1,3 +1,4 @@
+import { keepMemoryFlat } from '../../hosts/flat-memory.js';
 import type { Cluster } from '../cluster.js';
 import { countNodes, nodePages } from '../falkordb/nodes.js';
 import { type MemoryRow, memoriesAmong, orphansAmong, readMemories } from '../postgres/memories.js';
@@ -79,7 +80,7 @@ export interface CrosscheckOptions {
 
 /** Clocks of several machines, and what is under way between two stores: so near to a moment nothing is certain. */
 const GRACE = 60_000;
-const COLLECTIONS_AT_ONCE = 4;
+const COLLECTIONS_AT_ONCE = 2;
 const EXAMPLES = 5;
 /** As many strays are asked for in Postgres at once. */
 const ASKED_AT_ONCE = 500;
@@ -89,6 +90,7 @@ const ASKED_AT_ONCE = 500;
  * index of some 20 bytes a memory. Nothing is changed. Rejects when a store cannot be read to its end.
  */
 export async function crosscheck(cluster: Cluster, options: CrosscheckOptions = {}): Promise<Crosscheck> {
+  keepMemoryFlat();
   const work = new Work(cluster, options);
   await work.readMemories();
   await work.readVectors();
