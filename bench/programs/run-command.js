@@ -13,7 +13,7 @@ import { onGo } from '../program.js';
 
 const [, , runs, id, file, ...args] = process.argv;
 const profile = profileSchema.parse({
-  name: 'bench',
+  name: 'bench-lines',
   postgres: { url: 'postgres://novamem@127.0.0.1:1/novamem' },
   qdrant: { url: 'http://127.0.0.1:1' },
   falkordb: { url: 'redis://127.0.0.1:1' },
@@ -51,7 +51,7 @@ const run = new Run({
 });
 run.subscribe(() => {
   for (const step of run.getSnapshot().attention)
-    queueMicrotask(() => run.intend({ type: 'confirm', step, typed: 'bench', by: 'bench' }));
+    queueMicrotask(() => run.intend({ type: 'confirm', step, typed: 'bench-lines', by: 'bench' }));
 });
 await run.preflight();
 onGo(async () => {
