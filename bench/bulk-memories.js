@@ -6,17 +6,22 @@ import { pointIdOf } from '../dist/sandbox/embedding.js';
 import { randomFrom, ulid } from '../dist/sandbox/seed-data.js';
 
 const BATCH = 5_000;
-const COLLECTIONS = 4;
+/** Of vectors, which are long. */
+const PIECE = 500;
 const BEGIN = Date.UTC(2026, 0, 1);
 
-/** Adds so many memories to a sandbox in the fastest way each store has: all that a cross-check reads of them, and little more. */
-export async function addMemories(profile, count) {
+/**
+ * Adds so many memories to a sandbox in the fastest way each store has, over so many collections; `nodes` of them are in the graph.
+ */
+export async function addMemories(profile, count, { collections = 4, dimensions = 4, nodes = count } = {}) {
   const random = randomFrom(8);
   const ids = Array.from({ length: count }, (_, number) => ulid(BEGIN + number, random));
-  const batches = Array.from({ length: Math.ceil(count / BATCH) }, (_, number) =>
-    ids.slice(number * BATCH, (number + 1) * BATCH),
-  );
-  await Promise.all([toPostgres(profile, batches), toQdrant(profile, batches), toFalkordb(profile, batches)]);
+  const batches = inPieces(ids, BATCH);
+  await Promise.all([
+    toPostgres(profile, batches),
+    toQdrant(profile, batches, collections, dimensions),
+    toFalkordb(profile, batches.slice(0, Math.ceil(nodes / BATCH))),
+  ]);
 }
 
 async function toPostgres({ postgres }, batches) {
@@ -37,28 +42,28 @@ async function toPostgres({ postgres }, batches) {
   }
 }
 
-async function toQdrant({ qdrant }, batches) {
+async function toQdrant({ qdrant }, batches, collections, dimensions) {
+  const random = randomFrom(9);
+  const vector = () => Array.from({ length: dimensions }, () => Math.round(random() * 2000 - 1000) / 1000);
   const client = new QdrantClient({
     url: qdrant.url,
     headers: { 'api-key': resolveSecret(qdrant.apiKeyFrom, 'the Qdrant key') },
     checkCompatibility: false,
   });
   const nameOf = (number) => `${qdrant.collectionPrefix}u_bench_${number}`;
-  for (let number = 0; number < COLLECTIONS; number += 1)
+  for (let number = 0; number < collections; number += 1)
     await client.createCollection(nameOf(number), {
-      vectors: { size: 4, distance: 'Cosine' },
+      vectors: { size: dimensions, distance: 'Cosine' },
       // Nobody searches here.
       optimizers_config: { indexing_threshold: 0 },
     });
-  for (const [number, ids] of batches.entries())
-    await client.upsert(nameOf(number % COLLECTIONS), {
+  const pieces = inPieces(batches.flat(), PIECE);
+  for (const [number, ids] of pieces.entries()) {
+    await client.upsert(nameOf(number % collections), {
       wait: true,
-      batch: {
-        ids: ids.map(pointIdOf),
-        vectors: ids.map((_, index) => [1, index % 7, index % 11, index % 13]),
-        payloads: ids.map((entryId) => ({ entryId })),
-      },
+      batch: { ids: ids.map(pointIdOf), vectors: ids.map(vector), payloads: ids.map((entryId) => ({ entryId })) },
     });
+  }
 }
 
 async function toFalkordb({ falkordb }, batches) {
@@ -74,3 +79,8 @@ async function toFalkordb({ falkordb }, batches) {
     redis.disconnect();
   }
 }
+
+const inPieces = (items, size) =>
+  Array.from({ length: Math.ceil(items.length / size) }, (_, number) =>
+    items.slice(number * size, (number + 1) * size),
+  );

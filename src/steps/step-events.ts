@@ -13,6 +13,11 @@ export class Emitter<F> {
     this.push({ type: 'facts', facts });
   }
 
+  /** One more entry in a record of facts: of thousands, only the new one is written down. */
+  addFacts(facts: Partial<F>): void {
+    this.push({ type: 'facts', facts, adds: true });
+  }
+
   safetyCopy(of: string, at: string, verified: string): void {
     this.push({ type: 'safety-copy', of, at, verified });
   }
