@@ -2,7 +2,7 @@
 // printed and written to docs/performance.json, from which docs/performance.md is made.
 import '../scripts/require-node.cjs';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { availableParallelism, cpus, tmpdir, totalmem } from 'node:os';
+import { availableParallelism, cpus, loadavg, tmpdir, totalmem } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -35,6 +35,7 @@ const machine = `${availableParallelism()} cores (${cpus()[0].model.trim()}), ${
 const results = existsSync(kept) ? JSON.parse(readFileSync(kept, 'utf8')) : {};
 let missed = 0;
 for (const name of positionals.length > 0 ? positionals : all) {
+  const [loadBefore] = loadavg();
   const { measure } = await import(`./measures/${name}.js`);
   process.stdout.write(`${name}\n`);
   const rows = await measure({
@@ -49,6 +50,7 @@ for (const name of positionals.length > 0 ? positionals : all) {
   results[name] = {
     at: new Date().toISOString().slice(0, 10),
     machine,
+    loadBefore: Number(loadBefore.toFixed(1)),
     rounds: Number(values.rounds),
     small: values.small,
     rows,

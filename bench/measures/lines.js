@@ -10,6 +10,11 @@ import { mebibytes, readyProgram } from '../program.js';
 
 const PRINTER = fileURLToPath(new URL('../programs/print-lines.pl', import.meta.url));
 const MOST = 1.3;
+const WHY = {
+  each: 'Node gives a child a socket and not a pipe; each small write into it costs the child about twice what one into a file costs, whoever reads. Tried: to read seldom (slower: the socket holds only some 270 short lines, and the child waits); a real pipe would cost the child what a file does, but Node can make none.',
+  blocks:
+    'the program does nothing but copy memory; each line is decoded, searched for secrets and control characters and stamped, which is more than printing it. Tried: lines that come together go through as one text (before: each by itself, half as fast).',
+};
 
 /** How long a program takes whose every line a run keeps (redacted, with its time), against the same with its output in a file. */
 export async function measure({ rounds, small, tell }) {
@@ -57,6 +62,7 @@ async function oneRow({ folder, rounds, lines, how, what, tell }) {
     figure: `${ratio.toFixed(2)} × into a file (${kept.median.toFixed(0)} against ${plain.median.toFixed(0)} ms), ${lost} lines lost, peak memory ${mebibytes(peak)}`,
     target: `≤ ${MOST} ×, none lost`,
     met: ratio <= MOST && lost === 0,
+    ...(ratio > MOST ? { why: WHY[how] } : {}),
   };
 }
 
