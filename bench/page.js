@@ -9,7 +9,7 @@ export function performancePage(results) {
     ...Object.entries(results).flatMap(([name, { at, machine, loadBefore, rounds, rows }]) => [
       `## ${name}`,
       '',
-      `${at}, ${rounds === 1 ? 'one round' : `${rounds} rounds`}, ${machine}; load average before it ${loadBefore}`,
+      `${at}, ${rounds === 1 ? 'one round' : `${rounds} rounds`}, ${machine}${loadBefore === undefined ? '' : `; load average before it ${loadBefore}`}`,
       '',
       '| what | measured | target | |',
       '|---|---|---|---|',
