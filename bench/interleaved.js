@@ -16,7 +16,7 @@ export async function interleaved(ways, { rounds, before = async () => {}, onRou
       const figures = await ways[name]();
       measured[name].ms.push(performance.now() - begun);
       if (figures !== undefined) measured[name].figures.push(figures);
-      onRound({ round: round + 1, name, ms: measured[name].ms.at(-1), figures });
+      await onRound({ round: round + 1, name, ms: measured[name].ms.at(-1), figures });
     }
   }
   for (const one of Object.values(measured)) one.median = median(one.ms);

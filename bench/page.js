@@ -6,10 +6,10 @@ export function performancePage(results) {
     'Every figure stands beside its plain counterpart, measured interleaved in one run (`bench/`): `npm run bench`, or one of them with',
     '`npm run bench -- NAME`; `--rounds` for another number of rounds. Figures are medians; a ratio is the median of the ratios of the rounds.',
     '',
-    ...Object.entries(results).flatMap(([name, { at, machine, rounds, rows }]) => [
+    ...Object.entries(results).flatMap(([name, { at, machine, loadBefore, rounds, rows }]) => [
       `## ${name}`,
       '',
-      `${at}, ${rounds} rounds, ${machine}`,
+      `${at}, ${rounds === 1 ? 'one round' : `${rounds} rounds`}, ${machine}${loadBefore === undefined ? '' : `; load average before it ${loadBefore}`}`,
       '',
       '| what | measured | target | |',
       '|---|---|---|---|',

@@ -1,8 +1,8 @@
 // npm run bench [-- NAME …] [--rounds 5] [--small]: every figure against its plain counterpart, interleaved in one run. The table is
 // printed and written to docs/performance.json, from which docs/performance.md is made.
 import '../scripts/require-node.cjs';
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { availableParallelism, cpus, totalmem } from 'node:os';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { availableParallelism, cpus, loadavg, tmpdir, totalmem } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -26,10 +26,16 @@ if (unknown.length > 0) {
   process.exit(2);
 }
 
+// Nothing of the developer's own runs and sandboxes is seen or touched.
+const home = mkdtempSync(join(tmpdir(), 'novamem-runbook-bench-home-'));
+process.env.NOVAMEM_RUNBOOK_HOME = home;
+process.on('exit', () => rmSync(home, { recursive: true, force: true }));
+
 const machine = `${availableParallelism()} cores (${cpus()[0].model.trim()}), ${Math.round(totalmem() / 2 ** 30)} GiB, ${process.platform} ${process.arch}, Node ${process.versions.node}`;
 const results = existsSync(kept) ? JSON.parse(readFileSync(kept, 'utf8')) : {};
 let missed = 0;
 for (const name of positionals.length > 0 ? positionals : all) {
+  const [loadBefore] = loadavg();
   const { measure } = await import(`./measures/${name}.js`);
   process.stdout.write(`${name}\n`);
   const rows = await measure({
@@ -44,6 +50,7 @@ for (const name of positionals.length > 0 ? positionals : all) {
   results[name] = {
     at: new Date().toISOString().slice(0, 10),
     machine,
+    loadBefore: Number(loadBefore.toFixed(1)),
     rounds: Number(values.rounds),
     small: values.small,
     rows,

@@ -84,7 +84,7 @@ export type Happening =
   | { type: 'confirm.given'; step: string; who: string; typed: string; undo?: true }
   | { type: 'step.started'; step: string; attempt: number }
   | { type: 'step.progress'; step: string; done: number; total?: number; unit: string; text: string }
-  | { type: 'step.facts'; step: string; facts: unknown }
+  | { type: 'step.facts'; step: string; facts: unknown; adds?: true }
   | { type: 'step.change'; step: string; channel: string; text: string }
   | { type: 'step.safety-copy'; step: string; of: string; at: string; verified: string }
   /** What it has replaced is put back from here on: checks that follow are of that. */

@@ -5,6 +5,7 @@ import type { Fingerprint } from '../stores/fingerprint.js';
 import type { Difference } from './guards.js';
 import type { Happening, JournalEvent, StepOutcome } from './journal.js';
 import type { SafetyCopy } from './snapshot.js';
+import { takeFacts } from './take-facts.js';
 
 /** What the journal of an earlier process knows of a step. */
 export interface StepPast {
@@ -122,7 +123,7 @@ export function follow(step: StepPast, event: JournalEvent): void {
       step.reason = undefined;
       break;
     case 'step.facts':
-      Object.assign(step.facts, event.facts);
+      takeFacts(step.facts, event);
       break;
     case 'step.safety-copy':
       step.safetyCopies.push({

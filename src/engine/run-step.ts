@@ -12,6 +12,7 @@ import type { StepPast } from './past.js';
 import { copiesNow, copiesText } from './safety-copies.js';
 import type { StepSnapshot, StepState } from './snapshot.js';
 import { StepLog } from './step-log.js';
+import { takeFacts } from './take-facts.js';
 import { Stuck, unlessStuck } from './unless-stuck.js';
 
 const PROGRESS_MS = 1_000;
@@ -380,8 +381,8 @@ export class RunStep {
         }
         case 'facts':
           // As the journal gives them back to a process that resumes: what JSON cannot hold is no fact.
-          Object.assign(this.facts, JSON.parse(JSON.stringify(event.facts)));
-          this.#hands.record({ type: 'step.facts', step: this.id, facts: event.facts });
+          takeFacts(this.facts, { ...event, facts: JSON.parse(JSON.stringify(event.facts)) });
+          this.#hands.record({ ...event, type: 'step.facts', step: this.id });
           this.#noteWayBack();
           break;
         case 'safety-copy': {

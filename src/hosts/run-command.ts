@@ -16,9 +16,12 @@ export const RUN_VARIABLE = 'NOVAMEM_RUNBOOK_RUN';
 
 const PATIENCE_AFTER_TERM = 10_000;
 
-interface Listening {
+/** How a program's output is listened to, and what ends it. */
+export interface Listening {
   signal?: AbortSignal;
   onLine?: (line: string, from: 'stdout' | 'stderr') => void;
+  /** The lines that came together as one text, with line ends between: for whoever only passes them on. */
+  onText?: (text: string, from: 'stdout' | 'stderr') => void;
   /** Raw standard output, instead of lines. */
   onChunk?: (chunk: Buffer) => void;
 }
@@ -50,7 +53,7 @@ export async function inspectCommand(
   return { ...ended, stdout: Buffer.concat(out).toString('utf8'), stderr: errors.join('\n') };
 }
 
-async function start(command: Command, { signal, onLine, onChunk }: Listening, run?: string): Promise<Ended> {
+async function start(command: Command, { signal, onLine, onText, onChunk }: Listening, run?: string): Promise<Ended> {
   if (signal?.aborted) return { exitCode: null, failure: 'not started: already aborted' };
   const child = execa(command.file, command.args, {
     env: {
@@ -94,7 +97,10 @@ async function start(command: Command, { signal, onLine, onChunk }: Listening, r
       stream?.on('data', onChunk);
       return () => {};
     }
-    const lines = lineSplitter((line) => onLine?.(line, from));
+    const lines = textSplitter((text) => {
+      onText?.(text, from);
+      if (onLine) for (const line of text.split('\n')) onLine(line, from);
+    });
     stream?.on('data', lines.take);
     return lines.flush;
   });
@@ -135,18 +141,22 @@ const LONGEST_LINE = 64 * 1024;
 
 /** Cuts a stream of bytes into lines (LF or CRLF). A line over 64 KiB is handed on in pieces, so that memory stays flat. */
 export function lineSplitter(onLine: (line: string) => void): { take(chunk: Buffer): void; flush(): void } {
+  return textSplitter((text) => {
+    for (const line of text.split('\n')) onLine(line);
+  });
+}
+
+/** The same, with the lines of a chunk in one text: a program may print millions of them. */
+function textSplitter(onText: (text: string) => void): { take(chunk: Buffer): void; flush(): void } {
   const decoder = new StringDecoder('utf8');
   let rest = '';
-  const tell = (line: string) => onLine(line.endsWith('\r') ? line.slice(0, -1) : line);
+  const tell = (text: string) => onText(text.includes('\r') ? text.replaceAll(/\r(?=\n|$)/g, '') : text);
   return {
     take(chunk) {
       const text = rest + decoder.write(chunk);
-      let from = 0;
-      for (let at = text.indexOf('\n'); at !== -1; at = text.indexOf('\n', from)) {
-        tell(text.slice(from, at));
-        from = at + 1;
-      }
-      rest = text.slice(from);
+      const end = text.lastIndexOf('\n');
+      rest = text.slice(end + 1);
+      if (end !== -1) tell(text.slice(0, end));
       if (rest.length > LONGEST_LINE) {
         tell(rest);
         rest = '';

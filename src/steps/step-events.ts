@@ -4,12 +4,18 @@ import type { ProgressUnit, StepEvent } from './step.js';
 export class Emitter<F> {
   constructor(readonly push: (event: StepEvent<F>) => void) {}
 
+  /** `line`: one, or several with line ends between. */
   output(line: string): void {
     this.push({ type: 'output', line });
   }
 
   facts(facts: Partial<F>): void {
     this.push({ type: 'facts', facts });
+  }
+
+  /** One more entry in a record of facts: of thousands, only the new one is written down. */
+  addFacts(facts: Partial<F>): void {
+    this.push({ type: 'facts', facts, adds: true });
   }
 
   safetyCopy(of: string, at: string, verified: string): void {

@@ -86,7 +86,8 @@ export type StepEvent<F = unknown> =
   /** A line, or several that came together, with line ends between. */
   | { type: 'output'; line: string }
   | { type: 'progress'; done: number; total?: number; unit: ProgressUnit; text: string }
-  | { type: 'facts'; facts: Partial<F> }
+  /** With `adds` each fact is a record whose entries come to those that are there; else it takes the place of what is there. */
+  | { type: 'facts'; facts: Partial<F>; adds?: true }
   | { type: 'safety-copy'; of: string; at: string; verified: string };
 
 /** What reality says of a step on resume or retry. */

@@ -5,6 +5,7 @@ import { afterAll } from 'vitest';
 import type { Profile } from '../../src/config/profile.js';
 import { resolveSecret } from '../../src/config/secrets.js';
 import { takeBackup } from '../../src/engine/take-backup.js';
+import { takeFacts } from '../../src/engine/take-facts.js';
 import { type Change, type Gateway, openGateway } from '../../src/hosts/gateway.js';
 import type { Overrides } from '../../src/runbook/runbook.js';
 import type { SandboxRecord } from '../../src/sandbox/registry.js';
@@ -118,7 +119,7 @@ export async function follow<F>(
   const told: Performed<F> = { facts: {}, output: [], safetyCopies: [], error: undefined };
   try {
     for await (const event of events) {
-      if (event.type === 'facts') Object.assign(told.facts, event.facts);
+      if (event.type === 'facts') takeFacts(told.facts, event);
       else if (event.type === 'safety-copy') told.safetyCopies.push({ of: event.of, at: event.at });
       else if (event.type === 'output') {
         for (const line of event.line.split('\n')) {

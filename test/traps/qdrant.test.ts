@@ -210,7 +210,7 @@ describe('one server', () => {
         'Qdrant has ended it by itself',
         async () => (await pointsIn(node, NAME).catch(() => 0)) === 300,
       );
-      await eventually('and is idle', async () => (await recoveriesRunning(node.qdrant, NAME)) === 0);
+      await eventually('and is idle', async () => (await recoveriesRunning(node.qdrant, [NAME])) === 0);
     });
 
     test('Q5: a snapshot that turns out to be broken is only followed by the safety copy once the server has ended', async () => {

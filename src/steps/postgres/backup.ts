@@ -111,7 +111,7 @@ export const postgresBackup: StepKind<Params, Facts> = {
             dumping = runTool(ctx, dumpCommand(p, ctx, tools.bin, exported!.id), {
               signal: AbortSignal.any([signal, failed.signal]),
               patienceSeconds: p.patienceSeconds,
-              onLine: (line) => emit.output(line),
+              onText: (text) => emit.output(text),
             });
             const [ended, taken] = await Promise.all([
               dumping,

@@ -262,10 +262,8 @@ async function runUnlessBlocked(
   const ended = await runTool(ctx, command, {
     signal: AbortSignal.any([signal, blocked.signal]),
     patienceSeconds: p.patienceSeconds,
-    onLine: (line) => {
-      emit.output(line);
-      onLine(line);
-    },
+    onText: (text) => emit.output(text),
+    onLine,
   })
     .catch((error: Error) => {
       if (blocked.signal.aborted) return undefined;

@@ -37,9 +37,8 @@ export function aliasesOf(
   { backup }: StepContext,
   collections: readonly string[],
 ): [alias: string, collection: string][] {
-  return Object.entries(backup?.inventory?.qdrant?.aliases ?? {}).filter(([, collection]) =>
-    collections.includes(collection),
-  );
+  const wanted = new Set(collections);
+  return Object.entries(backup?.inventory?.qdrant?.aliases ?? {}).filter(([, collection]) => wanted.has(collection));
 }
 
 /** Points the aliases where the inventory has them. Neither a collection's snapshot nor novamem brings them. */

@@ -74,11 +74,11 @@ export async function configFindings(
   snapshots: readonly Snapshot[],
   backup: BackupSet | undefined,
 ): Promise<Finding[]> {
-  const there = await listCollections(qdrant);
+  const there = new Set(await listCollections(qdrant));
   const other: string[] = [];
   for (const { collection } of snapshots) {
     const expected = backup?.inventory?.qdrant?.collections[collection]?.config;
-    if (expected === undefined || !there.includes(collection)) continue;
+    if (expected === undefined || !there.has(collection)) continue;
     const now = await collectionConfig(qdrant, collection).catch(() => expected);
     if (now !== expected) other.push(collection);
   }
@@ -103,9 +103,9 @@ export async function nameFindings(
 ): Promise<Finding[]> {
   const { qdrant, postgres } = ctx.cluster;
   const there = await listCollections(qdrant).catch((): string[] => []);
-  const recorded = Object.keys(ctx.backup?.inventory?.qdrant?.collections ?? {});
+  const known = new Set([...there, ...Object.keys(ctx.backup?.inventory?.qdrant?.collections ?? {})]);
   const names = snapshots.map((one) => one.collection);
-  const unknown = names.filter((name) => !there.includes(name) && !recorded.includes(name));
+  const unknown = names.filter((name) => !known.has(name));
   if (unknown.length === 0) return [];
   const scopes = await scopesOf(postgres).catch((): Scope[] => []);
   const named = scopes.map((scope) => collectionNames(scope, qdrant.prefix));

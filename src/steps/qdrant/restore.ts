@@ -1,5 +1,6 @@
 import { basename } from 'node:path';
 import { z } from 'zod';
+import { keepMemoryFlat } from '../../hosts/flat-memory.js';
 import type { BackupSet } from '../../stores/backup-set/backup-set.js';
 import { type Check, equal } from '../../stores/check.js';
 import { saysItIsBroken } from '../../stores/qdrant/connection.js';
@@ -152,10 +153,12 @@ export const qdrantRestore: StepKind<Params, Facts> = {
       ...(await nameFindings(snapshots, ctx, p.collection)),
     );
     const names = await listCollections(qdrant);
-    const replaced = snapshots.filter((one) => names.includes(one.collection));
+    const there = new Set(names);
+    const replaced = snapshots.filter((one) => there.has(one.collection));
     const bytes = replaced.reduce((sum, one) => sum + one.bytes, 0);
     findings.push(...(await safetyRoomFindings(ctx, plural(replaced.length, 'collection'), bytes)));
-    const extra = names.filter((name) => !snapshots.some((one) => one.collection === name));
+    const wanted = new Set(snapshots.map((one) => one.collection));
+    const extra = names.filter((name) => !wanted.has(name));
     findings.push({
       level: 'info',
       message: `${plural(snapshots.length, 'snapshot')} to restore; ${plural(names.length, 'collection')} now`,
@@ -171,26 +174,27 @@ export const qdrantRestore: StepKind<Params, Facts> = {
 
   run: (p, ctx, signal) =>
     stepEvents<Facts>(async (emit) => {
+      keepMemoryFlat();
       const { qdrant } = ctx.cluster;
       const snapshots = snapshotsOf(p, ctx.backup);
       const { safety = {}, created, unsaved = {} } = ctx.earlier as Partial<Facts>;
       const facts: Facts = { restored: {}, safety: { ...safety }, unsaved: { ...unsaved }, created: created ?? [] };
       const names = snapshots.map((one) => one.collection);
       // What an attempt that was ended has sent may still be at work: nothing is asked of a collection meanwhile.
-      for (const name of names) await untilIdle(qdrant, emit, name, signal);
+      await untilIdle(qdrant, emit, names, signal);
       await proveWritable(ctx, emit, names, signal);
       const before = await pointsNow(qdrant, names);
       facts.created = created ?? names.filter((name) => !before.has(name));
       emit.facts(facts);
+      const isNew = new Set(facts.created);
       const total = snapshots.reduce((sum, one) => sum + one.bytes, 0);
       let done = 0;
       let finished = 0;
       await inParallel(snapshots, p.atOnce, async (snapshot) => {
         signal.throwIfAborted();
         const sha256 = await checksum(snapshot, signal);
-        const isNew = facts.created.includes(snapshot.collection);
         const isSettled = snapshot.collection in facts.safety || snapshot.collection in facts.unsaved;
-        if (!isNew && !isSettled && before.get(snapshot.collection) !== 0)
+        if (!isNew.has(snapshot.collection) && !isSettled && before.get(snapshot.collection) !== 0)
           await keep(snapshot.collection, facts, before.get(snapshot.collection) !== undefined, ctx, emit, signal);
         const onBytes = (bytes: number) => {
           done += bytes;
@@ -209,8 +213,7 @@ export const qdrantRestore: StepKind<Params, Facts> = {
         });
         finished += 1;
         const { count } = await qdrant.client.count(snapshot.collection, { exact: true });
-        facts.restored[snapshot.collection] = { sha256, points: count };
-        emit.facts(facts);
+        emit.addFacts({ restored: { [snapshot.collection]: { sha256, points: count } } });
         emit.output(
           `${snapshot.collection} restored, ${plural(count, 'point')} (${finished} of ${snapshots.length})`,
         );
@@ -222,10 +225,10 @@ export const qdrantRestore: StepKind<Params, Facts> = {
     const { qdrant } = ctx.cluster;
     const checks: Check[] = [];
     const names = namesOf(p, ctx);
-    const there = await listCollections(qdrant);
+    const there = new Set(await listCollections(qdrant));
     await inParallel(names, 4, async (name) => {
       const subject = `qdrant collection ${name}`;
-      if (!there.includes(name)) {
+      if (!there.has(name)) {
         checks.push(equal(subject, 'exists', 'yes', 'no'));
         return;
       }
@@ -314,14 +317,14 @@ async function keep(
   try {
     const safety = await takeSafetySnapshot(ctx.cluster.qdrant, ctx, collection, signal);
     facts.safety[collection] = safety;
-    emit.facts(facts);
+    emit.addFacts({ safety: { [collection]: safety } });
     emit.safetyCopy(`collection ${collection}`, safety.file, `SHA-256 ${safety.sha256}`);
   } catch (error) {
     signal.throwIfAborted();
     if (isReadable || !saysItIsBroken(error)) throw error;
     const why = messageOf(error).replaceAll(/\s+/g, ' ');
     facts.unsaved[collection] = why;
-    emit.facts(facts);
+    emit.addFacts({ unsaved: { [collection]: why } });
     emit.output(`WITHOUT A SAFETY COPY: ${collection} cannot be read (${why})`);
   }
 }

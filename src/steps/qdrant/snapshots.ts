@@ -46,7 +46,8 @@ export async function pointsNow(qdrant: Qdrant, names: string[]): Promise<Map<st
 
 /** Points of each collection that stands now, or why they were not told. */
 async function countsOf(qdrant: Qdrant, names: string[]): Promise<Map<string, number | Error>> {
-  const there = (await listCollections(qdrant)).filter((name) => names.includes(name));
+  const wanted = new Set(names);
+  const there = (await listCollections(qdrant)).filter((name) => wanted.has(name));
   const counts = new Map<string, number | Error>();
   await inParallel(there, 4, async (name) => {
     counts.set(

@@ -24,7 +24,7 @@ interface Upload {
 /** An upload whose end is not known: the server may still be at it, so that nothing may be sent into that collection. */
 class StillUnknown extends Error {}
 
-/** Uploads a snapshot, with no other upload into the same collection under way, and removes the server's copy of the file. */
+/** Uploads a snapshot, which needs that no other upload into the same collection is under way, and removes the server's copy of the file. */
 async function uploadAndClean(
   ctx: StepContext,
   emit: Emitter<unknown>,
@@ -35,7 +35,6 @@ async function uploadAndClean(
   const { qdrant } = ctx.cluster;
   const { collection, file } = snapshot;
   const { onBytes, isRestored, signal } = upload;
-  await untilIdle(qdrant, emit, collection, signal);
   // The file stays on the server's disk under this name, refused or not, where an equal name would be written over.
   const own = `novamem-runbook-${ctx.runId}-`;
   const uploadName = `${own}${randomBytes(4).toString('hex')}-${basename(file).replace(/[^A-Za-z0-9._-]/g, '_')}`;
@@ -49,26 +48,26 @@ async function uploadAndClean(
     known = true;
   } finally {
     // While the server may still read it, its copy must stay. A refused upload into a missing collection leaves none to ask.
-    const isIdle = known || (await recoveriesRunning(qdrant, collection).catch(() => undefined)) === 0;
+    const isIdle = known || (await recoveriesRunning(qdrant, [collection]).catch(() => undefined)) === 0;
     const files = isIdle ? await qdrant.client.listSnapshots(collection).catch(() => []) : [];
     for (const { name } of files)
       if (name.startsWith(own)) await removeSnapshot(qdrant, ctx, collection, { name, shared: false });
   }
 }
 
-/** Waits while the server is still at an upload into this collection, where it tells. */
+/** Waits while the server is still at an upload into one of these collections, where it tells. */
 export async function untilIdle(
   qdrant: Qdrant,
   emit: Emitter<unknown>,
-  collection: string,
+  collections: readonly string[],
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const started = steadyNow();
-  while (((await recoveriesRunning(qdrant, collection).catch(() => undefined)) ?? 0) > 0) {
+  while (((await recoveriesRunning(qdrant, collections).catch(() => undefined)) ?? 0) > 0) {
     emit.progress({
       done: Math.round((steadyNow() - started) / 1000),
       unit: 'seconds',
-      text: `Qdrant is still at an earlier upload into ${collection}: waiting until it has ended`,
+      text: `Qdrant is still at an earlier upload into ${collections.length === 1 ? collections[0] : 'one of them'}: waiting until it has ended`,
     });
     await sleep(1_000, signal);
   }
@@ -100,7 +99,7 @@ async function followLost(
   let answeredAt = started;
   let seen = false;
   for (;;) {
-    const running = await recoveriesRunning(qdrant, collection).catch((error: unknown) => messageOf(error));
+    const running = await recoveriesRunning(qdrant, [collection]).catch((error: unknown) => messageOf(error));
     if (typeof running !== 'string') answeredAt = steadyNow();
     else {
       const isGone = (await ctx.cluster.driver('qdrant')?.state()) === 'stopped';
@@ -181,5 +180,6 @@ export async function putBack(
       (check) => check.ok,
     );
   const snapshot = { collection, file, bytes: await bytesOf(file) };
+  await untilIdle(ctx.cluster.qdrant, emit, [collection], signal);
   await uploadAndClean(ctx, emit, snapshot, sha256, { isRestored, ...(signal ? { signal } : {}) });
 }

@@ -1,3 +1,4 @@
+import { keepMemoryFlat } from '../../hosts/flat-memory.js';
 import type { Cluster } from '../cluster.js';
 import { countNodes, nodePages } from '../falkordb/nodes.js';
 import { type MemoryRow, memoriesAmong, orphansAmong, readMemories } from '../postgres/memories.js';
@@ -79,7 +80,7 @@ export interface CrosscheckOptions {
 
 /** Clocks of several machines, and what is under way between two stores: so near to a moment nothing is certain. */
 const GRACE = 60_000;
-const COLLECTIONS_AT_ONCE = 4;
+const COLLECTIONS_AT_ONCE = 2;
 const EXAMPLES = 5;
 /** As many strays are asked for in Postgres at once. */
 const ASKED_AT_ONCE = 500;
@@ -89,10 +90,10 @@ const ASKED_AT_ONCE = 500;
  * index of some 20 bytes a memory. Nothing is changed. Rejects when a store cannot be read to its end.
  */
 export async function crosscheck(cluster: Cluster, options: CrosscheckOptions = {}): Promise<Crosscheck> {
+  keepMemoryFlat();
   const work = new Work(cluster, options);
   await work.readMemories();
-  await work.readVectors();
-  await work.readNodes();
+  await inParallel([() => work.readVectors(), () => work.readNodes()], 2, (read) => read());
   await work.findMissing();
   return work.result;
 }
@@ -111,6 +112,8 @@ class Work {
   };
   #index = new MemoryIndex(0);
   readonly #begun = Date.now();
+  /** How many the server counts. */
+  #nodes = 0;
 
   constructor(
     readonly cluster: Cluster,
@@ -154,7 +157,7 @@ class Work {
         }
         points += page.length;
         result.vectors += page.length;
-        this.#step(result.vectors, Math.max(result.memories, result.vectors), `vectors, now ${collection}`);
+        this.#stepSeen(`vectors, now ${collection}`);
       }
       await strays.flush();
       result.collections[collection] = points;
@@ -163,7 +166,7 @@ class Work {
 
   async readNodes(): Promise<void> {
     const { result, cluster } = this;
-    const { count } = await countNodes(cluster.falkordb);
+    this.#nodes = (await countNodes(cluster.falkordb)).count;
     const strays = this.#strays('stray-nodes');
     for await (const page of nodePages(cluster.falkordb)) {
       for (const { node, memory } of page) {
@@ -174,7 +177,7 @@ class Work {
         else await this.#tell({ kind: 'double-nodes', reason: 'unexplained', node, memory });
       }
       result.nodes += page.length;
-      this.#step(result.nodes, Math.max(count, result.nodes), `nodes of the graph ${cluster.falkordb.graph}`);
+      this.#stepSeen(`nodes of the graph ${cluster.falkordb.graph}`);
     }
     await strays.flush();
   }
@@ -273,6 +276,12 @@ class Work {
     const { youngest } = this.result;
     const at = instantOfUlid(id);
     if (at !== undefined && at > (youngest[store] ?? Number.NEGATIVE_INFINITY)) youngest[store] = at;
+  }
+
+  /** Vectors and nodes are read side by side. */
+  #stepSeen(text: string): void {
+    const { memories, vectors, nodes } = this.result;
+    this.#step(vectors + nodes, Math.max(memories, vectors) + Math.max(this.#nodes, nodes), text);
   }
 
   #step(done: number, total: number, text: string): void {

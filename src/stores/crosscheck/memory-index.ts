@@ -1,4 +1,4 @@
-import { hash } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 
 const OCCUPIED = 0x80;
 const SEEN = { vector: 0x01, node: 0x02 } as const;
@@ -7,7 +7,7 @@ export type Seen = keyof typeof SEEN;
 
 /**
  * Which memories there are, and what was seen of each: 9 bytes a slot, at least two slots a memory, whatever the length of
- * their ids. It keeps 64 bits of a SHA-256 of each id: among a million memories two are taken for one with a chance of
+ * their ids. It keeps 64 bits of a hash of each id: among a million memories two are taken for one with a chance of
  * about one in forty million.
  */
 export class MemoryIndex {
@@ -29,8 +29,7 @@ export class MemoryIndex {
   }
 
   add(id: string): void {
-    const [high, low] = keyOf(id);
-    const slot = this.#slotOf(high, low);
+    const slot = this.#slotOf(id);
     if (this.#states[slot] !== 0) return;
     if (this.#size >= this.capacity) throw new Error(`the index was made for ${this.capacity} memories`);
     this.#keys[slot * 2] = high;
@@ -41,7 +40,7 @@ export class MemoryIndex {
 
   /** Notes that a vector or node of a memory was seen: for the first time, again, or of a memory that is not there. */
   see(id: string, what: Seen): 'first' | 'again' | 'unknown' {
-    const slot = this.#slotOf(...keyOf(id));
+    const slot = this.#slotOf(id);
     const state = this.#states[slot]!;
     if (state === 0) return 'unknown';
     if (state & SEEN[what]) return 'again';
@@ -51,12 +50,13 @@ export class MemoryIndex {
 
   /** Whether a vector or node of this memory was seen; undefined where the memory is not there. */
   wasSeen(id: string, what: Seen): boolean | undefined {
-    const state = this.#states[this.#slotOf(...keyOf(id))]!;
+    const state = this.#states[this.#slotOf(id)]!;
     return state === 0 ? undefined : (state & SEEN[what]) !== 0;
   }
 
-  /** Where this key is, or would be put. */
-  #slotOf(high: number, low: number): number {
+  /** Where the key of this id is, or would be put. */
+  #slotOf(id: string): number {
+    takeKey(id);
     const mask = this.#slots - 1;
     for (let slot = low & mask; ; slot = (slot + 1) & mask) {
       if (this.#states[slot] === 0) return slot;
@@ -65,18 +65,31 @@ export class MemoryIndex {
   }
 }
 
-/** 64 bits of an id's SHA-256. */
-function keyOf(id: string): [high: number, low: number] {
-  const bytes = hash('sha256', id, 'binary');
-  return [wordAt(bytes, 0), wordAt(bytes, 4)];
+/** Nobody can know beforehand which ids would be taken for one. */
+const [SEED_HIGH, SEED_LOW] = [randomBytes(4).readInt32LE(), randomBytes(4).readInt32LE()];
+
+/** The halves of the last key: a pair for each of some million ids would be garbage. */
+let high = 0;
+let low = 0;
+
+/** Puts 64 well-mixed bits of an id into `high` and `low`: two lanes of multiplications, each bit of one stirred into the other. */
+function takeKey(id: string): void {
+  let [h, l] = [SEED_HIGH, SEED_LOW];
+  for (let at = 0; at < id.length; at += 1) {
+    const code = id.charCodeAt(at);
+    h = Math.imul(h ^ code, 0x9e3779b1);
+    l = Math.imul(l ^ code, 0x5f356495);
+    h ^= l >>> 15;
+    l ^= h >>> 13;
+  }
+  high = mixed(h ^ Math.imul(l, 0x27d4eb2f));
+  low = mixed(l ^ Math.imul(h, 0x165667b1));
 }
 
-function wordAt(bytes: string, at: number): number {
-  return (
-    (bytes.charCodeAt(at) |
-      (bytes.charCodeAt(at + 1) << 8) |
-      (bytes.charCodeAt(at + 2) << 16) |
-      (bytes.charCodeAt(at + 3) << 24)) >>>
-    0
-  );
+/** MurmurHash3's final mix: every bit of the input decides over every bit of the outcome. */
+function mixed(value: number): number {
+  let bits = value ^ (value >>> 16);
+  bits = Math.imul(bits, 0x85ebca6b);
+  bits = Math.imul(bits ^ (bits >>> 13), 0xc2b2ae35);
+  return (bits ^ (bits >>> 16)) >>> 0;
 }

@@ -27,7 +27,7 @@ export interface SavedNode {
   relationships: SavedRelationship[];
 }
 
-const PAGE = 10_000;
+const PAGE = 1_000;
 
 /**
  * Every node with the label Memory, a page at a time, by ranges of the server's own numbers: with an order by id each page would

@@ -86,6 +86,8 @@ export class Qdrant {
         ...(this.apiKey === undefined ? {} : { 'api-key': this.apiKey }),
         // The client would keep idle connections longer than the server does, and then send a request into a closed one.
         connection: 'close',
+        // Packed by the server and unpacked here, reading every point takes longer and more memory than the network saves.
+        'accept-encoding': 'identity',
       },
       timeout,
       // The server's version is asked and told by us; a warning on the console would tear the screen.

@@ -24,10 +24,10 @@ export async function nodesOf(qdrant: Qdrant): Promise<string[]> {
 const TELLS_OF_RECOVERIES = [1, 16] as const;
 
 /**
- * How many uploads into a collection the server is working at now. Undefined where it does not tell (before 1.16), which is
+ * How many uploads into these collections the server is working at now. Undefined where it does not tell (before 1.16), which is
  * not the same as none.
  */
-export async function recoveriesRunning(qdrant: Qdrant, collection: string): Promise<number | undefined> {
+export async function recoveriesRunning(qdrant: Qdrant, collections: readonly string[]): Promise<number | undefined> {
   const { status, text } = await qdrant.get('/metrics');
   // The names may have a prefix of the server's own (service.metrics_prefix).
   const version = /^\w*app_info\{.*version="(\d+)\.(\d+)\./m.exec(text)?.slice(1).map(Number);
@@ -36,10 +36,11 @@ export async function recoveriesRunning(qdrant: Qdrant, collection: string): Pro
   if (major < TELLS_OF_RECOVERIES[0] || (major === TELLS_OF_RECOVERIES[0] && minor < TELLS_OF_RECOVERIES[1]))
     return undefined;
   // A collection that the server knows nothing of has no line.
-  const own = text
-    .split('\n')
-    .find((line) => /^\w*snapshot_recovery_running\{/.test(line) && line.includes(`{id="${collection}"}`));
-  return own === undefined ? 0 : Number(own.slice(own.lastIndexOf(' ') + 1));
+  const wanted = new Set(collections);
+  let running = 0;
+  for (const [, collection, count] of text.matchAll(/^\w*snapshot_recovery_running\{id="([^"\n]*)"\} (\S+)$/gm))
+    if (wanted.has(collection!)) running += Number(count);
+  return running;
 }
 
 /**

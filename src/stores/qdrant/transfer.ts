@@ -1,5 +1,4 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { open, rm, stat } from 'node:fs/promises';
 import http from 'node:http';
 import https from 'node:https';
@@ -57,9 +56,7 @@ export function uploadSnapshot(
     let sent = false;
     request.write(head);
     const body = (async () => {
-      await pipeline(createReadStream(upload.file, { highWaterMark: 1 << 20 }), counting(transfer.onBytes), request, {
-        end: false,
-      });
+      await sendFile(upload.file, request, transfer.onBytes);
       request.end(tail, () => {
         sent = true;
       });
@@ -76,6 +73,41 @@ export function uploadSnapshot(
       throw new AnswerLost(`${what}: HTTP ${answer.status}, and not from Qdrant`);
     if (answer.status !== 200) throw new Error(`${what}: HTTP ${answer.status} ${wordsOf(answer.body)}`);
   });
+}
+
+const PIECE_BYTES = 1 << 20;
+
+/** Reads one piece of the file while the one before is sent, into the same two buffers all the time. Rejects when the request breaks. */
+async function sendFile(file: string, request: http.ClientRequest, onBytes: Transfer['onBytes']): Promise<void> {
+  let broken: Error | undefined;
+  let onBroken = (_error: Error) => {};
+  const breaks = (error: Error) => {
+    broken ??= error;
+    onBroken(broken);
+  };
+  request.once('error', breaks);
+  request.once('close', () => breaks(new Error('the connection was closed')));
+  const source = await open(file);
+  try {
+    const pieces = [Buffer.allocUnsafeSlow(PIECE_BYTES), Buffer.allocUnsafeSlow(PIECE_BYTES)] as const;
+    let sending: Promise<void> | undefined;
+    for (let turn = 0; ; turn = 1 - turn) {
+      const piece = pieces[turn]!;
+      const { bytesRead } = await source.read(piece);
+      await sending;
+      if (bytesRead === 0) return;
+      if (broken) throw broken;
+      sending = new Promise((resolve, reject) => {
+        onBroken = reject;
+        request.write(piece.subarray(0, bytesRead), () => resolve());
+      });
+      // Another piece is read before it is looked at.
+      sending.catch(() => {});
+      onBytes?.(bytesRead);
+    }
+  } finally {
+    await source.close();
+  }
 }
 
 /** The upload as a person would type it. */
