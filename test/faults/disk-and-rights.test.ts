@@ -86,7 +86,7 @@ describe.skipIf(!mayMount)('on a disk that is full', () => {
     expect(await measureCluster(real)).toEqual(before);
   });
 
-  test('Postgres has less room than what is replaced takes: a warning says so', async () => {
+  test('Postgres has hardly any room beside what is replaced: it would not be begun', async () => {
     fill(4096);
     const { profile } = real.cluster;
     const planned = await attempt(
@@ -94,7 +94,7 @@ describe.skipIf(!mayMount)('on a disk that is full', () => {
       { scenario: RESTORES.postgres, backup: good, mode: 'dry-run' },
     );
     expect(planned.findings.join('\n')).toMatch(
-      /warning: novamem takes [\d.]+ MiB, and stays on the disk until the restore is over; 4.0 KiB are free in/,
+      /blocking: novamem takes [\d.]+ MiB, and stays on the disk until the restore is over; 4.0 KiB are free in/,
     );
   });
 
