@@ -92,6 +92,8 @@ async function show(screens: ReactNode, outside: Outside, linear: boolean): Prom
       lines?.forget();
     },
   };
+  // Ink would do it after its first frame: until then keys are echoed over it, and enter is another key.
+  if (process.stdin.isTTY) process.stdin.setRawMode(true);
   const app = render(
     <OutsideContext value={within(outside, around)}>
       <Guarded>{screens}</Guarded>
