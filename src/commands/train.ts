@@ -89,7 +89,8 @@ async function teach(known: Known, first: Lesson | undefined, trainee: string): 
         '  graph-cli GRAPH.LIST                    FalkorDB',
         '  curl $NOVAMEM_URL/health                novamem',
         '  novamem-runbook backups list --profile $CLUSTER',
-        'Where things lie: $POSTGRES_DATA $WAL_ARCHIVE $QDRANT_DATA $FALKORDB_DATA $BACKUPS $LOGS',
+        'Where things lie: $POSTGRES_DATA $WAL_ARCHIVE $QDRANT_DATA',
+        '  $FALKORDB_DATA $BACKUPS $LOGS',
         'exit comes back to the lesson, whose clock goes on.',
       );
       await openShell(dirname(environment.BACKUPS!), environment).catch((error: unknown) =>

@@ -52,7 +52,7 @@ export function debriefLines(record: TrainingRecord): string[] {
     ...timeline(record).map(({ at, said }) => `- ${sinceText(record, at)} ${said}`),
     '',
     isRecovered(record) && record.unsafe.length === 0
-      ? '## The way of somebody who has done it before (yours kept everything, too)'
+      ? '## The way of somebody who has done it before (yours kept what can be kept, too)'
       : '## The better path',
     '',
     ...betterPath.flatMap((move, index) => [

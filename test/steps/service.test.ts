@@ -24,7 +24,7 @@ beforeAll(async () => {
 
 beforeEach(async () => {
   for (const service of ['postgres', 'qdrant', 'falkordb', 'novamem'])
-    await perform(serviceStart, { service }, real.context());
+    expect((await perform(serviceStart, { service }, real.context())).error, service).toBeUndefined();
 });
 
 const pidOf = (service: ServiceName) =>

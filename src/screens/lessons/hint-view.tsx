@@ -38,7 +38,7 @@ export function HintView({
     taken || nextHint === undefined
       ? nextHint === undefined
         ? 'There is no further hint.'
-        : 'enter goes back; ctrl-t asks for the next one.'
+        : 'enter goes back; there ctrl-t asks for the next one.'
       : `${STRENGTHS[given.length]} costs ${nextHint} of your 100 marks. enter takes it, esc does not.`;
   const asks = wrap(next, columns - 2);
   return (

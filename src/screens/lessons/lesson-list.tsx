@@ -25,9 +25,11 @@ export function LessonList({ school, onTake, onQuit }: Props) {
   const [helped, setHelped] = useState(false);
   useInput((input, key) => {
     if (key.ctrl && input === 'c') onQuit();
-    if (key.escape) charted ? setCharted(false) : onQuit();
+    // In the help any key is the way back.
+    if (key.escape && !helped) charted ? setCharted(false) : onQuit();
   });
   useKeys((input) => {
+    if (helped) return;
     if (input === 'q') onQuit();
     if (input === 'h') setCharted(!charted);
     if (input === '?') setHelped(true);

@@ -173,7 +173,7 @@ function Briefing({
     'A cluster with real servers is started on this machine for you alone, filled, backed up, and broken. Then the pager goes, and the clock runs.',
     '',
     '1  Find out what is wrong. Look at what the stores say; a shell is there, too.',
-    `2  Predict, before anything is revealed: ${lesson.predict.length} questions.`,
+    `2  Predict, before anything is revealed: ${lesson.predict.length} questions. Some steps of a runbook ask one, too.`,
     '3  Choose a runbook and a backup, and recover the cluster, as in an outage.',
     '4  Say when you are done. What came back is counted, and you are told what the better path was.',
     '',
