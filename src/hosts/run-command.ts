@@ -2,6 +2,7 @@ import { StringDecoder } from 'node:string_decoder';
 import { execa } from 'execa';
 import { messageOf } from '../words.js';
 import { type Command, commandText } from './command.js';
+import { keepMemoryFlat } from './flat-memory.js';
 import type { Gateway } from './gateway.js';
 import { waitFor } from './waiting.js';
 
@@ -55,6 +56,7 @@ export async function inspectCommand(
 
 async function start(command: Command, { signal, onLine, onText, onChunk }: Listening, run?: string): Promise<Ended> {
   if (signal?.aborted) return { exitCode: null, failure: 'not started: already aborted' };
+  keepMemoryFlat();
   const child = execa(command.file, command.args, {
     env: {
       ...command.environment,
