@@ -44,7 +44,7 @@ export type Move = z.infer<typeof moveSchema>;
 /** Whether a value of `set` is to be read in the shell of the lesson. */
 export const isForShell = (value: unknown): value is string => typeof value === 'string' && value.includes('$(');
 
-const wordsOfWhen = z.strictObject({
+const conditionsSchema = z.strictObject({
   scenario: sentence.optional(),
   backup: z.enum(['latest', 'previous', 'none']).optional(),
   answer: z.record(z.string(), z.string()).optional(),
@@ -70,7 +70,7 @@ const lessonSchema = z.strictObject({
   right: z.strictObject({ path: z.array(moveSchema).min(1), loses: lossSchema.prefault({}) }),
   wrong: z.strictObject({ path: z.array(moveSchema).min(1), loses: lossSchema.prefault({}), costs: sentence }),
   /** Choices that a debrief names, and why: all conditions of one must hold. */
-  unsafe: z.array(z.strictObject({ when: wordsOfWhen, because: sentence })).default([]),
+  unsafe: z.array(z.strictObject({ when: conditionsSchema, because: sentence })).default([]),
   /** What is worth to be remembered, a sentence each. */
   remember: z.array(sentence).min(1),
 });

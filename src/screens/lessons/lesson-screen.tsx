@@ -177,7 +177,7 @@ function Briefing({
     '3  Choose a runbook and a backup, and recover the cluster, as in an outage.',
     '4  Say when you are done. What came back is counted, and you are told what the better path was.',
     '',
-    `Marks: 100 at most; 70 pass, unless something was lost that could be kept. 10 for beginning a run within ${Math.round(lesson.minutes / 3)} minutes, 10 for recovering within ${lesson.minutes}, 30 for predictions, 20 for a whole cluster, 30 for losing nothing that could be kept. Hints cost 3, 7 and 15; an unsafe choice costs 10. Wrong choices are allowed, and hurt.`,
+    `Marks: 100 at most; 70 pass, unless something was lost that could be kept, or is still broken. 20 for time (predict soon, then begin, and recover within ${lesson.minutes} minutes), 30 for predictions, 20 for a whole cluster, 30 for losing nothing that could be kept. Hints cost 3, 7 and 15; an unsafe choice costs 10. Wrong choices are allowed, and hurt.`,
   ];
   return (
     <Frame
