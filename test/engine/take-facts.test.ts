@@ -8,6 +8,14 @@ test('what adds comes to the entries that are there, and leaves every other fact
   expect(known).toEqual({ done: { a: 1, b: 2 }, file: 'x' });
 });
 
+test('an event that was told before stays what it was', () => {
+  const told = { facts: { done: { a: 1 } } };
+  const known: Record<string, unknown> = {};
+  takeFacts(known, told);
+  takeFacts(known, { facts: { done: { b: 2 } }, adds: true });
+  expect(told).toEqual({ facts: { done: { a: 1 } } });
+});
+
 test('what does not add takes the place of what is there', () => {
   const known: Record<string, unknown> = { done: { a: 1 } };
   takeFacts(known, { facts: { done: { b: 2 } } });
