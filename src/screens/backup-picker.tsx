@@ -1,10 +1,11 @@
 import { dirname } from 'node:path';
-import { Box, Text, useInput } from 'ink';
+import { Box, Text } from 'ink';
 import { useState } from 'react';
 import type { DeskSnapshot, ScenarioCard } from '../engine/desk.js';
 import { copiesOf, type ListedSet } from '../stores/backup-set/find-backup-set.js';
 import { durationOf, instantOf, plural, sizeOf } from '../words.js';
 import { Frame, Lines, useSpace } from './frame.js';
+import { useEveryKey } from './keys.js';
 import { Scrolled } from './scrolled.js';
 import { Select } from './select.js';
 import { cut, cutStart, labelled, wrap } from './text.js';
@@ -24,7 +25,7 @@ export function BackupPicker({ desk, card, dry, onChoose, onBack }: Props) {
   const sets = desk.backups ?? [];
   const [chosen, setHighlighted] = useState<{ set: ListedSet | undefined }>();
   const highlighted = chosen ? chosen.set : sets[0];
-  useInput((_input, key) => {
+  useEveryKey((_input, key) => {
     if (key.escape) onBack();
   });
   const about = aboutSet(highlighted, sets, columns - 2);

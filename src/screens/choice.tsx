@@ -1,5 +1,6 @@
-import { Box, Text, useInput } from 'ink';
+import { Box, Text } from 'ink';
 import { useSpace } from './frame.js';
+import { useEveryKey } from './keys.js';
 import { Scrolled } from './scrolled.js';
 import { Select } from './select.js';
 import { wrap } from './text.js';
@@ -17,7 +18,7 @@ export function Choice<T>({
   onAnswer: (value: T) => void;
 }) {
   const { columns, bodyRows } = useSpace();
-  useInput((_input, key) => {
+  useEveryKey((_input, key) => {
     if (key.escape) onAnswer(answers[0]!.value);
   });
   return (

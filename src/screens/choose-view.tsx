@@ -1,10 +1,11 @@
-import { Box, Text, useInput } from 'ink';
+import { Box, Text } from 'ink';
 import { useState } from 'react';
 import { expectedOf } from '../engine/estimates.js';
 import type { RunSnapshot, StepSnapshot } from '../engine/snapshot.js';
 import type { Question } from '../steps/step.js';
 import { durationOf } from '../words.js';
 import { Lines, useSpace } from './frame.js';
+import { useEveryKey } from './keys.js';
 import { Scrolled } from './scrolled.js';
 import { Select } from './select.js';
 import { findingLines, takesLines } from './step-lines.js';
@@ -29,7 +30,7 @@ export function ChooseView({ run, step, asks, onAnswer, onLater }: Props) {
     if (insisted !== choice && isBlocked(stepsAfter(run, step, choice))) setInsisted(choice);
     else onAnswer(choice);
   };
-  useInput((_input, key) => {
+  useEveryKey((_input, key) => {
     if (key.escape) onLater();
   });
   const width = columns - 2;

@@ -1,4 +1,3 @@
-import { useInput } from 'ink';
 import { useState, useSyncExternalStore } from 'react';
 import type { Run } from '../engine/run.js';
 import type { RunSnapshot, StepSnapshot } from '../engine/snapshot.js';
@@ -6,7 +5,7 @@ import { expectedText } from '../reports/estimate-words.js';
 import { durationOf, plural } from '../words.js';
 import { Frame, useSpace } from './frame.js';
 import { HelpView } from './help-view.js';
-import { useKeys } from './keys.js';
+import { useEveryKey, useKeys } from './keys.js';
 import { useLesson } from './lessons/lesson.js';
 import { FINDING_MARKS } from './marks.js';
 import { useOutside } from './outside.js';
@@ -43,7 +42,7 @@ export function DryRunView({ run, onBack, onQuit }: Props) {
     },
     { isActive: !help },
   );
-  useInput((input, key) => {
+  useEveryKey((input, key) => {
     if (key.ctrl && input === 'c') onQuit();
   });
   const step = steps[page - 1];

@@ -1,9 +1,9 @@
-import { useApp, useInput } from 'ink';
+import { useApp } from 'ink';
 import { useEffect, useState } from 'react';
 import type { Replay } from '../engine/replay.js';
 import { logTimeOf } from '../words.js';
 import { Frame, useSpace } from './frame.js';
-import { useKeys } from './keys.js';
+import { useEveryKey, useKeys } from './keys.js';
 import { useOutside } from './outside.js';
 import { ReplayContext } from './replaying.js';
 import { RunScreen } from './run-screen.js';
@@ -15,7 +15,7 @@ import { TooSmall, useTooSmall } from './too-small.js';
 export function ReplayAlone({ replay }: { replay: Replay }) {
   const { exit } = useApp();
   const leave = useOutside();
-  useInput((input, key) => {
+  useEveryKey((input, key) => {
     if (key.ctrl && input === 'c') exit();
     if (key.ctrl && input === 'z') leave('stop');
   });
@@ -32,7 +32,7 @@ export function ReplayScreen({ replay, onLeave }: { replay: Replay; onLeave: () 
     replay.close();
     onLeave();
   };
-  useInput((input, key) => {
+  useEveryKey((input, key) => {
     if (key.ctrl && input === 'c' && jumping) quit();
   });
   const jump = (id: string) => {

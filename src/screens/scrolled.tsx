@@ -1,7 +1,8 @@
-import { Box, Text, useInput } from 'ink';
+import { Box, Text } from 'ink';
 import { useState } from 'react';
 import { plural } from '../words.js';
 import { Lines } from './frame.js';
+import { useEveryKey } from './keys.js';
 
 interface Props {
   lines: readonly string[];
@@ -24,7 +25,7 @@ const HINTS = {
 export function Scrolled({ lines, rows, by, hint = 'below' }: Props) {
   const [scrolled, setScrolled] = useState(0);
   const last = Math.max(0, lines.length - rows);
-  useInput((input, key) => {
+  useEveryKey((input, key) => {
     const move = (rows: number) => setScrolled((at) => Math.max(0, Math.min(last, at + rows)));
     if (by.includes('arrows') && key.downArrow) move(1);
     else if (by.includes('arrows') && key.upArrow) move(-1);

@@ -1,6 +1,7 @@
 import { Box, Text } from 'ink';
 import SelectInput from 'ink-select-input';
 import { type ComponentProps, useEffect, useRef, useState } from 'react';
+import { useIsBehind } from './behind.js';
 import { Lines } from './frame.js';
 import { Anew, Chosen, useLinear } from './linear.js';
 
@@ -15,6 +16,7 @@ const keyOf = <T,>({ key, value }: Item<T>): string => key ?? String(value);
  */
 export function Select<T>({ limit, items = [], initialIndex = 0, onSelect, onHighlight }: Props<T>) {
   const linear = useLinear();
+  const isBehind = useIsBehind();
   // Keys can come faster than renders: what is highlighted is kept beside the state.
   const highlighted = useRef<string | undefined>(undefined);
   const [turn, setTurn] = useState(0);
@@ -34,6 +36,7 @@ export function Select<T>({ limit, items = [], initialIndex = 0, onSelect, onHig
   const key = [turn, linear ? '' : limit, ...items.map(keyOf)].join('\n');
   const props = {
     initialIndex: at,
+    isFocused: !isBehind,
     onHighlight: highlight,
     onSelect: (item: Item<T> | undefined) => {
       if (!item) return;

@@ -1,6 +1,8 @@
-import { Text, useInput, usePaste } from 'ink';
+import { Text, usePaste } from 'ink';
 import { useRef, useState } from 'react';
+import { useIsBehind } from './behind.js';
 import { useSpace } from './frame.js';
+import { useEveryKey } from './keys.js';
 import { Anew, useLinear } from './linear.js';
 import { PROMPT } from './linear-output.js';
 import { cutStart } from './text.js';
@@ -29,8 +31,9 @@ export function TextField({
     set('');
     onSubmit(whole);
   };
-  usePaste((pasted) => set(typed.current + pasted));
-  useInput((input, key) => {
+  const isBehind = useIsBehind();
+  usePaste((pasted) => set(typed.current + pasted), { isActive: !isBehind });
+  useEveryKey((input, key) => {
     if (key.return) submit();
     else if (key.escape) onCancel();
     else if (key.backspace || key.delete) set(typed.current.slice(0, -1));

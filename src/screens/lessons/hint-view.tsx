@@ -1,7 +1,8 @@
-import { Text, useInput } from 'ink';
+import { Text } from 'ink';
 import { useState } from 'react';
 import type { TrainingSnapshot } from '../../engine/training/training.js';
 import { useSpace } from '../frame.js';
+import { useEveryKey } from '../keys.js';
 import { Scrolled } from '../scrolled.js';
 import { wrap } from '../text.js';
 
@@ -21,7 +22,7 @@ export function HintView({
   const given = record?.hints ?? [];
   /** One at a time: the next is asked for anew. */
   const [taken, setTaken] = useState(false);
-  useInput((_input, key) => {
+  useEveryKey((_input, key) => {
     if (key.escape) onBack();
     if (key.return && (taken || nextHint === undefined)) onBack();
     else if (key.return) {

@@ -1,16 +1,18 @@
-import { Box, useInput } from 'ink';
+import { Box } from 'ink';
 import { useState } from 'react';
 import type { School } from '../../engine/training/school.js';
 import type { Lesson } from '../../runbook/lesson.js';
 import { Frame, Lines, useSpace } from '../frame.js';
 import { HelpView } from '../help-view.js';
-import { useKeys } from '../keys.js';
+import { useEveryKey, useKeys } from '../keys.js';
 import { Scrolled } from '../scrolled.js';
 import { Select } from '../select.js';
 import { cut, wrap } from '../text.js';
 
 interface Props {
   school: School;
+  /** The id of the lesson that was taken last. */
+  from: string | undefined;
   onTake: (lesson: Lesson) => void;
   onQuit: () => void;
 }
@@ -19,11 +21,11 @@ const ABOUT =
   'Each lesson starts a throw-away cluster with real servers on this machine, breaks it for real, and lets you find out what happened and recover it with the same runbooks as in an outage. Nothing of yours is touched.';
 
 /** Which lesson? And how one has done so far. */
-export function LessonList({ school, onTake, onQuit }: Props) {
+export function LessonList({ school, from, onTake, onQuit }: Props) {
   const { columns, bodyRows } = useSpace();
   const [charted, setCharted] = useState(false);
   const [helped, setHelped] = useState(false);
-  useInput((input, key) => {
+  useEveryKey((input, key) => {
     if (key.ctrl && input === 'c') onQuit();
     // In the help any key is the way back.
     if (key.escape && !helped) charted ? setCharted(false) : onQuit();
@@ -66,6 +68,10 @@ export function LessonList({ school, onTake, onQuit }: Props) {
             value: lesson,
           }))}
           limit={Math.max(3, bodyRows - about.length - faulty.length)}
+          initialIndex={Math.max(
+            0,
+            school.lessons.findIndex(({ id }) => id === from),
+          )}
           onSelect={({ value }) => onTake(value)}
         />
       </Box>

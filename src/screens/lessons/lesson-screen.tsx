@@ -1,13 +1,14 @@
-import { Text, useApp, useInput } from 'ink';
+import { Text, useApp } from 'ink';
 import { useState } from 'react';
 import type { Training, TrainingSnapshot } from '../../engine/training/training.js';
 import { debriefLines } from '../../reports/debrief.js';
 import { clockOf } from '../../words.js';
 import { App } from '../app.js';
+import { Behind } from '../behind.js';
 import { Choice } from '../choice.js';
 import { Frame, Lines, useSpace } from '../frame.js';
 import { HelpView } from '../help-view.js';
-import { useKeys } from '../keys.js';
+import { useEveryKey, useKeys } from '../keys.js';
 import { useNow } from '../now.js';
 import { Scrolled } from '../scrolled.js';
 import { wrap } from '../text.js';
@@ -24,87 +25,94 @@ interface Props {
 /** One lesson: told what it is, paged, asked, at work with the same screens as in an outage, debriefed. */
 export function LessonScreen({ training, onLeave }: Props) {
   const snapshot = useTraining(training);
-  const { lesson, phase, asked, record } = snapshot;
-  const [overlay, setOverlay] = useState<'none' | 'hint' | 'leave' | 'done' | 'help'>('none');
-  const [predicting, setPredicting] = useState(false);
+  const { lesson, phase, record } = snapshot;
+  const [overlay, setOverlay] = useState<'none' | 'hint' | 'leave' | 'done'>('none');
+  const [help, setHelp] = useState(false);
   const close = () => setOverlay('none');
-  const [begunAt] = useState(Date.now());
   const now = useNow(phase !== 'over' && phase !== 'recovering');
   const inLesson = phase === 'paged' || phase === 'recovering';
-  useInput((input, key) => {
-    if (key.ctrl && input === 't' && inLesson) setOverlay('hint');
-    // While the tools are there they take ctrl-c themselves: something may be running.
-    if (key.ctrl && input === 'c' && (phase !== 'recovering' || overlay !== 'none'))
-      phase === 'briefing' || phase === 'failed' || phase === 'over' ? onLeave() : setOverlay('leave');
-  });
+  /** The tools take their keys themselves, ctrl-c too: something may be running. */
+  const atTools = phase === 'recovering' && overlay === 'none';
+  useEveryKey(
+    (input, key) => {
+      if (key.ctrl && input === 't' && inLesson) setOverlay('hint');
+      if (key.ctrl && input === 'c' && !atTools)
+        phase === 'briefing' || phase === 'failed' || phase === 'over' ? onLeave() : setOverlay('leave');
+    },
+    { isActive: !help },
+  );
+  useKeys((input) => input === '?' && setHelp(true), { isActive: !help && !atTools });
   const frame = {
     cluster: record?.cluster ?? 'a throw-away cluster',
     production: false,
     title: lesson.title,
     right: lessonClock(training, now),
   };
-  const leaveKeys = '^C leave';
-  if (overlay === 'leave') {
-    return (
-      <Frame {...frame} keys={['↑↓ choose', 'enter', 'esc stay']}>
-        <Choice
-          question="Leave this lesson?"
-          lines={['The throw-away cluster is taken down, and the lesson does not count.']}
-          answers={[
-            { label: 'stay', value: false },
-            { label: 'leave it', value: true },
-          ]}
-          onAnswer={(leaves) => (leaves ? onLeave() : close())}
-        />
-      </Frame>
-    );
-  }
-  if (overlay === 'help') {
-    return (
-      <Frame {...frame} keys={['↑↓ scroll', 'any key: back']}>
-        <HelpView of="lesson" onClose={close} />
-      </Frame>
-    );
-  }
-  if (overlay === 'hint') {
-    return (
-      <Frame {...frame} keys={['enter', 'esc back']}>
-        <HintView snapshot={snapshot} onTake={() => training.hint()} onBack={close} />
-      </Frame>
-    );
-  }
-  if (overlay === 'done') {
-    const answer = (what: 'go on' | 'recovered' | 'given up' | 'leave') => {
-      close();
-      if (what === 'go on') return training.desk!.getSnapshot().run && training.desk!.close();
-      if (what === 'leave') return onLeave();
-      void training.finish(what);
-    };
-    return (
-      <Frame {...frame} keys={['↑↓ choose', 'enter', 'esc go on']}>
-        <Choice
-          question={`Is ${frame.cluster} recovered?`}
-          lines={[
-            ...snapshot.problem.map((line) => `✗ ${line}`),
-            'What came back is counted then, memory by memory, and your marks are given.',
-          ]}
-          answers={[
-            { label: 'not yet: go on', value: 'go on' as const },
-            { label: 'it is: count what came back', value: 'recovered' as const },
-            { label: 'I give up: show me the way', value: 'given up' as const },
-            { label: 'leave the lesson: it does not count', value: 'leave' as const },
-          ]}
-          onAnswer={answer}
-        />
-      </Frame>
-    );
-  }
+  return (
+    <>
+      <Behind covered={help}>
+        <Behind covered={overlay !== 'none'}>
+          <PhaseView training={training} frame={frame} onOverlay={setOverlay} onLeave={onLeave} />
+        </Behind>
+        {overlay === 'leave' && (
+          <Frame {...frame} keys={['↑↓ choose', 'enter', '? help', 'esc stay']}>
+            <Choice
+              question="Leave this lesson?"
+              lines={['The throw-away cluster is taken down, and the lesson does not count.']}
+              answers={[
+                { label: 'stay', value: false },
+                { label: 'leave it', value: true },
+              ]}
+              onAnswer={(leaves) => (leaves ? onLeave() : close())}
+            />
+          </Frame>
+        )}
+        {overlay === 'hint' && (
+          <Frame {...frame} keys={['enter', '? help', 'esc back']}>
+            <HintView snapshot={snapshot} onTake={() => training.hint()} onBack={close} />
+          </Frame>
+        )}
+        {overlay === 'done' && (
+          <Done
+            frame={frame}
+            problem={snapshot.problem}
+            onFinish={(how) => {
+              close();
+              void training.finish(how);
+            }}
+            onGoOn={close}
+            onLeave={onLeave}
+          />
+        )}
+      </Behind>
+      {help && (
+        <Frame {...frame} keys={['↑↓ scroll', 'any key: back']}>
+          <HelpView of="lesson" onClose={() => setHelp(false)} />
+        </Frame>
+      )}
+    </>
+  );
+}
+
+/** What is seen of a lesson in its phase, whatever lies over it. */
+function PhaseView({
+  training,
+  frame,
+  onOverlay,
+  onLeave,
+}: Props & { frame: LessonFrame; onOverlay: (overlay: 'leave' | 'done') => void }) {
+  const snapshot = useTraining(training);
+  const { lesson, phase, asked, record } = snapshot;
+  const [predicting, setPredicting] = useState(false);
+  const [begunAt] = useState(Date.now());
+  const now = useNow(phase === 'preparing');
+  const leaveKeys = ['? help', '^C leave'];
   switch (phase) {
     case 'briefing':
       return <Briefing snapshot={snapshot} onStart={() => void training.start()} onLeave={onLeave} />;
     case 'preparing':
       return (
-        <Frame {...frame} title={`${frame.title} · being prepared`} right={clockOf(now - begunAt)} keys={[leaveKeys]}>
+        <Frame {...frame} title={`${frame.title} · being prepared`} right={clockOf(now - begunAt)} keys={leaveKeys}>
           <Preparing lines={snapshot.lines} />
         </Frame>
       );
@@ -118,7 +126,7 @@ export function LessonScreen({ training, onLeave }: Props) {
           <Frame
             {...frame}
             asked={`prediction ${number} of ${of}`}
-            keys={['↑↓ choose', 'enter answer', 'esc look again', '^T hint']}
+            keys={['↑↓ choose', 'enter answer', '^T hint', '? help', 'esc look again']}
           >
             <PredictView
               key={asked.id}
@@ -135,15 +143,14 @@ export function LessonScreen({ training, onLeave }: Props) {
           training={training}
           frame={frame}
           onPredict={() => setPredicting(true)}
-          onHelp={() => setOverlay('help')}
-          onLeave={() => setOverlay('leave')}
+          onLeave={() => onOverlay('leave')}
         />
       );
     case 'recovering':
-      return <App desk={training.desk!} onQuit={() => setOverlay('done')} />;
+      return <App desk={training.desk!} onQuit={() => onOverlay('done')} />;
     case 'proving':
       return (
-        <Frame {...frame} title={`${frame.title} · counting`} keys={[leaveKeys]}>
+        <Frame {...frame} title={`${frame.title} · counting`} keys={leaveKeys}>
           <Text>
             {' '}
             Every memory, vector, node and relationship is counted and compared with what was there before…
@@ -153,6 +160,50 @@ export function LessonScreen({ training, onLeave }: Props) {
     case 'over':
       return <Debrief lines={debriefLines(record!)} frame={frame} onLeave={onLeave} />;
   }
+}
+
+interface LessonFrame {
+  cluster: string;
+  production: boolean;
+  title: string;
+  right: string;
+}
+
+function Done({
+  frame,
+  problem,
+  onFinish,
+  onGoOn,
+  onLeave,
+}: {
+  frame: LessonFrame;
+  problem: string[];
+  onFinish: (how: 'recovered' | 'given up') => void;
+  onGoOn: () => void;
+  onLeave: () => void;
+}) {
+  return (
+    <Frame {...frame} keys={['↑↓ choose', 'enter', '^T hint', '? help', 'esc go on']}>
+      <Choice
+        question={`Is ${frame.cluster} recovered?`}
+        lines={[
+          ...problem.map((line) => `✗ ${line}`),
+          'What came back is counted then, memory by memory, and your marks are given.',
+        ]}
+        answers={[
+          { label: 'not yet: go on', value: 'go on' as const },
+          { label: 'it is: count what came back', value: 'recovered' as const },
+          { label: 'I give up: show me the way', value: 'given up' as const },
+          { label: 'leave the lesson: it does not count', value: 'leave' as const },
+        ]}
+        onAnswer={(what) => {
+          if (what === 'go on') onGoOn();
+          else if (what === 'leave') onLeave();
+          else onFinish(what);
+        }}
+      />
+    </Frame>
+  );
 }
 
 function Briefing({
@@ -165,7 +216,7 @@ function Briefing({
   onLeave: () => void;
 }) {
   const { columns, bodyRows } = useSpace();
-  useInput((_input, key) => {
+  useEveryKey((_input, key) => {
     if (key.return) onStart();
     if (key.escape) onLeave();
   });
@@ -185,7 +236,7 @@ function Briefing({
       production={false}
       title={lesson.title}
       right=""
-      keys={['enter start (about 20 s)', 'esc back']}
+      keys={['enter start (about 20 s)', '? help', 'esc back']}
     >
       <Scrolled lines={lines.flatMap((line) => wrap(line, columns - 2, 3))} rows={bodyRows - 1} by="arrows" />
     </Frame>
@@ -204,7 +255,7 @@ function Preparing({ lines }: { lines: string[] }) {
 
 function Failed({ snapshot, onLeave }: { snapshot: TrainingSnapshot; onLeave: () => void }) {
   const { columns } = useSpace();
-  useInput((_input, key) => {
+  useEveryKey((_input, key) => {
     if (key.escape || key.return) onLeave();
   });
   return (
@@ -213,7 +264,7 @@ function Failed({ snapshot, onLeave }: { snapshot: TrainingSnapshot; onLeave: ()
       production={false}
       title={`${snapshot.lesson.title} · could not be prepared`}
       right=""
-      keys={['esc back']}
+      keys={['? help', 'esc back']}
     >
       <Lines lines={snapshot.problem.flatMap((line) => wrap(` ✗ ${line}`, columns - 2, 3))} />
     </Frame>
@@ -223,15 +274,7 @@ function Failed({ snapshot, onLeave }: { snapshot: TrainingSnapshot; onLeave: ()
 /** A heading of Markdown as one of a screen. */
 const headingOf = (line: string) => line.replace(/^#+ (.*)$/, (_, heading: string) => heading.toUpperCase());
 
-function Debrief({
-  lines,
-  frame,
-  onLeave,
-}: {
-  lines: string[];
-  frame: { cluster: string; production: boolean; title: string; right: string };
-  onLeave: () => void;
-}) {
+function Debrief({ lines, frame, onLeave }: { lines: string[]; frame: LessonFrame; onLeave: () => void }) {
   const { columns, bodyRows } = useSpace();
   const { exit } = useApp();
   useKeys((input, key) => {
@@ -239,11 +282,15 @@ function Debrief({
     if (input === 'q') exit();
   });
   return (
-    <Frame {...frame} title={`${frame.title} · debrief`} keys={['↑↓ scroll', 'esc other lessons', 'q quit']}>
+    <Frame
+      {...frame}
+      title={`${frame.title} · debrief`}
+      keys={['↑↓ scroll', 'esc other lessons', '? help', 'q quit']}
+    >
       <Scrolled
         lines={lines.flatMap((line) => wrap(headingOf(line), columns - 2, 4))}
         rows={bodyRows - 1}
-        by="arrows"
+        by="arrows and space"
       />
     </Frame>
   );

@@ -1,10 +1,10 @@
-import { Text, useInput } from 'ink';
+import { Text } from 'ink';
 import { useState, useSyncExternalStore } from 'react';
 import type { DeskSnapshot } from '../../engine/desk.js';
 import type { Training } from '../../engine/training/training.js';
 import { durationOf, plural } from '../../words.js';
 import { Frame, useSpace } from '../frame.js';
-import { useKeys } from '../keys.js';
+import { useEveryKey, useKeys } from '../keys.js';
 import { useOutside } from '../outside.js';
 import { Scrolled } from '../scrolled.js';
 import { SERVICE_ROWS, ServiceLines } from '../service-lines.js';
@@ -15,12 +15,11 @@ interface Props {
   training: Training;
   frame: { cluster: string; production: boolean; title: string; right: string };
   onPredict: () => void;
-  onHelp: () => void;
   onLeave: () => void;
 }
 
 /** The pager has gone: what is said, what the stores say, and no word on what it means. */
-export function PageView({ training, frame, onPredict, onHelp, onLeave }: Props) {
+export function PageView({ training, frame, onPredict, onLeave }: Props) {
   const { columns, bodyRows } = useSpace();
   const leave = useOutside();
   const snapshot = useTraining(training);
@@ -28,12 +27,11 @@ export function PageView({ training, frame, onPredict, onHelp, onLeave }: Props)
   const seen = useSyncExternalStore(desk.subscribe, desk.getSnapshot);
   const [probed, setProbed] = useState(false);
   const probing = probed || seen.diagnosis !== undefined;
-  useInput((_input, key) => {
+  useEveryKey((_input, key) => {
     if (key.return) onPredict();
   });
   useKeys((input) => {
     if (input === '!') leave('shell');
-    if (input === '?') onHelp();
     if (input === 'q') onLeave();
     if (input === 'd' && !probing) {
       setProbed(true);

@@ -1,6 +1,7 @@
-import { Box, Text, useInput } from 'ink';
+import { Box, Text } from 'ink';
 import { loadRunbook, scenarios } from '../../runbook/library.js';
 import { Lines, useSpace } from '../frame.js';
+import { useEveryKey } from '../keys.js';
 import { Select } from '../select.js';
 import { cut, wrap } from '../text.js';
 
@@ -14,7 +15,7 @@ interface Props {
 /** One prediction: nothing says yet whether it is right. */
 export function PredictView({ ask, options, onAnswer, onBack }: Props) {
   const { columns } = useSpace();
-  useInput((_input, key) => {
+  useEveryKey((_input, key) => {
     if (key.escape) onBack();
   });
   return (
@@ -57,7 +58,7 @@ export function Revealed({
   onGoOn: () => void;
 }) {
   const { columns } = useSpace();
-  useInput((_input, key) => {
+  useEveryKey((_input, key) => {
     if (key.return || key.escape) onGoOn();
   });
   const lines = [

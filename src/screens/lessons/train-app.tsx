@@ -1,8 +1,9 @@
-import { useApp, useInput } from 'ink';
+import { useApp } from 'ink';
 import { useState } from 'react';
 import type { School } from '../../engine/training/school.js';
 import type { Training } from '../../engine/training/training.js';
 import type { Lesson } from '../../runbook/lesson.js';
+import { useEveryKey } from '../keys.js';
 import { useOutside } from '../outside.js';
 import { TooSmall, useTooSmall } from '../too-small.js';
 import { LessonContext } from './lesson.js';
@@ -14,7 +15,8 @@ export function TrainApp({ school, first }: { school: School; first?: Lesson }) 
   const { exit } = useApp();
   const leave = useOutside();
   const [training, setTraining] = useState<Training | undefined>(() => first && school.take(first));
-  useInput((input, key) => {
+  const [taken, setTaken] = useState(first?.id);
+  useEveryKey((input, key) => {
     if (key.ctrl && input === 'z') leave('stop');
   });
   if (useTooSmall()) return <TooSmall atWork={false} />;
@@ -31,5 +33,9 @@ export function TrainApp({ school, first }: { school: School; first?: Lesson }) 
       </LessonContext>
     );
   }
-  return <LessonList school={school} onTake={(lesson) => setTraining(school.take(lesson))} onQuit={() => exit()} />;
+  const take = (lesson: Lesson) => {
+    setTaken(lesson.id);
+    setTraining(school.take(lesson));
+  };
+  return <LessonList school={school} from={taken} onTake={take} onQuit={() => exit()} />;
 }
