@@ -51,6 +51,7 @@ export async function openApp({
   );
   const run = desk.lastShown;
   const phase = run?.getSnapshot().phase;
+  for (const { journalFile } of desk.shownBefore) writeReports(findRun(dirname(journalFile)));
   const code = run ? await endOf(run) : EXIT.recovered;
   if (fault !== undefined) throw brokenScreens(fault, profile.name, run, phase);
   return how === 'train' ? (await import('./train.js')).trainCommand(undefined, {}) : code;

@@ -80,6 +80,8 @@ export class Desk {
   /** Which run is being opened, or was: what comes of one of before is put away. */
   #opening = 0;
   #behind: Run | undefined;
+  /** The runs that had begun something and were put away, the newest last. */
+  #ended: Run[] = [];
 
   constructor(
     readonly profile: Profile,
@@ -201,9 +203,14 @@ export class Desk {
     this.#change({ looked: id === undefined ? undefined : findRun(id) });
   }
 
-  /** The run that is shown, or the one in whose place another is being opened. */
+  /** The run that is shown, or the one in whose place another is being opened; else the last one that had begun something. */
   get lastShown(): Run | undefined {
-    return this.#snapshot.run ?? this.#behind;
+    return this.#snapshot.run ?? this.#behind ?? this.#ended.at(-1);
+  }
+
+  /** The runs that had begun something, and were put away before the last that is shown. */
+  get shownBefore(): Run[] {
+    return this.#ended.filter((run) => run !== this.lastShown);
   }
 
   /** What kept a run from being opened was read, or it is not waited for any more. */
@@ -235,12 +242,16 @@ export class Desk {
 
   /** Puts a run away: it is aborted when it has not begun. The one in whose place it was shown is shown again. */
   close(): void {
-    this.#snapshot.run?.intend({ type: 'abort' });
+    const shown = this.#snapshot.run;
+    shown?.intend({ type: 'abort' });
+    if (shown?.getSnapshot().begun) this.#ended.push(shown);
     const behind = this.#behind;
     this.#behind = undefined;
     const past = history({ cluster: this.profile.name, most: RUNS_LISTED });
     const scenarios = this.#snapshot.scenarios.map((card) => ({ ...card, ...lastOf(card.scenario, past) }));
-    this.#change({ run: behind, problem: [], history: past, scenarios, ...pastRunsOn(this.profile.name) });
+    // What was seen before the run is true no more.
+    const stale = shown?.getSnapshot().begun ? { diagnosis: undefined, services: {} } : {};
+    this.#change({ ...stale, run: behind, problem: [], history: past, scenarios, ...pastRunsOn(this.profile.name) });
     if (behind) return;
     this.look();
     void this.diagnose();

@@ -17,6 +17,7 @@ import type { Effect, Finding, StepPlan } from '../steps/step.js';
 import type { Check } from '../stores/check.js';
 import type { Fingerprint } from '../stores/fingerprint.js';
 import { jsonLine } from '../words.js';
+import type { Suspicion } from './diagnosis.js';
 import type { Difference } from './guards.js';
 import type { Standing } from './standing.js';
 import { writeWhole } from './write-whole.js';
@@ -92,7 +93,15 @@ export type Happening =
   | { type: 'step.check'; step: string; check: Check }
   | { type: 'step.finished'; step: string; outcome: StepOutcome; tookMs: number; reason?: string }
   | { type: 'note'; text: string; who: string }
-  | { type: 'run.finished'; outcome: RunOutcome; standing: Standing[]; rtoMs: number; rpoMs: number | null };
+  /** `next`: the runbooks that answer what is damaged and was left alone by this one. */
+  | {
+      type: 'run.finished';
+      outcome: RunOutcome;
+      standing: Standing[];
+      next?: Suspicion[];
+      rtoMs: number;
+      rpoMs: number | null;
+    };
 
 /** One line of a journal. */
 export type JournalEvent = { seq: number; ts: string; run: string } & Happening & { prev: string };

@@ -67,6 +67,7 @@ export function replayedFrom(
       rpoMs: null,
       halted: '',
       standing: [],
+      next: [],
       lost: '',
       identity: fingerprintText(started.fingerprint),
       guards: [],
@@ -169,6 +170,7 @@ class Advance {
         run.phase = 'finished';
         run.outcome = event.outcome;
         run.standing = event.standing;
+        run.next = event.next ?? [];
         run.rpoMs = event.rpoMs;
         run.finishedAt = (run.undoing?.since ?? run.startedAt) + event.rtoMs;
         this.#settleAll();
@@ -194,6 +196,7 @@ class Advance {
       halted: '',
       aborting: false,
       standing: [],
+      next: [],
       rpoMs: null,
       identity: fingerprintText(event.fingerprint),
     });

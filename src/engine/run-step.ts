@@ -29,6 +29,8 @@ export interface Hands {
   /** The plan with what earlier runs tell of how long it takes. */
   estimated(step: RunStep, plan: StepPlan): StepPlan;
   loseRecord(error: unknown): void;
+  /** What is damaged that this runbook does not mend, and what to do about it; empty where nothing is. */
+  damageLeft(): Promise<string>;
   /** Why nothing can be recorded any more; empty while it can. */
   lost(): string;
 }
@@ -209,8 +211,14 @@ export class RunStep {
       await unlessStuck(this.#hands.signal, this.#follow(events));
       return await unlessStuck(this.#hands.signal, this.#prove());
     } catch (error) {
-      return this.#hands.signal.aborted ? this.#ended(error) : { outcome: 'failed', reason: messageOf(error) };
+      return this.#hands.signal.aborted ? this.#ended(error) : this.#explained(messageOf(error));
     }
+  }
+
+  /** Why it failed, and where that is so, that it failed because of something that this runbook does not mend. */
+  async #explained(reason: string): Promise<Verdict> {
+    const also = this.of.kind.provesAll ? await this.#hands.damageLeft() : '';
+    return { outcome: 'failed', reason: also === '' ? reason : `${reason}. ${also}` };
   }
 
   /** Finds out what an undo would do; nothing is touched. That it cannot be told is told, and no obstacle. */
@@ -350,7 +358,7 @@ export class RunStep {
     this.set('verifying');
     const checks = this.#keepChecks(await kind.verify(params, this.#hands.contextOf(this, 'ready'), this.facts));
     const differing = differenceIn(checks);
-    if (differing !== '') return { outcome: 'failed', reason: differing };
+    if (differing !== '') return this.#explained(differing);
     return checks.length > 0
       ? { outcome: 'succeeded' }
       : { outcome: 'failed', reason: 'it ended without an error, but there is nothing that proves it' };

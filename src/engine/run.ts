@@ -1,6 +1,6 @@
 import { rm } from 'node:fs/promises';
 import { setImmediate } from 'node:timers/promises';
-import { redact } from '../config/redact.js';
+import { redact, redactDeep } from '../config/redact.js';
 import { steadyNow } from '../hosts/waiting.js';
 import type { Runbook } from '../runbook/runbook.js';
 import type { StepContext } from '../steps/step.js';
@@ -9,6 +9,8 @@ import { Admission } from './admission.js';
 import { Asking } from './asking.js';
 import { heldText } from './cluster-lock.js';
 import { Course } from './course.js';
+import { damageLeft, damageLeftText, NO_DAMAGE_LEFT } from './damage-left.js';
+import type { Suspicion } from './diagnosis.js';
 import { estimated } from './estimates.js';
 import { type Happening, isBeginning, type JournalEvent, type RunOutcome } from './journal.js';
 import { NewestLines } from './newest-lines.js';
@@ -52,6 +54,7 @@ export class Run {
   #begun = false;
   #ending = false;
   #standing: Standing[] = [];
+  #next: Suspicion[] = [];
   /** An undo failed, or the cluster was taken from under the run: it has failed, whatever its steps say. */
   #failed = false;
   #halted = '';
@@ -93,6 +96,7 @@ export class Run {
           { id, uses: of.kind.kind, cluster: settings.drillOf ?? settings.cluster.name },
           settings.times ?? [],
         ),
+      damageLeft: async () => damageLeftText((await damageLeft(settings.cluster, runbook)).next),
       loseRecord: (error) => this.#record.lose(error),
       lost: () => this.#record.lost,
     };
@@ -394,23 +398,31 @@ export class Run {
     if (this.#ending) return;
     this.#ending = true;
     this.#finishedAt = steadyNow();
-    const { mode, cluster } = this.#settings;
-    const asking = mode === 'dry-run' ? Promise.resolve([]) : standingOf(cluster);
-    void asking
-      .catch(() => [])
-      .then(async (standing) => {
+    void this.#lookAfter()
+      .catch(() => ({ standing: [], next: [] }))
+      .then(async ({ standing, next }) => {
         await this.#admission.release();
-        this.#close(standing);
+        this.#close(standing, next);
       });
   }
 
-  #close(standing: Standing[]): void {
+  /** How things stand now, and which runbook is needed beside this one. */
+  async #lookAfter(): Promise<{ standing: Standing[]; next: Suspicion[] }> {
+    const { mode, cluster, runbook } = this.#settings;
+    if (mode === 'dry-run') return { standing: [], next: [] };
+    // What a drill restored into is gone with it.
+    const left = this.#begun && mode !== 'drill' ? await damageLeft(cluster, runbook) : NO_DAMAGE_LEFT;
+    return { standing: await standingOf(cluster, left.symptoms), next: left.next };
+  }
+
+  #close(standing: Standing[], next: Suspicion[]): void {
     // Steps of an earlier process that are not undone keep the last word that was said of them.
     if (this.#settings.purpose !== 'undo')
       for (const step of this.#steps) if (step.state === 'waiting') step.passOver('the run stopped before it');
     for (const step of this.#steps) step.log.close();
     this.#phase = 'finished';
     this.#standing = standing;
+    this.#next = redactDeep(next);
     const { mode } = this.#settings;
     const aborted = this.#abort.signal.aborted || this.#undoing.now !== undefined;
     const outcome = outcomeOf(this.#steps, { mode, aborted, failed: this.#failed });
@@ -418,6 +430,7 @@ export class Run {
       type: 'run.finished',
       outcome,
       standing,
+      ...(next.length > 0 ? { next } : {}),
       rtoMs: Math.max(0, (this.#finishedAt ?? steadyNow()) - (this.#undoing.now?.since ?? this.#startedAt)),
       rpoMs: this.#rpo(),
     });
@@ -468,6 +481,7 @@ export class Run {
       ...(this.#undoing.now ? { undoing: this.#undoing.now } : {}),
       halted: this.#halted,
       standing: this.#standing,
+      next: this.#next,
       lost: this.#record.lost,
       identity,
       guards,

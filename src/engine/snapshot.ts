@@ -3,6 +3,7 @@ import type { Effect, Finding, StepPlan, UndoPlan } from '../steps/step.js';
 import type { Check } from '../stores/check.js';
 import type { HeldLock } from './cluster-lock.js';
 import type { CountedProgress } from './counted.js';
+import type { Suspicion } from './diagnosis.js';
 import type { Expected } from './estimates.js';
 import type { Difference, Guard } from './guards.js';
 import type { Mode, RunOutcome, StepOutcome } from './journal.js';
@@ -120,6 +121,8 @@ export interface RunSnapshot {
   halted: string;
   /** Empty until the run is over. */
   standing: Standing[];
+  /** The runbooks that answer what is damaged and was left alone by this one; empty until the run is over. */
+  next: Suspicion[];
   /** Why the record of this run could not be kept any further; empty while it can. */
   lost: string;
   /** Which cluster this is, in words; empty until it was asked. */

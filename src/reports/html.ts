@@ -4,7 +4,7 @@ import { countOf, durationOf, plural, withoutControls } from '../words.js';
 import { aboutText } from './estimate-words.js';
 import { evidenceRows } from './evidence.js';
 import { modeWords, outcomeWords, timesOf, workText } from './markdown.js';
-import { halfDone, nextAfter, type RunReport, type StepReport } from './run-report.js';
+import { isLeftOpen, nextAfter, type RunReport, type StepReport } from './run-report.js';
 
 const escaped = (text: string) => withoutControls(text).replace(/[&<>"']/g, (sign) => `&#${sign.charCodeAt(0)};`);
 
@@ -41,7 +41,7 @@ export function htmlReport(report: RunReport, fault: string): string {
       factsOf(report, fault).map(([name, value]) => `<th>${escaped(name)}<td class="value">${escaped(value)}`),
     ),
     ...(different.length > 0 ? ['<h2>What differs</h2>', differences(different)] : []),
-    ...(halfDone(report).length > 0 ? [`<h2>What next</h2><p>${escaped(nextAfter(report))}`] : []),
+    ...(isLeftOpen(report) ? [`<h2>What next</h2><p>${escaped(nextAfter(report))}`] : []),
     ...outcomes(report),
     '<h2>Where the time went</h2>',
     timeline(report),

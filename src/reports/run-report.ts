@@ -1,3 +1,4 @@
+import type { Suspicion } from '../engine/diagnosis.js';
 import { type Expected, expectedOf, timeAtWork } from '../engine/estimates.js';
 import { endOf, type Happening, isBeginning, type JournalEvent, type StepOutcome } from '../engine/journal.js';
 import { Problem } from '../problem.js';
@@ -157,7 +158,11 @@ export const halfDone = ({ steps }: RunReport): StepReport[] => steps.filter(isH
 export const isHalfUndone = (step: StepReport) => step.undoing && isHalfDone(step);
 
 /** Whether something is left to be done: a step is half done, or the run was aborted on its way. */
-export const isLeftOpen = (report: RunReport): boolean => halfDone(report).length > 0 || isBrokenOff(report);
+export const isLeftOpen = (report: RunReport): boolean =>
+  halfDone(report).length > 0 || isBrokenOff(report) || nextRunbooks(report).length > 0;
+
+/** What answers the damage that the run has left alone. */
+const nextRunbooks = ({ finished }: RunReport): Suspicion[] => finished?.next ?? [];
 
 /** It was aborted after something was begun, and nothing of it was put back. */
 const isBrokenOff = ({ finished, begun, steps }: RunReport) =>
@@ -168,6 +173,12 @@ export function nextAfter(report: RunReport): string {
   const { started, id, steps } = report;
   if (steps.some(isHalfUndone))
     return `mend what it says, then put the rest back: novamem-runbook undo ${id} --confirm ${started.profile}`;
+  const [next] = nextRunbooks(report);
+  if (next) {
+    const open = halfDone(report).length > 0 || isBrokenOff(report);
+    const then = open ? `; after that go on with this one: novamem-runbook resume ${id}` : '';
+    return `${next.reasons.join('; ')}. That is for another runbook: novamem-runbook ${next.scenario} --profile ${started.profile}${then}`;
+  }
   if (isBrokenOff(report)) return `go on with it: novamem-runbook resume ${id}`;
   const backup = started.backup ? ` --backup '${started.backup.folder}'` : '';
   if (started.drillOf)

@@ -1,4 +1,4 @@
-import { Text, useApp, useInput } from 'ink';
+import { Text, useApp } from 'ink';
 import { useState, useSyncExternalStore } from 'react';
 import type { Desk, ScenarioCard } from '../engine/desk.js';
 import { Replay } from '../engine/replay.js';
@@ -7,6 +7,7 @@ import { DryRunView } from './dry-run-view.js';
 import { Frame, Lines, useSpace } from './frame.js';
 import { HelpView } from './help-view.js';
 import { HistoryView } from './history-view.js';
+import { useEveryKey } from './keys.js';
 import { useOutside } from './outside.js';
 import { ReplayScreen } from './replay-screen.js';
 import { RunScreen } from './run-screen.js';
@@ -38,7 +39,7 @@ export function App({ desk, first, onTrain, onQuit }: Props) {
   const [direct, setDirect] = useState(false);
   const quit = onQuit ?? (() => exit());
   const leave = useOutside();
-  useInput((input, key) => {
+  useEveryKey((input, key) => {
     if (key.ctrl && input === 'c' && !snapshot.run && !replay) quit();
     if (key.ctrl && input === 'z') leave('stop');
   });
@@ -52,6 +53,11 @@ export function App({ desk, first, onTrain, onQuit }: Props) {
     setDirect(true);
     void desk.undo(id);
   };
+  const choose = (chosen: ScenarioCard, toLook: boolean) => {
+    setCard(chosen);
+    setDry(toLook);
+    if (chosen.restores === 'no') void desk.open(chosen.scenario, 'latest', toLook ? 'dry-run' : desk.mode);
+  };
   if (tooSmall) return <TooSmall atWork={snapshot.run?.getSnapshot().phase === 'running'} />;
   if (snapshot.run) {
     const { run } = snapshot;
@@ -64,7 +70,12 @@ export function App({ desk, first, onTrain, onQuit }: Props) {
       if (run.getSnapshot().begun) setMoved(undefined);
     };
     if (mode === 'dry-run') return <DryRunView run={run} onBack={back} onQuit={quit} />;
-    return <RunScreen key={purpose} run={run} onBack={back} onUndo={() => undo(id)} onQuit={quit} />;
+    const next = (scenario: string) => {
+      const found = snapshot.scenarios.find((one) => one.scenario === scenario);
+      back();
+      if (found) choose(found, false);
+    };
+    return <RunScreen key={purpose} run={run} onBack={back} onUndo={() => undo(id)} onNext={next} onQuit={quit} />;
   }
   if (replay) return <ReplayScreen replay={replay} onLeave={() => setReplay(undefined)} />;
   if (help) {
@@ -115,11 +126,6 @@ export function App({ desk, first, onTrain, onQuit }: Props) {
       />
     );
   }
-  const choose = (chosen: ScenarioCard, toLook: boolean) => {
-    setCard(chosen);
-    setDry(toLook);
-    if (chosen.restores === 'no') void desk.open(chosen.scenario, 'latest', toLook ? 'dry-run' : desk.mode);
-  };
   return (
     <ScenarioPicker
       desk={snapshot}
@@ -140,7 +146,7 @@ export function App({ desk, first, onTrain, onQuit }: Props) {
 function Opening({ desk, onBack }: { desk: Desk; onBack: () => void }) {
   const { columns } = useSpace();
   const { cluster, production, problem, opening } = desk.getSnapshot();
-  useInput((_input, key) => {
+  useEveryKey((_input, key) => {
     if (key.escape) onBack();
   });
   return (

@@ -8,9 +8,9 @@ import { evidenceRows, evidenceTable } from '../reports/evidence.js';
 import { durationOf, plural } from '../words.js';
 import { useSpace } from './frame.js';
 import { useKeys } from './keys.js';
-import { useLesson } from './lessons/lesson.js';
 import { lookOf, MARKS } from './marks.js';
 import { useOutside } from './outside.js';
+import { useReplay } from './replaying.js';
 import { Scrolled } from './scrolled.js';
 import { cut, labelled, wrap } from './text.js';
 
@@ -41,6 +41,9 @@ const isUndone = ({ undoing, outcome, steps }: RunSnapshot) =>
 
 interface Props {
   run: RunSnapshot;
+  /** Opens the runbook that is needed next; absent where none is. */
+  onNext?: () => void;
+  onBack: () => void;
   onQuit: () => void;
   onUndo: () => void;
   onLog: () => void;
@@ -50,12 +53,14 @@ interface Props {
 const TOLD_WHOLE: StepState[] = ['succeeded', 'failed', 'unknown'];
 
 /** How it ended, the evidence, and where the record is. */
-export function ReportView({ run, onQuit, onUndo, onLog }: Props) {
+export function ReportView({ run, onNext, onBack, onQuit, onUndo, onLog }: Props) {
   const { columns, bodyRows } = useSpace();
-  const lesson = useLesson();
   const leave = useOutside();
-  useKeys((input) => {
-    if (input === 'q') onQuit();
+  const replay = useReplay();
+  useKeys((input, key) => {
+    if (key.return) onNext?.();
+    else if (key.escape && !replay) onBack();
+    else if (input === 'q') onQuit();
     else if (input === 'u') onUndo();
     else if (input === 'l') onLog();
     else if (input === '!') leave('shell');
@@ -71,12 +76,28 @@ export function ReportView({ run, onQuit, onUndo, onLog }: Props) {
         {cut(headlineOf(run), columns - 4)}
       </Text>
       <Scrolled
-        lines={reportLines(run, columns - 2, lesson !== undefined)}
+        lines={[
+          ...nextLines(run, columns - 2, onNext !== undefined),
+          ...reportLines(run, columns - 2, replay === undefined),
+        ]}
         rows={bodyRows - 2}
         by="arrows and space"
       />
     </>
   );
+}
+
+/** Which runbook answers what is damaged beside what this one mends: nothing else is as urgent. */
+function nextLines({ next, cluster }: RunSnapshot, width: number, byKey: boolean): string[] {
+  const [first, ...further] = next;
+  if (!first) return [];
+  const how = byKey ? 'enter opens it' : `novamem-runbook ${first.scenario} --profile ${cluster}`;
+  return [
+    ...labelled('Damaged', `${first.reasons.join('; ')}: this runbook leaves that alone`, width),
+    ...labelled('Next', `${first.scenario}: ${how}`, width),
+    ...(further.length > 0 ? labelled('Then', further.map(({ scenario }) => scenario).join(', '), width) : []),
+    '',
+  ];
 }
 
 /** How an undo ended, in a sentence. */
@@ -156,9 +177,9 @@ function workLines({ expected, steps, undoing }: RunSnapshot, width: number): st
 }
 
 /** The list of scenarios is one step away there. */
-const IN_LESSON = 'q, "not yet", then r; or in the shell ';
+const BY_KEYS = 'esc, then r; or in a shell: ';
 
-function reportLines(run: RunSnapshot, width: number, inLesson: boolean): string[] {
+function reportLines(run: RunSnapshot, width: number, byKeys: boolean): string[] {
   if (run.lost) return wrap(`STOPPED: ${run.lost}.`, width);
   const record = [`Report   ${run.folder}/report.html`, `Journal  ${run.folder}/journal.jsonl`].map((line) =>
     cut(line, width),
@@ -176,7 +197,11 @@ function reportLines(run: RunSnapshot, width: number, inLesson: boolean): string
   return [
     ...failureLines(run, width),
     ...(isBrokenOff(run)
-      ? labelled('Next', `go on with it: ${inLesson ? IN_LESSON : ''}novamem-runbook resume ${run.run}`, width)
+      ? labelled(
+          run.next.length > 0 ? 'After it' : 'Next',
+          `go on with it: ${byKeys ? BY_KEYS : ''}novamem-runbook resume ${run.run}`,
+          width,
+        )
       : []),
     ...(stays.length > 0
       ? wrap(`Stays as this run left it: ${stays.join(', ')}. u puts it back, too`, width, 2)

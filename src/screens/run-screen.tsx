@@ -1,4 +1,4 @@
-import { Text, useInput } from 'ink';
+import { Text } from 'ink';
 import { useMemo, useState, useSyncExternalStore } from 'react';
 import { bringsBack, rtoClock } from '../engine/rto-clock.js';
 import { AT_WORK, type Intent, type RunSnapshot, type ShownRun, type StepSnapshot } from '../engine/snapshot.js';
@@ -6,13 +6,14 @@ import { BUSY } from '../engine/turn.js';
 import { clockOf, durationOf } from '../words.js';
 import { AcknowledgeView } from './acknowledge-view.js';
 import { AskView } from './ask-view.js';
+import { Behind } from './behind.js';
 import { Choice } from './choice.js';
 import { ChooseView } from './choose-view.js';
 import { ConfirmView } from './confirm-view.js';
 import { DecideView } from './decide-view.js';
 import { Frame } from './frame.js';
 import { HelpView } from './help-view.js';
-import { useKeys } from './keys.js';
+import { useEveryKey, useKeys } from './keys.js';
 import { useLesson } from './lessons/lesson.js';
 import { PredictView, Revealed } from './lessons/predict-view.js';
 import { useLinear } from './linear.js';
@@ -33,14 +34,34 @@ interface Props {
   onBack: () => void;
   /** Shows what can be put back of this run, which is over. */
   onUndo: () => void;
+  /** Puts this run away and opens another runbook; absent where there is none to be opened. */
+  onNext?: (scenario: string) => void;
   onQuit: () => void;
 }
 
 /** How often progress is read aloud. */
 const TOLD_EVERY_MS = 10_000;
 
-/** One run from its plan to its report. It reads snapshots and sends intents; what runs, runs elsewhere. */
-export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
+/** One run from its plan to its report, over which its help may lie. */
+export function RunScreen(props: Props) {
+  const { cluster, production } = props.run.getSnapshot();
+  const [help, setHelp] = useState(false);
+  return (
+    <>
+      <Behind covered={help}>
+        <RunViews {...props} onHelp={() => setHelp(true)} />
+      </Behind>
+      {help && (
+        <Frame cluster={cluster} production={production} title="help" right="" keys={['↑↓ scroll', 'any key: back']}>
+          <HelpView onClose={() => setHelp(false)} />
+        </Frame>
+      )}
+    </>
+  );
+}
+
+/** It reads snapshots and sends intents; what runs, runs elsewhere. */
+function RunViews({ run, onBack, onUndo, onNext, onQuit, onHelp }: Props & { onHelp: () => void }) {
   const leave = useOutside();
   const linear = useLinear();
   const subscribe = useMemo(() => (linear ? paced(run, TOLD_EVERY_MS) : run.subscribe), [run, linear]);
@@ -48,7 +69,7 @@ export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
   const replay = useReplay();
   const ticking = useNow(snapshot.phase === 'running' && !linear && !replay);
   const now = replay?.status.at ?? ticking;
-  const [overlay, setOverlay] = useState<'none' | 'stop' | 'help' | 'note' | 'undo' | 'log'>('none');
+  const [overlay, setOverlay] = useState<'none' | 'stop' | 'note' | 'undo' | 'log'>('none');
   const [looking, setLooking] = useState(false);
   const [chosen, setChosen] = useState<string | undefined>(undefined);
   /** Whose question is shown, or was: it stays, whatever else is asked meanwhile. */
@@ -69,7 +90,7 @@ export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
   const replayed = overlay !== 'none' ? 'none' : replayKeysAt(snapshot, question);
   useReplayKeys(replayed);
 
-  useInput((input, key) => {
+  useEveryKey((input, key) => {
     if (key.ctrl && input === 'c') {
       if (snapshot.phase === 'finished' || replay) onQuit();
       else if (snapshot.purpose === 'undo' && !snapshot.undoing) onBack();
@@ -86,7 +107,7 @@ export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
       else if (key.upArrow) move(-1);
       else if (key.escape) setChosen(undefined);
       else if (input === 'l') setOverlay('log');
-      else if (input === '?') setOverlay('help');
+      else if (input === '?') onHelp();
       else if (input === '!') leave('shell');
       else if (input === 'c') {
         setPreferred(attention.find((id) => id === snapshot.steps[selected]?.id) ?? attention[0]);
@@ -97,6 +118,19 @@ export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
     },
     { isActive: atRun },
   );
+
+  const predictionOf = (step: StepSnapshot) =>
+    step.state === 'asking' ? lesson?.predictionAt(snapshot.scenario, step) : undefined;
+  /** A prediction is shown in the place of the question, or what came of it. */
+  const isPredicted = (step: StepSnapshot) => {
+    const asked = predictionOf(step);
+    return asked !== undefined && (asked.given === null || revealing === asked.id);
+  };
+  // Where text is typed it is a character.
+  const typed = question?.state === 'asking' && question.plan?.asks?.type !== 'choose' && !isPredicted(question);
+  useKeys((input) => input === '?' && onHelp(), {
+    isActive: overlay === 'none' && (snapshot.phase === 'finished' || (question !== undefined && !typed)),
+  });
 
   const frame = {
     cluster: snapshot.cluster,
@@ -136,15 +170,8 @@ export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
         onLook={() => intend({ type: 'look' })}
         onBack={onBack}
         onQuit={onQuit}
-        onHelp={() => setOverlay('help')}
+        onHelp={onHelp}
       />
-    );
-  }
-  if (overlay === 'help') {
-    return (
-      <Frame {...frame} keys={['↑↓ scroll', 'any key: back']}>
-        <HelpView onClose={close} />
-      </Frame>
     );
   }
   if (overlay === 'log') {
@@ -195,13 +222,24 @@ export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
   }
   const canUndo = snapshot.steps.some((step) => step.canUndo) && snapshot.mode !== 'dry-run' && snapshot.lost === '';
   if (snapshot.phase === 'finished') {
+    const [next] = onNext && !replay ? snapshot.next : [];
     return (
       <Frame
         {...frame}
-        keys={['↑↓ scroll', ...(canUndo && !replay ? ['u undo…'] : []), 'l log', lesson ? 'q done…' : 'q quit']}
+        keys={[
+          ...(next ? [`enter ${next.scenario}`] : []),
+          '↑↓ scroll',
+          ...(canUndo && !replay ? ['u undo…'] : []),
+          'l log',
+          ...(replay ? [] : ['esc runbooks']),
+          '? help',
+          lesson ? 'q done…' : 'q quit',
+        ]}
       >
         <ReportView
           run={snapshot}
+          {...(next ? { onNext: () => onNext!(next.scenario) } : {})}
+          onBack={onBack}
           onQuit={onQuit}
           onUndo={() => canUndo && !replay && onUndo()}
           onLog={() => setOverlay('log')}
@@ -209,15 +247,18 @@ export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
       </Frame>
     );
   }
-  const predicted = question?.state === 'asking' ? lesson?.predictionAt(snapshot.scenario, question) : undefined;
-  if (predicted && question && (predicted.given === null || revealing === predicted.id)) {
+  const predicted = question && predictionOf(question);
+  if (predicted && question && isPredicted(question)) {
     const { id, ask, given } = predicted;
     const predict = (option: string) => {
       setRevealing(id);
       lesson!.predict(id, option);
     };
     return (
-      <Frame {...askingFrame} keys={[...(given === null ? ['↑↓ choose', 'enter predict'] : ['enter go on']), stop]}>
+      <Frame
+        {...askingFrame}
+        keys={[...(given === null ? ['↑↓ choose', 'enter predict'] : ['enter go on']), '? help', stop]}
+      >
         {given === null ? (
           <PredictView ask={ask} options={predicted.options} onAnswer={predict} onBack={later} />
         ) : (
@@ -232,7 +273,10 @@ export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
     const onAnswer = (answer: string) => intend({ type: 'answer', step, answer });
     const onLater = later;
     return (
-      <Frame {...askingFrame} keys={['enter answer', 'esc look at the run', stop]}>
+      <Frame
+        {...askingFrame}
+        keys={['enter answer', 'esc look at the run', ...(asks.type === 'choose' ? ['? help'] : []), stop]}
+      >
         {asks.type === 'choose' ? (
           <ChooseView key={step} run={snapshot} step={question} asks={asks} onAnswer={onAnswer} onLater={onLater} />
         ) : asks.type === 'text' ? (
@@ -261,7 +305,15 @@ export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
     return (
       <Frame
         {...askingFrame}
-        keys={['r retry', ...(canUndo ? ['u undo…'] : []), 's skip', 'a abort', 'esc look at the run', stop]}
+        keys={[
+          'r retry',
+          ...(canUndo ? ['u undo…'] : []),
+          's skip',
+          'a abort',
+          'esc look at the run',
+          '? help',
+          stop,
+        ]}
       >
         <DecideView
           run={snapshot}

@@ -122,6 +122,8 @@ export interface StepKind<P, F> {
   effect: Effect;
   /** Whether it restores from a backup set, compares with one where there is one, puts one to the proof, or adds to a new one. */
   backupSet?: 'reads' | 'compares' | 'proves' | 'writes';
+  /** It proves all of the cluster at once: that it fails may come of a store that is none of this runbook's. */
+  provesAll?: true;
   params: z.ZodType<P>;
   /**
    * For kinds that ask: the answers that steps may depend on (none for free text), and the one that was given beforehand.

@@ -1,4 +1,4 @@
-import { rmSync } from 'node:fs';
+import { renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { driverFor } from '../../src/hosts/services/drivers.js';
@@ -181,6 +181,36 @@ test(
     expect(new Set(lost.map((line) => line.replace(/^qdrant (collection|alias) \S+, /, '$1 ')))).toEqual(
       new Set(['collection payload indexes', 'alias collection']),
     );
+  },
+  TEST_PATIENCE,
+);
+
+test(
+  'with the graph lost as well it fails at the health, and says which runbook is next and not to start an empty server',
+  async () => {
+    const { name } = real.cluster;
+    const { falkordbData } = real.places;
+    const falkordb = driverFor('falkordb', real.cluster.profile.services.falkordb!);
+    const aside = `${falkordbData}-aside`;
+    await losses['the loss of all collections']();
+    await falkordb.stop(open, { onLine: () => {} });
+    renameSync(falkordbData, aside);
+    try {
+      const ended = await recover('snapshots');
+      expect(ended.exitCode, wordsOf(ended)).toBe(1);
+      expect(await differences()).toEqual([]);
+      expect(ended.stdout).toMatch(/health +failed.*graph.*no data folder.*Next: end this run.*begin falkordb-lost/);
+      expect(ended.stdout).toMatch(
+        new RegExp(
+          `Next +FalkorDB: there is no data folder.*novamem-runbook falkordb-lost --profile ${name}; after that go on with this one: novamem-runbook resume`,
+        ),
+      );
+      expect(ended.stdout).toMatch(/falkordb +DOES NOT ANSWER .*its data is lost: do not merely start it/);
+      expect(ended.stdout).not.toMatch(/falkordb.*start it: /);
+    } finally {
+      renameSync(aside, falkordbData);
+      await falkordb.start(open, { onLine: () => {} });
+    }
   },
   TEST_PATIENCE,
 );

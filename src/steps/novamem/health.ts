@@ -29,6 +29,7 @@ async function deepChecks(novamem: Novamem): Promise<Check[]> {
 export const novamemHealth: StepKind<Params, Facts> = {
   kind: 'novamem.health',
   effect: 'read',
+  provesAll: true,
   params,
   async plan(_p, { cluster, phase }) {
     if (!cluster.novamem)

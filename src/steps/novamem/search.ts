@@ -38,6 +38,7 @@ const searches = (count: number) => plural(count, 'golden search', 'golden searc
 export const novamemSearch: StepKind<Params, Facts> = {
   kind: 'novamem.search',
   effect: 'read',
+  provesAll: true,
   params,
   async plan(p, ctx) {
     const golden = goldenOf(ctx);
