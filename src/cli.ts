@@ -1,7 +1,7 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { told } from './commands/print.js';
 import { programVersion } from './config/package-root.js';
-import { DIFFERENCES, type Difference } from './engine/guards.js';
+import { DIFFERENCES, type Difference } from './engine/differences.js';
 import { EXIT, Problem } from './problem.js';
 import { messageOf } from './words.js';
 

@@ -1,7 +1,7 @@
 import { basename, dirname } from 'node:path';
 import type { Profile } from '../config/profile.js';
 import { Desk } from '../engine/desk.js';
-import type { Difference } from '../engine/guards.js';
+import type { Difference } from '../engine/differences.js';
 import type { Mode } from '../engine/journal.js';
 import type { Run } from '../engine/run.js';
 import { findRun } from '../engine/runs.js';

@@ -1,26 +1,19 @@
-import { EXIT, Problem } from '../problem.js';
-import { loadRunbook, scenarios } from '../runbook/library.js';
-import { findCluster } from './find-cluster.js';
-import { readOverrides } from './overrides.js';
+import { isAtTerminal, isLinear } from './terminal.js';
 
-/** Without a command: the terminal app, at the list of scenarios or straight in one. */
-export async function openCommand(
-  scenario: string | undefined,
-  options: { profile?: string; backup: string; set: string[] },
-): Promise<number> {
-  if (scenario !== undefined) loadRunbook(scenario);
-  if (!process.stdout.isTTY || !process.stdin.isTTY) {
-    throw new Problem('The terminal app needs a terminal, and there is none here.', {
-      next: `novamem-runbook run ${scenario ?? scenarios()[0]} --headless --confirm CLUSTER, or see: novamem-runbook --help`,
-      exitCode: EXIT.usage,
-    });
+export interface ScenarioOptions {
+  profile?: string;
+  backup: string;
+  set: string[];
+}
+
+/** Without a command: the terminal app. That it begins is seen before what it needs is loaded. */
+export async function openCommand(scenario: string | undefined, options: ScenarioOptions): Promise<number> {
+  if (!isAtTerminal() || isLinear()) return (await import('./open-scenarios.js')).openScenarios(scenario, options);
+  const { showFirstPicture, takeAwayFirstPicture } = await import('../screens/first-picture.js');
+  showFirstPicture(options.profile ?? 'novamem-runbook');
+  try {
+    return await (await import('./open-scenarios.js')).openScenarios(scenario, options);
+  } finally {
+    takeAwayFirstPicture();
   }
-  const profile = findCluster(options.profile);
-  const { openApp } = await import('./app.js');
-  return openApp({
-    profile,
-    backup: options.backup,
-    overrides: readOverrides(options.set),
-    ...(scenario === undefined ? {} : { scenario }),
-  });
 }

@@ -1,6 +1,6 @@
 import { profileWord } from '../config/profiles.js';
 import { requireConfirmation } from '../engine/confirmation.js';
-import type { Difference } from '../engine/guards.js';
+import type { Difference } from '../engine/differences.js';
 import { newestResumable, prepareResume } from '../engine/prepare-resume.js';
 import { findRun } from '../engine/runs.js';
 import { clusterOf, findCluster } from './find-cluster.js';

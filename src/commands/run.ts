@@ -1,6 +1,6 @@
 import { profileWord } from '../config/profiles.js';
 import { requireConfirmation } from '../engine/confirmation.js';
-import type { Difference } from '../engine/guards.js';
+import type { Difference } from '../engine/differences.js';
 import { prepareRun } from '../engine/prepare-run.js';
 import { loadRunbook } from '../runbook/library.js';
 import { findCluster } from './find-cluster.js';

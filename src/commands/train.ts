@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { dirname, join } from 'node:path';
 import { redact } from '../config/redact.js';
-import { DIFFERENCES } from '../engine/guards.js';
+import { DIFFERENCES } from '../engine/differences.js';
 import { trainings } from '../engine/training/record.js';
 import type { School } from '../engine/training/school.js';
 import { Training } from '../engine/training/training.js';

@@ -1,6 +1,6 @@
 import { profileWord } from '../config/profiles.js';
 import { requireUndoConfirmation } from '../engine/confirmation.js';
-import type { Difference } from '../engine/guards.js';
+import type { Difference } from '../engine/differences.js';
 import { history } from '../engine/history.js';
 import { prepareResume } from '../engine/prepare-resume.js';
 import { findRun } from '../engine/runs.js';

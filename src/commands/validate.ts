@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Fault, faultLine, readYamlFile } from '../config/yaml-file.js';
-import { DIFFERENCES } from '../engine/guards.js';
+import { DIFFERENCES } from '../engine/differences.js';
 import { EXIT, Problem } from '../problem.js';
 import { lessonJsonSchema, readLesson } from '../runbook/lesson.js';
 import { RUNBOOK_FOLDER, runbookFile, scenarios } from '../runbook/library.js';

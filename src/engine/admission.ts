@@ -5,7 +5,8 @@ import type { Cluster } from '../stores/cluster.js';
 import { addressesIn, type Fingerprint, fingerprintOf, fingerprintText } from '../stores/fingerprint.js';
 import { endLeftovers } from '../stores/leftovers.js';
 import { ClusterHeld, ClusterLock, type HeldLock, heldText } from './cluster-lock.js';
-import { backupGuards, type Difference, type Guard, guardsOf } from './guards.js';
+import type { Difference } from './differences.js';
+import { backupGuards, type Guard, guardsOf } from './guards.js';
 import type { Happening } from './journal.js';
 import { operatorHere } from './operator.js';
 

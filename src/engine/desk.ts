@@ -9,7 +9,7 @@ import { findBackupSet, type ListedSet, listBackupSets } from '../stores/backup-
 import { type Answering, Cluster } from '../stores/cluster.js';
 import { messageOf } from '../words.js';
 import { type Diagnosis, diagnose } from './diagnosis.js';
-import type { Difference } from './guards.js';
+import type { Difference } from './differences.js';
 import { type HistoryEntry, history } from './history.js';
 import type { Mode } from './journal.js';
 import { newestUndoable } from './newer-runs.js';

@@ -2,10 +2,7 @@ import type { Identity } from '../config/identities.js';
 import { SERVICE_TITLES } from '../config/profile.js';
 import type { BackupSet } from '../stores/backup-set/backup-set.js';
 import { addressesIn, type Fingerprint, movesBetween } from '../stores/fingerprint.js';
-
-/** What may be another one than was expected, and be accepted all the same. */
-export const DIFFERENCES = ['cluster', 'backup', 'runbook', 'run'] as const;
-export type Difference = (typeof DIFFERENCES)[number];
+import type { Difference } from './differences.js';
 
 /** Why a run may not begin before somebody has said that it is meant so. */
 export interface Guard {

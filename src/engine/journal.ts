@@ -18,7 +18,7 @@ import type { Check } from '../stores/check.js';
 import type { Fingerprint } from '../stores/fingerprint.js';
 import { jsonLine } from '../words.js';
 import type { Suspicion } from './diagnosis.js';
-import type { Difference } from './guards.js';
+import type { Difference } from './differences.js';
 import type { Standing } from './standing.js';
 import { writeWhole } from './write-whole.js';
 

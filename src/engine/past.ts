@@ -2,7 +2,7 @@ import { Problem } from '../problem.js';
 import type { StepPlan } from '../steps/step.js';
 import type { Check } from '../stores/check.js';
 import type { Fingerprint } from '../stores/fingerprint.js';
-import type { Difference } from './guards.js';
+import type { Difference } from './differences.js';
 import type { Happening, JournalEvent, StepOutcome } from './journal.js';
 import type { SafetyCopy } from './snapshot.js';
 import { takeFacts } from './take-facts.js';

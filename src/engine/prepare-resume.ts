@@ -7,7 +7,7 @@ import { openBackupSet } from '../stores/backup-set/open-backup-set.js';
 import { Cluster } from '../stores/cluster.js';
 import { differencesBetween, fingerprintOf } from '../stores/fingerprint.js';
 import { ClusterHeld, ClusterLock, type HeldLock, heldText } from './cluster-lock.js';
-import type { Difference } from './guards.js';
+import type { Difference } from './differences.js';
 import { changedBy, newerRunGuards } from './newer-runs.js';
 import { operatorHere } from './operator.js';
 import { pastOf, type RunPast } from './past.js';

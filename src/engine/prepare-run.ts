@@ -12,7 +12,7 @@ import type { BackupSet } from '../stores/backup-set/backup-set.js';
 import { findBackupSet } from '../stores/backup-set/find-backup-set.js';
 import { Cluster } from '../stores/cluster.js';
 import { fileInstantOf } from '../words.js';
-import type { Difference } from './guards.js';
+import type { Difference } from './differences.js';
 import type { Mode } from './journal.js';
 import { pastTimesOf } from './past-times.js';
 import { Run } from './run.js';

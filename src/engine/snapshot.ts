@@ -4,8 +4,9 @@ import type { Check } from '../stores/check.js';
 import type { HeldLock } from './cluster-lock.js';
 import type { CountedProgress } from './counted.js';
 import type { Suspicion } from './diagnosis.js';
+import type { Difference } from './differences.js';
 import type { Expected } from './estimates.js';
-import type { Difference, Guard } from './guards.js';
+import type { Guard } from './guards.js';
 import type { Mode, RunOutcome, StepOutcome } from './journal.js';
 import type { Standing } from './standing.js';
 

@@ -5,17 +5,13 @@ import type { Replay } from '../engine/replay.js';
 import type { School } from '../engine/training/school.js';
 import type { Lesson } from '../runbook/lesson.js';
 import { App } from './app.js';
+import { erased, giveWayToScreens } from './first-picture.js';
 import { Guarded } from './guarded.js';
 import { TrainApp } from './lessons/train-app.js';
 import { LinearOutput } from './linear-output.js';
+import { hasOneScreenOnly } from './one-screen.js';
 import { type Outside, OutsideContext } from './outside.js';
 import { ReplayAlone } from './replay-screen.js';
-
-/**
- * A terminal that has no alternate screen, or, as GNU screen does unless it is told otherwise, takes no notice of one: what is drawn
- * there stays, and what was there before is drawn over.
- */
-const hasOneScreenOnly = () => process.env.STY !== undefined || /^(linux|vt\d|cons)/.test(process.env.TERM ?? '');
 
 /** What stands on the screen moves up to where a person can scroll back to it. */
 const scrollUp = () => void process.stdout.write('\n'.repeat(rows()));
@@ -24,8 +20,7 @@ const rows = () => process.stdout.rows || 24;
 
 const ALTERNATE_SCREEN = '\u001b[?1049h';
 
-/** Row by row: of a screen that is erased as a whole some terminals keep the picture, for scrolling back. */
-const erase = () => void process.stdout.write(`\u001b[H${Array(rows()).fill('\u001b[2K').join('\n')}\u001b[H`);
+const erase = () => void process.stdout.write(erased());
 
 /**
  * Shows the app until it is left: on the alternate screen, the ordinary one being as it was afterwards; or, with `linear`, as
@@ -94,6 +89,7 @@ async function show(screens: ReactNode, outside: Outside, linear: boolean): Prom
   };
   // Ink would do it after its first frame: until then keys are echoed over it, and enter is another key.
   if (process.stdin.isTTY) process.stdin.setRawMode(true);
+  giveWayToScreens();
   const app = render(
     <OutsideContext value={within(outside, around)}>
       <Guarded>{screens}</Guarded>

@@ -1,8 +1,8 @@
 import { Text } from 'ink';
 import { useState } from 'react';
 import { heldText } from '../engine/cluster-lock.js';
+import type { Difference } from '../engine/differences.js';
 import { expectedOf } from '../engine/estimates.js';
-import type { Difference } from '../engine/guards.js';
 import type { RunSnapshot, StepSnapshot } from '../engine/snapshot.js';
 import { expectedText } from '../reports/estimate-words.js';
 import { durationOf, plural } from '../words.js';

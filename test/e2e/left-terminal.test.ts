@@ -162,3 +162,24 @@ it.each<[string, Parameters<typeof openShell>[0]]>([
   shell.type('q');
   await isAsBefore(/profile\.yamlready> $/);
 });
+
+it('what is typed before the screens stand is theirs, and what was on the terminal is there afterwards', async () => {
+  await openShell();
+  shell.type(`${process.execPath} ${PROGRAM} --profile ${run.profile}${ENTER}`);
+  await shell.drawn(/· opening/);
+  shell.type('h');
+  await shell.shows(/No run of this cluster|esc back/);
+  expect(await shell.shows(/esc back/)).not.toMatch(/opening|Reading the profile/);
+  shell.type(ESCAPE);
+  await shell.shows(/What happened\?/);
+  shell.type('q');
+  await isAsBefore(/ready> /);
+});
+
+it('what was on the terminal before is there when the profile cannot be read', async () => {
+  await openShell();
+  shell.type(`${process.execPath} ${PROGRAM} --profile nobody-knows-it${ENTER}`);
+  await shell.shows(/There is no profile/);
+  expect(shell.written).toContain('· opening');
+  await isAsBefore(/There is no profile "nobody-knows-it".*ready> /);
+});

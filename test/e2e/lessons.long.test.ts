@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { DIFFERENCES } from '../../src/engine/guards.js';
+import { DIFFERENCES } from '../../src/engine/differences.js';
 import { lossWords } from '../../src/engine/training/score.js';
 import { findDisaster } from '../../src/sandbox/disasters.js';
 import { filesIn, findLesson, knownTo, LESSON_FOLDER } from '../../src/sandbox/lessons.js';

@@ -1,7 +1,7 @@
 import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
-import type { Difference } from '../../src/engine/guards.js';
+import type { Difference } from '../../src/engine/differences.js';
 import { SEAL_FILE } from '../../src/engine/journal.js';
 import { newestResumable, prepareResume } from '../../src/engine/prepare-resume.js';
 import { prepareRun } from '../../src/engine/prepare-run.js';

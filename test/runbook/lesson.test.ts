@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { DIFFERENCES } from '../../src/engine/guards.js';
+import { DIFFERENCES } from '../../src/engine/differences.js';
 import { readLesson } from '../../src/runbook/lesson.js';
 import { scenarios } from '../../src/runbook/library.js';
 import { DISASTERS, findDisaster } from '../../src/sandbox/disasters.js';

@@ -1,5 +1,5 @@
 import { afterEach, expect, test } from 'vitest';
-import { DIFFERENCES } from '../../src/engine/guards.js';
+import { DIFFERENCES } from '../../src/engine/differences.js';
 import type { School } from '../../src/engine/training/school.js';
 import { Training } from '../../src/engine/training/training.js';
 import { Problem } from '../../src/problem.js';

@@ -1,5 +1,5 @@
 import { afterEach, expect, test } from 'vitest';
-import { DIFFERENCES } from '../../../src/engine/guards.js';
+import { DIFFERENCES } from '../../../src/engine/differences.js';
 import { trainings } from '../../../src/engine/training/record.js';
 import { isPassed } from '../../../src/engine/training/score.js';
 import { Training } from '../../../src/engine/training/training.js';
