@@ -51,15 +51,23 @@ export function Select<T>({ limit, items = [], initialIndex = 0, onSelect, onHig
       else highlight(item);
     }
   });
-  // The component's own keys are those of its last drawing: it only draws, anew whenever another item is highlighted.
+  // The component's own keys are those of its last drawing, and it begins anew where a value has changed: it only draws, items that are
+  // their keys, and another list for each that is highlighted.
   const drawing = `${at} ${top.current} ${shown} ${items.map(keyOf).join('\n')}`;
+  const drawn = items.map((item, place, { length: of }) => ({
+    key: keyOf(item),
+    value: keyOf(item),
+    label: item.label,
+    at: place,
+    of,
+  }));
   if (!linear) {
     return (
       <>
         <SelectInput
           key={drawing}
           isFocused={false}
-          items={items.slice(top.current, top.current + shown)}
+          items={drawn.slice(top.current, top.current + shown)}
           initialIndex={at - top.current}
           indicatorComponent={Indicator}
           itemComponent={ItemText}
@@ -68,16 +76,15 @@ export function Select<T>({ limit, items = [], initialIndex = 0, onSelect, onHig
       </>
     );
   }
-  const numbered = items.map((item, place, all) => ({ ...item, at: place, of: all.length }));
   return (
     <Box flexDirection="column">
       <Anew />
-      <Lines lines={numbered.slice(0, limit).map((item) => `${item.at + 1}. ${item.label}`)} />
+      <Lines lines={drawn.slice(0, limit).map((item) => `${item.at + 1}. ${item.label}`)} />
       {isCut && <Text>and {items.length - limit} more</Text>}
       <SelectInput
         key={drawing}
         isFocused={false}
-        items={numbered}
+        items={drawn}
         initialIndex={at}
         indicatorComponent={NoIndicator}
         itemComponent={ChosenItem}
