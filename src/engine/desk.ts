@@ -5,6 +5,7 @@ import { shellWord } from '../hosts/command.js';
 import { Problem } from '../problem.js';
 import { loadRunbook, scenarios } from '../runbook/library.js';
 import type { Overrides } from '../runbook/runbook.js';
+import { gapIn } from '../stores/backup-set/backup-set.js';
 import { findBackupSet, type ListedSet, listBackupSets } from '../stores/backup-set/find-backup-set.js';
 import { type Answering, Cluster } from '../stores/cluster.js';
 import { messageOf } from '../words.js';
@@ -17,6 +18,7 @@ import { findResumable, prepareResume } from './prepare-resume.js';
 import { prepareRun, restores } from './prepare-run.js';
 import type { Run } from './run.js';
 import { findRun, type RecordedRun } from './runs.js';
+import type { RunSnapshot } from './snapshot.js';
 
 /** A scenario as it is offered. */
 export interface ScenarioCard {
@@ -35,6 +37,9 @@ export interface PastRun {
   title: string;
   at: Date;
 }
+
+/** A backup set as it is offered. `fault`: what is known to be wrong with its files, without reading them or since a plan has read them. */
+export type OfferedSet = ListedSet & { fault?: string };
 
 /** What lies on the desk before a run begins. Never changed once published. */
 export interface DeskSnapshot {
@@ -57,7 +62,7 @@ export interface DeskSnapshot {
   /** Undefined while the cluster is being looked at. */
   diagnosis: Diagnosis | undefined;
   /** Undefined while they are being looked for. */
-  backups: ListedSet[] | undefined;
+  backups: OfferedSet[] | undefined;
   opening: boolean;
   /** What kept a run from being opened. */
   problem: string[];
@@ -80,6 +85,8 @@ export class Desk {
   /** Which run is being opened, or was: what comes of one of before is put away. */
   #opening = 0;
   #behind: Run | undefined;
+  /** Folder of a backup set → what a plan has found of its files. */
+  #faults = new Map<string, string>();
   /** The runs that had begun something and were put away, the newest last. */
   #ended: Run[] = [];
 
@@ -250,6 +257,7 @@ export class Desk {
     const past = history({ cluster: this.profile.name, most: RUNS_LISTED });
     const scenarios = this.#snapshot.scenarios.map((card) => ({ ...card, ...lastOf(card.scenario, past) }));
     // What was seen before the run is true no more.
+    if (shown) this.#noteFaults(shown.getSnapshot());
     const stale = shown?.getSnapshot().begun ? { diagnosis: undefined, services: {} } : {};
     this.#change({ ...stale, run: behind, problem: [], history: past, scenarios, ...pastRunsOn(this.profile.name) });
     if (behind) return;
@@ -257,7 +265,28 @@ export class Desk {
     void this.diagnose();
   }
 
-  async #listBackups(): Promise<ListedSet[]> {
+  async #listBackups(): Promise<OfferedSet[]> {
+    const listed = await this.#listSets();
+    return Promise.all(
+      listed.map(async (one) => {
+        const fault = this.#faults.get(one.folder) ?? ('set' in one ? await gapIn(one.set) : '');
+        return fault === '' ? one : { ...one, fault };
+      }),
+    );
+  }
+
+  /** What a plan has found of the files of its backup set. */
+  #noteFaults(run: RunSnapshot): void {
+    const { backup } = run;
+    const folder = this.#snapshot.backups?.find(({ id }) => id === backup?.id)?.folder;
+    if (folder === undefined) return;
+    const found = run.steps
+      .flatMap(({ findings }) => findings)
+      .find(({ level, message }) => level === 'blocking' && message.includes(`${folder}/`));
+    if (found) this.#faults.set(folder, found.message);
+  }
+
+  async #listSets(): Promise<ListedSet[]> {
     const listed = await listBackupSets(this.profile.backups).catch(() => []);
     if (this.named === 'latest' || listed.some((one) => one.id === this.named)) return listed;
     const set = await findBackupSet(this.named, this.profile.backups).catch(() => undefined);

@@ -43,7 +43,8 @@ export function progressLines(taken: readonly TrainingRecord[], trainee: string)
       return `${minute(one)}  ${one.lesson.id.padEnd(widest)}  ${'█'.repeat(full)}${'░'.repeat(BAR - full)} ${String(total).padStart(3)}  ${took}`;
     }),
     '',
-    `${' '.repeat(18)}${' '.repeat(widest)}  ${'─'.repeat(Math.round((BAR * PASSED) / 100))}┴ ${PASSED}, which pass where nothing was lost that could be kept`,
+    `${' '.repeat(18)}${' '.repeat(widest)}  ${'─'.repeat(Math.round((BAR * PASSED) / 100))}┴ ${PASSED}`,
+    `${PASSED} pass, where nothing was lost that could be kept.`,
   ];
 }
 

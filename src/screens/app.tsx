@@ -32,6 +32,8 @@ export function App({ desk, first, onTrain, onQuit }: Props) {
   const [moved, setMoved] = useState<Moved | undefined>(undefined);
   /** What was chosen is only to be looked at. */
   const [dry, setDry] = useState(false);
+  /** The backup set whose plan was looked at last. */
+  const [tried, setTried] = useState<string | undefined>(undefined);
   const [help, setHelp] = useState(false);
   const [past, setPast] = useState(false);
   const [replay, setReplay] = useState<Replay | undefined>(undefined);
@@ -63,11 +65,14 @@ export function App({ desk, first, onTrain, onQuit }: Props) {
     const { run } = snapshot;
     const { purpose, mode, run: id } = run.getSnapshot();
     const back = () => {
+      const { begun, backup } = run.getSnapshot();
       desk.close();
       setDirect(false);
-      setCard(undefined);
+      // From a plan it is one step back: to the backup sets, where there was one to be chosen.
+      if (begun || direct || card?.restores === 'no') setCard(undefined);
+      setTried(backup?.id);
       // The cluster is another one now.
-      if (run.getSnapshot().begun) setMoved(undefined);
+      if (begun) setMoved(undefined);
     };
     if (mode === 'dry-run') return <DryRunView run={run} onBack={back} onQuit={quit} />;
     const next = (scenario: string) => {
@@ -118,6 +123,7 @@ export function App({ desk, first, onTrain, onQuit }: Props) {
         desk={snapshot}
         card={card}
         dry={dry}
+        from={tried}
         onChoose={(folder) => void desk.open(card.scenario, folder, dry ? 'dry-run' : desk.mode)}
         onBack={() => {
           desk.dismiss();

@@ -1,8 +1,9 @@
 import { dirname } from 'node:path';
 import { Box, Text } from 'ink';
 import { useState } from 'react';
-import type { DeskSnapshot, ScenarioCard } from '../engine/desk.js';
-import { copiesOf, type ListedSet } from '../stores/backup-set/find-backup-set.js';
+import type { DeskSnapshot, OfferedSet, ScenarioCard } from '../engine/desk.js';
+import type { BackupSet } from '../stores/backup-set/backup-set.js';
+import { copiesOf } from '../stores/backup-set/find-backup-set.js';
 import { durationOf, instantOf, plural, sizeOf } from '../words.js';
 import { Frame, Lines, useSpace } from './frame.js';
 import { useEveryKey } from './keys.js';
@@ -15,16 +16,22 @@ interface Props {
   card: ScenarioCard;
   /** It is chosen for a dry run. */
   dry: boolean;
+  /** The id of the set whose plan was looked at before. */
+  from?: string | undefined;
   onChoose: (folder: string) => void;
   onBack: () => void;
 }
 
 /** From which backup? Its age is what will be lost. */
-export function BackupPicker({ desk, card, dry, onChoose, onBack }: Props) {
+export function BackupPicker({ desk, card, dry, from, onChoose, onBack }: Props) {
   const { columns, bodyRows } = useSpace();
   const sets = desk.backups ?? [];
-  const [chosen, setHighlighted] = useState<{ set: ListedSet | undefined }>();
-  const highlighted = chosen ? chosen.set : sets[0];
+  const [chosen, setHighlighted] = useState<string | undefined>(undefined);
+  const first = Math.max(
+    0,
+    sets.findIndex(({ id }) => id === from),
+  );
+  const highlighted = chosen === undefined ? sets[first] : sets.find(({ folder }) => folder === chosen);
   useEveryKey((_input, key) => {
     if (key.escape) onBack();
   });
@@ -32,9 +39,9 @@ export function BackupPicker({ desk, card, dry, onChoose, onBack }: Props) {
   const tallest = Math.max(0, ...sets.map((one) => aboutSet(one, sets, columns - 2).length));
   const problem = desk.problem.flatMap((line) => wrap(`✗ ${line}`, columns - 2, 2));
   const room = bodyRows - problem.length - 3;
-  const items: { key: string; label: string; value: ListedSet | undefined }[] = sets.map((one) => ({
+  const items: { key: string; label: string; value: OfferedSet | undefined }[] = sets.map((one) => ({
     key: one.folder,
-    label: labelOf(one, sets, columns - 4),
+    label: labelOf(one, sets, desk.cluster, columns - 4),
     value: one,
   }));
   if (card.restores === 'may' && desk.backups) items.push({ key: 'none', label: WITHOUT, value: undefined });
@@ -60,11 +67,12 @@ export function BackupPicker({ desk, card, dry, onChoose, onBack }: Props) {
           <Select
             items={items}
             limit={listed}
+            initialIndex={first}
             onSelect={({ value }) => {
               if (!value) onChoose('none');
               else if ('set' in value) onChoose(value.folder);
             }}
-            onHighlight={(item) => setHighlighted({ set: item.value })}
+            onHighlight={(item) => setHighlighted(item.key ?? '')}
           />
         </Box>
       )}
@@ -98,9 +106,9 @@ function noBackups(desk: DeskSnapshot, width: number): string[] {
   ];
 }
 
-function labelOf(one: ListedSet, sets: readonly ListedSet[], width: number): string {
+function labelOf(one: OfferedSet, sets: readonly OfferedSet[], cluster: string, width: number): string {
   const isCopy = copiesOf(one, sets).some((other) => sets.indexOf(other) < sets.indexOf(one));
-  const label = `${one.id.padEnd(18)} ${isCopy ? 'the same set, copied' : stateOf(one)}`;
+  const label = `${one.id.padEnd(18)} ${isCopy ? 'the same set, copied' : stateOf(one, cluster)}`;
   const roots = new Set(sets.filter((other) => 'set' in other).map(rootOf));
   if (roots.size < 2 || !('set' in one)) return cut(label, width);
   const where = `  in ${cutStart(rootOf(one), Math.max(LEAST_WHERE, width - label.length - 5))}`;
@@ -110,15 +118,21 @@ function labelOf(one: ListedSet, sets: readonly ListedSet[], width: number): str
 /** How much of a root is shown at least; what kind of set it is has to make room for it. */
 const LEAST_WHERE = 16;
 
-const rootOf = ({ folder }: ListedSet) => dirname(folder);
+const rootOf = ({ folder }: OfferedSet) => dirname(folder);
 
-function stateOf(one: ListedSet): string {
-  if (!('set' in one)) return 'unusable';
+function stateOf(one: OfferedSet, cluster: string): string {
+  if (!('set' in one)) return '✗ unusable';
   const age = one.set.takenAt ? `${durationOf(Date.now() - one.set.takenAt.getTime())} old` : 'age unknown';
-  return `${age.padEnd(15)} ${sizeOf(one.set.bytes).padStart(8)}  ${one.set.kind}`;
+  return `${age.padEnd(15)} ${sizeOf(one.set.bytes).padStart(8)}  ${standingOf(one, cluster) || one.set.kind}`;
 }
 
-function aboutSet(one: ListedSet | undefined, sets: readonly ListedSet[], width: number): string[] {
+/** What is known to be wrong with it; empty where nothing is. */
+function standingOf({ set, fault }: OfferedSet & { set: BackupSet }, cluster: string): string {
+  if (fault) return '✗ damaged';
+  return set.cluster !== undefined && set.cluster !== cluster ? `! of ${set.cluster}` : '';
+}
+
+function aboutSet(one: OfferedSet | undefined, sets: readonly OfferedSet[], width: number): string[] {
   if (!one) return sets.length > 0 ? wrap(ABOUT_WITHOUT, width) : [];
   if (!('set' in one)) return labelled('Problem', one.problem, width);
   const { set } = one;
@@ -130,6 +144,7 @@ function aboutSet(one: ListedSet | undefined, sets: readonly ListedSet[], width:
     set.falkordb ? `FalkorDB ${set.falkordb.form}` : 'NO FalkorDB data',
   ];
   return [
+    ...(one.fault ? labelled('Damaged', one.fault, width) : []),
     ...labelled(
       'Taken',
       set.takenAt ? `${instantOf(set.takenAt)}${set.cluster ? ` from ${set.cluster}` : ''}` : 'nobody knows when',

@@ -10,6 +10,7 @@ import { Scrolled } from './scrolled.js';
 import { Select } from './select.js';
 import { findingLines, takesLines } from './step-lines.js';
 import { cut, labelled, wrap } from './text.js';
+import { isBlocked, stepsAfter } from './ways.js';
 
 interface Props {
   run: RunSnapshot;
@@ -67,13 +68,6 @@ export function ChooseView({ run, step, asks, onAnswer, onLater }: Props) {
 /** What the way lacks stands below it. */
 const NOT_POSSIBLE =
   '✗ This way is not possible now: see what stands in its way, and what to do. enter once more chooses it all the same; it fails as long as that is so.';
-
-function stepsAfter({ steps }: RunSnapshot, asking: StepSnapshot, choice: string): StepSnapshot[] {
-  return steps.filter((one) => one.only?.step === asking.id && one.only.choices.includes(choice));
-}
-
-const isBlocked = (steps: readonly StepSnapshot[]) =>
-  steps.some((step) => step.findings.some((finding) => finding.level === 'blocking'));
 
 /** Where there is no room for all of it, the title is cut, and not what is true of the way now. */
 function labelOf(title: string, steps: readonly StepSnapshot[], width: number): string {

@@ -129,16 +129,23 @@ function wrapped(text: string, width: number, rows: number): string[] {
   );
 }
 
-/** The keys in one row. Where there is no room for all, what is in parentheses is left out, then those before the last: it leads out. */
+const HELP = '? help';
+
+/**
+ * The keys in one row. Where there is no room for all, what is in parentheses is left out, then those before the help, which names
+ * all of them, and the last, which leads out.
+ */
 export function footerOf(keys: readonly string[], width: number): string {
   const joined = keys.join('  ');
   if (joined.length <= width) return joined;
   const shown = keys.map((key) => key.replace(/ \(.*\)$/, ''));
-  const last = shown.pop() ?? '';
-  const short = [...shown, last].join('  ');
+  const short = shown.join('  ');
   if (short.length <= width) return short;
-  while (shown.length > 1 && [...shown, '…', last].join('  ').length > width) shown.pop();
-  return cut([...shown, '…', last].join('  '), width);
+  const last = shown.pop() ?? '';
+  const rest = shown.filter((key) => key !== HELP);
+  const kept = [...shown.filter((key) => key === HELP), last];
+  while (rest.length > 1 && [...rest, '…', ...kept].join('  ').length > width) rest.pop();
+  return cut([...rest, '…', ...kept].join('  '), width);
 }
 
 /** Lines as they are, one row each. */

@@ -77,6 +77,7 @@ const LESSON_KEYS = [
 ];
 
 const WORDS = [
+  'WHAT THE WORDS MEAN',
   'store      Postgres (every memory: the source of truth), Qdrant (a vector of each, to find what means the same), FalkorDB (a graph of what belongs together)',
   'novamem    the service in front of them; it may be alive (/live) and not healthy (/health)',
   'embed      have novamem make vectors again out of the memories; the queue: those that wait',
@@ -86,6 +87,24 @@ const WORDS = [
   'RPO        how old what comes back is: what is younger may be missing',
   'RTO        how long it takes until all is healthy',
   'golden     searches that were made with the backup, and must find the same afterwards',
+  'tier       one of the ways by which novamem finds: warm (Postgres: by words), cold (Qdrant: by meaning), graph (FalkorDB: by what belongs together)',
+  'stray      a vector or a node of which Postgres has no memory, and the other way round',
+  'payload    what Qdrant keeps beside a vector: whose it is, and of which memory',
+  'collection the vectors of one user, or project, and namespace; an alias is a second name of one',
+  'snapshot   a collection in a file, as Qdrant makes it; a dump is a Postgres database in a file',
+  'WAL        the log in which Postgres writes each change first; an archive of it leads to any moment',
+  'base       backup: a copy of the whole data directory, on which the WAL is replayed',
+  'clean      replace a database in place, in one transaction',
+  'swap       restore beside it, then exchange the names; the old one is kept',
+  'safety     copy: what is replaced, kept before, so that u can put it back',
+  'drill      a backup is really restored, into a throw-away cluster, and proved',
+  'exception  something was skipped or accepted: recovered, but not all of it proved',
+  'guard      a reason to believe that this is the wrong cluster or backup; it asks first',
+  'lock       one run at a time works on a cluster',
+  '',
+  'WHAT THE MARKS MEAN',
+  '◀ fits best   ● answers   ✗ blocked, failed or gone   ! look at this   ❯ > chosen',
+  'DESTROYS   replaces what is there now; asks for the name of the cluster first',
 ];
 
 const HELP = {

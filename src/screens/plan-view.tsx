@@ -6,7 +6,7 @@ import { expectedOf } from '../engine/estimates.js';
 import type { RunSnapshot, StepSnapshot } from '../engine/snapshot.js';
 import { expectedText } from '../reports/estimate-words.js';
 import { durationOf, plural } from '../words.js';
-import { Frame, useSpace } from './frame.js';
+import { Frame, Lines, useSpace } from './frame.js';
 import { useKeys } from './keys.js';
 import { Chosen, useLinear } from './linear.js';
 import { FINDING_MARKS, lookOf } from './marks.js';
@@ -15,6 +15,7 @@ import { useReplay } from './replaying.js';
 import { Scrolled } from './scrolled.js';
 import { planLines } from './step-lines.js';
 import { cut, windowAround, wrap } from './text.js';
+import { closedQuestions } from './ways.js';
 
 interface Props {
   run: RunSnapshot;
@@ -36,9 +37,10 @@ export function PlanView({ run, onBegin, onAccept, onLook, onBack, onQuit, onHel
   const [selected, setSelected] = useState(0);
   const now = useReplay()?.status.at ?? Date.now();
   const looking = run.phase !== 'planned';
-  const blocked = run.steps.filter(
-    (one) => !one.only && one.findings.some((finding) => finding.level === 'blocking'),
-  ).length;
+  const closed = looking ? [] : closedQuestions(run);
+  const blocked =
+    run.steps.filter((one) => !one.only && one.findings.some((finding) => finding.level === 'blocking')).length +
+    closed.length;
   const [guard] = run.guards;
   useKeys((input, key) => {
     if (key.upArrow || key.downArrow)
@@ -56,7 +58,10 @@ export function PlanView({ run, onBegin, onAccept, onLook, onBack, onQuit, onHel
   });
   const step = run.steps[selected]!;
   const said = guard?.said ?? (run.held && heldText(run.held));
-  const warning = said ? wrap(`! ${said}`, columns - 2, 2).map((line) => ` ${line}`) : [];
+  const warning = [
+    ...(said ? wrap(`! ${said}`, columns - 2, 2) : []),
+    ...(said ? [] : closed.flatMap((one) => closedLines(one, columns - 2))),
+  ].map((line) => ` ${line}`);
   const identity = bodyRows >= ROOMY_ROWS ? [run.identity] : [];
   const above = warning.length + identity.length;
   const listRows = Math.min(run.steps.length, Math.max(3, bodyRows - above - 3 - 7));
@@ -90,11 +95,7 @@ export function PlanView({ run, onBegin, onAccept, onLook, onBack, onQuit, onHel
           {cut(line, columns - 2)}
         </Text>
       ))}
-      {warning.map((line) => (
-        <Text key={line} bold wrap="truncate">
-          {line}
-        </Text>
-      ))}
+      <Lines lines={warning} bold />
       {run.steps.slice(from, to).map((one, index) => {
         const worst =
           one.findings.find((finding) => finding.level === 'blocking') ??
@@ -127,6 +128,21 @@ const ROOMY_ROWS = 18;
 
 /** From this many columns on there is room for how long each step takes. */
 const WIDE_COLUMNS = 80;
+
+/** How much of what stands in the way is told before anything else; all of it stands with its step. */
+const OBSTACLES_TOLD = 2;
+
+/** That a question has no way left, why, and what to do: known before anything is begun. */
+function closedLines({ step, obstacles }: ReturnType<typeof closedQuestions>[number], width: number): string[] {
+  const told = obstacles.slice(0, OBSTACLES_TOLD);
+  return [
+    ...wrap(`✗ ${step.id}: none of its ways is possible now.`, width, 2),
+    ...told.flatMap(({ message, next }) => [
+      ...wrap(`  ${message}`, width, 2).slice(0, 2),
+      ...(next ? wrap(`  next: ${next}`, width, 8).slice(0, 2) : []),
+    ]),
+  ];
+}
 
 function ageOf({ id, takenAt }: NonNullable<RunSnapshot['backup']>, now: number): string {
   return takenAt ? `backup ${durationOf(now - takenAt.getTime())} old` : cut(`backup ${id}`, 30);

@@ -1,8 +1,8 @@
 import { Box, Text } from 'ink';
 import SelectInput from 'ink-select-input';
-import { type ComponentProps, useEffect, useRef, useState } from 'react';
-import { useIsBehind } from './behind.js';
+import { type ComponentProps, useEffect, useReducer, useRef } from 'react';
 import { Lines } from './frame.js';
+import { useEveryKey } from './keys.js';
 import { Anew, Chosen, useLinear } from './linear.js';
 
 type Props<T> = ComponentProps<typeof SelectInput<T>>;
@@ -16,62 +16,76 @@ const keyOf = <T,>({ key, value }: Item<T>): string => key ?? String(value);
  */
 export function Select<T>({ limit, items = [], initialIndex = 0, onSelect, onHighlight }: Props<T>) {
   const linear = useLinear();
-  const isBehind = useIsBehind();
   // Keys can come faster than renders: what is highlighted is kept beside the state.
   const highlighted = useRef<string | undefined>(undefined);
-  const [turn, setTurn] = useState(0);
-  const found = items.findIndex((item) => keyOf(item) === highlighted.current);
-  const at = found === -1 ? Math.min(initialIndex, items.length - 1) : found;
-  // Of an empty list the component tells of nothing at all.
+  const top = useRef(0);
+  const [, draw] = useReducer((turn: number) => turn + 1, 0);
+  const placeNow = () => {
+    const found = items.findIndex((item) => keyOf(item) === highlighted.current);
+    return found === -1 ? Math.min(initialIndex, items.length - 1) : found;
+  };
+  const at = placeNow();
   const highlight = (item: Item<T> | undefined) => {
     if (!item) return;
     highlighted.current = keyOf(item);
+    draw();
     onHighlight?.(item);
   };
-  const isGone = highlighted.current !== undefined && found === -1;
+  const isGone = highlighted.current !== undefined && items[at] && keyOf(items[at]) !== highlighted.current;
   useEffect(() => {
-    if (isGone && items[at]) highlight(items[at]);
+    if (isGone) highlight(items[at]);
   });
-  // The component keeps a place in the list, not an item: in another list, or another room, it begins anew at that item.
-  const key = [turn, linear ? '' : limit, ...items.map(keyOf)].join('\n');
-  const props = {
-    initialIndex: at,
-    isFocused: !isBehind,
-    onHighlight: highlight,
-    onSelect: (item: Item<T> | undefined) => {
-      if (!item) return;
-      if (keyOf(item) === (highlighted.current ?? keyOf(items[at]!))) return onSelect?.(item);
-      highlight(item);
-      setTurn(turn + 1);
-    },
-  };
+  const isCut = limit !== undefined && limit < items.length;
+  const shown = isCut && !linear ? Math.max(1, limit - 1) : items.length;
+  top.current = Math.max(0, Math.min(at, Math.max(top.current, at - shown + 1), items.length - shown));
+  useEveryKey((input, key) => {
+    const now = placeNow();
+    const letter = key.ctrl || key.meta ? '' : input;
+    const move = (by: number) => highlight(items[(now + by + items.length) % items.length]);
+    if (key.upArrow || letter === 'k') move(-1);
+    else if (key.downArrow || letter === 'j') move(1);
+    else if (key.return && items[now]) onSelect?.(items[now]);
+    else if (/^[1-9]$/.test(letter) && Number(letter) <= shown) {
+      const item = items[top.current + Number(letter) - 1];
+      if (item && item === items[now]) onSelect?.(item);
+      else highlight(item);
+    }
+  });
+  // The component's own keys are those of its last drawing, and it begins anew where a value has changed: it only draws, items that are
+  // their keys, and another list for each that is highlighted.
+  const drawing = `${at} ${top.current} ${shown} ${items.map(keyOf).join('\n')}`;
+  const drawn = items.map((item, place, { length: of }) => ({
+    key: keyOf(item),
+    value: keyOf(item),
+    label: item.label,
+    at: place,
+    of,
+  }));
   if (!linear) {
-    const isCut = limit !== undefined && limit < items.length;
-    const shown = isCut ? Math.max(1, limit - 1) : limit;
     return (
       <>
         <SelectInput
-          key={key}
-          {...props}
-          items={items}
-          {...(shown === undefined ? {} : { limit: shown })}
+          key={drawing}
+          isFocused={false}
+          items={drawn.slice(top.current, top.current + shown)}
+          initialIndex={at - top.current}
           indicatorComponent={Indicator}
           itemComponent={ItemText}
         />
-        {isCut && <Text dimColor>{`  ⋮ ${items.length - shown!} more: ↑ ↓`}</Text>}
+        {isCut && <Text dimColor>{`  ⋮ ${items.length - shown} more: ↑ ↓`}</Text>}
       </>
     );
   }
-  const numbered = items.map((item, place, all) => ({ ...item, at: place, of: all.length }));
   return (
     <Box flexDirection="column">
       <Anew />
-      <Lines lines={numbered.slice(0, limit).map((item) => `${item.at + 1}. ${item.label}`)} />
-      {limit !== undefined && limit < items.length && <Text>and {items.length - limit} more</Text>}
+      <Lines lines={drawn.slice(0, limit).map((item) => `${item.at + 1}. ${item.label}`)} />
+      {isCut && <Text>and {items.length - limit} more</Text>}
       <SelectInput
-        key={key}
-        {...props}
-        items={numbered}
+        key={drawing}
+        isFocused={false}
+        items={drawn}
+        initialIndex={at}
         indicatorComponent={NoIndicator}
         itemComponent={ChosenItem}
       />

@@ -2,11 +2,23 @@ import { expect, test } from 'vitest';
 import { footerOf } from '../../src/screens/frame.js';
 
 const PLAN = ['enter begin (what destroys asks first)', '↑↓ step', 'space more', 'esc back', '? help'];
+const START = [
+  '↑↓ choose',
+  'enter open',
+  'r resume',
+  'u undo…',
+  'd dry run',
+  'h history',
+  't train',
+  '? help',
+  'q quit',
+];
 const LOG = ['/ filter', 'space pause', '↑↓ scroll', 'e error', 'tab step', 't time', 'esc back'];
 
 test.each([
   [PLAN, 78, 'enter begin (what destroys asks first)  ↑↓ step  space more  esc back  ? help'],
   [PLAN, 58, 'enter begin  ↑↓ step  space more  esc back  ? help'],
+  [START, 58, '↑↓ choose  enter open  r resume  …  ? help  q quit'],
   [LOG, 58, '/ filter  space pause  ↑↓ scroll  e error  …  esc back'],
 ])('the keys of a screen, %j, have room in %i columns, and the last is always among them', (keys, width, footer) => {
   expect(footerOf(keys, width)).toBe(footer);

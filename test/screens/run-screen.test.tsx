@@ -4,7 +4,7 @@ import { ClusterLock } from '../../src/engine/cluster-lock.js';
 import { bringsBack } from '../../src/engine/rto-clock.js';
 import { RunScreen } from '../../src/screens/run-screen.js';
 import { operatorChoose } from '../../src/steps/operator/choose.js';
-import { readingPlan } from '../../src/steps/step.js';
+import { type AnyStepKind, readingPlan } from '../../src/steps/step.js';
 import { stepEvents } from '../../src/steps/step-events.js';
 import { KEYS, type TestScreen, testScreen } from '../support/screen.js';
 import { tempFolder } from '../support/temp.js';
@@ -211,6 +211,31 @@ test('what a step that was ended half-way has left is told whole in the report',
   expect(report.replace(/\s+/g, ' ')).toContain(
     'only: aborted; a look at it says: unknown. half of the rows may be there, and a retry replaces them',
   );
+});
+
+test('a plan says before anything is begun that no way of a question is possible, why, and what to do', async () => {
+  const options = ['beside', 'in-place'].map((choice) => ({ choice, title: choice, because: 'it is a way' }));
+  const asking = { ...step('way', operatorChoose), params: { question: 'Which way?', options } };
+  const damaged = tinyKind('tiny.damaged', {
+    check: async () => [{ level: 'blocking', message: 'the dump is damaged', next: 'take --backup of-monday' }],
+  });
+  const wayOf = (choice: string, kind: AnyStepKind) => ({
+    ...step(choice, kind, ['way']),
+    only: { step: 'way', choices: [choice] },
+  });
+  const closed = tinyRun([asking, wayOf('beside', damaged), wayOf('in-place', damaged)]);
+  await closed.run.preflight();
+  shown(closed, { columns: 80, rows: 24 });
+  const plan = await screen.shows('1 step would be blocked');
+  expect(plan).toMatch(
+    /✗ way: none of its ways is possible now\.\s+the dump is damaged\s+next: take --backup of-monday/,
+  );
+  expect(plan).toContain('b begin all the same');
+  screen.close();
+  const open = tinyRun([asking, wayOf('beside', damaged), wayOf('in-place', tinyKind('tiny.good'))]);
+  await open.run.preflight();
+  shown(open, { columns: 80, rows: 24 });
+  expect(await screen.shows('enter begin')).not.toContain('none of its ways');
 });
 
 describe('in a window of 60 columns and 16 rows', () => {

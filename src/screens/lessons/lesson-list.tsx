@@ -47,7 +47,11 @@ export function LessonList({ school, from, onTake, onQuit }: Props) {
   if (charted) {
     return (
       <Frame {...frame} title="what you have done so far" keys={['↑↓ scroll', 'esc back', 'q quit']}>
-        <Scrolled lines={school.progress().map((line) => cut(line, columns - 2))} rows={bodyRows - 1} by="arrows" />
+        <Scrolled
+          lines={school.progress().flatMap((line) => wrap(line, columns - 2, 18))}
+          rows={bodyRows - 1}
+          by="arrows and space"
+        />
       </Frame>
     );
   }

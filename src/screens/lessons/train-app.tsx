@@ -1,5 +1,5 @@
 import { useApp } from 'ink';
-import { useState } from 'react';
+import { useEffect, useState } from 'react';
 import type { School } from '../../engine/training/school.js';
 import type { Training } from '../../engine/training/training.js';
 import type { Lesson } from '../../runbook/lesson.js';
@@ -16,6 +16,9 @@ export function TrainApp({ school, first }: { school: School; first?: Lesson }) 
   const leave = useOutside();
   const [training, setTraining] = useState<Training | undefined>(() => first && school.take(first));
   const [taken, setTaken] = useState(first?.id);
+  const [left, setLeft] = useState<Training | undefined>(undefined);
+  // Only once the list takes the keys: taking a cluster down keeps this program busy, and what is typed meanwhile is meant for the list.
+  useEffect(() => void left?.close(), [left]);
   useEveryKey((input, key) => {
     if (key.ctrl && input === 'z') leave('stop');
   });
@@ -26,7 +29,7 @@ export function TrainApp({ school, first }: { school: School; first?: Lesson }) 
         <LessonScreen
           training={training}
           onLeave={() => {
-            void training.close();
+            setLeft(training);
             setTraining(undefined);
           }}
         />
