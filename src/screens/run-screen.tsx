@@ -214,7 +214,7 @@ export function RunScreen({ run, onBack, onUndo, onQuit }: Props) {
     const { id, ask, given } = predicted;
     const predict = (option: string) => {
       setRevealing(id);
-      lesson!.predict(id, option);
+      lesson!.predictAt(snapshot.scenario, question, option);
     };
     return (
       <Frame {...askingFrame} keys={[...(given === null ? ['↑↓ choose', 'enter predict'] : ['enter go on']), stop]}>
