@@ -68,7 +68,7 @@ async function runOf(
   for (const step of run.getSnapshot().steps) {
     const asked = training.predictionAt(move.run, step);
     const wrong = step.teach?.predict?.options.find((one) => one !== asked?.answer);
-    if (asked) training.predict(asked.id, way === 'right' ? asked.answer : wrong!);
+    if (asked) training.predictAt(move.run, step, way === 'right' ? asked.answer : wrong!);
   }
   await runHeadless(run, { json: false, confirm: profile.name });
 }
@@ -90,19 +90,18 @@ async function previousOf(roots: readonly string[]): Promise<string> {
 }
 
 /** Whether it came out as the lesson says. */
-function verdict({ wrong }: Lesson, record: TrainingRecord, way: 'right' | 'wrong'): number {
-  const { score, loss } = record;
-  if (way === 'right') {
-    if (score?.total === 100) return EXIT.recovered;
-    print(`The right way of this lesson does not come to full marks: ${score?.total} of 100.`);
-    return EXIT.stepFailed;
-  }
-  const { examples: _, ...lost } = loss!;
-  const isAsSaid = lossWords(lost) === lossWords(wrong.loses);
-  print(
-    isAsSaid
-      ? `The wrong way costs what the lesson says: ${wrong.costs}`
-      : `The wrong way of this lesson loses ${lossWords(lost) || 'nothing'}, and the lesson says: ${lossWords(wrong.loses) || 'nothing'}.`,
+function verdict({ right, wrong }: Lesson, record: TrainingRecord, way: 'right' | 'wrong'): number {
+  const total = record.score!.total;
+  const [lost, said] = [lossWords(record.loss!), lossWords({ right, wrong }[way].loses)].map(
+    (words) => words || 'nothing',
   );
-  return isAsSaid && score!.total < 100 ? EXIT.recovered : EXIT.stepFailed;
+  const isAsSaid = lost === said;
+  if (!isAsSaid) print(`The ${way} way of this lesson loses ${lost}, and the lesson says: ${said}.`);
+  const hasMarks = way === 'right' ? total === 100 : total < 100;
+  if (!hasMarks) print(`The ${way} way of this lesson comes to ${total} marks of 100.`);
+  if (way === 'wrong' && isAsSaid && record.wrongWayCost === undefined)
+    print('The wrong way of this lesson is not known again in the journals of its runs.');
+  return isAsSaid && hasMarks && (way === 'right' || record.wrongWayCost !== undefined)
+    ? EXIT.recovered
+    : EXIT.stepFailed;
 }

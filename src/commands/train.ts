@@ -65,14 +65,20 @@ async function teach(known: Known, first: Lesson | undefined, trainee: string): 
   const { lessons: all, faulty } = lessons(known);
   const { openLessons } = await loadScreens();
   let current: ReturnType<typeof begin> | undefined;
+  // A list asks for each of its rows, whenever it is drawn: only a lesson that is over changes what is read.
+  let taken = trainings(trainee);
   const school: School = {
     trainee,
     lessons: all,
     faulty,
-    standingIn: (lesson) => standingIn(lesson, trainings(trainee)),
-    progress: () => progressLines(trainings(trainee), trainee),
+    standingIn: (lesson) => standingIn(lesson, taken),
+    progress: () => progressLines(taken, trainee),
     take(lesson) {
-      current = begin(lesson, trainee);
+      current = begin(lesson, trainee, {
+        onOver: () => {
+          taken = trainings(trainee);
+        },
+      });
       return current.training;
     },
   };
@@ -128,14 +134,19 @@ async function leave(training: Training): Promise<void> {
   );
 }
 
-/** A lesson whose debrief is written once it is over. */
-function begin(lesson: Lesson, trainee: string, played?: 'right' | 'wrong') {
+/** A lesson whose debrief is written once it is over. `played`: by the program. */
+function begin(
+  lesson: Lesson,
+  trainee: string,
+  { played, onOver = () => {} }: { played?: 'right' | 'wrong'; onOver?: () => void },
+) {
   const classroom = new Classroom(lesson.disaster);
   const training = new Training(lesson, trainee, classroom, played);
   const stop = training.subscribe(() => {
     const { phase, record } = training.getSnapshot();
     if (phase !== 'over') return;
     stop();
+    onOver();
     writeFileSync(debriefFile(training), `${debriefLines(record!).map(redact).join('\n')}\n`, { mode: 0o600 });
   });
   return { classroom, training };
@@ -144,7 +155,7 @@ function begin(lesson: Lesson, trainee: string, played?: 'right' | 'wrong') {
 const debriefFile = (training: Training): string => join(training.getSnapshot().folder, 'debrief.md');
 
 async function play(lesson: Lesson, trainee: string, way: 'right' | 'wrong'): Promise<number> {
-  const { classroom, training } = begin(lesson, trainee, way);
+  const { classroom, training } = begin(lesson, trainee, { played: way });
   const stop = () => void training.close().then(() => process.exit(EXIT.aborted));
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
   for (const signal of signals) process.once(signal, stop);

@@ -1,9 +1,18 @@
 import type { TrainingRecord } from '../engine/training/record.js';
-import { avoidableIn, isPassed, isRecovered, lossWords, PASSED } from '../engine/training/score.js';
+import {
+  avoidableIn,
+  isPassed,
+  isRecovered,
+  leftOverWords,
+  lossWords,
+  needfulIn,
+  PASSED,
+} from '../engine/training/score.js';
 import { shellWord } from '../hosts/command.js';
 import { isForShell, type Move } from '../runbook/lesson.js';
 import { loadRunbook } from '../runbook/library.js';
-import { clockOf, durationOf, instantOf, plural } from '../words.js';
+import type { Loss } from '../stores/loss.js';
+import { clockOf, countOf, durationOf, instantOf, plural } from '../words.js';
 
 /** What is said of a lesson that was taken, in Markdown that reads as well on a terminal. Made from its record alone. */
 export function debriefLines(record: TrainingRecord): string[] {
@@ -51,7 +60,7 @@ export function debriefLines(record: TrainingRecord): string[] {
     '',
     ...timeline(record).map(({ at, said }) => `- ${sinceText(record, at)} ${said}`),
     '',
-    isRecovered(record) && record.unsafe.length === 0
+    isRecovered(record) && record.unsafe.length === 0 && leftOverWords(record.loss!.leftOver) === ''
       ? '## The way of somebody who has done it before (yours kept what can be kept, too)'
       : '## The better path',
     '',
@@ -87,24 +96,49 @@ const marksText = (marks: number, of: number): string => (of > 0 ? `${marks} of 
 
 const sinceText = ({ pagedAt }: TrainingRecord, at: number): string => `+${clockOf(at - pagedAt)}`.padStart(6);
 
-function lostLines({ loss, unavoidable, memories }: TrainingRecord): string[] {
+function lostLines({ loss, unavoidable, memories, wrongWayCost }: TrainingRecord): string[] {
   if (!loss) return ['It was not measured.'];
   if (loss.unread !== '') return [`The memories cannot be read, so nobody knows: ${loss.unread}`];
   const all = lossWords(loss);
-  if (all === '')
-    return [
-      `Nothing: all ${plural(memories, 'memory', 'memories')} are there, with their vectors and their relations.`,
-    ];
   const needless = lossWords(avoidableIn(loss, unavoidable));
-  const needful = lossWords(unavoidable);
+  const needful = lossWords(needfulIn(loss, unavoidable));
+  const leftOver = leftOverWords(loss.leftOver);
   return [
-    `Missing afterwards, of ${plural(memories, 'memory', 'memories')}: ${all}.`,
-    ...(loss.examples.length > 0 ? ['', ...loss.examples.map((text) => `- "${text}"`)] : []),
-    '',
-    needless === ''
-      ? `Nobody could have kept that${needful === '' ? '' : `: ${needful}`}.`
-      : `The better path would have kept: ${needless}.${needful === '' ? '' : ` Nobody could have kept: ${needful}.`}`,
+    ...(all === ''
+      ? [
+          `Nothing: all ${plural(memories, 'memory', 'memories')} are there as they were, with their vectors and their relationships, and so are the projects, members and tokens.`,
+        ]
+      : [
+          `Missing afterwards, of ${plural(memories, 'memory', 'memories')}: ${all}.`,
+          ...bulleted(loss.examples.map((text) => `- "${text}"`)),
+          ...bulleted(Object.entries(loss.tables).map(([table, lost]) => `- ${table}: ${rowWords(lost)}`)),
+          '',
+          needless === ''
+            ? `The better path loses that as well: ${needful}.`
+            : `The better path would have kept: ${needless}.${needful === '' ? '' : ` What it loses as well: ${needful}.`}`,
+        ]),
+    ...(wrongWayCost === undefined ? [] : ['', wrongWayCost]),
+    ...(leftOver === ''
+      ? []
+      : [
+          '',
+          `Left over: ${leftOver}. Nothing is lost by that, but the cluster is not as it was: searches meet it.`,
+          ...(loss.leftOver.vectors + loss.leftOver.nodes > 0
+            ? [
+                `What has no memory "${loadRunbook('cross-check').title}" (cross-check) deletes, after a copy of each.`,
+              ]
+            : []),
+        ]),
   ];
+}
+
+const bulleted = (lines: readonly string[]): string[] => (lines.length > 0 ? ['', ...lines] : []);
+
+/** `atlas, borealis and 3 more`; a table without a key tells only how many. */
+function rowWords({ rows, keys }: Loss['tables'][string]): string {
+  if (keys.length === 0) return plural(rows, 'row');
+  const more = rows - keys.length;
+  return `${keys.join(', ')}${more > 0 ? ` and ${countOf(more)} more` : ''}`;
 }
 
 function timeline(record: TrainingRecord): { at: number; said: string }[] {
@@ -116,9 +150,10 @@ function timeline(record: TrainingRecord): { at: number; said: string }[] {
     ),
     ...hints.map(({ at, text, costs }) => ({ at, said: `hint (-${costs}): ${text}` })),
     ...shells.map((at) => ({ at, said: 'a shell' })),
-    ...runs.flatMap(({ id, scenario, begunAt, endedAt: over, outcome }) => [
-      { at: begunAt, said: `${scenario} begins (run ${id})` },
-      ...(over === null ? [] : [{ at: over, said: `${scenario}: ${outcome} after ${durationOf(over - begunAt)}` }]),
+    ...runs.flatMap(({ id, scenario, openedAt, begunAt, endedAt: over, tookMs, outcome }) => [
+      { at: openedAt, said: `${scenario}: its plan is opened (run ${id})` },
+      { at: begunAt, said: `${scenario}: it begins` },
+      ...(over === null ? [] : [{ at: over, said: `${scenario}: ${outcome} in ${durationOf(tookMs ?? 0)}` }]),
     ]),
     ...(endedAt === null ? [] : [{ at: endedAt, said: givenUp ? 'given up' : 'reported as recovered, and counted' }]),
   ].sort((a, b) => a.at - b.at);

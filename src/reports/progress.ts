@@ -3,7 +3,7 @@ import { isPassed, PASSED } from '../engine/training/score.js';
 import type { Lesson } from '../runbook/lesson.js';
 import { durationOf, plural } from '../words.js';
 
-const BAR = 15;
+const BAR = 10;
 
 /** How somebody stands in a lesson: `never taken`, `87, passed`. The best of all times that it was taken. */
 export function standingIn({ id }: Pick<Lesson, 'id'>, taken: readonly TrainingRecord[]): string {
@@ -24,32 +24,30 @@ export function bestOf(id: string, taken: readonly TrainingRecord[]): TrainingRe
 
 const worthOf = (one: TrainingRecord): number => one.score!.total + (isPassed(one) ? 1000 : 0);
 
-/** Every lesson that somebody took, the oldest first, as a chart. `taken`: in that order. */
+/** Every lesson that somebody took, the oldest first, as a chart; the title, which may be long, is the end of its line. `taken`: in that order. */
 export function progressLines(taken: readonly TrainingRecord[], trainee: string): string[] {
   if (taken.length === 0) return [`${trainee} has taken no lesson yet. Next: novamem-runbook train`];
-  const widest = Math.max(...taken.map(({ lesson }) => lesson.id.length));
-  const best = new Set(taken.map(({ lesson }) => lesson.id)).size;
+  const distinct = new Set(taken.map(({ lesson }) => lesson.id)).size;
+  const rows = taken.map((one) => ({ one, took: tookWords(one) }));
+  const widest = Math.max(...rows.map(({ took }) => took.length));
   return [
-    `${trainee}: taken ${taken.length === 1 ? 'once' : `${taken.length} times`}, ${plural(best, 'lesson')} of the list`,
+    `${trainee}: taken ${taken.length === 1 ? 'once' : `${taken.length} times`}, ${plural(distinct, 'lesson')} of the list`,
     '',
-    ...taken.map((one) => {
+    ...rows.map(({ one, took }) => {
       const { total } = one.score!;
       const full = Math.round((BAR * total) / 100);
-      const took = one.givenUp
-        ? 'given up'
-        : one.recoveredAt === null
-          ? 'never recovered'
-          : durationOf(one.recoveredAt - one.pagedAt);
-      return `${minute(one)}  ${one.lesson.id.padEnd(widest)}  ${'█'.repeat(full)}${'░'.repeat(BAR - full)} ${String(total).padStart(3)}  ${took}`;
+      const bar = `${'█'.repeat(full)}${'░'.repeat(BAR - full)} ${String(total).padStart(3)}`;
+      return `${day(one)}  ${bar}  ${took.padEnd(widest)}  ${one.lesson.title}`;
     }),
     '',
-    `${' '.repeat(18)}${' '.repeat(widest)}  ${'─'.repeat(Math.round((BAR * PASSED) / 100))}┴ ${PASSED}`,
-    `${PASSED} pass, where nothing was lost that could be kept.`,
+    `${' '.repeat(day(taken[0]!).length + 2)}${'─'.repeat(Math.round((BAR * PASSED) / 100))}┴ ${PASSED} pass, where nothing was lost that could be kept`,
   ];
 }
 
-const minute = ({ pagedAt }: Pick<TrainingRecord, 'pagedAt'>): string =>
-  new Date(pagedAt).toISOString().slice(0, 16).replace('T', ' ');
+function tookWords({ givenUp, recoveredAt, pagedAt }: TrainingRecord): string {
+  if (givenUp) return 'given up';
+  return recoveredAt === null ? 'never' : durationOf(recoveredAt - pagedAt);
+}
 
 export const day = ({ pagedAt }: Pick<TrainingRecord, 'pagedAt'>): string =>
   new Date(pagedAt).toISOString().slice(0, 10);

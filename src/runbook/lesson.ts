@@ -11,7 +11,7 @@ const count = z.int().min(0).default(0);
 /** What is gone at the end and was there before the disaster: memories in Postgres, and what the other stores lack of those that are left. */
 const lossSchema = z.strictObject({
   memories: count,
-  /** Memories that are there in another wording than before. */
+  /** Memories that are there and say something else than before. */
   changed: count,
   /** Memories that were never this cluster's. */
   strange: count,
@@ -21,6 +21,10 @@ const lossSchema = z.strictObject({
   nodes: count,
   /** Of the graph, beyond those of lost memories. */
   relationships: count,
+  /** Relationships that are there with another strength or validity. */
+  altered: count,
+  /** Rows of the other tables that people's work is in (projects, members, tokens …), beyond those of lost memories. */
+  rows: count,
 });
 /** So many of each. */
 export type LossCounts = z.infer<typeof lossSchema>;

@@ -252,7 +252,7 @@ function RunViews({ run, onBack, onUndo, onNext, onQuit, onHelp }: Props & { onH
     const { id, ask, given } = predicted;
     const predict = (option: string) => {
       setRevealing(id);
-      lesson!.predict(id, option);
+      lesson!.predictAt(snapshot.scenario, question, option);
     };
     return (
       <Frame

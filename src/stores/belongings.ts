@@ -1,8 +1,8 @@
 import { messageOf } from '../words.js';
 import type { Cluster } from './cluster.js';
-import { instantOfUlid } from './crosscheck/ulid.js';
 import { nodePages, relationshipEnds } from './falkordb/nodes.js';
-import { contentsOfMemories, hasMemories, readMemories } from './postgres/memories.js';
+import { contentsOfMemories, hasMemories, type MemoryContent, readMemories } from './postgres/memories.js';
+import { rowsOfTables, type TableRow } from './postgres/table-rows.js';
 import { listCollections } from './qdrant/inventory.js';
 import { pointPages } from './qdrant/points.js';
 
@@ -10,48 +10,99 @@ import { pointPages } from './qdrant/points.js';
 export interface Belongings {
   /** When it was looked, in ms since 1970. */
   at: number;
-  /** Id → content. */
-  memories: Map<string, string>;
+  /** By their ids. */
+  memories: Map<string, MemoryContent>;
   /** Why Postgres answers and cannot be read; empty where it can: what of the memories is left is not known then. */
   unread: string;
-  /** Memories without a vector that are not queued for one; and without a node. */
-  withoutVector: number;
-  withoutNode: number;
-  /** `from kind to`, as often as it is there. */
+  /** Stores and tables that could not be read: they hold nothing here. */
+  silent: string[];
+  /** What Qdrant has of the memories, but for those that are queued for a vector; and what FalkorDB has. */
+  vectors: Held;
+  nodes: Held;
+  /** `from kind to` → each that is there. */
   relationships: Map<string, Relationship>;
+  /** Table → its rows. */
+  tables: Map<string, TableRow[]>;
+}
+
+/** What a store has beside the memories of Postgres. */
+export interface Held {
+  /** Memories of which it has nothing. */
+  missing: number;
+  /** What it has of memories that are not there. */
+  strays: number;
+  /** What it has of a memory beyond the first. */
+  doubles: number;
 }
 
 export interface Relationship {
   from: string;
   to: string;
   kind: string;
-  count: number;
+  /** Of each: its strength, and from when to when it is valid. */
+  says: string[];
 }
+
+/**
+ * Memories are held by their contents. The others are written by novamem itself while it runs (who asked for what, what it measured,
+ * sessions, its own queues): such a row comes and goes, and a restore that ends with a backup can keep none that came later.
+ */
+const NOT_COMPARED = [
+  'memory_entries',
+  'memory_access',
+  'metrics_samples',
+  'decay_runs',
+  'cold_orphans',
+  'session',
+  'verification',
+];
 
 /** Reads everything there is. A store that does not answer holds nothing, and then lacks it for every memory. */
 export async function belongingsOf(cluster: Cluster): Promise<Belongings> {
   const at = Date.now();
+  const silent: string[] = [];
+  const orNothing = async <T>(store: string, read: Promise<T>, nothing: T): Promise<T> =>
+    read.catch(() => {
+      silent.push(store);
+      return nothing;
+    });
   const { memories, pending, unread } = await readPostgres(cluster);
-  const missing = (held: ReadonlySet<string>, excused: ReadonlySet<string> = new Set()) =>
-    [...memories.keys()].filter((id) => !held.has(id) && !excused.has(id)).length;
-  const [vectors, nodes, relationships] = await Promise.all([
-    heldByQdrant(cluster).catch(() => new Set<string>()),
-    heldByFalkordb(cluster).catch(() => new Set<string>()),
-    readRelationships(cluster).catch(() => new Map<string, Relationship>()),
+  const [vectors, nodes, relationships, rows] = await Promise.all([
+    orNothing('Qdrant', heldByQdrant(cluster), []),
+    orNothing('FalkorDB', heldByFalkordb(cluster), []),
+    orNothing('FalkorDB', readRelationships(cluster), new Map()),
+    orNothing('Postgres', rowsOfTables(cluster.postgres, NOT_COMPARED), { tables: new Map(), unread: [] }),
   ]);
   return {
     at,
     memories,
     unread,
-    withoutVector: missing(vectors, pending),
-    withoutNode: missing(nodes),
+    silent: [...silent, ...rows.unread],
+    vectors: heldOf(vectors, memories, pending),
+    nodes: heldOf(nodes, memories),
     relationships,
+    tables: rows.tables,
+  };
+}
+
+function heldOf(
+  held: readonly string[],
+  memories: ReadonlyMap<string, unknown>,
+  excused: ReadonlySet<string> = new Set(),
+): Held {
+  const distinct = new Set(held);
+  const strays = held.filter((id) => !memories.has(id)).length;
+  const known = [...distinct].filter((id) => memories.has(id)).length;
+  return {
+    missing: [...memories.keys()].filter((id) => !distinct.has(id) && !excused.has(id)).length,
+    strays,
+    doubles: held.length - strays - known,
   };
 }
 
 /** Every memory, and which of them wait for a vector. One that answers and cannot be read says why. */
 async function readPostgres({ postgres }: Cluster) {
-  const read = { memories: new Map<string, string>(), pending: new Set<string>(), unread: '' };
+  const read = { memories: new Map<string, MemoryContent>(), pending: new Set<string>(), unread: '' };
   try {
     if (!(await hasMemories(postgres))) return read;
   } catch {
@@ -72,78 +123,50 @@ async function readPostgres({ postgres }: Cluster) {
   return read;
 }
 
-async function heldByQdrant({ qdrant }: Cluster): Promise<Set<string>> {
-  const held = new Set<string>();
+/** The memory of each vector. */
+async function heldByQdrant({ qdrant }: Cluster): Promise<string[]> {
+  const held: string[] = [];
   for (const name of await listCollections(qdrant))
-    for await (const page of pointPages(qdrant, name))
-      for (const { memory } of page) if (memory !== null) held.add(memory);
+    for await (const page of pointPages(qdrant, name)) held.push(...page.flatMap(ofMemory));
   return held;
 }
 
-async function heldByFalkordb({ falkordb }: Cluster): Promise<Set<string>> {
-  const held = new Set<string>();
-  for await (const page of nodePages(falkordb)) for (const { memory } of page) if (memory !== null) held.add(memory);
+/** The memory of each node. */
+async function heldByFalkordb({ falkordb }: Cluster): Promise<string[]> {
+  const held: string[] = [];
+  for await (const page of nodePages(falkordb)) held.push(...page.flatMap(ofMemory));
   return held;
 }
 
-/** The memories of now beside those of before: what users wrote meanwhile can be lost as well. */
+const ofMemory = ({ memory }: { memory: string | null }): string[] => (memory === null ? [] : [memory]);
+
+/** What Postgres holds now beside what was held before: what users wrote meanwhile can be lost as well. */
 export async function withWrittenSince(before: Belongings, cluster: Cluster): Promise<Belongings> {
   const { memories } = await readPostgres(cluster);
-  return { ...before, memories: new Map([...memories, ...before.memories]) };
+  const written = [...memories].filter(([id]) => !before.memories.has(id));
+  const isNew = new Set(written.map(([id]) => id));
+  const { tables } = await rowsOfTables(cluster.postgres, NOT_COMPARED).catch(() => ({
+    tables: new Map<string, TableRow[]>(),
+  }));
+  return {
+    ...before,
+    memories: new Map([...before.memories, ...written]),
+    tables: new Map(
+      [...before.tables].map(([table, rows]) => {
+        const since = (tables.get(table) ?? []).filter(({ memories: of }) => of.some((id) => isNew.has(id)));
+        return [table, [...rows, ...since]];
+      }),
+    ),
+  };
 }
 
 async function readRelationships({ falkordb }: Cluster): Promise<Map<string, Relationship>> {
   const found = new Map<string, Relationship>();
-  for (const { from, to, kind } of await relationshipEnds(falkordb)) {
+  for (const { from, to, kind, says } of await relationshipEnds(falkordb)) {
     const key = `${from} ${kind} ${to}`;
     const known = found.get(key);
-    if (known) known.count += 1;
-    else found.set(key, { from, to, kind, count: 1 });
+    if (known) known.says.push(says);
+    else found.set(key, { from, to, kind, says: [says] });
   }
   return found;
-}
-
-/** What of a cluster is gone, or is not what it was. */
-export interface Loss {
-  memories: number;
-  changed: number;
-  strange: number;
-  vectors: number;
-  nodes: number;
-  relationships: number;
-  /** The contents of some memories that are gone. */
-  examples: string[];
-  /** Why the memories could not be counted; empty where they could. */
-  unread: string;
-}
-
-const EXAMPLES = 5;
-
-/** What is gone since. A relationship of a memory that is gone is lost with it, and not counted once more. */
-export function lossBetween(before: Belongings, after: Belongings): Loss {
-  const gone = after.unread === '' ? [...before.memories.keys()].filter((id) => !after.memories.has(id)) : [];
-  const changed = [...after.memories].filter(([id, content]) => (before.memories.get(id) ?? content) !== content);
-  // What was written since is nobody else's.
-  const strange = [...after.memories.keys()].filter(
-    (id) => !before.memories.has(id) && (instantOfUlid(id) ?? 0) < before.at,
-  );
-  let relationships = 0;
-  for (const [key, { from, to, count }] of before.relationships)
-    if (after.memories.has(from) && after.memories.has(to))
-      relationships += Math.max(0, count - (after.relationships.get(key)?.count ?? 0));
-  return {
-    memories: gone.length,
-    changed: changed.length,
-    strange: strange.length,
-    vectors: Math.max(0, after.withoutVector - before.withoutVector),
-    nodes: Math.max(0, after.withoutNode - before.withoutNode),
-    relationships,
-    // An id begins with the moment at which it was made: the youngest are what people miss first.
-    examples: gone
-      .sort()
-      .reverse()
-      .slice(0, EXAMPLES)
-      .map((id) => before.memories.get(id)!),
-    unread: after.unread,
-  };
 }

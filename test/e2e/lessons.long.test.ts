@@ -18,8 +18,14 @@ const play = (lesson: string, way: 'right' | 'wrong') =>
 
 const lessons = filesIn(LESSON_FOLDER).map((file) => findLesson(file, knownTo(DIFFERENCES)));
 
-describe.each(lessons.map((lesson) => [lesson.id, lesson] as const))('%s', (id, { disaster, wrong }) => {
+describe.each(lessons.map((lesson) => [lesson.id, lesson] as const))('%s', (id, {
+  disaster,
+  right: rightWay,
+  wrong,
+}) => {
   const why = findDisaster(disaster).impossible?.();
+  const told = (words: string, none: string) =>
+    new RegExp(words === '' ? none : `^Missing afterwards, of \\d+ memories: ${words}\\.$`, 'm');
   test.skipIf(why)(
     `the right way has full marks, the wrong one costs ${lossWords(wrong.loses)}${why ? ` (not here: ${why})` : ''}`,
     { timeout: PATIENCE },
@@ -27,11 +33,11 @@ describe.each(lessons.map((lesson) => [lesson.id, lesson] as const))('%s', (id, 
       const [right, hurt] = await Promise.all([play(id, 'right'), play(id, 'wrong')]);
       expect(right.exitCode, right.stdout.slice(-6_000) + right.stderr).toBe(0);
       expect(right.stdout).toContain('100 of 100: passed');
+      expect(right.stdout).toMatch(told(lossWords(rightWay.loses), '^Nothing: all \\d+ memories are there'));
+      expect(right.stdout).not.toContain('Left over');
       expect(hurt.exitCode, hurt.stdout.slice(-6_000) + hurt.stderr).toBe(0);
       expect(hurt.stdout).toMatch(/· \d?\d of 100: /);
-      expect(hurt.stdout).toMatch(
-        new RegExp(`^Missing afterwards, of \\d+ memories: ${lossWords(wrong.loses)}\\.$`, 'm'),
-      );
+      expect(hurt.stdout).toMatch(told(lossWords(wrong.loses), 'it loses something'));
       expect(hurt.stdout).toContain(wrong.costs);
     },
   );

@@ -5,8 +5,8 @@ import { homeFolder, homeSubfolder } from '../../config/home.js';
 import { redactDeep } from '../../config/redact.js';
 import { Problem } from '../../problem.js';
 import type { Lesson, LossCounts, Move } from '../../runbook/lesson.js';
-import type { Loss } from '../../stores/belongings.js';
 import type { Check } from '../../stores/check.js';
+import type { Loss } from '../../stores/loss.js';
 
 /** A question that was asked, and what was said to it. Instants are milliseconds since 1970. */
 export interface Predicted {
@@ -40,8 +40,12 @@ export interface LessonRun {
   id: string;
   scenario: string;
   title: string;
+  /** When its plan was opened: from there on its time to recover counts. When its first step began. */
+  openedAt: number;
   begunAt: number;
   endedAt: number | null;
+  /** As its own report has it, in ms; null while it is not over. */
+  tookMs: number | null;
   outcome: string;
   /** It can change what the stores hold: not a look, and not a backup. */
   isRepair: boolean;
@@ -87,7 +91,10 @@ export interface TrainingRecord {
   memories: number;
   /** Undefined until the lesson was over. */
   loss?: Loss;
+  /** What the better path loses as well. */
   unavoidable: LossCounts;
+  /** What the lesson says of the wrong way that it warns of; absent where it was not taken. */
+  wrongWayCost?: string;
   checks: Check[];
   score?: Score;
   betterPath: Move[];

@@ -27,8 +27,10 @@ function runIn(id: string, events: JournalEvent[], cluster: string, since: numbe
     id,
     scenario: first.scenario,
     title: first.title,
+    openedAt: Date.parse(first.ts),
     begunAt: Date.parse(begun.ts),
     endedAt: ended ? Date.parse(ended.ts) : null,
+    tookMs: ended?.rtoMs ?? null,
     outcome: ended?.outcome ?? 'unfinished',
     isRepair: first.steps.some(({ effect }) => effect === 'destroy'),
   };

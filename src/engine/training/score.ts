@@ -1,4 +1,6 @@
 import type { LossCounts } from '../../runbook/lesson.js';
+import type { LeftOver } from '../../stores/loss.js';
+import { countOf, plural } from '../../words.js';
 import type { Marks, Score, TrainingRecord } from './record.js';
 
 /** From so many marks on a lesson can be passed. */
@@ -26,6 +28,8 @@ const RECOVER = 10;
 const PREDICT = 30;
 const WHOLE = 20;
 const KEPT = 30;
+/** What costs a cluster that is whole and not as it was: searches meet what leads nowhere. */
+const LEFT_OVER = 5;
 /** Of the time that the lesson allows, how much there is to detect what it is, and to decide what to do. */
 const TO_DETECT = 1 / 4;
 const TO_DECIDE = 1 / 3;
@@ -71,16 +75,19 @@ function predictionMarks({ predictions }: Scored): Marks {
   return { part: 'Predicted', marks, of: PREDICT, because: `${right} of ${predictions.length} right` };
 }
 
-function wholeMarks({ checks, givenUp }: Scored): Marks {
-  if (givenUp) return { part: 'Cluster whole again', marks: 0, of: WHOLE, because: 'given up' };
+function wholeMarks({ checks, givenUp, loss }: Scored): Marks {
+  const part = 'Cluster whole again';
+  if (givenUp) return { part, marks: 0, of: WHOLE, because: 'given up' };
   const failed = checks.filter(({ ok }) => !ok);
-  const share = checks.length === 0 ? 0 : (checks.length - failed.length) / checks.length;
-  const marks = share === 1 ? WHOLE : Math.floor((WHOLE / 2) * share);
-  const because =
-    failed.length === 0
-      ? `${checks.length} checks, all as they should be`
-      : failed.map(({ subject, what, actual }) => `${subject}, ${what}: ${actual}`).join('; ');
-  return { part: 'Cluster whole again', marks, of: WHOLE, because };
+  const leftOver = loss ? leftOverWords(loss.leftOver) : '';
+  if (failed.length > 0 || checks.length === 0) {
+    const share = checks.length === 0 ? 0 : (checks.length - failed.length) / checks.length;
+    const because = failed.map(({ subject, what, actual }) => `${subject}, ${what}: ${actual}`).join('; ');
+    return { part, marks: Math.floor((WHOLE / 2) * share), of: WHOLE, because };
+  }
+  if (leftOver !== '')
+    return { part, marks: WHOLE - LEFT_OVER, of: WHOLE, because: `nothing is missing, but left over: ${leftOver}` };
+  return { part, marks: WHOLE, of: WHOLE, because: `${checks.length} checks, all as they should be` };
 }
 
 /** Something that could have been kept is gone: at most half the marks, and the fewer the more memories it is. */
@@ -90,36 +97,44 @@ function keptMarks({ loss, unavoidable, memories }: Scored): Marks {
   if (!loss || !avoidable) return { part, marks: 0, of: KEPT, because: 'it was not measured' };
   if (loss.unread !== '') return { part, marks: 0, of: KEPT, because: `it cannot be read: ${loss.unread}` };
   const words = lossWords(avoidable);
-  if (words === '') return { part, marks: KEPT, of: KEPT, because: keptWords(unavoidable) };
+  if (words === '') return { part, marks: KEPT, of: KEPT, because: keptWords(loss) };
   const share = Math.min(1, (avoidable.memories + avoidable.changed + avoidable.strange) / Math.max(1, memories));
   return { part, marks: Math.round((KEPT / 2) * (1 - share)), of: KEPT, because: `lost without need: ${words}` };
 }
 
-const keptWords = (unavoidable: LossCounts): string => {
-  const words = lossWords(unavoidable);
-  return words === '' ? 'nothing is lost' : `lost is what nobody could keep: ${words}`;
+const keptWords = (loss: LossCounts): string => {
+  const words = lossWords(loss);
+  return words === '' ? 'nothing is lost' : `lost is what the better path loses as well: ${words}`;
 };
 
-/** What is lost beyond what nobody could keep. */
-export function avoidableIn(loss: LossCounts, unavoidable: LossCounts): LossCounts {
-  const beyond = (key: keyof LossCounts) => Math.max(0, loss[key] - unavoidable[key]);
-  return {
-    memories: beyond('memories'),
-    changed: beyond('changed'),
-    strange: beyond('strange'),
-    vectors: beyond('vectors'),
-    nodes: beyond('nodes'),
-    relationships: beyond('relationships'),
-  };
-}
+/** What is lost that the better path loses as well. */
+export const needfulIn = (loss: LossCounts, unavoidable: LossCounts): LossCounts =>
+  eachOf((key) => Math.min(loss[key], unavoidable[key]));
+
+/** What is lost beyond that. */
+export const avoidableIn = (loss: LossCounts, unavoidable: LossCounts): LossCounts =>
+  eachOf((key) => Math.max(0, loss[key] - unavoidable[key]));
+
+const eachOf = (count: (key: keyof LossCounts) => number): LossCounts => ({
+  memories: count('memories'),
+  changed: count('changed'),
+  strange: count('strange'),
+  vectors: count('vectors'),
+  nodes: count('nodes'),
+  relationships: count('relationships'),
+  altered: count('altered'),
+  rows: count('rows'),
+});
 
 const WORDS: Record<keyof LossCounts, (count: number) => string> = {
-  memories: (count) => `${count} ${count === 1 ? 'memory' : 'memories'}`,
-  changed: (count) => `${count} in an older wording`,
+  memories: (count) => plural(count, 'memory', 'memories'),
+  changed: (count) => `${count} that ${count === 1 ? 'says' : 'say'} something else now`,
   strange: (count) => `${count} of another cluster came in`,
   vectors: (count) => `${count} without a vector`,
   nodes: (count) => `${count} without a node in the graph`,
-  relationships: (count) => `${count} ${count === 1 ? 'relationship' : 'relationships'} of the graph`,
+  relationships: (count) => `${plural(count, 'relationship')} of the graph`,
+  altered: (count) => `strength or validity of ${plural(count, 'relationship')}`,
+  rows: (count) => `${plural(count, 'row')} of other tables`,
 };
 
 /** `3 memories, 12 without a vector`; empty where nothing is lost. */
@@ -128,4 +143,16 @@ export function lossWords(loss: LossCounts): string {
     .filter((key) => loss[key] > 0)
     .map((key) => WORDS[key](loss[key]))
     .join(', ');
+}
+
+/** `3 vectors and 3 nodes of memories that are not there`; empty where nothing is left over. */
+export function leftOverWords({ vectors, nodes, doubles }: LeftOver): string {
+  const strays = [
+    ...(vectors > 0 ? [plural(vectors, 'vector')] : []),
+    ...(nodes > 0 ? [plural(nodes, 'node')] : []),
+  ].join(' and ');
+  return [
+    ...(strays === '' ? [] : [`${strays} of memories that are not there`]),
+    ...(doubles > 0 ? [`${countOf(doubles)} of vectors, nodes and relationships, each there twice`] : []),
+  ].join(', ');
 }

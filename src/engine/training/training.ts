@@ -1,22 +1,17 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { type Profile, SERVICE_TITLES, SERVICES } from '../../config/profile.js';
+import type { Profile } from '../../config/profile.js';
 import { redact } from '../../config/redact.js';
 import { Problem } from '../../problem.js';
 import type { Lesson } from '../../runbook/lesson.js';
 import type { PredictionText, Teach } from '../../runbook/runbook.js';
-import { listBackupSets } from '../../stores/backup-set/find-backup-set.js';
-import { type Belongings, belongingsOf, lossBetween, withWrittenSince } from '../../stores/belongings.js';
-import { type Check, equal } from '../../stores/check.js';
 import { Cluster } from '../../stores/cluster.js';
-import { deepHealth, troubleOf } from '../../stores/novamem/deep-health.js';
 import { fileInstantOf, messageOf } from '../../words.js';
 import { Desk } from '../desk.js';
 import { Publisher } from '../publisher.js';
 import { takeBackup, WITH_BASE_BACKUP } from '../take-backup.js';
+import { Counting } from './counting.js';
 import { keepTraining, type Predicted, type TrainingRecord, trainingFolder } from './record.js';
-import { runsOf } from './runs.js';
-import { avoidableIn, HINT_COSTS, scoreOf } from './score.js';
-import { unsafeIn } from './unsafe.js';
+import { HINT_COSTS, scoreOf } from './score.js';
 
 /** The throw-away cluster of one lesson. */
 export interface Stage {
@@ -61,10 +56,14 @@ export interface TrainingSnapshot {
   folder: string;
 }
 
-/** One lesson, taken once: it knows what was, what is done, and in the end what is gone. It knows no screen. */
+/** A step as its runbook has it. */
+type TaughtStep = { id: string; teach?: Teach };
+
+/** One lesson, taken once: its course, from the briefing to the debrief. It knows no screen. */
 export class Training {
   readonly #id = `${fileInstantOf(new Date())}-${randomBytes(2).toString('hex')}`;
   readonly #publisher: Publisher<TrainingSnapshot>;
+  readonly #counting: Counting;
   #phase: Phase = 'briefing';
   #lines: string[] = [];
   #problem: string[] = [];
@@ -72,8 +71,6 @@ export class Training {
   #record: TrainingRecord | undefined;
   #desk: Desk | undefined;
   #cluster: Cluster | undefined;
-  #before: Belongings | undefined;
-  #backups: string[] = [];
   #starting: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
 
@@ -85,6 +82,7 @@ export class Training {
     readonly played?: 'right' | 'wrong',
   ) {
     this.#publisher = new Publisher(() => this.#take());
+    this.#counting = new Counting(lesson, () => stage.remember());
   }
 
   subscribe = (onChange: () => void): (() => void) => this.#publisher.subscribe(onChange);
@@ -111,14 +109,10 @@ export class Training {
       this.#say('what happened on the days before: backups, and people who go on writing');
       const { title, did, pager, users } = await this.stage.strike(
         (of, { base }) => takeBackup(of, base ? WITH_BASE_BACKUP : {}),
-        async () => {
-          this.#before = await wholeBelongings(cluster);
-        },
+        () => this.#counting.begin(cluster),
       );
       if (this.#closing) return;
-      this.#before = await withWrittenSince(this.#before!, cluster);
-      const listed = await listBackupSets(profile.backups).catch(() => []);
-      this.#backups = listed.map((one) => one.id);
+      await this.#counting.broken(cluster, profile);
       this.#symptoms = {
         pager: this.lesson.symptoms.pager ?? pager,
         users: this.lesson.symptoms.users ?? users,
@@ -151,7 +145,7 @@ export class Training {
       shells: [],
       runs: [],
       unsafe: [],
-      memories: this.#before?.memories.size ?? 0,
+      memories: this.#counting.memories,
       unavoidable: right.loses,
       checks: [],
       betterPath: right.path,
@@ -161,7 +155,7 @@ export class Training {
     this.#to('paged');
   }
 
-  /** Answers a question: of the lesson, or of a step that has asked one. The first answer counts. */
+  /** Answers a question of the lesson. The first answer counts. */
   predict(id: string, given: string): void {
     const asked = this.#record?.predictions.find((one) => one.id === id);
     if (!asked || asked.given !== null) return;
@@ -172,19 +166,23 @@ export class Training {
       void this.#desk?.diagnose();
       this.#phase = 'recovering';
     }
-    this.#keep();
+    this.#publisher.changed(true);
   }
 
-  /** What a step of a runbook has people predict; undefined where it has nothing. */
-  predictionAt(scenario: string, step: { id: string; teach?: Teach }): Predicted | undefined {
+  /** What a step of a runbook has people predict, and what was said to it; undefined where it has nothing. */
+  predictionAt(scenario: string, step: TaughtStep): Predicted | undefined {
     const { predict } = step.teach ?? {};
     if (!predict || !this.#record) return undefined;
     const id = `${scenario}.${step.id}`;
-    const known = this.#record.predictions.find((one) => one.id === id);
-    if (known) return known;
-    const fresh = this.#asked(id, predict);
-    this.#record.predictions.push(fresh);
-    return fresh;
+    return this.#record.predictions.find((one) => one.id === id) ?? this.#asked(id, predict);
+  }
+
+  /** Answers it. One that nobody came to answer is no part of the lesson. */
+  predictAt(scenario: string, step: TaughtStep, given: string): void {
+    const asked = this.predictionAt(scenario, step);
+    if (!asked) return;
+    if (asked.given === null) this.#record!.predictions.push(asked);
+    this.predict(asked.id, given);
   }
 
   /** Gives the next hint of the lesson: each is stronger than the one before, and costs more. */
@@ -193,7 +191,7 @@ export class Training {
     const costs = this.#nextHint();
     if (!record || costs === undefined) return;
     record.hints.push({ text: this.lesson.hints[record.hints.length]!, costs, at: Date.now() });
-    this.#keep();
+    this.#publisher.changed(true);
   }
 
   /** A shell was opened. */
@@ -209,51 +207,18 @@ export class Training {
     this.#to('proving');
     this.#desk?.stopLooking();
     try {
-      const counted = await this.#count(this.#cluster!, record, how);
+      const counted = await this.#counting.end(this.#cluster!, record, how);
       // Whoever has left meanwhile took the cluster away under the counting.
       if (this.#closing) return;
       Object.assign(record, counted);
       record.score = scoreOf(record);
-      this.#keep();
+      keepTraining(record);
       this.#to('over');
     } catch (error) {
       this.#problem = [`It could not be counted: ${messageOf(error)}.`].map(redact);
       this.#desk?.look();
       this.#to(before);
     }
-  }
-
-  async #count(cluster: Cluster, record: TrainingRecord, how: 'recovered' | 'given up') {
-    const loss = lossBetween(this.#before!, await belongingsOf(cluster));
-    // A cluster that can only be read looks whole: what is written now tells, and is no part of what was counted.
-    const remembers = await this.stage.remember().then(
-      () => 'yes',
-      (error: unknown) => messageOf(error),
-    );
-    const checks = await checksOf(cluster, { ...record, loss }, remembers);
-    const endedAt = Date.now();
-    const { runs, journals } = runsOf(record.cluster, record.pagedAt);
-    const unsafe = unsafeIn(this.lesson, journals, this.#backups);
-    const wrong = checks.filter(({ ok }) => !ok);
-    if (how === 'recovered' && wrong.length > 0)
-      unsafe.push({
-        what: 'reported it as recovered',
-        because: `it was not (${wrong.map(({ subject, what, actual }) => `${subject}, ${what}: ${actual}`).join('; ')}), and users were let in`,
-        at: endedAt,
-      });
-    const meant = runs.filter(({ isRepair }) => isRepair);
-    const recovered = meant.filter(({ outcome }) => outcome.startsWith('recovered')).at(-1);
-    return {
-      loss,
-      checks,
-      unsafe,
-      runs,
-      endedAt,
-      givenUp: how === 'given up',
-      decidedAt: meant[0]?.begunAt ?? (wrong.length === 0 ? endedAt : null),
-      // Somebody may have mended it by hand.
-      recoveredAt: recovered?.endedAt ?? (wrong.length === 0 ? endedAt : null),
-    };
   }
 
   /** Ends what runs, and takes the cluster down, as soon as it is made. What was not finished is no lesson that was taken. */
@@ -292,11 +257,6 @@ export class Training {
     this.#publisher.changed();
   }
 
-  #keep(): void {
-    if (this.#record) keepTraining(this.#record);
-    this.#publisher.changed(true);
-  }
-
   #to(phase: Phase): void {
     this.#phase = phase;
     this.#publisher.changed(true);
@@ -315,42 +275,4 @@ export class Training {
       folder: this.#record ? trainingFolder(this.#id) : '',
     };
   }
-}
-
-/** What the disaster is measured against: where it cannot be read whole, everything would seem to have been kept. */
-async function wholeBelongings(cluster: Cluster): Promise<Belongings> {
-  const found = await belongingsOf(cluster);
-  const { memories, unread, withoutVector, withoutNode } = found;
-  if (unread === '' && memories.size > Math.max(withoutVector, withoutNode)) return found;
-  throw new Error(`what the cluster holds could not be read before it was broken${unread && `: ${unread}`}`);
-}
-
-/** Whether everything answers, novamem remembers and says that all its parts are well, and each store has what the memories that are left need. */
-async function checksOf(
-  cluster: Cluster,
-  { loss, unavoidable }: TrainingRecord,
-  remembers: string,
-): Promise<Check[]> {
-  const answering = await Promise.all(
-    SERVICES.map(async (service) => {
-      const { answers, seen } = await cluster.answering(service);
-      return equal(SERVICE_TITLES[service], 'answers', 'yes', answers ? 'yes' : seen);
-    }),
-  );
-  const { novamem } = cluster;
-  const health = await novamem!.get('/health').then(
-    ({ status }) => `HTTP ${status}`,
-    (error: unknown) => messageOf(error),
-  );
-  const deep = await deepHealth(novamem!);
-  return [
-    ...answering,
-    equal('Postgres', 'memories that can be read', 'all', loss?.unread ? `not all: ${loss.unread}` : 'all'),
-    equal('Postgres', 'memories that were lost without need', 0, loss ? avoidableIn(loss, unavoidable).memories : 0),
-    equal('novamem', '/health', 'HTTP 200', health),
-    equal('novamem', 'remembers something new', 'yes', remembers),
-    equal('novamem', 'its parts', 'all well', deep ? troubleOf(deep) || 'all well' : 'it does not say'),
-    equal('Qdrant', 'memories without a vector', unavoidable.vectors, loss?.vectors ?? 0),
-    equal('FalkorDB', 'memories without a node', unavoidable.nodes, loss?.nodes ?? 0),
-  ];
 }

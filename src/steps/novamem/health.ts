@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { steadyNow, waitFor } from '../../hosts/waiting.js';
-import { type Check, equal } from '../../stores/check.js';
-import { type Answer, answerText, type Novamem } from '../../stores/novamem/connection.js';
+import { equal } from '../../stores/check.js';
+import { type Answer, answerText } from '../../stores/novamem/connection.js';
+import { DEEP_HEALTH, deepChecks } from '../../stores/novamem/deep-health.js';
 import { tlsFaultIn } from '../../stores/tls/tls-fault.js';
 import { durationOf, messageOf } from '../../words.js';
 import { readingPlan, type StepKind } from '../step.js';
@@ -12,19 +13,6 @@ type Params = z.infer<typeof params>;
 type Facts = { waitedMs: number };
 
 const isHealthy = ({ status, body }: Answer) => status === 200 && (body as { ok?: unknown })?.ok === true;
-
-/** `/health` covers Postgres and Qdrant only; the deep health, where this token may ask for it, the graph too. */
-async function deepChecks(novamem: Novamem): Promise<Check[]> {
-  const answer = await novamem.get('/v1/admin/health/deep');
-  const { status, body } = answer;
-  if (status >= 500) return [equal('novamem', 'deep health', 'HTTP 200', answerText(answer))];
-  const deps = (body as { deps?: Record<string, string> })?.deps;
-  if (status !== 200 || !deps) return [];
-  // A server may be configured without a graph: that is no loss.
-  return Object.entries(deps).map(([name, state]) =>
-    equal('novamem', `deep health: ${name}`, state === 'disabled' ? state : 'ok', state),
-  );
-}
 
 export const novamemHealth: StepKind<Params, Facts> = {
   kind: 'novamem.health',
@@ -44,7 +32,7 @@ export const novamemHealth: StepKind<Params, Facts> = {
     const { address, tlsArguments, curlArguments } = cluster.novamem;
     return readingPlan('Check the health of novamem', [
       `curl -fsS ${tlsArguments}${address}/health`,
-      `curl -fsS ${curlArguments}${address}/v1/admin/health/deep`,
+      `curl -fsS ${curlArguments}${address}${DEEP_HEALTH}`,
     ]);
   },
   async check(_p, { cluster }) {
@@ -86,6 +74,7 @@ export const novamemHealth: StepKind<Params, Facts> = {
     const answer = await cluster.novamem!.get('/health');
     return [
       equal('novamem', '/health', 'HTTP 200 ok', isHealthy(answer) ? 'HTTP 200 ok' : answerText(answer)),
+      // `/health` covers Postgres and Qdrant only.
       ...(await deepChecks(cluster.novamem!)),
     ];
   },

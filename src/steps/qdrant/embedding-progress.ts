@@ -109,7 +109,7 @@ async function lookAt({ cluster }: StepContext, by: Expectation['by']): Promise<
   const without = Math.max(0, found.memories - points);
   // What the endpoint does need not be seen in the queue; what is queued by us is.
   const left = by === 'queue' && waiting !== undefined ? waiting : Math.max(waiting ?? 0, without);
-  return { left, points, trouble: deep ? troubleOf(deep) : '' };
+  return { left, points, trouble: troubleOf(deep) };
 }
 
 /** `about 412 a minute, 3 min 20 s left`; reckoned with the expected rate until one can be measured. */

@@ -148,7 +148,7 @@ export async function serviceFindings({ cluster: { novamem } }: StepContext): Pr
       },
     ];
   const deep = await deepHealth(novamem);
-  const trouble = deep ? troubleOf(deep) : '';
+  const trouble = troubleOf(deep);
   return /embedder/.test(trouble)
     ? [
         {

@@ -66,11 +66,28 @@ export async function countRelationships(falkordb: FalkorDB): Promise<number> {
   return Number(row![0]);
 }
 
-/** Every relationship between two memories, with its kind: for a graph of some thousand. */
-export async function relationshipEnds(falkordb: FalkorDB): Promise<{ from: string; kind: string; to: string }[]> {
+/** A relationship between two memories. */
+export interface RelationshipOf {
+  from: string;
+  kind: string;
+  to: string;
+  /** Its strength, and from when to when it is valid, as one text. */
+  says: string;
+}
+
+/** Every relationship between two memories: for a graph of some thousand. */
+export async function relationshipEnds(falkordb: FalkorDB): Promise<RelationshipOf[]> {
   if (!(await falkordb.graphs()).includes(falkordb.graph)) return [];
-  const rows = await falkordb.query(falkordb.graph, 'MATCH (a:Memory)-[r]->(b:Memory) RETURN a.id, r.kind, b.id');
-  return rows.map(([from, kind, to]) => ({ from: String(from), kind: String(kind), to: String(to) }));
+  const rows = await falkordb.query(
+    falkordb.graph,
+    'MATCH (a:Memory)-[r]->(b:Memory) RETURN a.id, r.kind, b.id, r.strength, r.validFrom, r.validTo',
+  );
+  return rows.map(([from, kind, to, ...says]) => ({
+    from: String(from),
+    kind: String(kind),
+    to: String(to),
+    says: says.map(String).join(' '),
+  }));
 }
 
 const nodeOf = (node: unknown, id: unknown): NodeOf => ({

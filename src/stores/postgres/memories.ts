@@ -48,12 +48,22 @@ export function readMemories(
   );
 }
 
-/** Id → content of every memory: for a cluster of some thousand. */
-export async function contentsOfMemories(postgres: Postgres): Promise<Map<string, string>> {
-  const rows = await postgres.read<{ id: string; content: string }>(
-    'SELECT id::text AS id, content FROM memory_entries',
+/** What is in a memory. */
+export interface MemoryContent {
+  content: string;
+  /** Of everything else that its row says, but for what novamem changes by itself. */
+  rest: string;
+}
+
+/** Whether a memory is cold, and when it was embedded or touched last. */
+const CHANGES_BY_ITSELF = "ARRAY['content', 'cold', 'embedded_at', 'updated_at']";
+
+/** Id → what is in it, of every memory: for a cluster of some thousand. */
+export async function contentsOfMemories(postgres: Postgres): Promise<Map<string, MemoryContent>> {
+  const rows = await postgres.read<MemoryContent & { id: string }>(
+    `SELECT id::text AS id, content, md5((to_jsonb(m) - ${CHANGES_BY_ITSELF})::text) AS rest FROM memory_entries m`,
   );
-  return new Map(rows.map(({ id, content }) => [id, content]));
+  return new Map(rows.map(({ id, content, rest }) => [id, { content, rest }]));
 }
 
 /** The ids of the newest memories: an id begins with the moment at which it was made. None where there is no table of them. */

@@ -1,5 +1,6 @@
 import { messageOf } from '../../words.js';
 import { answerText, type Novamem } from '../novamem/connection.js';
+import { DEEP_HEALTH, deepHealthIn, partsUnwell } from '../novamem/deep-health.js';
 import { NoSearch, search } from '../novamem/search.js';
 import type { Looking } from './looking.js';
 
@@ -9,12 +10,9 @@ export async function lookAtNovamem(looking: Looking, novamem: Novamem): Promise
   const health = await novamem.get('/health');
   if (health.status === 200) looking.isWell('novamem says of itself that it is healthy');
   else looking.ail('unwell', `novamem: /health answers ${answerText(health)}`);
-  looking.now('/v1/admin/health/deep');
-  const deep = await novamem.get('/v1/admin/health/deep');
-  const deps = (deep.body as { deps?: Record<string, string> } | null)?.deps;
-  if (deep.status === 200 && deps)
-    for (const [name, state] of Object.entries(deps))
-      if (state !== 'ok' && state !== 'disabled') looking.ail('unwell', `novamem: its ${name} tier is ${state}`);
+  looking.now(DEEP_HEALTH);
+  for (const [part, state] of partsUnwell(deepHealthIn(await novamem.get(DEEP_HEALTH))))
+    looking.ail('unwell', `novamem: its ${part} tier is ${state}`);
   looking.now('a search');
   try {
     const { degraded } = await search(novamem, { query: 'recall', k: 1 });

@@ -1,46 +1,13 @@
 import { describe, expect, test } from 'vitest';
 import type { TrainingRecord } from '../../../src/engine/training/record.js';
-import { avoidableIn, isPassed, lossWords, scoreOf } from '../../../src/engine/training/score.js';
+import { avoidableIn, isPassed, leftOverWords, lossWords, scoreOf } from '../../../src/engine/training/score.js';
+import type { Loss } from '../../../src/stores/loss.js';
+import { flawlessLesson, lossOf, predicted, WELL } from '../../support/taken-lesson.js';
 
 const MINUTE = 60_000;
-const NOTHING = { memories: 0, changed: 0, strange: 0, vectors: 0, nodes: 0, relationships: 0 };
-const WELL = { subject: 'novamem', what: '/health', expected: 'HTTP 200', actual: 'HTTP 200', ok: true };
-const predicted = (given: string) => ({
-  id: given,
-  ask: '?',
-  options: ['yes', 'no'],
-  given,
-  answer: 'yes',
-  because: 'so',
-  at: 0,
-});
-
-/** A lesson of ten minutes that was taken without a fault. */
-const flawless: TrainingRecord = {
-  id: 'one',
-  lesson: { id: 'a-lesson', title: 'A lesson', level: 'hard', minutes: 10, hash: '', remember: [] },
-  trainee: 'ana',
-  cluster: 'lesson-1',
-  disaster: { id: 'some', title: 'Something', did: [] },
-  pagedAt: 0,
-  detectedAt: MINUTE,
-  decidedAt: 3 * MINUTE,
-  recoveredAt: 10 * MINUTE,
-  endedAt: 11 * MINUTE,
-  givenUp: false,
-  predictions: [predicted('yes'), predicted('yes')],
-  hints: [],
-  shells: [],
-  runs: [],
-  unsafe: [],
-  memories: 600,
-  loss: { ...NOTHING, examples: [], unread: '' },
-  unavoidable: NOTHING,
-  checks: [WELL, WELL],
-  betterPath: [],
-};
-const totalOf = (change: Partial<TrainingRecord>) => scoreOf({ ...flawless, ...change }).total;
-const losing = (loss: Partial<typeof NOTHING>) => ({ loss: { ...NOTHING, ...loss, examples: [], unread: '' } });
+const LEFT_OVER = { vectors: 0, nodes: 0, doubles: 0 };
+const totalOf = (change: Partial<TrainingRecord>) => scoreOf({ ...flawlessLesson, ...change }).total;
+const losing = (loss: Partial<Loss>) => ({ loss: lossOf(loss) });
 
 test('without a fault, and within the time, all 100', () => {
   expect(totalOf({})).toBe(100);
@@ -61,6 +28,9 @@ describe('what takes marks away', () => {
     ['all of them', losing({ memories: 600 }), 70],
     ['memories of another cluster', losing({ strange: 300 }), 78],
     ['relationships only', losing({ relationships: 9 }), 85],
+    ['their validity only', losing({ altered: 9 }), 85],
+    ['a token', losing({ rows: 1 }), 85],
+    ['vectors without a memory, which are no loss', losing({ leftOver: { ...LEFT_OVER, vectors: 3 } }), 95],
   ])('%s', (_what, change, total) => {
     expect(totalOf(change)).toBe(total);
   });
@@ -73,7 +43,7 @@ describe('what takes marks away', () => {
 
 test('who loses what could be kept has not passed, however many marks there are', () => {
   const recordOf = (change: Partial<TrainingRecord>) => {
-    const record = { ...flawless, ...change };
+    const record = { ...flawlessLesson, ...change };
     return { ...record, score: scoreOf(record) };
   };
   expect(isPassed(recordOf({}))).toBe(true);
@@ -81,10 +51,20 @@ test('who loses what could be kept has not passed, however many marks there are'
   expect(isPassed(recordOf({ givenUp: true }))).toBe(false);
 });
 
-test('what nobody could keep costs nothing, and is said', () => {
-  const unavoidable = { ...NOTHING, memories: 3 };
-  const { total, parts } = scoreOf({ ...flawless, ...losing({ memories: 3 }), unavoidable });
+test('what the better path loses as well costs nothing, and is said as far as it was lost', () => {
+  const unavoidable = { ...lossOf(), memories: 3 };
+  const { total, parts } = scoreOf({ ...flawlessLesson, ...losing({ memories: 3 }), unavoidable });
   expect(total).toBe(100);
-  expect(parts.at(-1)!.because).toBe('lost is what nobody could keep: 3 memories');
-  expect(lossWords(avoidableIn({ ...NOTHING, memories: 5 }, unavoidable))).toBe('2 memories');
+  expect(parts.at(-1)!.because).toBe('lost is what the better path loses as well: 3 memories');
+  expect(lossWords(avoidableIn({ ...lossOf(), memories: 5 }, unavoidable))).toBe('2 memories');
+  const kept = scoreOf({ ...flawlessLesson, unavoidable });
+  expect(kept.parts.at(-1)!.because).toBe('nothing is lost');
+});
+
+test('who leaves vectors over has passed all the same', () => {
+  const record = { ...flawlessLesson, ...losing({ leftOver: { vectors: 3, nodes: 1, doubles: 2 } }) };
+  expect(isPassed({ ...record, score: scoreOf(record) })).toBe(true);
+  expect(leftOverWords(record.loss.leftOver)).toBe(
+    '3 vectors and 1 node of memories that are not there, 2 of vectors, nodes and relationships, each there twice',
+  );
 });

@@ -1,8 +1,10 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { Happening, JournalEvent } from '../../../src/engine/journal.js';
+import { choicesIn } from '../../../src/engine/training/choices.js';
 import { unsafeIn } from '../../../src/engine/training/unsafe.js';
+import { tookWrongWay } from '../../../src/engine/training/wrong-way.js';
 import { SKIPPED_BY_OPERATOR } from '../../../src/engine/turn.js';
-import type { Lesson } from '../../../src/runbook/lesson.js';
+import type { Lesson, LossCounts } from '../../../src/runbook/lesson.js';
 
 const BACKUPS = ['newest', 'older'];
 
@@ -25,8 +27,9 @@ function journal(scenario: string, backup: string | null, ...more: Partial<Happe
   ].map((event, seq) => ({ ts: '2026-11-23T03:12:00.000Z', seq, run: 'r', prev: '', ...event })) as JournalEvent[];
 }
 
+const choices = (...journals: JournalEvent[][]) => journals.flatMap((events) => choicesIn(events, BACKUPS) ?? []);
 const said = (lesson: Lesson, ...journals: JournalEvent[][]) =>
-  unsafeIn(lesson, journals, BACKUPS).map(({ what, because }) => `${what}: ${because}`);
+  unsafeIn(lesson, choices(...journals)).map(({ what, because }) => `${what}: ${because}`);
 
 test('the runbook of the right way, from any backup, is no unsafe choice unless the lesson says so', () => {
   expect(said(lessonWith([]), journal('qdrant-lost', 'newest'))).toEqual([]);
@@ -77,4 +80,71 @@ test('what a person skipped, and a guard that was let pass, count without the le
 
 test('a run that was left at its plan is no choice', () => {
   expect(said(lessonWith([]), journal('whole-cluster-lost', 'newest').slice(0, 1))).toEqual([]);
+});
+
+test('each is told at the moment at which it was made, not at which its run began', () => {
+  const lesson = lessonWith([
+    { when: { scenario: 'qdrant-lost', answer: { way: 'empty' } }, because: 'there was more' },
+    { when: { scenario: 'qdrant-lost' }, because: 'all was well' },
+  ]);
+  const at = (minute: number) => `2026-11-23T03:${minute}:00.000Z`;
+  const events = journal(
+    'qdrant-lost',
+    'newest',
+    { type: 'confirm.asked', step: 'way', destroys: [], question: 'which?' },
+    { type: 'confirm.given', step: 'way', who: 'ana', typed: 'empty', ts: at(20) } as Partial<Happening>,
+    { type: 'guard.accepted', difference: 'backup', who: 'ana', ts: at(22) } as Partial<Happening>,
+    {
+      ...{ type: 'step.finished', step: 'recall', outcome: 'skipped', tookMs: 0, reason: SKIPPED_BY_OPERATOR },
+      ...{ ts: at(25) },
+    } as Partial<Happening>,
+  );
+  expect(unsafeIn(lesson, choices(events)).map((one) => [one.what, new Date(one.at).toISOString()])).toEqual([
+    ['began qdrant-lost with way answered empty', at(20)],
+    ['began qdrant-lost', at(12)],
+    ['let pass: backup', at(22)],
+    ['skipped recall', at(25)],
+  ]);
+});
+
+describe('the wrong way that a lesson warns of', () => {
+  const none: LossCounts = {
+    ...{ memories: 0, changed: 0, strange: 0, vectors: 0, nodes: 0 },
+    ...{ relationships: 0, altered: 0, rows: 0 },
+  };
+  const loses = { ...none, memories: 3 };
+  const lesson = {
+    wrong: {
+      path: [
+        { run: 'qdrant-lost', backup: 'previous', set: { way: { answer: 'empty' } }, accept: ['backup'] },
+        { shell: 'echo done' },
+      ],
+      loses,
+      costs: '',
+    },
+  } as unknown as Lesson;
+  const took = (loss: LossCounts, ...journals: JournalEvent[][]) => tookWrongWay(lesson, choices(...journals), loss);
+  const accepted = { type: 'guard.accepted', difference: 'backup', who: 'ana' } as Partial<Happening>;
+  const answered = (given: string): Partial<Happening>[] => [
+    { type: 'confirm.asked', step: 'way', destroys: [], question: 'which?' },
+    { type: 'confirm.given', step: 'way', who: 'ana', typed: given },
+  ];
+
+  test('is known by its runs and by what it loses', () => {
+    expect(took(loses, journal('qdrant-lost', 'older', accepted, ...answered('empty')))).toBe(true);
+  });
+
+  test.each([
+    [
+      'something else is lost',
+      { ...loses, vectors: 1 },
+      journal('qdrant-lost', 'older', accepted, ...answered('empty')),
+    ],
+    ['another backup was taken', loses, journal('qdrant-lost', 'newest', accepted, ...answered('empty'))],
+    ['the guard was not passed', loses, journal('qdrant-lost', 'older', ...answered('empty'))],
+    ['it was answered otherwise', loses, journal('qdrant-lost', 'older', accepted, ...answered('queue'))],
+    ['another runbook was begun', loses, journal('whole-cluster-lost', 'older', accepted, ...answered('empty'))],
+  ])('was not taken where %s', (_what, loss, events) => {
+    expect(took(loss, events)).toBe(false);
+  });
 });

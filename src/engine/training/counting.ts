@@ -1,0 +1,93 @@
+import type { Profile } from '../../config/profile.js';
+import type { Lesson } from '../../runbook/lesson.js';
+import { listBackupSets } from '../../stores/backup-set/find-backup-set.js';
+import { type Belongings, belongingsOf, withWrittenSince } from '../../stores/belongings.js';
+import type { Cluster } from '../../stores/cluster.js';
+import { lossBetween } from '../../stores/loss.js';
+import { messageOf } from '../../words.js';
+import { choicesIn } from './choices.js';
+import type { TrainingRecord } from './record.js';
+import { recoveryChecks } from './recovery-checks.js';
+import { runsOf } from './runs.js';
+import { unsafeIn } from './unsafe.js';
+import { tookWrongWay } from './wrong-way.js';
+
+/** What the end of a lesson says of it. */
+type Counted = Required<Pick<TrainingRecord, 'loss'>> &
+  Pick<
+    TrainingRecord,
+    'checks' | 'unsafe' | 'runs' | 'endedAt' | 'givenUp' | 'decidedAt' | 'recoveredAt' | 'wrongWayCost'
+  >;
+
+/** What a lesson is measured by: what its cluster held before it was broken, and what is there in the end. */
+export class Counting {
+  #before: Belongings | undefined;
+  #backups: string[] = [];
+
+  /** `remember`: has a user write something down for which room must be found. */
+  constructor(
+    readonly lesson: Lesson,
+    readonly remember: () => Promise<unknown>,
+  ) {}
+
+  /** How many there were, with what was written while nobody had noticed. */
+  get memories(): number {
+    return this.#before?.memories.size ?? 0;
+  }
+
+  /** Reads what there is, right before it is broken. Rejects where it cannot be read whole: everything would seem to have been kept. */
+  async begin(cluster: Cluster): Promise<void> {
+    const found = await belongingsOf(cluster);
+    const { memories, unread, silent, vectors, nodes } = found;
+    if (unread !== '' || silent.length > 0 || memories.size <= Math.max(vectors.missing, nodes.missing))
+      throw new Error(
+        `what the cluster holds could not be read before it was broken: ${unread || silent.join(', ') || 'its memories have no vectors, or no nodes'}`,
+      );
+    this.#before = found;
+  }
+
+  /** Reads what was written since, and which backups there are; right after the cluster was broken. */
+  async broken(cluster: Cluster, { backups }: Profile): Promise<void> {
+    this.#before = await withWrittenSince(this.#before!, cluster);
+    const listed = await listBackupSets(backups).catch(() => []);
+    this.#backups = listed.map((one) => one.id);
+  }
+
+  /** Counts what came back, and reads out of the journals what was chosen. */
+  async end(cluster: Cluster, record: TrainingRecord, how: 'recovered' | 'given up'): Promise<Counted> {
+    const loss = lossBetween(this.#before!, await belongingsOf(cluster));
+    // A cluster that can only be read looks whole: what is written now tells, and is no part of what was counted.
+    const remembers = await this.remember().then(
+      () => 'yes',
+      (error: unknown) => messageOf(error),
+    );
+    const checks = await recoveryChecks(cluster, loss, record.unavoidable, remembers);
+    const endedAt = Date.now();
+    const { runs, journals } = runsOf(record.cluster, record.pagedAt);
+    const choices = journals.flatMap((events) => choicesIn(events, this.#backups) ?? []);
+    const unsafe = unsafeIn(this.lesson, choices);
+    const wrong = checks.filter(({ ok }) => !ok);
+    if (how === 'recovered' && wrong.length > 0)
+      unsafe.push({
+        what: 'reported it as recovered',
+        because: `it was not (${wrong.map(({ subject, what, actual }) => `${subject}, ${what}: ${actual}`).join('; ')}), and users were let in`,
+        at: endedAt,
+      });
+    const meant = runs.filter(({ isRepair }) => isRepair);
+    const recovered = meant.filter(({ outcome }) => outcome.startsWith('recovered')).at(-1);
+    return {
+      loss,
+      checks,
+      unsafe,
+      runs,
+      endedAt,
+      givenUp: how === 'given up',
+      decidedAt: meant[0]?.begunAt ?? (wrong.length === 0 ? endedAt : null),
+      // Somebody may have mended it by hand.
+      recoveredAt: recovered?.endedAt ?? (wrong.length === 0 ? endedAt : null),
+      ...(how === 'recovered' && tookWrongWay(this.lesson, choices, loss)
+        ? { wrongWayCost: this.lesson.wrong.costs }
+        : {}),
+    };
+  }
+}
