@@ -4,6 +4,7 @@ import { messageOf } from '../words.js';
 import { type Command, commandText } from './command.js';
 import { keepMemoryFlat } from './flat-memory.js';
 import type { Gateway } from './gateway.js';
+import { realPipes } from './real-pipe.js';
 import { waitFor } from './waiting.js';
 
 /** How a program ended. `exitCode` is null when a signal ended it or it could not be started; `failure` then says why. */
@@ -57,6 +58,8 @@ export async function inspectCommand(
 async function start(command: Command, { signal, onLine, onText, onChunk }: Listening, run?: string): Promise<Ended> {
   if (signal?.aborted) return { exitCode: null, failure: 'not started: already aborted' };
   keepMemoryFlat();
+  // Whoever wants the bytes wants few of them, and soon.
+  const pipes = onChunk ? undefined : await realPipes(2);
   const child = execa(command.file, command.args, {
     env: {
       ...command.environment,
@@ -67,14 +70,16 @@ async function start(command: Command, { signal, onLine, onText, onChunk }: List
     ...(command.input === undefined ? { stdin: 'ignore' } : { input: command.input }),
     ...(command.calledAs ? { argv0: command.calledAs } : {}),
     ...(command.user && process.getuid?.() === 0 ? command.user : {}),
-    stdout: 'pipe',
-    stderr: 'pipe',
+    // Execa takes any descriptor; its types know those up to 9.
+    stdout: (pipes?.[0]?.descriptor ?? 'pipe') as 'pipe',
+    stderr: (pipes?.[1]?.descriptor ?? 'pipe') as 'pipe',
     buffer: false,
     reject: false,
     // A process group of its own, so that an abort reaches grandchildren (pg_restore -j) and a terminal's Ctrl-C does not.
     detached: true,
     cleanup: false,
   });
+  for (const pipe of pipes ?? []) pipe.close();
   const endGroup = (name: NodeJS.Signals) => {
     try {
       if (child.pid) process.kill(-child.pid, name);
@@ -93,7 +98,7 @@ async function start(command: Command, { signal, onLine, onText, onChunk }: List
   const dieWithUs = () => endGroup('SIGKILL');
   process.once('exit', dieWithUs);
 
-  const flush = [child.stdout, child.stderr].map((stream, index) => {
+  const flush = (pipes?.map(({ stream }) => stream) ?? [child.stdout, child.stderr]).map((stream, index) => {
     const from = index === 0 ? ('stdout' as const) : ('stderr' as const);
     if (from === 'stdout' && onChunk) {
       stream?.on('data', onChunk);
@@ -110,6 +115,7 @@ async function start(command: Command, { signal, onLine, onText, onChunk }: List
     const result = await child;
     // The child may end before its own children do: none of them is left behind.
     await ending;
+    await Promise.all((pipes ?? []).map(({ ended }) => ended));
     for (const finish of flush) finish();
     const failure = result.failed
       ? signal?.aborted

@@ -1,5 +1,6 @@
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { closedGateway, GatewayRefusal, openGateway } from '../../src/hosts/gateway.js';
 import { inspectCommand, lineSplitter, readCommand, runCommand } from '../../src/hosts/run-command.js';
 import { eventually, isRunning } from '../support/eventually.js';
@@ -29,6 +30,24 @@ describe('a command', () => {
     });
     expect(ended).toEqual({ exitCode: 0, failure: '' });
     expect([count, wrong]).toEqual([100_000, '']);
+  });
+
+  test('prints into pipes of the system, of which nothing is left; where none can be made, it is heard all the same', async () => {
+    const folder = tempFolder('pipes');
+    const heard = async (temporary: string) => {
+      vi.stubEnv('TMPDIR', temporary);
+      const lines: string[] = [];
+      const ended = await readCommand(
+        sh(
+          'for end in 1 2; do if test -p /proc/self/fd/$end; then echo pipe >&$end; else echo other >&$end; fi; done',
+        ),
+        { onLine: (line, from) => lines.push(`${from} ${line}`) },
+      ).finally(() => vi.unstubAllEnvs());
+      return [ended.exitCode, ...lines.sort()];
+    };
+    expect(await heard(folder)).toEqual([0, 'stderr pipe', 'stdout pipe']);
+    expect(readdirSync(folder)).toEqual([]);
+    expect(await heard(join(folder, 'missing'))).toEqual([0, 'stderr other', 'stdout other']);
   });
 
   test('that does not exist is told as a failure, not thrown', async () => {
