@@ -1,5 +1,5 @@
 import { afterEach, beforeAll, expect, test } from 'vitest';
-import { DIFFERENCES } from '../../src/engine/guards.js';
+import { DIFFERENCES } from '../../src/engine/differences.js';
 import type { School } from '../../src/engine/training/school.js';
 import { type Stage, Training } from '../../src/engine/training/training.js';
 import { driverFor } from '../../src/hosts/services/drivers.js';
