@@ -7,6 +7,7 @@ import type { Lesson } from '../runbook/lesson.js';
 import { App } from './app.js';
 import { erased, giveWayToScreens } from './first-picture.js';
 import { Guarded } from './guarded.js';
+import { keyByKey } from './key-by-key.js';
 import { TrainApp } from './lessons/train-app.js';
 import { LinearOutput } from './linear-output.js';
 import { hasOneScreenOnly } from './one-screen.js';
@@ -95,6 +96,7 @@ async function show(screens: ReactNode, outside: Outside, linear: boolean): Prom
       <Guarded>{screens}</Guarded>
     </OutsideContext>,
     {
+      stdin: keyByKey(process.stdin),
       ...(lines
         ? // What Ink calls debugging is to write whole frames, one after the other.
           { stdout: lines as unknown as NodeJS.WriteStream, isScreenReaderEnabled: true, debug: true }

@@ -257,7 +257,7 @@ function RunViews({ run, onBack, onUndo, onNext, onQuit, onHelp }: Props & { onH
     return (
       <Frame
         {...askingFrame}
-        keys={[...(given === null ? ['↑↓ choose', 'enter predict'] : ['enter go on']), '? help', stop]}
+        keys={[...(given === null ? ['↑↓ choose', 'enter predict'] : ['enter go on']), '^T hint', '? help', stop]}
       >
         {given === null ? (
           <PredictView ask={ask} options={predicted.options} onAnswer={predict} onBack={later} />

@@ -103,3 +103,11 @@ test('a prediction is answered by its option, and told with its reason', async (
   );
   expect(await screen.shows('It is so.')).toMatch(/✗ you said: that[\s\S]*it is: this/);
 });
+
+test('keys that arrive together each go to the view that the one before has led to', async () => {
+  await shown().shows('enter take it');
+  screen.press(`${KEYS.down}${KEYS.enter}${KEYS.escape}${KEYS.down}${KEYS.enter}`);
+  const third = all[2]!.title;
+  expect(await screen.shows('enter start')).not.toContain(first.title);
+  await screen.shows(new RegExp(`${third}[\\s\\S]*enter start`));
+});

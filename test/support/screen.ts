@@ -3,6 +3,7 @@ import { PassThrough } from 'node:stream';
 import { setImmediate } from 'node:timers/promises';
 import { render } from 'ink';
 import type { ReactNode } from 'react';
+import { keyByKey } from '../../src/screens/key-by-key.js';
 import { eventually } from './eventually.js';
 
 export interface TestScreen {
@@ -40,7 +41,7 @@ export function testScreen(screens: ReactNode, { columns = 100, rows = 30 } = {}
   });
   const app = render(screens, {
     stdout: stdout as unknown as NodeJS.WriteStream,
-    stdin: stdin as unknown as NodeJS.ReadStream,
+    stdin: keyByKey(stdin as unknown as NodeJS.ReadStream),
     // What Ink calls debugging is to write whole frames, one after the other.
     debug: true,
     interactive: true,

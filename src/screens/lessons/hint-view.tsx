@@ -44,7 +44,7 @@ export function HintView({
   const asks = wrap(next, columns - 2);
   return (
     <>
-      <Scrolled lines={lines} rows={Math.max(1, bodyRows - asks.length - 1)} by="arrows" />
+      <Scrolled lines={lines} rows={Math.max(1, bodyRows - asks.length - 1)} by="arrows and space" />
       {asks.map((line) => (
         <Text key={line} bold>
           {' '}

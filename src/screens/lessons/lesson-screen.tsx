@@ -238,7 +238,11 @@ function Briefing({
       right=""
       keys={['enter start (about 20 s)', '? help', 'esc back']}
     >
-      <Scrolled lines={lines.flatMap((line) => wrap(line, columns - 2, 3))} rows={bodyRows - 1} by="arrows" />
+      <Scrolled
+        lines={lines.flatMap((line) => wrap(line, columns - 2, /^\d/.test(line) ? 3 : 0))}
+        rows={bodyRows - 1}
+        by="arrows and space"
+      />
     </Frame>
   );
 }

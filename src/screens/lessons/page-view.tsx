@@ -55,7 +55,7 @@ export function PageView({ training, frame, onPredict, onLeave }: Props) {
     >
       <ServiceLines services={seen.services} />
       <Text> </Text>
-      <Scrolled lines={lines} rows={Math.max(1, bodyRows - SERVICE_ROWS - 2)} by="arrows" />
+      <Scrolled lines={lines} rows={Math.max(1, bodyRows - SERVICE_ROWS - 2)} by="arrows and space" />
     </Frame>
   );
 }
