@@ -100,7 +100,8 @@ function lostLines({ loss, unavoidable, memories, wrongWayCost }: TrainingRecord
   if (!loss) return ['It was not measured.'];
   if (loss.unread !== '') return [`The memories cannot be read, so nobody knows: ${loss.unread}`];
   const all = lossWords(loss);
-  const needless = lossWords(avoidableIn(loss, unavoidable));
+  const avoidable = avoidableIn(loss, unavoidable);
+  const needless = lossWords(avoidable);
   const needful = lossWords(needfulIn(loss, unavoidable));
   const leftOver = leftOverWords(loss.leftOver);
   return [
@@ -114,8 +115,8 @@ function lostLines({ loss, unavoidable, memories, wrongWayCost }: TrainingRecord
           ...bulleted(Object.entries(loss.tables).map(([table, lost]) => `- ${table}: ${rowWords(lost)}`)),
           '',
           needless === ''
-            ? `The better path loses that as well: ${needful}.`
-            : `The better path would have kept: ${needless}.${needful === '' ? '' : ` What it loses as well: ${needful}.`}`,
+            ? 'The better path loses that as well.'
+            : `Without need: ${needless}.${needful === '' ? '' : ` The better path loses as well: ${needful}.`}`,
         ]),
     ...(wrongWayCost === undefined ? [] : ['', wrongWayCost]),
     ...(leftOver === ''
@@ -123,14 +124,15 @@ function lostLines({ loss, unavoidable, memories, wrongWayCost }: TrainingRecord
       : [
           '',
           `Left over: ${leftOver}. Nothing is lost by that, but the cluster is not as it was: searches meet it.`,
-          ...(loss.leftOver.vectors + loss.leftOver.nodes > 0
-            ? [
-                `What has no memory "${loadRunbook('cross-check').title}" (cross-check) deletes, after a copy of each.`,
-              ]
-            : []),
+          ...(loss.leftOver.vectors + loss.leftOver.nodes > 0 ? [straysLine(avoidable.memories > 0)] : []),
         ]),
   ];
 }
+
+const straysLine = (comeBack: boolean): string =>
+  comeBack
+    ? 'As long as memories can still be brought back it is right to keep them: deleted now, they would be missing then.'
+    : `What has no memory "${loadRunbook('cross-check').title}" (cross-check) deletes, after a copy of each.`;
 
 const bulleted = (lines: readonly string[]): string[] => (lines.length > 0 ? ['', ...lines] : []);
 

@@ -22,18 +22,18 @@ describe('what was lost', () => {
     expect(said).toMatch(/^Missing afterwards, of 600 memories: 8 rows of other tables\.$/m);
     expect(said).toContain('- user_tokens: t1, t2 and 5 more');
     expect(said).toContain('- settings: 1 row');
-    expect(said).toContain('The better path would have kept: 8 rows of other tables.');
+    expect(said).toContain('Without need: 8 rows of other tables.');
     expect(said).not.toContain('Nothing');
   });
 
   test('what the better path loses as well, as far as it was lost', () => {
     const unavoidable = { ...lossOf(), memories: 3 };
     expect(losing({ memories: 2, examples: ['a', 'b'] }, { unavoidable })).toMatch(
-      /2 memories\.\n\n- "a"\n- "b"\n\nThe better path loses that as well: 2 memories\.$/,
+      /2 memories\.\n\n- "a"\n- "b"\n\nThe better path loses that as well\.$/,
     );
     expect(losing({}, { unavoidable })).toMatch(/^Nothing/);
     expect(losing({ memories: 5 }, { unavoidable })).toContain(
-      'The better path would have kept: 2 memories. What it loses as well: 3 memories.',
+      'Without need: 2 memories. The better path loses as well: 3 memories.',
     );
   });
 
@@ -43,6 +43,9 @@ describe('what was lost', () => {
     expect(said).toMatch(/^Left over: 3 vectors and 1 node of memories that are not there\./m);
     expect(said).toContain('(cross-check) deletes');
     expect(losing({ leftOver: { vectors: 0, nodes: 0, doubles: 2 } })).not.toContain('cross-check');
+    const comeBack = losing({ memories: 3, leftOver: { vectors: 3, nodes: 3, doubles: 0 } });
+    expect(comeBack).toContain('it is right to keep them');
+    expect(comeBack).not.toContain('cross-check');
   });
 
   test('memories that cannot be read are neither lost nor kept', () => {
