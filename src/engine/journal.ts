@@ -120,8 +120,16 @@ export const JOURNAL_FILE = 'journal.jsonl';
 /** Beside a journal that was closed: the hash of its last line, which no further line binds. */
 export const SEAL_FILE = 'journal.seal';
 const FIRST = '0'.repeat(64);
-/** What may be lost in a power cut: it says nothing about what was done. */
-const UNFLUSHED: ReadonlySet<Happening['type']> = new Set(['step.progress']);
+/**
+ * What reaches the disk with the next event that does not wait: it says what was seen, not what was done, and nothing acts on it before
+ * a `step.started`, `step.change` or `step.finished` that follows it. A step may have thousands of checks.
+ */
+const UNFLUSHED: ReadonlySet<Happening['type']> = new Set([
+  'step.planned',
+  'step.finding',
+  'step.progress',
+  'step.check',
+]);
 
 /** Fields whose values are words of this format: a secret that reads like one must not take it away. */
 const WORDS: ReadonlySet<string> = new Set(['type', 'step', 'outcome', 'mode', 'unit', 'channel']);

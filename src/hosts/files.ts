@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import {
   access,
   chmod,
@@ -9,6 +8,7 @@ import {
   cp,
   lstat,
   mkdir,
+  open,
   readdir,
   realpath,
   rename,
@@ -77,11 +77,20 @@ export async function sha256Of(
   { onBytes, signal }: { onBytes?: (bytes: number) => void; signal?: AbortSignal } = {},
 ): Promise<string> {
   const hash = createHash('sha256');
-  for await (const chunk of createReadStream(file, { highWaterMark: 1 << 20, signal })) {
-    hash.update(chunk as Buffer);
-    onBytes?.((chunk as Buffer).length);
+  const source = await open(file);
+  try {
+    // One piece of memory for the whole file: a fresh one for each read has the garbage collector at work all the time.
+    const piece = Buffer.allocUnsafeSlow(1 << 20);
+    for (;;) {
+      signal?.throwIfAborted();
+      const { bytesRead } = await source.read(piece);
+      if (bytesRead === 0) return hash.digest('hex');
+      hash.update(piece.subarray(0, bytesRead));
+      onBytes?.(bytesRead);
+    }
+  } finally {
+    await source.close();
   }
-  return hash.digest('hex');
 }
 
 /** Every plain file below a folder, as paths relative to it, sorted. Symbolic links are not followed. */

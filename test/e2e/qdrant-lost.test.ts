@@ -143,7 +143,7 @@ describe('before anything is touched', () => {
   test('the plan tells the facts of every way', async () => {
     const ended = await runProgram(['plan', 'qdrant-lost', '--profile', real.cluster.name]);
     expect(ended.exitCode, wordsOf(ended)).toBe(0);
-    expect(ended.stdout).toMatch(/Restore 10 Qdrant collections \(.* old\), 4 at a time/);
+    expect(ended.stdout).toMatch(/Restore 10 Qdrant collections \(.* old\), at most 8 at a time/);
     expect(ended.stdout).toMatch(/the snapshots are .* old: 1 memory was written since/);
     expect(ended.stdout).toContain('Queue what has no vector: 1 memory');
     expect(ended.stdout).toContain(`Have novamem embed all ${memories} memories again (about 1 min 30 s)`);

@@ -9,7 +9,9 @@ import {
   inParallel,
   inventoryCollection,
   listCollections,
+  versionOf,
 } from '../../stores/qdrant/inventory.js';
+import { comparesChecksums } from '../../stores/qdrant/server.js';
 import { uploadText } from '../../stores/qdrant/transfer.js';
 import { countOf, durationOf, messageOf, plural, sizeOf } from '../../words.js';
 import { fileFindings, lacks } from '../backup/file.js';
@@ -18,6 +20,7 @@ import type { Finding, Probe, StepContext, StepKind } from '../step.js';
 import { type Emitter, stepEvents } from '../step-events.js';
 import { uncountedIn, unreachable } from '../store-readiness.js';
 import { aliasChecks, healthChecks, restoreAliases } from './collections.js';
+import { Pace } from './pace.js';
 import { ageFindings, configFindings, nameFindings, roomFindings, versionFindings } from './restore-findings.js';
 import { nodesFindings, rightsFindings } from './server-findings.js';
 import {
@@ -35,7 +38,8 @@ const params = z.strictObject({
   collections: z.array(z.string()).optional(),
   /** The collection of a snapshot whose name does not tell it (`snap.tgz`). */
   collection: z.string().optional(),
-  atOnce: z.number().int().positive().max(32).default(4),
+  /** The most at a time; how many it is follows what the server gets done. */
+  atOnce: z.number().int().positive().max(32).default(8),
 });
 type Params = z.infer<typeof params>;
 
@@ -48,10 +52,12 @@ interface Facts {
   unsaved: Record<string, string>;
   /** Collections that did not exist before. */
   created: string[];
+  /** Collection → the evidence of it, gathered while others were still uploaded. */
+  proven: Record<string, Check[]>;
 }
 
-/** Rough: receiving, loading and comparing one on two cores, however small it is. */
-const ROUGH_MS_A_COLLECTION = 500;
+/** Rough: receiving, loading and comparing one on two cores takes so long, however small it is. */
+const roughMs = (bytes: number) => 500 + bytes / 60_000;
 
 function snapshotsOf(p: Params, backup: BackupSet | undefined): Snapshot[] {
   const named = backup?.qdrant ?? [];
@@ -75,6 +81,12 @@ async function inventoryChecks(ctx: StepContext, name: string): Promise<Check[] 
   return compareCollection(name, expected, now, ctx.backup?.moving?.qdrant[name]);
 }
 
+/** That a collection is healthy and holds what the backup says. */
+const evidenceOf = async (ctx: StepContext, name: string): Promise<Check[]> => [
+  ...(await healthChecks(ctx.cluster.qdrant, name)),
+  ...((await inventoryChecks(ctx, name)) ?? []),
+];
+
 export const qdrantRestore: StepKind<Params, Facts> = {
   kind: 'qdrant.restore',
   effect: 'destroy',
@@ -92,7 +104,7 @@ export const qdrantRestore: StepKind<Params, Facts> = {
     const age = ctx.backup?.takenAt ? `, ${durationOf(Date.now() - ctx.backup.takenAt.getTime())} old` : '';
     const unreadable = [...now].filter(([, count]) => count === undefined).map(([name]) => name);
     return {
-      summary: `Restore ${plural(snapshots.length, 'Qdrant collection')} (${sizeOf(bytes)}${age}), ${p.atOnce} at a time`,
+      summary: `Restore ${plural(snapshots.length, 'Qdrant collection')} (${sizeOf(bytes)}${age}), at most ${p.atOnce} at a time`,
       commands: snapshots.map((one) => uploadText(qdrant, { ...one, sha256: one.sha256 ?? '…' })),
       destroys: [
         ...(now.size === 0
@@ -110,7 +122,7 @@ export const qdrantRestore: StepKind<Params, Facts> = {
       pointOfNoReturn: 'each upload replaces its collection at once',
       onAbort:
         'the collections done so far are restored, the others are as they were; Qdrant may finish the uploads under way by itself, or leave them broken where it is ended',
-      estimateMs: 1_000 + snapshots.length * ROUGH_MS_A_COLLECTION + bytes / 60_000,
+      estimateMs: snapshots.reduce((sum, one) => sum + roughMs(one.bytes), 1_000),
       work: { amount: bytes, unit: 'bytes' },
     };
   },
@@ -178,7 +190,13 @@ export const qdrantRestore: StepKind<Params, Facts> = {
       const { qdrant } = ctx.cluster;
       const snapshots = snapshotsOf(p, ctx.backup);
       const { safety = {}, created, unsaved = {} } = ctx.earlier as Partial<Facts>;
-      const facts: Facts = { restored: {}, safety: { ...safety }, unsaved: { ...unsaved }, created: created ?? [] };
+      const facts: Facts = {
+        restored: {},
+        safety: { ...safety },
+        unsaved: { ...unsaved },
+        created: created ?? [],
+        proven: {},
+      };
       const names = snapshots.map((one) => one.collection);
       // What an attempt that was ended has sent may still be at work: nothing is asked of a collection meanwhile.
       await untilIdle(qdrant, emit, names, signal);
@@ -190,11 +208,17 @@ export const qdrantRestore: StepKind<Params, Facts> = {
       const total = snapshots.reduce((sum, one) => sum + one.bytes, 0);
       let done = 0;
       let finished = 0;
-      await inParallel(snapshots, p.atOnce, async (snapshot) => {
+      const pace = new Pace(p.atOnce);
+      const atOnce = () => pace.limit;
+      const isCompared = comparesChecksums(await versionOf(qdrant));
+      await inParallel(snapshots, atOnce, async (snapshot) => {
         signal.throwIfAborted();
-        const sha256 = await checksum(snapshot, signal);
+        const holdsNothing = isNew.has(snapshot.collection) || before.get(snapshot.collection) === 0;
+        // Where nothing can be lost the file is read once: the server refuses one that is not of this checksum before it makes anything.
+        const isRead = !(holdsNothing && isCompared && snapshot.sha256 !== undefined);
+        const sha256 = isRead ? await checksum(snapshot, signal) : snapshot.sha256!;
         const isSettled = snapshot.collection in facts.safety || snapshot.collection in facts.unsaved;
-        if (!isNew.has(snapshot.collection) && !isSettled && before.get(snapshot.collection) !== 0)
+        if (!holdsNothing && !isSettled)
           await keep(snapshot.collection, facts, before.get(snapshot.collection) !== undefined, ctx, emit, signal);
         const onBytes = (bytes: number) => {
           done += bytes;
@@ -210,29 +234,31 @@ export const qdrantRestore: StepKind<Params, Facts> = {
           onBytes,
           signal,
           ...(backupHas(ctx, snapshot.collection) ? { isRestored } : {}),
+        }).catch(async (error: unknown) => {
+          // Was it the file, that is said; and it was refused before anything was touched.
+          if (!isRead) await checksum(snapshot, signal);
+          throw error;
         });
+        pace.ended(roughMs(snapshot.bytes));
         finished += 1;
         const { count } = await qdrant.client.count(snapshot.collection, { exact: true });
         emit.addFacts({ restored: { [snapshot.collection]: { sha256, points: count } } });
         emit.output(
           `${snapshot.collection} restored, ${plural(count, 'point')} (${finished} of ${snapshots.length})`,
         );
+        // Here, while others are still sent.
+        emit.addFacts({ proven: { [snapshot.collection]: await evidenceOf(ctx, snapshot.collection) } });
       });
       await restoreAliases(names, ctx, emit);
     }),
 
-  async verify(p, ctx) {
-    const { qdrant } = ctx.cluster;
+  async verify(p, ctx, { proven = {} }) {
     const checks: Check[] = [];
     const names = namesOf(p, ctx);
-    const there = new Set(await listCollections(qdrant));
+    const there = new Set(await listCollections(ctx.cluster.qdrant));
     await inParallel(names, 4, async (name) => {
-      const subject = `qdrant collection ${name}`;
-      if (!there.has(name)) {
-        checks.push(equal(subject, 'exists', 'yes', 'no'));
-        return;
-      }
-      checks.push(...(await healthChecks(qdrant, name)), ...((await inventoryChecks(ctx, name)) ?? []));
+      if (there.has(name)) checks.push(...(proven[name] ?? (await evidenceOf(ctx, name))));
+      else checks.push(equal(`qdrant collection ${name}`, 'exists', 'yes', 'no'));
     });
     checks.push(...(await aliasChecks(names, ctx)));
     return checks.sort((a, b) => (a.subject < b.subject ? -1 : a.subject > b.subject ? 1 : 0));
@@ -245,7 +271,9 @@ export const qdrantRestore: StepKind<Params, Facts> = {
     if (standing.length === 0) return 'not-started';
     const restored = Object.keys(facts.restored ?? {});
     if (standing.length < names.length || restored.length < names.length) return 'partial';
-    return (await qdrantRestore.verify(p, ctx, facts as Facts)).every((check) => check.ok) ? 'done' : 'partial';
+    // What was proven then says nothing of now.
+    const checks = await qdrantRestore.verify(p, ctx, { ...(facts as Facts), proven: {} });
+    return checks.every((check) => check.ok) ? 'done' : 'partial';
   },
 
   conclusion({ unsaved = {} }) {

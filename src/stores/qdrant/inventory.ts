@@ -224,25 +224,28 @@ export function stableJson(value: unknown): string {
   );
 }
 
-/** Runs the work for each item, at most `limit` at a time; the first failure stops the taking of further items and is thrown. */
+/**
+ * Runs the work for each item, at most `limit` at a time, which may change meanwhile; the first failure stops the taking of further
+ * items and is thrown when those under way have ended.
+ */
 export async function inParallel<T>(
   items: readonly T[],
-  limit: number,
+  limit: number | (() => number),
   work: (item: T) => Promise<void>,
 ): Promise<void> {
-  const waiting = [...items];
-  let failed = false;
-  const worker = async () => {
-    for (let item = waiting.shift(); item !== undefined && !failed; item = waiting.shift()) {
-      try {
-        await work(item);
-      } catch (error) {
-        failed = true;
-        throw error;
-      }
+  const limitNow = typeof limit === 'number' ? () => limit : limit;
+  const failures: unknown[] = [];
+  const active = new Set<Promise<void>>();
+  for (let next = 0; next < items.length && failures.length === 0; ) {
+    while (next < items.length && active.size < limitNow()) {
+      const working: Promise<void> = work(items[next]!)
+        .catch((error: unknown) => void failures.push(error))
+        .finally(() => active.delete(working));
+      active.add(working);
+      next += 1;
     }
-  };
-  const ended = await Promise.allSettled(Array.from({ length: Math.min(limit, items.length) }, worker));
-  const failure = ended.find((one) => one.status === 'rejected');
-  if (failure) throw failure.reason;
+    await Promise.race(active);
+  }
+  await Promise.all(active);
+  if (failures.length > 0) throw failures[0];
 }

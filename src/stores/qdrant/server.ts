@@ -21,6 +21,12 @@ export async function nodesOf(qdrant: Qdrant): Promise<string[]> {
   return nodes.length > 1 ? nodes.sort() : [];
 }
 
+/** Whether a server of this version compares an upload with the checksum that is sent with it: from 1.8 on. */
+export function comparesChecksums(version: string): boolean {
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  return major > 1 || (major === 1 && minor >= 8);
+}
+
 const TELLS_OF_RECOVERIES = [1, 16] as const;
 
 /**

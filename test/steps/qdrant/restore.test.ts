@@ -176,6 +176,17 @@ describe('a snapshot that is not the one that was backed up', () => {
     expect(await left()).toEqual(files);
   });
 
+  test('Q1: is read once where nothing can be lost: the server refuses it by the checksum, and makes no collection of it', async () => {
+    const { client } = real.cluster.qdrant;
+    await client.deleteCollection(ACME);
+    const { gateway, changes } = recordingGateway();
+    const set = withAlteredSnapshot();
+    const { error } = await perform(qdrantRestore, {}, contextWith(set, { gateway }));
+    expect(error?.message).toMatch(/not the one that was backed up: .*was not touched/);
+    expect(changes.filter((change) => change.text.includes(`checksum=${set.qdrant[0]!.sha256}`))).toHaveLength(1);
+    expect((await client.collectionExists(ACME)).exists).toBe(false);
+  });
+
   test('is found in the preflight when its size differs, or when it is absent', async () => {
     const set = withAlteredSnapshot();
     const [own] = set.qdrant;
