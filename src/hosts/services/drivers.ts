@@ -1,16 +1,19 @@
 import type { ServiceName, ServiceSettings } from '../../config/profile.js';
 import { HERE, type Host } from '../host.js';
 import { commandDriver } from './command-driver.js';
+import { composeDriver } from './compose-driver.js';
 import type { ServiceDriver } from './driver.js';
 import { processDriver } from './process-driver.js';
 
-/** The driver that a profile's settings ask for. */
+/** The driver that a profile's settings ask for; `host`: the machine where its commands run. */
 export function driverFor(service: ServiceName, settings: ServiceSettings, host: Host = HERE): ServiceDriver {
   switch (settings.driver) {
     case 'command':
       return commandDriver(service, settings);
     case 'process':
       return processDriver(service, settings);
+    case 'compose':
+      return composeDriver(service, settings, host);
     default:
       throw new Error(`the driver ${settings.driver} for ${host.title} is not written yet`);
   }
