@@ -4,6 +4,7 @@ import { commandDriver } from './command-driver.js';
 import { composeDriver } from './compose-driver.js';
 import type { ServiceDriver } from './driver.js';
 import { processDriver } from './process-driver.js';
+import { systemdDriver } from './systemd-driver.js';
 
 /** The driver that a profile's settings ask for; `host`: the machine where its commands run. */
 export function driverFor(service: ServiceName, settings: ServiceSettings, host: Host = HERE): ServiceDriver {
@@ -14,6 +15,8 @@ export function driverFor(service: ServiceName, settings: ServiceSettings, host:
       return processDriver(service, settings);
     case 'compose':
       return composeDriver(service, settings, host);
+    case 'systemd':
+      return systemdDriver(service, settings, host);
     default:
       throw new Error(`the driver ${settings.driver} for ${host.title} is not written yet`);
   }

@@ -49,8 +49,9 @@ export function vendorDriver(program: VendorProgram, vendor: Vendor): ServiceDri
     async lastLines() {
       for (const command of vendor.logs()) {
         const { stdout, stderr, exitCode } = await program.attempt(command);
-        // docker and kubectl hand on both streams of the service.
-        const lines = exitCode === 0 ? `${stdout}\n${stderr}`.split('\n').filter((line) => line.trim() !== '') : [];
+        // Both streams of the service are handed on, each in its place; a refusal is only on the second.
+        const said = exitCode === 0 ? `${stdout}\n${stderr}` : stdout;
+        const lines = said.split('\n').filter((line) => line.trim() !== '');
         if (lines.length > 0) return lines.slice(-LAST_LINES);
       }
       return [];
