@@ -3,6 +3,7 @@ import { HERE, type Host } from '../host.js';
 import { commandDriver } from './command-driver.js';
 import { composeDriver } from './compose-driver.js';
 import type { ServiceDriver } from './driver.js';
+import { kubernetesDriver } from './kubernetes-driver.js';
 import { processDriver } from './process-driver.js';
 import { systemdDriver } from './systemd-driver.js';
 
@@ -17,7 +18,7 @@ export function driverFor(service: ServiceName, settings: ServiceSettings, host:
       return composeDriver(service, settings, host);
     case 'systemd':
       return systemdDriver(service, settings, host);
-    default:
-      throw new Error(`the driver ${settings.driver} for ${host.title} is not written yet`);
+    case 'kubernetes':
+      return kubernetesDriver(service, settings, host);
   }
 }
