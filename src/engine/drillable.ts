@@ -2,7 +2,7 @@ import { SERVICE_TITLES, STORES } from '../config/profile.js';
 import { shellWord } from '../hosts/command.js';
 import { Problem } from '../problem.js';
 import type { Runbook } from '../runbook/runbook.js';
-import { serviceStart } from '../steps/service.js';
+import { serviceStart } from '../steps/service-kinds.js';
 import { requireAnswers } from './confirmation.js';
 import { givenAgainst } from './prepare-run.js';
 

@@ -26,7 +26,7 @@ import { postgresSurvey } from './postgres/survey.js';
 import { qdrantBackup } from './qdrant/backup.js';
 import { qdrantReindex } from './qdrant/reindex.js';
 import { qdrantRestore } from './qdrant/restore.js';
-import { serviceRestart, serviceStart, serviceStop } from './service.js';
+import { serviceRestart, serviceStart, serviceStop } from './service-kinds.js';
 import type { AnyStepKind } from './step.js';
 
 /** Every step kind that a runbook can use. */

@@ -4,7 +4,7 @@ import { beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { ServiceName } from '../../src/config/profile.js';
 import { markOf, type ProcessMark } from '../../src/hosts/process-mark.js';
 import { novamemHealth } from '../../src/steps/novamem/health.js';
-import { serviceRestart, serviceStart, serviceStop } from '../../src/steps/service.js';
+import { serviceRestart, serviceStart, serviceStop } from '../../src/steps/service-kinds.js';
 import { Cluster } from '../../src/stores/cluster.js';
 import {
   findings,

@@ -18,7 +18,7 @@ import { reindexText, startReindex } from '../../stores/novamem/reindex.js';
 import { takeVectorCensus } from '../../stores/novamem/vectors.js';
 import { inParallel, listCollections } from '../../stores/qdrant/inventory.js';
 import { countOf, durationOf, fileInstantOf, plural } from '../../words.js';
-import { startService, stopService } from '../service.js';
+import { restartService } from '../service.js';
 import type { Finding, StepContext, StepKind } from '../step.js';
 import { type Emitter, stepEvents } from '../step-events.js';
 import { unreachable } from '../store-readiness.js';
@@ -302,6 +302,5 @@ async function restartNovamem(ctx: StepContext, emit: Emitter<Facts>, signal: Ab
   if (!ctx.cluster.driver('novamem'))
     return emit.output('restart novamem by hand: it does not make its collections again by itself');
   emit.output('novamem is restarted, so that it makes its collections again');
-  await stopService('novamem', ctx, emit, RESTART_PATIENCE, signal);
-  await startService('novamem', ctx, emit, RESTART_PATIENCE, signal);
+  await restartService('novamem', ctx, emit, RESTART_PATIENCE, signal);
 }

@@ -14,7 +14,7 @@ import {
 import { servedWithoutFiles } from '../../stores/qdrant/on-disk.js';
 import { downloadSnapshot } from '../../stores/qdrant/transfer.js';
 import { messageOf, plural } from '../../words.js';
-import { startService, stopService } from '../service.js';
+import { restartService } from '../service.js';
 import type { StepContext } from '../step.js';
 import type { Emitter } from '../step-events.js';
 
@@ -165,8 +165,7 @@ export async function proveWritable(
       `${ailment}: Qdrant at ${qdrant.address} cannot use its storage, and the profile does not say how to restart it; nothing was changed. Restart Qdrant by hand and retry, or add services.qdrant to the profile`,
     );
   emit.output(`${ailment}: Qdrant at ${qdrant.address} answers but cannot use its storage; restarting it`);
-  await stopService('qdrant', ctx, emit, RESTART_PATIENCE, signal);
-  await startService('qdrant', ctx, emit, RESTART_PATIENCE, signal);
+  await restartService('qdrant', ctx, emit, RESTART_PATIENCE, signal);
   await tryToWrite(ctx, names);
   return true;
 }
