@@ -48,7 +48,33 @@ export const searchRequestSchema = z.strictObject({
 });
 export type SearchRequest = z.infer<typeof searchRequestSchema>;
 
+/** A word that a vendor's program takes as its argument: it must not be read as an option. */
+const argument = z.string().regex(/^[^-\s][^\s]*$/, 'one word that does not begin with a dash');
+const workload = z
+  .string()
+  .regex(/^(statefulset|deploy|deployment)\/[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/, 'statefulset/NAME or deploy/NAME');
+
 const serviceDriver = z.discriminatedUnion('driver', [
+  z.strictObject({
+    driver: z.literal('compose'),
+    /** The folder of the Compose file, or that file, on the machine where Docker is asked. */
+    project: z.string().min(1),
+    service: argument,
+  }),
+  z.strictObject({
+    driver: z.literal('systemd'),
+    unit: argument,
+    /** A unit of the user's own manager, `systemctl --user`. */
+    user: z.boolean().default(false),
+    /** Asks `sudo -n` for what only root may do. */
+    sudo: z.boolean().default(false),
+  }),
+  z.strictObject({
+    driver: z.literal('kubernetes'),
+    context: argument.optional(),
+    namespace: argument.default('default'),
+    workload,
+  }),
   z.strictObject({
     driver: z.literal('command'),
     start: z.string().min(1),
@@ -70,6 +96,32 @@ const serviceDriver = z.discriminatedUnion('driver', [
     user: z.strictObject({ uid: z.number().int(), gid: z.number().int() }).optional(),
   }),
 ]);
+
+/** Where commands run and files lie: another machine, a service of Docker Compose, a workload of Kubernetes. */
+const host = z.union(
+  [
+    z.strictObject({
+      /** As `ssh` takes it: its configuration, agents and jump hosts are ssh's own. */
+      ssh: argument,
+      /** Asks `sudo -n` there. */
+      sudo: z.boolean().default(false),
+    }),
+    z.strictObject({
+      /** The folder of the Compose file, or that file. */
+      compose: z.string().min(1),
+      service: argument,
+      /** Where Docker is asked, when not here. */
+      ssh: argument.optional(),
+    }),
+    z.strictObject({
+      kubernetes: workload,
+      context: argument.optional(),
+      namespace: argument.default('default'),
+      container: argument.optional(),
+    }),
+  ],
+  'must be { ssh: … }, { compose: …, service: … } or { kubernetes: …, namespace: … }',
+);
 
 export const profileSchema = z.strictObject({
   name: z
@@ -122,6 +174,15 @@ export const profileSchema = z.strictObject({
       falkordb: serviceDriver.optional(),
     })
     .default({}),
+  /** Where a service's commands and files are, when not here. */
+  hosts: z
+    .strictObject({
+      novamem: host.optional(),
+      postgres: host.optional(),
+      qdrant: host.optional(),
+      falkordb: host.optional(),
+    })
+    .default({}),
   backups: z.array(z.string().min(1)).default([]),
   /** How a backup of this cluster is put to the proof. */
   drill: z
@@ -149,6 +210,7 @@ export const profileSchema = z.strictObject({
 
 export type Profile = z.infer<typeof profileSchema>;
 export type ServiceSettings = z.infer<typeof serviceDriver>;
+export type HostSettings = z.infer<typeof host>;
 
 /** The parts of a cluster that are stopped and started. */
 export const SERVICES = ['novamem', 'postgres', 'qdrant', 'falkordb'] as const;

@@ -127,6 +127,7 @@ export function profileOf(
       falkordb: driver('falkordb', [binaries.redis, places.falkordbConfig]),
     },
     backups: [places.backups],
+    hosts: {},
     drill: { everyDays: 90, recall: shape.recall },
   };
 }
