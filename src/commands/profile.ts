@@ -9,13 +9,20 @@ import type { Tried } from '../stores/try-connection.js';
 import { jsonLine } from '../words.js';
 import { findCluster } from './find-cluster.js';
 import { columns, print } from './print.js';
+import { isAtTerminal } from './terminal.js';
 
-export async function profileAddCommand(file: string | undefined): Promise<number> {
-  if (file === undefined)
-    throw new Problem('Which profile is to be remembered was not said.', {
+/** `profile add FILE` remembers a profile; without a file a person is asked, each connection is tried at once, and the file is written. */
+export async function profileAddCommand(
+  file: string | undefined,
+  { output }: { output?: string } = {},
+): Promise<number> {
+  if (file !== undefined) return told(keepProfile(file).name);
+  if (!isAtTerminal())
+    throw new Problem('Whoever makes a profile by answering questions needs a terminal, and there is none here.', {
       next: "novamem-runbook profile add FILE.yaml, or from novamem's own settings: novamem-runbook profile import-env .env",
     });
-  return told(keepProfile(file).name);
+  const { askForProfile } = await import('./profile-ask.js');
+  return askForProfile(output);
 }
 
 export function told(name: string): number {
@@ -34,9 +41,7 @@ export async function profileListCommand({ json }: { json?: boolean }): Promise<
   ];
   if (json) print(jsonLine(all));
   else if (all.length === 0)
-    print(
-      'No profile is remembered. Next: novamem-runbook profile add FILE.yaml, or: novamem-runbook profile import-env .env',
-    );
+    print('No profile is remembered. Next: novamem-runbook profile add, or: novamem-runbook profile import-env .env');
   else
     print(
       ...columns([

@@ -183,11 +183,11 @@ describe('remembered profiles', () => {
   });
 });
 
-test('profile add without a file names the ways', async () => {
+test('profile add without a file and without a terminal names the other ways', async () => {
   const { program } = shop();
   expect(await program('profile', 'add')).toMatchObject({
     exitCode: 2,
     stdout: '',
-    stderr: expect.stringMatching(/was not said[\s\S]*profile add FILE\.yaml.*profile import-env/),
+    stderr: expect.stringMatching(/needs a terminal[\s\S]*profile add FILE\.yaml.*profile import-env/),
   });
 });
