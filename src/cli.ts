@@ -277,17 +277,37 @@ sandbox
 
 const profile = program.command('profile').description('how to reach a cluster');
 profile
-  .command('add <file>')
-  .description('check a profile file and remember it under its name')
+  .command('add [file]')
+  .description(
+    'check a profile file and remember it; without a file: ask, try each connection at once, and write one',
+  )
+  .option('-o, --output <file>', 'where what was answered is written; otherwise into the folder of this program')
   .action(calls(async () => (await import('./commands/profile.js')).profileAddCommand));
+profile
+  .command('import-env <file>')
+  .description("make a profile from novamem's own .env or Compose file, try it, and remember it")
+  .option('--name <name>', 'what it is called; otherwise as the Compose project')
+  .option('-o, --output <file>', 'where it is written (-: only printed); otherwise into the folder of this program')
+  .addOption(jsonOption())
+  .action(calls(async () => (await import('./commands/profile-import.js')).profileImportCommand));
 profile
   .command('list')
   .description('every remembered profile')
+  .addOption(jsonOption())
   .action(calls(async () => (await import('./commands/profile.js')).profileListCommand));
 profile
   .command('show [name]')
   .description('a profile with all its defaults; it holds no secrets')
+  .addOption(jsonOption())
   .action(calls(async () => (await import('./commands/profile.js')).profileShowCommand));
+profile
+  .command('use <name>')
+  .description('make it the one that is used when none is named')
+  .action(calls(async () => (await import('./commands/profile.js')).profileUseCommand));
+profile
+  .command('remove <name>')
+  .description('forget it; a file of your own stays where it is')
+  .action(calls(async () => (await import('./commands/profile.js')).profileRemoveCommand));
 
 program
   .command('status')

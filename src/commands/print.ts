@@ -22,6 +22,17 @@ export function say(...lines: string[]): void {
 /** How wide printed text may be: the terminal's width, at most 100. */
 export const printWidth = (): number => Math.max(60, Math.min(100, process.stdout.columns ?? 100));
 
+/** A text in lines of at most 80 characters, further ones indented: what is read off a terminal, too. A word is never broken. */
+export function wrapped(text: string, indent = 0, width = Math.min(80, printWidth())): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(' ')) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + 1 + word.length <= width) lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(last === undefined ? word : ' '.repeat(indent) + word);
+  }
+  return lines;
+}
+
 /** Rows as columns, each as wide as its widest cell. */
 export function columns(rows: readonly (readonly string[])[]): string[] {
   const widths = rows.reduce<number[]>(

@@ -1,5 +1,6 @@
-import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { PROFILE_SCHEMA_FILE, profileJsonSchema } from '../config/profile-file.js';
 import { type Fault, faultLine, readYamlFile } from '../config/yaml-file.js';
 import { DIFFERENCES } from '../engine/differences.js';
 import { EXIT, Problem } from '../problem.js';
@@ -14,6 +15,7 @@ import { print } from './print.js';
 const SCHEMAS = [
   { file: join(RUNBOOK_FOLDER, 'schema.json'), schema: runbookJsonSchema },
   { file: join(LESSON_FOLDER, 'schema.json'), schema: lessonJsonSchema },
+  { file: PROFILE_SCHEMA_FILE, schema: profileJsonSchema },
 ];
 
 /**
@@ -26,6 +28,7 @@ export async function validateCommand(
 ): Promise<number> {
   if (writeSchema) {
     for (const { file, schema } of SCHEMAS) {
+      mkdirSync(dirname(file), { recursive: true });
       writeFileSync(file, textOf(schema()));
       print(`${file} written`);
     }
@@ -43,7 +46,9 @@ export async function validateCommand(
     if (faults.length > 0) faulty += 1;
     else print(`${file}: valid, ${valid}`);
   }
-  const stale = all ? SCHEMAS.filter(({ file, schema }) => readFileSync(file, 'utf8') !== textOf(schema())) : [];
+  const stale = all
+    ? SCHEMAS.filter(({ file, schema }) => !existsSync(file) || readFileSync(file, 'utf8') !== textOf(schema()))
+    : [];
   for (const { file } of stale) print(`${file} is out of date. Next: npm run schema`);
   return faulty > 0 || stale.length > 0 ? EXIT.usage : EXIT.recovered;
 }

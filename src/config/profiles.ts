@@ -65,6 +65,36 @@ export function listProfiles(): { profiles: Record<string, string>; current: str
   return { profiles: store.get('profiles'), current: store.get('current') };
 }
 
+/** Makes a remembered profile the one that is used when none is named. */
+export function makeCurrent(name: string): void {
+  knownFile(name);
+  kept().set('current', name);
+}
+
+/** Forgets a profile; answers the file that described it, which stays. */
+export function forgetProfile(name: string): string {
+  const file = knownFile(name);
+  const store = kept();
+  const { [name]: _, ...others } = store.get('profiles');
+  store.set('profiles', others);
+  if (store.get('current') === name) store.delete('current');
+  return file;
+}
+
+/** The file of a remembered profile. */
+function knownFile(name: string): string {
+  const { profiles } = listProfiles();
+  const file = Object.hasOwn(profiles, name) ? profiles[name] : undefined;
+  if (file === undefined) throw noSuchProfile(name, Object.keys(profiles), 'it is no remembered name');
+  return file;
+}
+
+function noSuchProfile(name: string, known: readonly string[], why: string): Problem {
+  return new Problem(`There is no profile "${name}": ${why}${known.length > 0 ? ` (${known.join(', ')})` : ''}.`, {
+    next: 'novamem-runbook profile list, profile add FILE.yaml, or novamem-runbook sandbox up',
+  });
+}
+
 const files = new WeakMap<Profile, string>();
 
 /** What to give to `--profile` to mean this profile again: the file that was named, else its name. */
@@ -88,11 +118,6 @@ export function findProfile(nameOrFile: string): Profile {
     return profile;
   }
   const { profiles } = listProfiles();
-  const file = profiles[nameOrFile];
-  if (file) return readProfile(file);
-  const known = Object.keys(profiles);
-  throw new Problem(
-    `There is no profile "${nameOrFile}": it is neither a file nor a remembered name${known.length > 0 ? ` (${known.join(', ')})` : ''}.`,
-    { next: 'novamem-runbook profile add FILE.yaml, or novamem-runbook sandbox up' },
-  );
+  if (Object.hasOwn(profiles, nameOrFile)) return readProfile(profiles[nameOrFile]!);
+  throw noSuchProfile(nameOrFile, Object.keys(profiles), 'it is neither a file nor a remembered name');
 }

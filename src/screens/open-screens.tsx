@@ -1,6 +1,7 @@
 import { render, useApp } from 'ink';
 import type { ReactNode } from 'react';
 import type { Desk, ScenarioCard } from '../engine/desk.js';
+import type { Interview } from '../engine/profile-questions/interview.js';
 import type { Replay } from '../engine/replay.js';
 import type { School } from '../engine/training/school.js';
 import type { Lesson } from '../runbook/lesson.js';
@@ -12,6 +13,7 @@ import { TrainApp } from './lessons/train-app.js';
 import { LinearOutput } from './linear-output.js';
 import { hasOneScreenOnly } from './one-screen.js';
 import { type Outside, OutsideContext } from './outside.js';
+import { ProfileApp } from './profile/profile-app.js';
 import { ReplayAlone } from './replay-screen.js';
 
 /** What stands on the screen moves up to where a person can scroll back to it. */
@@ -64,6 +66,11 @@ export async function openLessons(
   linear: boolean,
 ): Promise<void> {
   await show(<TrainApp school={school} {...(first ? { first } : {})} />, outside, linear);
+}
+
+/** Asks for a profile until it is written or left. */
+export async function openInterview(interview: Interview, outside: Outside, linear: boolean): Promise<void> {
+  await show(<ProfileApp interview={interview} />, outside, linear);
 }
 
 /** The same for a recorded run that is replayed. */

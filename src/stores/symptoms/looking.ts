@@ -96,7 +96,7 @@ const STOPPED =
   /ECONNREFUSED|ENOTFOUND|EHOSTUNREACH|ENETUNREACH|EAI_AGAIN|ECONNRESET|socket hang up|closed|disconnected before|terminated unexpectedly/i;
 const DENIED =
   /password authentication failed|no pg_hba\.conf entry|WRONGPASS|NOAUTH|NOPERM|HTTP 40[13]|Unauthorized|Forbidden/i;
-const SILENT = /timeout|timed out|ETIMEDOUT/i;
+const SILENT = /timeout|timed out|ETIMEDOUT|no answer within/i;
 
 /** What kind of ailment an error of a connection is. */
 export function ailmentOf(error: unknown): Ailment {
