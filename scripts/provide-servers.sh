@@ -2,7 +2,8 @@
 # Makes sure that the server programs which npm does not carry are on this machine:
 #   PostgreSQL 15 or newer (server and client programs), and a Redis or Valkey server of at least 7.2
 #   where the one that npm carries cannot run (it wants glibc 2.38), and the OpenMP library that the FalkorDB module needs.
-# Arguments: further programs that must be here, named as their packages are.
+# Arguments: further programs that must be here, named as their packages are. `sshd` is an OpenSSH server for tests: it is only unpacked
+#   into node_modules, never installed, since an installed one would be started with the machine; without it such tests are left out.
 # Nothing to do: says nothing, exits 0. As root on Debian or Ubuntu it installs them, without starting any service.
 # Elsewhere it prints the one command to type and exits 2.
 set -eu
@@ -38,12 +39,33 @@ module_can_load() { # what the FalkorDB module is linked with is here; elsewhere
   [ ! -e "$module" ] || ! ldd "$module" 2>/dev/null | grep -q 'libgomp.*not found'
 }
 
+openssh="$here/node_modules/.cache/openssh"
+
+has_sshd() {
+  [ -x /usr/sbin/sshd ] || [ -x "$openssh/usr/sbin/sshd" ]
+}
+
+unpack_sshd() { # Debian and Ubuntu; whoever this is, since nothing is installed
+  ! has_sshd && command -v apt-get >/dev/null 2>&1 && command -v dpkg >/dev/null 2>&1 || return 0
+  unpacked=$(mktemp -d)
+  ( cd "$unpacked" && {
+      apt-get download openssh-server libwrap0 || { apt-get update && apt-get download openssh-server libwrap0; }
+    } && for package in ./*.deb; do dpkg -x "$package" tree; done && mkdir -p "${openssh%/*}" && rm -rf "$openssh" && mv tree "$openssh"
+  ) > "$unpacked/log" 2>&1 || echo "No SSH server could be unpacked ($(tail -n 1 "$unpacked/log")): tests that need one are left out." >&2
+  rm -rf "$unpacked"
+}
+
 missing=''
 has_postgres || missing='postgresql'
 has_redis || missing="$missing valkey-server"
 module_can_load || missing="$missing libgomp1"
 for program in "$@"; do
-  command -v "$program" >/dev/null 2>&1 || missing="$missing $program"
+  if [ "$program" = sshd ]; then
+    command -v ssh >/dev/null 2>&1 || missing="$missing openssh-client"
+    unpack_sshd
+  else
+    command -v "$program" >/dev/null 2>&1 || missing="$missing $program"
+  fi
 done
 [ -n "$missing" ] || exit 0
 

@@ -13,6 +13,12 @@ export interface Command {
   calledAs?: string;
   /** Whom it runs as, where this program runs as root; anybody else can only run it as itself. */
   user?: User;
+  /** It reads what it is given while it runs (`feed`), after `input`. */
+  fed?: true;
+  /** Its standard input stays open until it has ended: the end of that is how it learns that nobody waits for it any more. */
+  attended?: true;
+  /** What a person would paste instead, where it runs elsewhere: the same, without what only tells how this program waits for it. */
+  shown?: string;
 }
 
 export interface User {
@@ -29,6 +35,7 @@ export function shellWord(word: string): string {
 
 /** The command as a person can paste it into a shell; a secret variable is shown as one to be set: `PGPASSWORD=…`. */
 export function commandText(command: Command): string {
+  if (command.shown !== undefined) return command.shown;
   const assignments = [
     ...Object.entries(command.environment ?? {}).map(([name, value]) => `${name}=${shellWord(value)}`),
     ...Object.keys(command.secretEnvironment ?? {}).map(
@@ -48,3 +55,7 @@ export function commandText(command: Command): string {
       : [];
   return [...as, ...assignments, ...[command.file, ...command.args].map(shellWord)].join(' ');
 }
+
+/** Writing a text as a person can paste it, on one line. */
+export const textSaid = (path: string, text: string): string =>
+  `printf %b ${shellWord(text.replaceAll('\\', '\\\\').replaceAll('\n', '\\n'))} > ${shellWord(path)}`;

@@ -1,4 +1,8 @@
+import type { HostSettings } from '../config/profile.js';
 import type { Command } from './command.js';
+import { elsewhere } from './elsewhere/elsewhere.js';
+import type { HostFiles } from './host-files.js';
+import { localFiles } from './local-files.js';
 
 /** Where a service's commands run and its files lie. */
 export interface Host {
@@ -8,7 +12,22 @@ export interface Host {
   readonly here: boolean;
   /** The command that this machine runs to have another one run there, as a person could paste it. */
   reach(command: Command): Command;
+  readonly files: HostFiles;
+  /** From where the service is stopped and started: a container is not asked to end itself. */
+  readonly driven: Host;
 }
 
 /** This machine. */
-export const HERE: Host = { title: 'this machine', here: true, reach: (command) => command };
+export const HERE: Host = {
+  title: 'this machine',
+  here: true,
+  reach: (command) => command,
+  files: localFiles,
+  get driven() {
+    return HERE;
+  },
+};
+
+/** The host that a profile's settings name; without any it is this machine. */
+export const hostOf = (settings: HostSettings | undefined): Host =>
+  settings === undefined ? HERE : elsewhere(settings, HERE);

@@ -1,3 +1,4 @@
+import type { Writable } from 'node:stream';
 import { StringDecoder } from 'node:string_decoder';
 import { execa } from 'execa';
 import { messageOf } from '../words.js';
@@ -17,6 +18,8 @@ export interface Ended {
 export const RUN_VARIABLE = 'NOVAMEM_RUNBOOK_RUN';
 
 const PATIENCE_AFTER_TERM = 10_000;
+/** A program elsewhere that is told by the end of its input to end has to hear of it first. */
+const PATIENCE_AFTER_END = 5_000;
 
 /** How a program's output is listened to, and what ends it. */
 export interface Listening {
@@ -24,8 +27,10 @@ export interface Listening {
   onLine?: (line: string, from: 'stdout' | 'stderr') => void;
   /** The lines that came together as one text, with line ends between: for whoever only passes them on. */
   onText?: (text: string, from: 'stdout' | 'stderr') => void;
-  /** Raw standard output, instead of lines. */
-  onChunk?: (chunk: Buffer) => void;
+  /** Raw standard output, instead of lines. Nothing more is read before the promise is settled, where it answers one. */
+  onChunk?: (chunk: Buffer) => unknown;
+  /** What a command that is `fed` is given on its standard input, after its own. */
+  feed?: AsyncIterable<Uint8Array>;
 }
 
 /** Runs a program that changes something; every line of its output is told. An abort ends its whole process group. */
@@ -55,11 +60,16 @@ export async function inspectCommand(
   return { ...ended, stdout: Buffer.concat(out).toString('utf8'), stderr: errors.join('\n') };
 }
 
-async function start(command: Command, { signal, onLine, onText, onChunk }: Listening, run?: string): Promise<Ended> {
+async function start(
+  command: Command,
+  { signal, onLine, onText, onChunk, feed }: Listening,
+  run?: string,
+): Promise<Ended> {
   if (signal?.aborted) return { exitCode: null, failure: 'not started: already aborted' };
   keepMemoryFlat();
   // Whoever wants the bytes wants few of them, and soon.
   const pipes = onChunk ? undefined : await realPipes(2);
+  const staysOpen = command.attended === true || feed !== undefined;
   const child = execa(command.file, command.args, {
     env: {
       ...command.environment,
@@ -67,7 +77,7 @@ async function start(command: Command, { signal, onLine, onText, onChunk }: List
       ...(run === undefined ? {} : { [RUN_VARIABLE]: run }),
     },
     ...(command.folder ? { cwd: command.folder } : {}),
-    ...(command.input === undefined ? { stdin: 'ignore' } : { input: command.input }),
+    ...(staysOpen ? { stdin: 'pipe' } : command.input === undefined ? { stdin: 'ignore' } : { input: command.input }),
     ...(command.calledAs ? { argv0: command.calledAs } : {}),
     ...(command.user && process.getuid?.() === 0 ? command.user : {}),
     // Execa takes any descriptor; its types know those up to 9.
@@ -88,12 +98,27 @@ async function start(command: Command, { signal, onLine, onText, onChunk }: List
     }
   };
   let ending: Promise<void> | undefined;
+  let failedFeed: unknown;
   const abort = () => {
-    endGroup('SIGTERM');
-    ending = groupGone(child.pid, PATIENCE_AFTER_TERM).then((gone) => {
-      if (!gone) endGroup('SIGKILL');
-    });
+    ending ??= (async () => {
+      if (command.attended) {
+        child.stdin?.end();
+        if (await groupGone(child.pid, PATIENCE_AFTER_END)) return;
+      }
+      endGroup('SIGTERM');
+      if (!(await groupGone(child.pid, PATIENCE_AFTER_TERM))) endGroup('SIGKILL');
+    })();
   };
+  if (staysOpen && child.stdin) {
+    // One that ends before it has read everything says why by its exit code.
+    child.stdin.on('error', () => {});
+    if (command.input !== undefined) child.stdin.write(command.input);
+    if (feed)
+      give(feed, child.stdin).catch((error: unknown) => {
+        failedFeed = error;
+        abort();
+      });
+  }
   signal?.addEventListener('abort', abort, { once: true });
   const dieWithUs = () => endGroup('SIGKILL');
   process.once('exit', dieWithUs);
@@ -101,7 +126,13 @@ async function start(command: Command, { signal, onLine, onText, onChunk }: List
   const flush = (pipes?.map(({ stream }) => stream) ?? [child.stdout, child.stderr]).map((stream, index) => {
     const from = index === 0 ? ('stdout' as const) : ('stderr' as const);
     if (from === 'stdout' && onChunk) {
-      stream?.on('data', onChunk);
+      stream?.on('data', (chunk: Buffer) => {
+        const busy = onChunk(chunk);
+        if (!(busy instanceof Promise)) return;
+        stream.pause();
+        const goOn = () => stream.resume();
+        busy.then(goOn, goOn);
+      });
       return () => {};
     }
     const lines = textSplitter((text) => {
@@ -116,6 +147,7 @@ async function start(command: Command, { signal, onLine, onText, onChunk }: List
     // The child may end before its own children do: none of them is left behind.
     await ending;
     await Promise.all((pipes ?? []).map(({ ended }) => ended));
+    if (failedFeed !== undefined && !signal?.aborted) return { exitCode: null, failure: messageOf(failedFeed) };
     for (const finish of flush) finish();
     const failure = result.failed
       ? signal?.aborted
@@ -127,6 +159,24 @@ async function start(command: Command, { signal, onLine, onText, onChunk }: List
     signal?.removeEventListener('abort', abort);
     process.removeListener('exit', dieWithUs);
   }
+}
+
+/** Hands a stream on to a program, as fast as it reads. What the program does not want any more is no error. */
+async function give(feed: AsyncIterable<Uint8Array>, input: Writable): Promise<void> {
+  for await (const piece of feed) {
+    if (input.destroyed || input.writableEnded) return;
+    if (!input.write(piece))
+      await new Promise<void>((resolve) => {
+        const go = () => {
+          input.off('drain', go);
+          input.off('close', go);
+          resolve();
+        };
+        input.on('drain', go);
+        input.on('close', go);
+      });
+  }
+  input.end();
 }
 
 /** Whether every process of a group ended within the time. */

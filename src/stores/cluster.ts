@@ -1,4 +1,5 @@
 import type { Profile, ServiceName } from '../config/profile.js';
+import { type Host, hostOf } from '../hosts/host.js';
 import type { ServiceDriver } from '../hosts/services/driver.js';
 import { driverFor } from '../hosts/services/drivers.js';
 import { within } from '../hosts/waiting.js';
@@ -45,7 +46,12 @@ export class Cluster {
   /** How a service is driven; undefined when the profile does not say. */
   driver(service: ServiceName): ServiceDriver | undefined {
     const settings = this.profile.services[service];
-    return settings ? driverFor(service, settings) : undefined;
+    return settings ? driverFor(service, settings, this.host(service).driven) : undefined;
+  }
+
+  /** Where a service's commands run and its files lie. */
+  host(service: ServiceName): Host {
+    return hostOf(this.profile.hosts[service]);
   }
 
   /**

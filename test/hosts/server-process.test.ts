@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { afterEach, describe, expect, test } from 'vitest';
+import { HERE } from '../../src/hosts/host.js';
 import { mayWriteIn, serverProcess } from '../../src/hosts/server-process.js';
 import { findBinaries } from '../../src/sandbox/binaries.js';
 import { freePorts } from '../../src/sandbox/free-ports.js';
@@ -26,15 +27,15 @@ describe('a server of this machine', () => {
       stdio: 'ignore',
     });
     started.push(child);
-    const seen = await eventually('it is seen', () => serverProcess(child.pid!, 0));
+    const seen = await eventually('it is seen', () => serverProcess(child.pid!, 0, HERE));
     expect(seen.program).toMatch(/\/(redis|valkey)-/);
     expect(seen.uid).toBe(process.getuid!());
-    expect(await serverProcess(child.pid!, 3_600)).toBeUndefined();
+    expect(await serverProcess(child.pid!, 3_600, HERE)).toBeUndefined();
   });
 
   test('is not mistaken for another program', async () => {
-    expect(await serverProcess(process.pid, Math.round(process.uptime()))).toBeUndefined();
-    expect(await serverProcess(999_999_999, 0)).toBeUndefined();
+    expect(await serverProcess(process.pid, Math.round(process.uptime()), HERE)).toBeUndefined();
+    expect(await serverProcess(999_999_999, 0, HERE)).toBeUndefined();
   });
 });
 

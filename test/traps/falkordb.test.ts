@@ -15,6 +15,7 @@ import {
 import { delimiter, join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { openGateway } from '../../src/hosts/gateway.js';
+import { HERE } from '../../src/hosts/host.js';
 import { inspectCommand } from '../../src/hosts/run-command.js';
 import { falkordbBackup } from '../../src/steps/falkordb/backup.js';
 import { falkordbRebuild } from '../../src/steps/falkordb/rebuild.js';
@@ -357,7 +358,7 @@ test('F12: a large graph is saved as several keys, so that keys are never compar
   await startedOn(() => cpSync(seeded, data('appendonlydir'), { recursive: true }));
   await server.falkordb.write(open, 'GRAPH.CONFIG', 'SET', 'VKEY_MAX_ENTITY_COUNT', '50');
   await server.falkordb.write(open, 'SAVE');
-  const { program } = (await processOf(server.falkordb))!;
+  const { program } = (await processOf(server.falkordb, HERE))!;
   const looked = await inspectCommand({ file: program, args: [data('dump.rdb')], calledAs: 'redis-check-rdb' });
   const keys = Number(/(\d+) keys read/.exec(looked.stdout)?.[1]);
   expect(keys).toBeGreaterThan(30);

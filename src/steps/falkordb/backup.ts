@@ -1,7 +1,6 @@
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
-import { copyTo, exists, filesBelow, remove, sha256Of } from '../../hosts/files.js';
+import { copyTo, filesBelow, remove, sha256Of } from '../../hosts/files.js';
 import { bytesOf } from '../../stores/backup-set/backup-set.js';
 import type { FalkordbPart } from '../../stores/backup-set/manifest.js';
 import { type Check, equal } from '../../stores/check.js';
@@ -13,7 +12,7 @@ import { newBackupFolder, newBackupOf, noBackupRoot } from '../backup/new-backup
 import { readingPlan, type StepContext, type StepKind } from '../step.js';
 import { type Emitter, stepEvents } from '../step-events.js';
 import { unreachable } from '../store-readiness.js';
-import { canRewrite, rewriteFindings } from './findings.js';
+import { canRewrite, rewriteFindings, whereElse } from './findings.js';
 import { untilIdle } from './server.js';
 
 const params = z.strictObject({ patienceSeconds: z.number().int().positive().max(86_400).default(1800) });
@@ -35,6 +34,13 @@ export const falkordbBackup: StepKind<Params, Facts> = {
   backupSet: 'writes',
   params,
   async plan(_p, ctx) {
+    const { here, files } = ctx.cluster.host('falkordb');
+    const copying = (from: string, to: string, recursive: boolean) =>
+      here
+        ? files.said('cp', ...(recursive ? ['-r'] : []), from, to)
+        : recursive
+          ? `${files.said('tar', '-C', dirname(from), '-c', basename(from))} | tar -C ${dirname(to)} -x`
+          : `${files.said('cat', from)} > ${to}`;
     const settings = await persistenceOf(ctx.cluster.falkordb).catch(() => undefined);
     const commands = !settings
       ? []
@@ -42,10 +48,10 @@ export const falkordbBackup: StepKind<Params, Facts> = {
         ? [
             'CONFIG SET auto-aof-rewrite-percentage 0',
             'BGREWRITEAOF',
-            `cp -r ${join(settings.dir, settings.appenddirname)} falkordb/appendonlydir`,
+            copying(join(settings.dir, settings.appenddirname), 'falkordb/appendonlydir', true),
             'CONFIG SET auto-aof-rewrite-percentage (as before)',
           ]
-        : ['BGSAVE', `cp ${join(settings.dir, settings.dbfilename)} falkordb/dump.rdb`];
+        : ['BGSAVE', copying(join(settings.dir, settings.dbfilename), 'falkordb/dump.rdb', false)];
     return readingPlan(`Copy FalkorDB's ${settings ? formOf(settings) : 'files'}`, commands, {
       onAbort: 'an unfinished backup set, which is never restored from',
     });
@@ -56,12 +62,13 @@ export const falkordbBackup: StepKind<Params, Facts> = {
     );
     if (problems.length > 0) return problems;
     const settings = await persistenceOf(ctx.cluster.falkordb);
-    if (!(await exists(settings.dir))) {
+    const host = ctx.cluster.host('falkordb');
+    if (!(await host.files.exists(settings.dir))) {
       return [
         {
           level: 'blocking',
-          message: `the folder ${settings.dir}, which the server names, is not on this machine`,
-          next: 'run this program where that folder is',
+          message: `the folder ${settings.dir}, which the server names, is not on ${host.title}`,
+          next: whereElse(host),
         },
       ];
     }
@@ -170,11 +177,12 @@ async function copyUntorn(
   to: string,
 ): Promise<void> {
   const from = join(settings.dir, settings.appenddirname);
-  const manifest = () => readFile(join(from, `${settings.appendfilename}.manifest`), 'utf8');
+  const { files } = ctx.cluster.host('falkordb');
+  const manifest = async () => (await files.read(join(from, `${settings.appendfilename}.manifest`))).toString('utf8');
   for (let tried = 1; tried <= COPIES_TRIED; tried += 1) {
     signal.throwIfAborted();
     const before = await manifest();
-    const failure = await copyTo(ctx.gateway, from, to).then(
+    const failure = await copyHere(ctx, emit, from, to, signal).then(
       () => undefined,
       (error: unknown) => ({ error }),
     );
@@ -206,5 +214,25 @@ async function copySavedFile(
   await untilIdle(falkordb, 'rdb_bgsave', p.patienceSeconds * 1000, signal);
   const { rdb_last_bgsave_status: status } = await falkordb.info('persistence');
   if (status !== 'ok') throw new Error(`the save failed (rdb_last_bgsave_status:${status}); see the server's log`);
-  await copyTo(ctx.gateway, join(settings.dir, settings.dbfilename), to);
+  await copyHere(ctx, emit, join(settings.dir, settings.dbfilename), to, signal);
+}
+
+/** Copies a file, or the files of a folder, from the server's host. */
+async function copyHere(
+  { cluster, gateway }: StepContext,
+  emit: Emitter<Facts>,
+  from: string,
+  to: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const { here, files, title } = cluster.host('falkordb');
+  if (here) return copyTo(gateway, from, to);
+  const isFolder = (await files.stat(from))?.kind === 'folder';
+  const pairs = isFolder
+    ? (await files.list(from)).map(({ name }) => ({ from: join(from, name), to: join(to, name) }))
+    : [{ from, to }];
+  const sizes = await Promise.all(pairs.map(async (pair) => (await files.stat(pair.from))?.bytes ?? 0));
+  const total = sizes.reduce((sum, size) => sum + size, 0);
+  const onBytes = emit.bytes(total, `bringing ${basename(from)} from ${title}`);
+  for (const pair of pairs) await files.fetch(gateway, pair.from, pair.to, { onBytes, signal });
 }

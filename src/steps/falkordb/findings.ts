@@ -1,6 +1,6 @@
-import { stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { exists } from '../../hosts/files.js';
+import type { Host } from '../../hosts/host.js';
+import type { HostFiles } from '../../hosts/host-files.js';
 import { mayWriteIn } from '../../hosts/server-process.js';
 import type { Cluster } from '../../stores/cluster.js';
 import { processOf, serverFaults } from '../../stores/falkordb/check-tool.js';
@@ -16,19 +16,21 @@ import {
   placementRefusal,
 } from '../../stores/falkordb/persistence.js';
 import { rdbHead } from '../../stores/falkordb/rdb-head.js';
-import { sizeOf } from '../../words.js';
+import { messageOf, sizeOf } from '../../words.js';
 import { safetyRoomFindings } from '../room.js';
 import type { Finding, StepContext } from '../step.js';
 
-/** What stands in the way of a running server keeping a graph; `here`: its files are to be changed from this machine. */
+/** What stands in the way of a running server keeping a graph; `files`: its files are to be changed. */
 export async function serverFindings(
-  { falkordb }: Cluster,
+  cluster: Cluster,
   settings: PersistenceSettings,
-  { here }: { here: boolean },
+  { files }: { files: boolean },
 ): Promise<Finding[]> {
+  const { falkordb } = cluster;
+  const host = cluster.host('falkordb');
   return [
-    ...(here ? await folderFindings(settings.dir) : []),
-    ...(await unwritable(falkordb, settings.dir)),
+    ...(files ? await folderFindings(host, settings.dir) : []),
+    ...(await unwritable(falkordb, host, settings.dir)),
     ...((await moduleVersion(falkordb)) === '' ? [WITHOUT_MODULE] : []),
     ...(await rewriteFindings(falkordb, settings)),
   ];
@@ -57,23 +59,24 @@ export async function rewriteFindings(falkordb: FalkorDB, { appendonly }: Persis
   return appendonly && !(await canRewrite(falkordb)) ? [WITHOUT_PREAMBLE] : [];
 }
 
-async function folderFindings(dir: string): Promise<Finding[]> {
-  if (dir !== '' && (await exists(dir))) return [];
-  if (dir === '' || (await exists(dirname(dir))))
+async function folderFindings(host: Host, dir: string): Promise<Finding[]> {
+  const { files } = host;
+  if (dir !== '' && (await files.exists(dir))) return host.here ? [] : changeFindings(host, dir);
+  if (dir === '' || (await files.exists(dirname(dir))))
     return [{ level: 'warning', message: `the folder ${dir || 'of the running server'} is gone; it is made again` }];
   return [
     {
       level: 'blocking',
-      message: `the folder ${dir}, which the server names, is not on this machine`,
-      next: 'run this program where that folder is',
+      message: `the folder ${dir}, which the server names, is not on ${host.title}`,
+      next: whereElse(host),
     },
   ];
 }
 
 /** A server whose folder cannot be written by its user loads its data, and refuses every write after its first save. */
-async function unwritable(falkordb: FalkorDB, dir: string): Promise<Finding[]> {
-  const server = await processOf(falkordb);
-  const folder = dir === '' || !server ? undefined : await stat(dir).catch(() => undefined);
+async function unwritable(falkordb: FalkorDB, host: Host, dir: string): Promise<Finding[]> {
+  const server = await processOf(falkordb, host);
+  const folder = dir === '' || !server ? undefined : await host.files.stat(dir).catch(() => undefined);
   if (!server || !folder || mayWriteIn(folder, server)) return [];
   return [
     {
@@ -83,6 +86,25 @@ async function unwritable(falkordb: FalkorDB, dir: string): Promise<Finding[]> {
     },
   ];
 }
+
+/** What this program is to place there must be the server's own: whoever is not root can only make files that are its own. */
+async function changeFindings({ files, title }: Host, dir: string): Promise<Finding[]> {
+  const [user, folder, may] = [await files.user(), await files.stat(dir), await files.mayWrite(dir)];
+  if (!folder || user === 0 || (may && user === folder.uid)) return [];
+  return [
+    {
+      level: 'blocking',
+      message: `on ${title} this program is user ${user}, who ${may ? 'cannot give files to' : 'may not write in'} ${dir}, which belongs to ${folder.uid}:${folder.gid}`,
+      next: 'be that user or root there: hosts: { falkordb: { ssh: …, sudo: true } } in the profile asks sudo -n',
+    },
+  ];
+}
+
+/** Where to look for a folder that is not on the host that the profile names. */
+export const whereElse = ({ here, title }: Host): string =>
+  here
+    ? 'run this program where that folder is, or say where it is: hosts.falkordb in the profile'
+    : `mend hosts.falkordb in the profile: it names ${title}`;
 
 /** What is seen of the server whose files a step is going to replace. */
 export async function serverStateFindings(ctx: StepContext): Promise<Finding[]> {
@@ -104,7 +126,7 @@ export async function serverStateFindings(ctx: StepContext): Promise<Finding[]> 
       level: 'info',
       message: `FalkorDB keeps its files in ${settings.dir || '(a folder that is gone)'}, appendonly ${settings.appendonly ? 'yes' : 'no'}`,
     },
-    ...(await serverFindings(cluster, settings, { here: true })),
+    ...(await serverFindings(cluster, settings, { files: true })),
   );
   // Without its module the server does not even know the commands that would tell what it holds.
   if (!findings.includes(WITHOUT_MODULE)) findings.push(...(await memoryOnlyFindings(ctx, settings)));
@@ -153,7 +175,11 @@ async function silentFindings(cluster: Cluster, seen: string): Promise<Finding[]
         next: 'set falkordb.dataDir in the profile: then they are moved aside before it is started',
       },
     ];
-  if ((await exists(dataDir)) || (await exists(dirname(dataDir))))
+  const host = cluster.host('falkordb');
+  const seenThere = await reachable(host.files, dataDir);
+  if (typeof seenThere === 'string')
+    return [{ level: 'blocking', message: `${silent}, and ${seenThere}`, next: startFirst }];
+  if (seenThere)
     return [
       {
         level: 'warning',
@@ -164,16 +190,27 @@ async function silentFindings(cluster: Cluster, seen: string): Promise<Finding[]
   return [
     {
       level: 'blocking',
-      message: `${silent}, and neither ${dataDir} nor the folder above it is on this machine`,
-      next: 'run this program where that folder is',
+      message: `${silent}, and neither ${dataDir} nor the folder above it is on ${host.title}`,
+      next: whereElse(host),
     },
   ];
+}
+
+const startFirst = 'make it reachable; where only the workload is scaled to 0, scale it to 1 and look again';
+
+/** Whether a folder, or the one above it, is there; a sentence where that cannot be seen. */
+async function reachable(files: HostFiles, dir: string): Promise<boolean | string> {
+  try {
+    return (await files.exists(dir)) || (await files.exists(dirname(dir)));
+  } catch (error) {
+    return messageOf(error);
+  }
 }
 
 /** The finding for a server whose memory holds what its files do not. */
 async function memoryOnlyFindings(ctx: StepContext, settings: PersistenceSettings): Promise<Finding[]> {
   const { falkordb } = ctx.cluster;
-  const why = await notOnDisk(falkordb, settings);
+  const why = await notOnDisk(falkordb, settings, ctx.cluster.host('falkordb').files);
   if (why === '') return [];
   return [
     {
@@ -184,12 +221,18 @@ async function memoryOnlyFindings(ctx: StepContext, settings: PersistenceSetting
   ];
 }
 
-/** What stands in the way of this server loading these files, and keeping what it loaded. */
+/**
+ * What stands in the way of this server loading these files, and keeping what it loaded. `brought`: the same files, where the server's own
+ * check tool can read them.
+ */
 export async function loadingFindings(
-  { falkordb }: Cluster,
+  cluster: Cluster,
   settings: PersistenceSettings,
   files: FalkordbFiles,
+  brought?: FalkordbFiles,
 ): Promise<Finding[]> {
+  const { falkordb } = cluster;
+  const host = cluster.host('falkordb');
   const refusal = placementRefusal(files.form, settings);
   if (refusal !== '')
     return [
@@ -199,10 +242,11 @@ export async function loadingFindings(
         next: 'set "appendonly yes" in its configuration, or give a dump.rdb',
       },
     ];
-  const server = await processOf(falkordb);
-  const fault = server ? await serverFaults(server, files) : '';
+  const checked = host.here ? files : brought;
+  const server = await processOf(falkordb, host);
+  const fault = server && checked ? await serverFaults(server, checked, host) : '';
   return [
-    ...(fault === ''
+    ...(!fault
       ? []
       : [
           {
@@ -211,25 +255,31 @@ export async function loadingFindings(
             next: 'choose another backup set, or restore into a server of the version that wrote it',
           },
         ]),
-    ...(server ? [] : [await notChecked(falkordb, files)]),
+    ...(fault === undefined || !server ? [await notChecked(cluster, files)] : checked ? [] : [checkedLater(host)]),
     ...(await evictionFindings(falkordb, await memoryNeeded(files))),
   ];
 }
 
 /** The server's own check tool is elsewhere: what remains is to say who wrote the files. */
-async function notChecked(falkordb: FalkorDB, files: FalkordbFiles): Promise<Finding> {
+async function notChecked(cluster: Cluster, files: FalkordbFiles): Promise<Finding> {
+  const { falkordb } = cluster;
   const { valkey_version: valkey, redis_version: redis } = await falkordb.info('server');
   const writers = await Promise.all((await loadedFiles(files)).map(async (file) => (await rdbHead(file))?.writer));
   const writer = writers.find(Boolean);
   return {
     level: 'info',
-    message: `the server's own check tool is not on this machine: that it loads these files shows only when it does (written by ${writer ?? 'an unknown server'}, this one is ${valkey ? `valkey ${valkey}` : `redis ${redis}`})`,
+    message: `the server's own check tool is not on ${cluster.host('falkordb').title}: that it loads these files shows only when it does (written by ${writer ?? 'an unknown server'}, this one is ${valkey ? `valkey ${valkey}` : `redis ${redis}`})`,
   };
 }
 
+const checkedLater = ({ title }: Host): Finding => ({
+  level: 'info',
+  message: `the files are brought to ${title} and checked there by the server's own tool before it is stopped`,
+});
+
 /** Bytes of memory that the server used which wrote these files; undefined when they do not tell. */
 async function memoryNeeded(files: FalkordbFiles): Promise<number | undefined> {
-  const heads = await Promise.all((await loadedFiles(files)).map(rdbHead));
+  const heads = await Promise.all((await loadedFiles(files)).map((file) => rdbHead(file)));
   // An empty base is written at a server's first start, when it uses next to nothing.
   return heads.find((head) => head?.keys === 'some')?.usedMemory;
 }

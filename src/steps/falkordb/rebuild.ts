@@ -26,14 +26,13 @@ import {
   sampledMemories,
 } from '../../stores/novamem/memory-graph.js';
 import { countOf, messageOf, plural } from '../../words.js';
-import { startService } from '../service.js';
 import type { Finding, Probe, StepContext, StepKind } from '../step.js';
 import { stepEvents } from '../step-events.js';
 import { uncountedIn, unreachable } from '../store-readiness.js';
 import { startEmpty } from './files.js';
 import { evictionFindings, refuseBlocked, serverFindings, serverStateFindings, WITHOUT_MODULE } from './findings.js';
 import { build, makeRoom, type RebuildFacts, type RebuildWork, safetyName, undoRebuild } from './rebuilding.js';
-import { proveWritable, savingCheck } from './server.js';
+import { proveWritable, savingCheck, startServer } from './server.js';
 import { lossFinding, nameOfBackup, postgresGraph } from './sources.js';
 import { planRebuildUndo, rebuildUndoChecks } from './undo-plan.js';
 
@@ -118,11 +117,11 @@ export const falkordbRebuild: StepKind<Params, RebuildFacts> = {
       const work: RebuildWork = { ctx, emit, patienceMs, signal };
       const earlier = ctx.earlier as RebuildFacts;
       const accept = async (settings: PersistenceSettings) =>
-        refuseBlocked(await serverFindings(cluster, settings, { here: true }));
+        refuseBlocked(await serverFindings(cluster, settings, { files: true }));
       if (!earlier.placing && (await needsNewFiles(cluster)) !== '')
         await startEmpty({ ctx, emit, patienceMs, signal, accept });
       else {
-        await startService('falkordb', ctx, emit, patienceMs, signal);
+        await startServer(ctx, emit, patienceMs, signal);
         refuseBlocked(await runningFindings(ctx));
       }
       await makeRoom(work);
@@ -185,7 +184,7 @@ async function needsNewFiles(cluster: Cluster): Promise<string> {
   const { answers, seen } = await cluster.answering('falkordb');
   // Without its folder there is nothing that could be moved aside: it is started on what it has.
   if (!answers) return profile.falkordb.dataDir === undefined ? '' : seen;
-  return diskLost(falkordb, await persistenceOf(falkordb));
+  return diskLost(falkordb, await persistenceOf(falkordb), cluster.host('falkordb').files);
 }
 
 /** What is seen of a server that is built into as it runs; one that is down is started first. */
@@ -205,7 +204,7 @@ async function runningFindings(ctx: StepContext): Promise<Finding[]> {
           },
     ];
   }
-  const findings = await serverFindings(cluster, await persistenceOf(falkordb), { here: false });
+  const findings = await serverFindings(cluster, await persistenceOf(falkordb), { files: false });
   if (findings.includes(WITHOUT_MODULE)) return findings;
   const content = await graphContent(falkordb, falkordb.graph);
   const said = await postgresGraph(ctx).catch(() => undefined);

@@ -1,6 +1,5 @@
 import { join } from 'node:path';
 import { z } from 'zod';
-import { exists } from '../../hosts/files.js';
 import { type Check, equal, sameSet } from '../../stores/check.js';
 import type { Cluster } from '../../stores/cluster.js';
 import { contentText, graphContent, isEmpty, totalOf } from '../../stores/falkordb/graph-content.js';
@@ -11,7 +10,7 @@ import { plural } from '../../words.js';
 import type { Finding, Probe, StepContext, StepKind } from '../step.js';
 import { stepEvents } from '../step-events.js';
 import { uncountedIn } from '../store-readiness.js';
-import { asideName, type FilesFacts, putFilesBack, startEmpty } from './files.js';
+import { asideName, type FilesFacts, movingAside, putFilesBack, startEmpty } from './files.js';
 import { refuseBlocked, serverFindings, serverStateFindings } from './findings.js';
 import { proveWritable, savingCheck } from './server.js';
 import { graphSources, nameOfBackup } from './sources.js';
@@ -40,14 +39,14 @@ export const falkordbReset: StepKind<Params, Facts> = {
     const settings = await settingsNow(cluster);
     const dir = settings?.dir || cluster.profile.falkordb.dataDir || '(the folder that the server names)';
     const aside: string[] = [];
-    for (const path of settings?.dir ? placesOf(settings) : []) if (await exists(path)) aside.push(path);
+    const { files } = cluster.host('falkordb');
+    for (const path of settings?.dir ? placesOf(settings) : []) if (await files.exists(path)) aside.push(path);
     const folder = join(dir, asideName(ctx.runId));
     return {
       summary: `Start FalkorDB with an empty graph ${falkordb.graph}`,
       commands: [
         `${falkordb.clientCommand} SHUTDOWN NOSAVE`,
-        `mkdir -p '${folder}'`,
-        ...aside.map((path) => `mv '${path}' '${folder}/'`),
+        ...movingAside(files, aside, folder),
         cluster.driver('falkordb')?.commands.start ?? '(start FalkorDB by hand)',
         ...INDEXED.map(
           (property) => `${falkordb.clientCommand} GRAPH.QUERY ${falkordb.graph} '${indexText(property)}'`,
@@ -71,7 +70,7 @@ export const falkordbReset: StepKind<Params, Facts> = {
       const { postgres } = await graphSources(ctx);
       if (postgres) emit.facts({ without: contentText(memoryGraphContent(postgres)) });
       const accept = async (settings: PersistenceSettings) =>
-        refuseBlocked(await serverFindings(ctx.cluster, settings, { here: true }));
+        refuseBlocked(await serverFindings(ctx.cluster, settings, { files: true }));
       await startEmpty({ ctx, emit, patienceMs, signal, accept });
       await makeIndexes(falkordb, ctx.gateway, falkordb.graph);
       await untilBuilt(falkordb, patienceMs, signal);

@@ -1,8 +1,8 @@
-import { stat } from 'node:fs/promises';
-import { isAbsolute, join, relative } from 'node:path';
+import { dirname, isAbsolute, join, relative } from 'node:path';
 import { z } from 'zod';
-import { exists, freeBytesIfHere, sha256Of } from '../../hosts/files.js';
-import { type BackupFile, type BackupSet, bytesOf } from '../../stores/backup-set/backup-set.js';
+import { sha256Of } from '../../hosts/files.js';
+import type { Host } from '../../hosts/host.js';
+import type { BackupFile, BackupSet } from '../../stores/backup-set/backup-set.js';
 import { type Check, equal } from '../../stores/check.js';
 import type { Cluster } from '../../stores/cluster.js';
 import { contentOf, contentText, moreIn } from '../../stores/falkordb/graph-content.js';
@@ -22,13 +22,25 @@ import {
 import { memoryGraphContent } from '../../stores/novamem/memory-graph.js';
 import { countOf, messageOf, plural, sizeOf } from '../../words.js';
 import { fileFindings, lacks } from '../backup/file.js';
-import { startService } from '../service.js';
 import type { Finding, Probe, StepContext, StepKind } from '../step.js';
 import { type Emitter, stepEvents } from '../step-events.js';
 import { uncountedIn } from '../store-readiness.js';
-import { asideName, clearFolder, type FilesFacts, place, putFilesBack } from './files.js';
+import {
+  asideName,
+  bring,
+  bringing,
+  clearFolder,
+  type FilesFacts,
+  incomingFor,
+  movingAside,
+  place,
+  placing,
+  putFilesBack,
+  putInPlace,
+  puttingInPlace,
+} from './files.js';
 import { loadingFindings, refuseBlocked, serverFindings, serverStateFindings } from './findings.js';
-import { proveWritable, savingCheck } from './server.js';
+import { proveWritable, savingCheck, startServer } from './server.js';
 import { lossFinding, postgresGraph } from './sources.js';
 import { filesUndoChecks, planFilesUndo } from './undo-plan.js';
 
@@ -54,6 +66,14 @@ interface Facts extends FilesFacts {
 
 type Files = FalkordbFiles & { files: BackupFile[] };
 
+const bytesIn = ({ files }: Files) => files.reduce((sum, one) => sum + one.bytes, 0);
+
+/** What was brought, as the server will find it in its place. */
+const filesBrought = (incoming: string, settings: PersistenceSettings): FalkordbFiles =>
+  settings.appendonly
+    ? { form: 'appendonlydir', path: join(incoming, settings.appenddirname) }
+    : { form: 'dump.rdb', path: join(incoming, settings.dbfilename) };
+
 function candidates(p: Params, backup: BackupSet | undefined): Files[] {
   const all = [...(backup?.falkordb ? [backup.falkordb] : []), ...(backup?.otherFalkordb ?? [])];
   return all.filter((one) => p.from === 'auto' || one.form === p.from);
@@ -78,10 +98,11 @@ export const falkordbRestore: StepKind<Params, Facts> = {
     const settings = await settingsNow(cluster);
     const among = candidates(p, ctx.backup);
     const files = settings ? loadable(settings, among) : among[0];
-    const bytes = files?.files.reduce((sum, one) => sum + one.bytes, 0) ?? 0;
+    const bytes = files ? bytesIn(files) : 0;
     const placement = settings && files ? await placementOf(files, settings) : undefined;
     const aside: string[] = [];
-    for (const path of placement?.aside ?? []) if (await exists(path)) aside.push(path);
+    const { files: there, here } = cluster.host('falkordb');
+    for (const path of placement?.aside ?? []) if (await there.exists(path)) aside.push(path);
     const now = settings ? await inventoryFalkordb(cluster.falkordb).catch(() => undefined) : undefined;
     const nodes = Object.values(now?.graphs ?? {}).flatMap((graph) =>
       Object.values(graph.nodes).map((one) => one.count),
@@ -95,13 +116,10 @@ export const falkordbRestore: StepKind<Params, Facts> = {
     return {
       summary: `Restore FalkorDB from ${files?.form ?? 'nothing'} (${sizeOf(bytes)}) into ${dir}`,
       commands: [
+        ...(here || !placement || dir === '' ? [] : bringing(ctx, placement, dir)),
         `${cluster.falkordb.clientCommand} SHUTDOWN NOSAVE`,
-        ...(aside.length === 0 ? [] : [`mkdir -p '${join(dir, asideName(ctx.runId))}'`]),
-        ...aside.map((path) => `mv '${path}' '${join(dir, asideName(ctx.runId))}/'`),
-        ...(placement?.copies ?? []).map(({ from, to }) => `cp '${from}' '${to}'`),
-        ...(placement?.texts ?? []).map(
-          ({ to, text }) => `printf '${text.trimEnd().replaceAll('\n', '\\n')}\\n' > '${to}'`,
-        ),
+        ...movingAside(there, aside, join(dir, asideName(ctx.runId))),
+        ...(here || !placement ? placing(there, placement) : puttingInPlace(ctx, placement, dir)),
         cluster.driver('falkordb')?.commands.start ?? '(start FalkorDB by hand)',
       ],
       destroys:
@@ -131,7 +149,10 @@ export const falkordbRestore: StepKind<Params, Facts> = {
     const chosen = (settings ? loadable(settings, among) : undefined) ?? among[0]!;
     for (const file of chosen.files) findings.push(...(await fileFindings(file, 'file')));
     const dir = settings?.dir || cluster.profile.falkordb.dataDir;
-    findings.push(...inItsOwnFolder(chosen, dir), ...(await roomFindings(chosen, dir)));
+    const host = cluster.host('falkordb');
+    if (findings.some((finding) => finding.level === 'blocking')) return findings;
+    if (host.here) findings.push(...inItsOwnFolder(chosen, dir));
+    findings.push(...(await roomFindings(host, chosen, dir)));
     if (findings.some((finding) => finding.level === 'blocking')) return findings;
     const wrong = await damageFindings(p, ctx, chosen);
     findings.push(...wrong);
@@ -150,14 +171,28 @@ export const falkordbRestore: StepKind<Params, Facts> = {
       for (const files of likely ? [likely] : among) await proveFiles(files, emit, signal);
       signal.throwIfAborted();
 
+      const host = cluster.host('falkordb');
+      const carrying = (files: Files, text: string) => ({
+        onBytes: emit.bytes(bytesIn(files), text),
+        expected: new Map(files.files.map(({ file, sha256 }) => [file, sha256])),
+        signal,
+      });
+      let incoming: string | undefined;
       const accept = async (settings: PersistenceSettings) => {
         const files = loadable(settings, among) ?? among[0];
         if (!files) throw new Error(lacks(ctx.backup, 'FalkorDB data').message);
         const damaged = p.acceptDamaged && (await filesFaults(files)).faults.length > 0;
-        refuseBlocked([
-          ...(await serverFindings(cluster, settings, { here: true })),
-          ...(damaged ? [] : await loadingFindings(cluster, settings, files)),
-        ]);
+        refuseBlocked(await serverFindings(cluster, settings, { files: true }));
+        if (!host.here && settings.dir !== '' && placementRefusal(files.form, settings) === '') {
+          incoming = incomingFor(ctx, settings.dir);
+          emit.facts({ incoming });
+          // Over a network it takes its time and may be cut off: the server runs meanwhile.
+          const onTheWay = carrying(files, `bringing ${files.form} to ${host.title}`);
+          await bring(ctx, await placementOf(files, settings), settings.dir, onTheWay);
+          emit.output(`${files.form} lies in ${incoming} on ${host.title}; its SHA-256 is the same as here`);
+        }
+        const brought = incoming === undefined ? undefined : filesBrought(incoming, settings);
+        refuseBlocked(damaged ? [] : await loadingFindings(cluster, settings, files, brought));
       };
       const { settings, facts: cleared } = await clearFolder({ ctx, emit, patienceMs, signal, accept });
       const files = loadable(settings, among)!;
@@ -165,26 +200,18 @@ export const falkordbRestore: StepKind<Params, Facts> = {
       const placed = [...placement.copies, ...placement.texts].map(({ to }) => to);
       const facts: Facts = { ...cleared, form: files.form, placed, placing: true };
       emit.facts(facts);
-      const onBytes = emit.bytes(
-        files.files.reduce((sum, one) => sum + one.bytes, 0),
-        `placing ${files.form}`,
-      );
-      const expected = new Map(files.files.map(({ file, sha256 }) => [file, sha256]));
-      await place(ctx, placement, settings.dir, await stat(settings.dir), async (to, from) => {
-        onBytes(await bytesOf(to));
-        const sha256 = expected.get(from) && (await sha256Of(to, { signal }));
-        if (sha256 !== expected.get(from))
-          throw new Error(
-            `${to} is not what was proven before: the SHA-256 of the copy is ${sha256}, of ${from} it was ${expected.get(from)}. Choose another backup set with --backup`,
-          );
-      }).catch((error: unknown) => {
+      const owner = (await host.files.stat(settings.dir))!;
+      await (incoming === undefined
+        ? place(ctx, placement, settings.dir, owner, carrying(files, `placing ${files.form}`))
+        : putInPlace(ctx, placement, settings.dir, incoming)
+      ).catch((error: unknown) => {
         signal.throwIfAborted();
         throw new Error(
           `${messageOf(error)}. FalkorDB is left stopped, with its files of before in ${join(settings.dir, asideName(ctx.runId))}: an undo puts them back`,
           { cause: error },
         );
       });
-      await startService('falkordb', ctx, emit, patienceMs, signal);
+      await startServer(ctx, emit, patienceMs, signal);
       // A large graph is there before its indexes are.
       await untilBuilt(cluster.falkordb, patienceMs, signal);
       const loaded = await inventoryFalkordb(cluster.falkordb);
@@ -239,9 +266,11 @@ export const falkordbRestore: StepKind<Params, Facts> = {
 };
 
 /** What is placed lies beside what is moved aside, which stays. */
-async function roomFindings({ form, files }: Files, dir: string | undefined): Promise<Finding[]> {
-  const needed = files.reduce((sum, one) => sum + one.bytes, 0);
-  const free = dir === undefined ? undefined : await freeBytesIfHere(dir);
+async function roomFindings({ files: there }: Host, files: Files, dir: string | undefined): Promise<Finding[]> {
+  const { form } = files;
+  const needed = bytesIn(files);
+  const isThere = dir !== undefined && ((await there.exists(dir)) || (await there.exists(dirname(dir))));
+  const free = isThere ? await there.freeBytes(dir) : undefined;
   if (free === undefined || free > needed) return [];
   return [
     {
@@ -315,7 +344,5 @@ async function proveFiles(files: Files, emit: Emitter<Facts>, signal: AbortSigna
         `${file.file} is not the one that was backed up: its SHA-256 is ${sha256}, the manifest says ${file.sha256}. Nothing was changed`,
       );
   }
-  emit.output(
-    `${files.path}: ${plural(files.files.length, 'file')}, ${sizeOf(files.files.reduce((sum, one) => sum + one.bytes, 0))}`,
-  );
+  emit.output(`${files.path}: ${plural(files.files.length, 'file')}, ${sizeOf(bytesIn(files))}`);
 }

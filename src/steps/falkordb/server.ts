@@ -1,22 +1,22 @@
-import { stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { exists, giveTo, makeFolder } from '../../hosts/files.js';
 import { steadyNow, waitFor } from '../../hosts/waiting.js';
 import { type Check, equal } from '../../stores/check.js';
 import type { Cluster } from '../../stores/cluster.js';
 import type { FalkorDB } from '../../stores/falkordb/connection.js';
 import type { PersistenceSettings } from '../../stores/falkordb/persistence.js';
 import { messageOf } from '../../words.js';
+import { startService } from '../service.js';
 import type { StepContext } from '../step.js';
 import type { Emitter } from '../step-events.js';
 
 /** A data folder that is gone with the disk is made again, for the owner of the folder above it. */
 export async function makeDataFolder(folder: string, ctx: StepContext, emit: Emitter<unknown>): Promise<void> {
-  if (await exists(folder)) return;
-  if (!(await exists(dirname(folder))))
-    throw new Error(`neither ${folder} nor the folder above it exists on this machine. Nothing was changed`);
-  await makeFolder(ctx.gateway, folder);
-  await giveTo(ctx.gateway, folder, await stat(dirname(folder)));
+  const { files, title } = ctx.cluster.host('falkordb');
+  if (await files.exists(folder)) return;
+  const above = await files.stat(dirname(folder));
+  if (!above) throw new Error(`neither ${folder} nor the folder above it exists on ${title}. Nothing was changed`);
+  await files.makeFolder(ctx.gateway, folder);
+  await files.giveTo(ctx.gateway, folder, above);
   emit.output(`${folder} was gone: made again`);
 }
 
@@ -60,6 +60,18 @@ export async function shutDown(
       `FalkorDB still runs, or something starts it again and again: its files cannot be replaced. Nothing was moved${refusal === '' ? '' : `. ${refusal}`}`,
     );
   emit.output('FalkorDB is stopped');
+  await cluster.host('falkordb').files.open(ctx.gateway, signal);
+}
+
+/** Starts it; whatever its files were reached through while it was stopped is gone by then. */
+export async function startServer(
+  ctx: StepContext,
+  emit: Emitter<unknown>,
+  patienceMs: number,
+  signal: AbortSignal,
+): Promise<void> {
+  await ctx.cluster.host('falkordb').files.close(ctx.gateway);
+  await startService('falkordb', ctx, emit, patienceMs, signal);
 }
 
 /** Waits until a rewrite or a save that is under way, or waits for another to end, is over. */
@@ -99,12 +111,15 @@ export async function proveWritable(
     await falkordb.write(ctx.gateway, 'BGSAVE');
     await untilIdle(falkordb, 'rdb_bgsave', patienceMs, signal);
     const { rdb_last_bgsave_status: status } = await falkordb.info('persistence');
-    if (status !== 'ok') throw new Error(await cannotSave(settings.dir, `rdb_last_bgsave_status:${status}`));
+    if (status !== 'ok')
+      throw new Error(await cannotSave(ctx.cluster, settings.dir, `rdb_last_bgsave_status:${status}`));
   }
   if ((await falkordb.graphs()).includes(falkordb.graph)) {
     await falkordb
       .change(ctx.gateway, falkordb.graph, 'RETURN 1')
-      .catch(async (error: unknown) => Promise.reject(new Error(await cannotSave(settings.dir, messageOf(error)))));
+      .catch(async (error: unknown) =>
+        Promise.reject(new Error(await cannotSave(ctx.cluster, settings.dir, messageOf(error)))),
+      );
   }
   emit.output('FalkorDB saves its data and takes writes');
 }
@@ -117,8 +132,11 @@ export async function savingCheck({ falkordb }: Cluster): Promise<Check> {
   return equal('falkordb', 'writes to disk', 'ok', seen);
 }
 
-async function cannotSave(dir: string, seen: string): Promise<string> {
-  const folder = await stat(dir).catch(() => undefined);
+async function cannotSave(cluster: Cluster, dir: string, seen: string): Promise<string> {
+  const folder = await cluster
+    .host('falkordb')
+    .files.stat(dir)
+    .catch(() => undefined);
   const owner = folder
     ? `${dir} belongs to ${folder.uid}:${folder.gid}, mode ${(folder.mode & 0o777).toString(8)}`
     : `${dir} is not there`;

@@ -1,7 +1,6 @@
 import { basename } from 'node:path';
 import { z } from 'zod';
 import { SERVICE_TITLES } from '../../config/profile.js';
-import { exists } from '../../hosts/files.js';
 import { type Check, equal } from '../../stores/check.js';
 import { contentText, graphContent, isEmpty, moreIn, NOTHING } from '../../stores/falkordb/graph-content.js';
 import {
@@ -91,7 +90,7 @@ async function stillThereFindings(ctx: StepContext): Promise<Finding[]> {
 async function memoryFindings({ cluster }: StepContext): Promise<Finding[]> {
   const { falkordb } = cluster;
   if (!(await cluster.answering('falkordb')).answers) return [];
-  const why = await diskLost(falkordb, await persistenceOf(falkordb));
+  const why = await diskLost(falkordb, await persistenceOf(falkordb), cluster.host('falkordb').files);
   const content = await graphContent(falkordb, falkordb.graph).catch(() => NOTHING);
   if (why === '' || isEmpty(content)) return [];
   return [
@@ -108,18 +107,19 @@ async function filesFindings({ cluster }: StepContext): Promise<Finding[]> {
   const { dataDir } = cluster.profile.falkordb;
   const { answers } = await cluster.answering('falkordb');
   if (answers || dataDir === undefined) return [];
-  const found = (await exists(dataDir)) ? await persistenceFilesIn(dataDir) : [];
+  const { files: there } = cluster.host('falkordb');
+  const found = (await there.exists(dataDir)) ? await persistenceFilesIn(dataDir, there) : [];
   if (found.length === 0) return [{ level: 'info', message: `FalkorDB is down, and ${dataDir} holds nothing of it` }];
   const findings: Finding[] = [];
   for (const path of found) {
-    const files = await formOf(path);
-    const faults = await filesFaults(files).then(
+    const files = await formOf(path, there);
+    const faults = await filesFaults(files, there).then(
       ({ faults }) => faults,
       (error: Error) => [error.message],
     );
     if (faults[0])
       findings.push({ level: 'info', message: `FalkorDB is down; its ${basename(path)} is damaged: ${faults[0]}` });
-    else if (await holdNothing(files))
+    else if (await holdNothing(files, there))
       findings.push({ level: 'info', message: `FalkorDB is down; its ${basename(path)} holds nothing` });
     else if (files.form === 'appendonlydir')
       findings.push({

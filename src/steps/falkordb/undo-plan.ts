@@ -1,5 +1,4 @@
 import { basename } from 'node:path';
-import { exists } from '../../hosts/files.js';
 import { type Check, equal } from '../../stores/check.js';
 import { graphContent, isEmpty, totalOf } from '../../stores/falkordb/graph-content.js';
 import { instantOf, plural } from '../../words.js';
@@ -39,7 +38,8 @@ export async function filesUndoChecks({ cluster }: StepContext, facts: Partial<F
   if (!facts.dir) return [];
   const originals = facts.memory === undefined ? (facts.aside ?? []) : [];
   let away = 0;
-  for (const { to } of originals) if (await exists(to)) away += 1;
+  const { files } = cluster.host('falkordb');
+  for (const { to } of originals) if (await files.exists(to)) away += 1;
   const { answers } = await cluster.answering('falkordb');
   const expected = (facts.wasRunning ?? true) ? 'yes' : 'no';
   return [

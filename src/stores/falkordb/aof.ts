@@ -1,5 +1,5 @@
-import { createReadStream } from 'node:fs';
-import { open, stat } from 'node:fs/promises';
+import type { HostFiles } from '../../hosts/host-files.js';
+import { localFiles } from '../../hosts/local-files.js';
 
 /** What reading an append-only file to its end found. `wholeBytes` is where the last whole command ends. */
 export interface AofReading {
@@ -19,7 +19,7 @@ const LONGEST_NAME = 16;
  * Reads the commands of an append-only file (RESP arrays; `#` lines are annotations) and says where it stops being whole.
  * A server with `aof-load-truncated yes`, the default, drops everything after that point without a word.
  */
-export async function readAof(file: string): Promise<AofReading> {
+export async function readAof(file: string, files: HostFiles = localFiles): Promise<AofReading> {
   let commands = 0;
   let position = 0;
   let wholeBytes = 0;
@@ -50,9 +50,8 @@ export async function readAof(file: string): Promise<AofReading> {
     return '';
   };
 
-  const { size } = await stat(file);
-  reading: for await (const piece of createReadStream(file, { highWaterMark: 1 << 20 })) {
-    const chunk = piece as Buffer;
+  const size = await sizeOf(file, files);
+  reading: for await (const chunk of files.stream(file)) {
     let at = 0;
     while (at < chunk.length) {
       if (payload > 0) {
@@ -100,28 +99,24 @@ function printable(text: string): string {
 }
 
 /** The file's first 5 bytes say RDB: `REDIS`, or `VALKE` from Valkey 9. */
-export async function beginsAsRdb(file: string): Promise<boolean> {
-  const start = (await bytesAt(file, 0, 5)).toString('latin1');
+export async function beginsAsRdb(file: string, files: HostFiles = localFiles): Promise<boolean> {
+  const start = (await files.read(file, { from: 0, length: 5 })).toString('latin1');
   return start === 'REDIS' || start === 'VALKE';
 }
 
 /** Empty when an RDB file ends as one must: the end mark, then a checksum of 8 bytes. */
-export async function rdbFault(file: string): Promise<string> {
-  const { size } = await stat(file);
-  if (size < 18 || !(await beginsAsRdb(file))) return 'it does not begin as an RDB file';
+export async function rdbFault(file: string, files: HostFiles = localFiles): Promise<string> {
+  const size = await sizeOf(file, files);
+  if (size < 18 || !(await beginsAsRdb(file, files))) return 'it does not begin as an RDB file';
   const END_MARK = 0xff;
-  const [mark] = await bytesAt(file, size - 9, 1);
+  const [mark] = await files.read(file, { from: size - 9, length: 1 });
   return mark === END_MARK ? '' : 'it does not end with the end mark of an RDB file: it was cut off';
 }
 
-async function bytesAt(file: string, offset: number, count: number): Promise<Buffer> {
-  const handle = await open(file, 'r');
-  try {
-    const { buffer, bytesRead } = await handle.read(Buffer.alloc(count), 0, count, offset);
-    return buffer.subarray(0, bytesRead);
-  } finally {
-    await handle.close();
-  }
+async function sizeOf(file: string, files: HostFiles): Promise<number> {
+  const found = await files.stat(file);
+  if (!found) throw new Error(`${file} is not there`);
+  return found.bytes;
 }
 
 /** One line of the manifest of an append-only directory. `type`: `b` base, `i` increment, `h` history. */

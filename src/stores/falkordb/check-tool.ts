@@ -1,5 +1,6 @@
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { mayWriteTo } from '../../hosts/files.js';
+import type { Host } from '../../hosts/host.js';
 import { inspectCommand } from '../../hosts/run-command.js';
 import { type ServerProcess, serverProcess } from '../../hosts/server-process.js';
 import { beginsAsRdb } from './aof.js';
@@ -8,18 +9,24 @@ import { aofManifestIn, type FalkordbFiles, loadedFiles } from './persistence.js
 
 const PATIENCE = 600_000;
 
-/** The process of a server that runs on this machine; undefined where it cannot be seen. */
-export async function processOf(falkordb: FalkorDB): Promise<ServerProcess | undefined> {
+/** The process of a server that runs on a host; undefined where it cannot be seen. */
+export async function processOf(falkordb: FalkorDB, host: Host): Promise<ServerProcess | undefined> {
   const { process_id: pid, uptime_in_seconds: uptime } = await falkordb.info('server');
-  return pid === undefined || uptime === undefined ? undefined : serverProcess(Number(pid), Number(uptime));
+  return pid === undefined || uptime === undefined ? undefined : serverProcess(Number(pid), Number(uptime), host);
 }
 
 /**
- * What a server's own check tool says against these files; empty when they are whole. The server's program is called by the
- * tool's name: a tool of another version, which may stand on the PATH, refuses what its own server loads, or the reverse.
+ * What a server's own check tool says against these files, which lie on its host; empty when they are whole, undefined when it has none
+ * there. The server's program is called by the tool's name: a tool of another version, which may stand on the PATH, refuses what its
+ * own server loads, or the reverse.
  */
-export async function serverFaults({ program }: ServerProcess, files: FalkordbFiles): Promise<string> {
+export async function serverFaults(
+  { program }: ServerProcess,
+  files: FalkordbFiles,
+  host: Host,
+): Promise<string | undefined> {
   const { form, path } = files;
+  if (!host.here) return faultSaidThere(program, files, host);
   const loaded = await loadedFiles(files);
   if (form === 'dump.rdb') return faultSaid(program, 'redis-check-rdb', path);
   if (await allOf(loaded, mayWriteTo)) {
@@ -42,6 +49,25 @@ async function faultSaid(program: string, calledAs: string, path: string): Promi
   const asked = await inspectCommand({ file: program, args: [path], calledAs }, PATIENCE);
   if (asked.exitCode === 0) return '';
   return verdictIn(`${asked.stdout}\n${asked.stderr}`) || asked.failure;
+}
+
+/** Nothing can be called by another name there, but the tools lie beside the server. */
+async function faultSaidThere(
+  program: string,
+  { form, path }: FalkordbFiles,
+  host: Host,
+): Promise<string | undefined> {
+  const kind = form === 'dump.rdb' ? 'rdb' : 'aof';
+  const folder = dirname(program);
+  for (const tool of ['valkey', 'redis'].map((name) => join(folder, `${name}-check-${kind}`))) {
+    if (!(await host.files.exists(tool))) continue;
+    const manifest = form === 'appendonlydir' ? await aofManifestIn(path, host.files) : undefined;
+    const args = [manifest ? join(path, manifest) : path];
+    const asked = await inspectCommand(host.reach({ file: tool, args }), PATIENCE);
+    if (asked.exitCode === 0) return '';
+    return verdictIn(`${asked.stdout}\n${asked.stderr}`) || asked.failure;
+  }
+  return undefined;
 }
 
 /** The line that says what is wrong; the tools say much around it. */

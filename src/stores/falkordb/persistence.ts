@@ -1,6 +1,7 @@
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { exists } from '../../hosts/files.js';
+import type { HostFiles } from '../../hosts/host-files.js';
+import { localFiles } from '../../hosts/local-files.js';
 import { plural } from '../../words.js';
 import { aofManifestText, beginsAsRdb, parseAofManifest, rdbFault, readAof } from './aof.js';
 import type { FalkorDB } from './connection.js';
@@ -38,93 +39,103 @@ export interface FalkordbFiles {
 }
 
 /** The manifest file of an append-only directory; undefined when it has none. */
-export async function aofManifestIn(folder: string): Promise<string | undefined> {
-  return (await readdir(folder)).find((name) => name.endsWith('.manifest'));
+export async function aofManifestIn(folder: string, files: HostFiles = localFiles): Promise<string | undefined> {
+  return (await files.list(folder)).find(({ name }) => name.endsWith('.manifest'))?.name;
 }
 
 /**
  * What is wrong with these files, one sentence each; empty when they are whole as far as can be seen without loading them.
  * `unproven` says what could not be looked into.
  */
-export async function filesFaults({ form, path }: FalkordbFiles): Promise<{ faults: string[]; unproven: string[] }> {
-  if (form === 'dump.rdb') return { faults: asFault(path, await rdbFault(path)), unproven: [] };
+export async function filesFaults(
+  { form, path }: FalkordbFiles,
+  files: HostFiles = localFiles,
+): Promise<{ faults: string[]; unproven: string[] }> {
+  if (form === 'dump.rdb') return { faults: asFault(path, await rdbFault(path, files)), unproven: [] };
   if (form === 'appendonly.aof') {
-    if (await beginsAsRdb(path))
+    if (await beginsAsRdb(path, files))
       return { faults: [], unproven: [`${path} begins with an RDB part, whose end only a server can find`] };
-    return { faults: asFault(path, (await readAof(path)).fault), unproven: [] };
+    return { faults: asFault(path, (await readAof(path, files)).fault), unproven: [] };
   }
-  const manifest = await aofManifestIn(path);
+  const manifest = await aofManifestIn(path, files);
   if (!manifest) return { faults: [`${path} has no manifest: a server would start empty`], unproven: [] };
-  const entries = parseAofManifest(await readFile(join(path, manifest), 'utf8')).filter(
-    (entry) => entry.type !== 'h',
-  );
+  const entries = await entriesIn(join(path, manifest), files);
   const faults: string[] = [];
   for (const [index, entry] of entries.entries()) {
     const file = join(path, entry.file);
-    if (!(await exists(file))) {
+    const found = await files.stat(file);
+    if (!found) {
       faults.push(`${path}: the manifest names ${entry.file}, which is absent: a server would refuse to start`);
-    } else if (await beginsAsRdb(file)) {
-      faults.push(...asFault(file, await rdbFault(file)));
-    } else if ((await stat(file)).size === 0 && !(entry.type === 'i' && index === entries.length - 1)) {
+    } else if (await beginsAsRdb(file, files)) {
+      faults.push(...asFault(file, await rdbFault(file, files)));
+    } else if (found.bytes === 0 && !(entry.type === 'i' && index === entries.length - 1)) {
       faults.push(`${file} is empty`);
     } else {
-      faults.push(...asFault(file, (await readAof(file)).fault));
+      faults.push(...asFault(file, (await readAof(file, files)).fault));
     }
   }
   if (!entries.some((entry) => entry.type === 'b')) faults.push(`${path}: the manifest names no base file`);
   return { faults, unproven: [] };
 }
 
+/** What a server would load by a manifest. */
+const entriesIn = async (manifest: string, files: HostFiles) =>
+  parseAofManifest((await files.read(manifest)).toString('utf8')).filter((entry) => entry.type !== 'h');
+
 const asFault = (file: string, fault: string) => (fault === '' ? [] : [`${file}: ${fault}`]);
 
 /** The files that a server would load of these, in its order: the base first. Those that are absent are left out. */
-export async function loadedFiles({ form, path }: FalkordbFiles): Promise<string[]> {
+export async function loadedFiles({ form, path }: FalkordbFiles, files: HostFiles = localFiles): Promise<string[]> {
   if (form !== 'appendonlydir') return [path];
-  const manifest = await aofManifestIn(path);
+  const manifest = await aofManifestIn(path, files);
   if (!manifest) return [];
-  const entries = parseAofManifest(await readFile(join(path, manifest), 'utf8')).filter((one) => one.type !== 'h');
+  const entries = await entriesIn(join(path, manifest), files);
   const found: string[] = [];
-  for (const { file } of entries) if (await exists(join(path, file))) found.push(join(path, file));
+  for (const { file } of entries) if (await files.exists(join(path, file))) found.push(join(path, file));
   return found;
 }
 
 /** Whether a server would load nothing at all from these: an RDB part without a key, and not one byte of commands. */
-export async function holdNothing(files: FalkordbFiles): Promise<boolean> {
-  for (const file of await loadedFiles(files)) {
-    const { size } = await stat(file);
-    if (size === 0) continue;
-    const head = await rdbHead(file);
-    if (head?.keys !== 'none' || (await rdbFault(file)) !== '') return false;
+export async function holdNothing(of: FalkordbFiles, files: HostFiles = localFiles): Promise<boolean> {
+  for (const file of await loadedFiles(of, files)) {
+    if ((await files.stat(file))?.bytes === 0) continue;
+    const head = await rdbHead(file, files);
+    if (head?.keys !== 'none' || (await rdbFault(file, files)) !== '') return false;
   }
   return true;
 }
 
 /** What of a folder a server might load or write over, whatever it is called: found by what it is. Full paths, sorted. */
-export async function persistenceFilesIn(folder: string): Promise<string[]> {
-  const entries = await readdir(folder, { withFileTypes: true });
+export async function persistenceFilesIn(folder: string, files: HostFiles = localFiles): Promise<string[]> {
   const found: string[] = [];
-  for (const entry of entries) {
-    const path = join(folder, entry.name);
-    if (entry.name.startsWith(ASIDE)) continue;
-    if (entry.isDirectory() ? await isAofDirectory(path) : entry.isFile() && (await isPersistenceFile(path)))
-      found.push(path);
+  for (const { name, kind } of await files.list(folder)) {
+    const path = join(folder, name);
+    if (name.startsWith(ASIDE) || name.startsWith(INCOMING)) continue;
+    const isIt =
+      kind === 'folder'
+        ? await isAofDirectory(path, files)
+        : kind === 'file' && (await isPersistenceFile(path, files));
+    if (isIt) found.push(path);
   }
   return found.sort();
 }
 
 /** In which form one of `persistenceFilesIn` is. */
-export async function formOf(path: string): Promise<FalkordbFiles> {
-  if ((await stat(path)).isDirectory()) return { form: 'appendonlydir', path };
+export async function formOf(path: string, files: HostFiles = localFiles): Promise<FalkordbFiles> {
+  if ((await files.stat(path))?.kind === 'folder') return { form: 'appendonlydir', path };
   return { form: path.endsWith('.aof') ? 'appendonly.aof' : 'dump.rdb', path };
 }
 
 /** How the folders begin into which earlier files were moved. */
 export const ASIDE = 'before-';
+/** And those into which files are brought that are to be placed. */
+export const INCOMING = 'incoming-';
 
-const isPersistenceFile = async (file: string) => /\.(aof|rdb)$/.test(file) || (await beginsAsRdb(file));
+const isPersistenceFile = async (file: string, files: HostFiles) =>
+  /\.(aof|rdb)$/.test(file) || (await beginsAsRdb(file, files));
 
-async function isAofDirectory(folder: string): Promise<boolean> {
-  return (await readdir(folder)).some((name) => /\.(manifest|incr\.aof|base\.(aof|rdb))$/.test(name));
+async function isAofDirectory(folder: string, files: HostFiles): Promise<boolean> {
+  return (await files.list(folder)).some(({ name }) => /\.(manifest|incr\.aof|base\.(aof|rdb))$/.test(name));
 }
 
 /** What has to be done so that a server with these settings loads these files when it starts. */
@@ -147,20 +158,30 @@ export function placesOf({ dir, appenddirname, appendfilename, dbfilename }: Per
   return [appenddirname, appendfilename, dbfilename].map((name) => join(dir, name));
 }
 
-/** Why a running server cannot keep anything on the disk of this machine any more; empty when it can. */
-export async function diskLost(falkordb: FalkorDB, settings: PersistenceSettings): Promise<string> {
+/** Why a running server cannot keep anything on its disk any more; empty when it can. */
+export async function diskLost(
+  falkordb: FalkorDB,
+  settings: PersistenceSettings,
+  files: HostFiles = localFiles,
+): Promise<string> {
   if (settings.dir === '') return 'its folder was removed';
   if (!settings.appendonly) return '';
   const { aof_last_write_status: status } = await falkordb.info('persistence');
   if (status !== 'ok') return 'its append-only file cannot be written';
   const manifest = join(settings.dir, settings.appenddirname, `${settings.appendfilename}.manifest`);
-  return (await exists(settings.dir)) && !(await exists(manifest)) ? 'its append-only files were removed' : '';
+  return (await files.exists(settings.dir)) && !(await files.exists(manifest))
+    ? 'its append-only files were removed'
+    : '';
 }
 
-/** Why what is in memory could not be read back from the disk of this machine; empty when it could. */
-export async function notOnDisk(falkordb: FalkorDB, settings: PersistenceSettings): Promise<string> {
+/** Why what is in memory could not be read back from the server's disk; empty when it could. */
+export async function notOnDisk(
+  falkordb: FalkorDB,
+  settings: PersistenceSettings,
+  files: HostFiles = localFiles,
+): Promise<string> {
   if ((await falkordb.graphs()).length === 0) return '';
-  const lost = await diskLost(falkordb, settings);
+  const lost = await diskLost(falkordb, settings, files);
   if (lost !== '' || settings.appendonly) return lost;
   const changes = Number((await falkordb.info('persistence')).rdb_changes_since_last_save);
   return changes > 0 ? `${plural(changes, 'change')} came after its last save` : '';

@@ -1,4 +1,5 @@
-import { open } from 'node:fs/promises';
+import type { HostFiles } from '../../hosts/host-files.js';
+import { localFiles } from '../../hosts/local-files.js';
 
 /** What an RDB file says of itself before its first key. https://rdb.fnordig.de/file_format.html */
 export interface RdbHead {
@@ -17,14 +18,8 @@ const MAGIC_LENGTH = 9;
 const [AUXILIARY, RESIZE, SELECT, MODULE_AUXILIARY, END] = [0xfa, 0xfb, 0xfe, 0xf7, 0xff];
 
 /** Reads the head of a file; undefined when it is no RDB. */
-export async function rdbHead(file: string): Promise<RdbHead | undefined> {
-  const handle = await open(file, 'r');
-  try {
-    const { buffer, bytesRead } = await handle.read(Buffer.alloc(LOOKED_AT), 0, LOOKED_AT, 0);
-    return headIn(buffer.subarray(0, bytesRead));
-  } finally {
-    await handle.close();
-  }
+export async function rdbHead(file: string, files: HostFiles = localFiles): Promise<RdbHead | undefined> {
+  return headIn(await files.read(file, { from: 0, length: LOOKED_AT }));
 }
 
 function headIn(bytes: Buffer): RdbHead | undefined {

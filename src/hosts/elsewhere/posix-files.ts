@@ -1,0 +1,240 @@
+import { once } from 'node:events';
+import { PassThrough } from 'node:stream';
+import { textSaid } from '../command.js';
+import type { Gateway } from '../gateway.js';
+import type { Carrying, Entry, FileStat, HostFiles } from '../host-files.js';
+import type { Answer, Asking, Reaching } from './reaching.js';
+import { fetchFile, keep, sendFile } from './transfer.js';
+
+/** What has the files of a stopped service reachable: nothing is needed where its container can be made once more. */
+export interface Opening {
+  open(gateway: Gateway, signal?: AbortSignal): Promise<void>;
+  close(gateway: Gateway): Promise<void>;
+}
+
+const [ABSENT, TAKEN] = [3, 17];
+const FOLDER_BITS = 0o170000;
+
+/** The files of a host elsewhere, by what every shell and busybox has. */
+export class PosixFiles implements HostFiles {
+  readonly #reaching: Reaching;
+  readonly #opening: Opening | undefined;
+
+  constructor(reaching: Reaching, opening?: Opening) {
+    this.#reaching = reaching;
+    this.#opening = opening;
+  }
+
+  async exists(path: string): Promise<boolean> {
+    const { code } = await this.#ask('[ -e "$1" ] || [ -h "$1" ] || exit 3', [path], { absent: true });
+    return code !== ABSENT;
+  }
+
+  async stat(path: string): Promise<FileStat | undefined> {
+    const { code, out } = await this.#ask('[ -e "$1" ] || exit 3; stat -L -c \'%f %s %u %g\' "$1"', [path], {
+      absent: true,
+    });
+    return code === ABSENT ? undefined : statIn(out.toString());
+  }
+
+  async list(folder: string): Promise<Entry[]> {
+    const script = `cd "$1" || exit
+for f in * .[!.]* ..?*; do if [ -e "$f" ] || [ -h "$f" ]; then stat -c '%f %n' "./$f" || exit; fi; done`;
+    const { out } = await this.#ask(script, [folder]);
+    return out
+      .toString()
+      .split('\n')
+      .filter(Boolean)
+      .map((line) => {
+        const found = /^([0-9a-f]+) \.\/(.+)$/.exec(line);
+        if (!found) throw new Error(`${folder} on ${this.#reaching.title} holds a name that cannot be read: ${line}`);
+        const kind = kindOf(Number.parseInt(found[1]!, 16));
+        return { name: found[2]!, kind };
+      });
+  }
+
+  async realPath(path: string): Promise<string> {
+    const { out } = await this.#ask('[ -e "$1" ] && readlink -f "$1"', [path]);
+    return out.toString().replace(/\n$/, '');
+  }
+
+  async read(path: string, piece?: { from: number; length: number }): Promise<Buffer> {
+    const script = piece ? `tail -c +${piece.from + 1} "$1" | head -c ${piece.length}` : 'cat "$1"';
+    return (await this.#ask(`[ -r "$1" ] || cat "$1" || exit; ${script}`, [path])).out;
+  }
+
+  async *stream(
+    path: string,
+    { bytes, from = 0, signal }: { bytes?: number; from?: number; signal?: AbortSignal } = {},
+  ): AsyncGenerator<Buffer> {
+    const start = from === 0 ? 'cat "$1"' : `tail -c +${from + 1} "$1"`;
+    const script = `[ -r "$1" ] || cat "$1" || exit; ${start}${bytes === undefined ? '' : ` | head -c ${bytes - from}`}`;
+    const pieces = new PassThrough({ highWaterMark: 1 << 20 });
+    const enough = new AbortController();
+    const read = this.#ask(script, [path], {
+      onChunk: (chunk) => (pieces.write(chunk) ? undefined : once(pieces, 'drain', { signal: enough.signal })),
+      patience: Number.POSITIVE_INFINITY,
+      signal: AbortSignal.any(signal ? [signal, enough.signal] : [enough.signal]),
+    }).then(
+      () => pieces.end(),
+      (error: Error) => enough.signal.aborted || pieces.destroy(error),
+    );
+    try {
+      yield* pieces as AsyncIterable<Buffer>;
+    } finally {
+      enough.abort();
+      await read;
+    }
+  }
+
+  async sha256(path: string, { bytes, signal }: { bytes?: number; signal?: AbortSignal } = {}): Promise<string> {
+    const hash = bytes === undefined ? 'sha256sum < "$1"' : `head -c ${bytes} "$1" | sha256sum`;
+    const { out } = await this.#ask(`[ -r "$1" ] || cat "$1" || exit; ${hash}`, [path], {
+      patience: Number.POSITIVE_INFINITY,
+      ...(signal ? { signal } : {}),
+    });
+    const found = /^[0-9a-f]{64}/.exec(out.toString());
+    if (!found) throw new Error(`the SHA-256 of ${path} on ${this.#reaching.title} could not be had`);
+    return found[0];
+  }
+
+  async freeBytes(path: string): Promise<number> {
+    const script = 'p=$1; while [ ! -e "$p" ] && [ "$p" != / ]; do p=$(dirname "$p"); done; df -Pk "$p"';
+    const { out } = await this.#ask(script, [path]);
+    const free = /^.*\s\d+\s+\d+\s+(\d+)\s+\d+%\s.*$/m.exec(out.toString());
+    if (!free) throw new Error(`how much is free at ${path} on ${this.#reaching.title} could not be had`);
+    return Number(free[1]) * 1024;
+  }
+
+  async mayWrite(path: string): Promise<boolean> {
+    const { code } = await this.#ask('[ -w "$1" ] && { [ ! -d "$1" ] || [ -x "$1" ]; } || exit 3', [path], {
+      absent: true,
+    });
+    return code !== ABSENT;
+  }
+
+  async user(): Promise<number> {
+    return Number((await this.#ask('id -u', [])).out.toString());
+  }
+
+  makeFolder(gateway: Gateway, path: string, mode = 0o700): Promise<void> {
+    const script = `umask 077; [ -d "$1" ] || { mkdir -p "$1" && chmod ${mode.toString(8)} "$1"; }`;
+    return this.#change(gateway, this.said('mkdir', '-p', path), script, [path]);
+  }
+
+  moveAside(gateway: Gateway, from: string, to: string): Promise<void> {
+    const script = `if [ -e "$2" ] || [ -h "$2" ]; then exit ${TAKEN}; fi
+mkdir -p "$(dirname "$2")" && mv "$1" "$2" && ${keep('"$(dirname "$1")" "$(dirname "$2")"')}`;
+    return this.#change(gateway, this.said('mv', '-T', from, to), script, [from, to]);
+  }
+
+  remove(gateway: Gateway, path: string): Promise<void> {
+    return this.#change(gateway, this.said('rm', '-rf', path), 'rm -rf "$1"', [path]);
+  }
+
+  writeText(gateway: Gateway, path: string, text: string): Promise<void> {
+    const bytes = Buffer.from(text);
+    // A file that is replaced keeps its owner and its rights; and what was cut off on its way takes the place of nothing.
+    const script = `umask 077; n=$1.$$.new; trap 'rm -f "$n"' EXIT
+if [ -e "$1" ]; then cp -p "$1" "$n" || exit; fi
+cat > "$n" && [ "$(wc -c < "$n")" -eq ${bytes.length} ] && ${keep('"$n"')} && mv "$n" "$1" && ${keep('"$(dirname "$1")"')}`;
+    const text_ = `write ${path} on ${this.#reaching.title} (${bytes.length} bytes)`;
+    return this.#change(gateway, text_, script, [path], {
+      feed: async function* () {
+        yield bytes;
+      },
+    });
+  }
+
+  setMode(gateway: Gateway, path: string, mode: number): Promise<void> {
+    const digits = mode.toString(8);
+    return this.#change(gateway, this.said('chmod', digits, path), `chmod ${digits} "$1"`, [path]);
+  }
+
+  giveTo(gateway: Gateway, path: string, { uid, gid }: { uid: number; gid: number }): Promise<void> {
+    const owner = `${uid}:${gid}`;
+    const script = `[ "$(id -u)" != 0 ] || chown -R ${owner} "$1"`;
+    return this.#change(gateway, this.said('chown', '-R', owner, path), script, [path]);
+  }
+
+  send(gateway: Gateway, from: string, to: string, more: Carrying = {}): Promise<string> {
+    return gateway.change({ channel: 'file', text: this.saidSend(from, to) }, () =>
+      sendFile(this.#asking, this, from, to, more),
+    );
+  }
+
+  fetch(gateway: Gateway, from: string, to: string, more: Carrying = {}): Promise<string> {
+    const text = `${this.said('cat', from)} > ${to}`;
+    return gateway.change({ channel: 'file', text }, () => fetchFile(this, from, to, more));
+  }
+
+  async open(gateway: Gateway, signal?: AbortSignal): Promise<void> {
+    await this.#opening?.open(gateway, signal);
+  }
+
+  async close(gateway: Gateway): Promise<void> {
+    await this.#opening?.close(gateway);
+  }
+
+  said(file: string, ...args: string[]): string {
+    return this.#reaching.text({ file, args });
+  }
+
+  saidText(path: string, text: string): string {
+    return this.said('sh', '-c', textSaid(path, text));
+  }
+
+  saidSend(from: string, to: string): string {
+    return `${this.#reaching.text({ file: 'sh', args: ['-c', 'cat > "$0"', to] })} < ${from}`;
+  }
+
+  readonly #asking = (script: string, args: readonly string[], more: Asking) => this.#ask(script, args, more);
+
+  async #change(gateway: Gateway, text: string, script: string, args: string[], more: Asking = {}): Promise<void> {
+    await gateway.change({ channel: 'file', text }, () =>
+      this.#ask(script, args, {
+        safe: () => 'This one change may be made or not; nothing that is not whole has taken the place of anything.',
+        ...more,
+      }),
+    );
+  }
+
+  /** Rejects where the script fails; `absent`: unless it says that there is no such thing. */
+  async #ask(
+    script: string,
+    args: readonly string[],
+    { absent = false, ...more }: Asking & { absent?: boolean } = {},
+  ): Promise<Answer> {
+    const answer = await this.#reaching.ask(script, args, more);
+    if (answer.code === 0 || (absent && answer.code === ABSENT)) return answer;
+    const { title } = this.#reaching;
+    if (answer.code === TAKEN) throw new Error(`${args.at(-1)} exists already on ${title}`);
+    throw new Error(`${title}: ${answer.error || `${args[0] ?? script} failed with exit code ${answer.code}`}`);
+  }
+}
+
+function kindOf(mode: number): Entry['kind'] {
+  switch (mode & FOLDER_BITS) {
+    case 0o100000:
+      return 'file';
+    case 0o040000:
+      return 'folder';
+    case 0o120000:
+      return 'link';
+    default:
+      return 'other';
+  }
+}
+
+function statIn(text: string): FileStat {
+  const [mode, bytes, uid, gid] = text.trim().split(' ');
+  const bits = Number.parseInt(mode!, 16);
+  const kind = kindOf(bits);
+  return {
+    kind: kind === 'link' ? 'other' : kind,
+    mode: bits & 0o7777,
+    bytes: Number(bytes),
+    uid: Number(uid),
+    gid: Number(gid),
+  };
+}

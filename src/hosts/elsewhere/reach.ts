@@ -1,0 +1,134 @@
+import { lstatSync, mkdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { HostSettings } from '../../config/profile.js';
+import { type Command, shellWord } from '../command.js';
+import { guarded, secretsBefore, withoutSecrets } from './guard.js';
+
+/** One way to have a command run elsewhere: the words before it. */
+export interface Way {
+  title: string;
+  file: string;
+  args: readonly string[];
+  /** Those of `args` that a person would type. */
+  shown: readonly string[];
+  /** How the command follows: as one line that a shell there reads, or word by word. */
+  follows: 'line' | 'words';
+}
+
+export type ComposeSettings = Extract<HostSettings, { compose: string }>;
+export type KubernetesSettings = Extract<HostSettings, { kubernetes: string }>;
+
+/** Seconds after which a silent connection is given up, three times in a row. */
+const SILENCE = 5;
+
+/** One connection for all that is done there, for a minute longer than it is needed; without one each command makes its own. */
+function sharing(): string[] {
+  const folder = join(tmpdir(), `novamem-runbook-ssh-${process.getuid?.() ?? 0}`);
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    const { uid, mode } = lstatSync(folder);
+    const LONGEST = 50;
+    if (uid !== process.getuid?.() || (mode & 0o077) !== 0 || folder.length > LONGEST) return [];
+    return ['ControlMaster=auto', `ControlPath=${folder}/%C`, 'ControlPersist=60'];
+  } catch {
+    return [];
+  }
+}
+
+/** `ssh DESTINATION -- LINE`. Whom to be, by which keys and over which hosts is ssh's own configuration. */
+export function sshWay(destination: string): Way {
+  const options = [
+    'BatchMode=yes',
+    'ConnectTimeout=10',
+    `ServerAliveInterval=${SILENCE}`,
+    'ServerAliveCountMax=3',
+    ...sharing(),
+  ];
+  return {
+    title: destination,
+    file: 'ssh',
+    args: [...options.flatMap((option) => ['-o', option]), destination, '--'],
+    shown: [destination, '--'],
+    follows: 'line',
+  };
+}
+
+/** How Docker is told which Compose project is meant: by its folder, or by the file itself. */
+export const projectArguments = (compose: string): string[] =>
+  /\.ya?ml$/.test(compose) ? ['-f', compose] : ['--project-directory', compose];
+
+/** In the container that runs; with `beside`, in one more of the same image with the same volumes, which need not run otherwise. */
+export function composeWay({ compose, service }: ComposeSettings, { beside }: { beside: boolean }): Way {
+  const args = [
+    'compose',
+    ...projectArguments(compose),
+    ...(beside ? ['run', '--rm', '--no-deps', '-T', '--entrypoint', 'env'] : ['exec', '-T']),
+    service,
+  ];
+  return {
+    title: `the service ${service} of ${compose}`,
+    file: 'docker',
+    args,
+    shown: args,
+    follows: 'words',
+  };
+}
+
+export const kubectlArguments = ({
+  context,
+  namespace,
+}: Pick<KubernetesSettings, 'context' | 'namespace'>): string[] => [
+  ...(context === undefined ? [] : ['--context', context]),
+  '-n',
+  namespace,
+];
+
+/** In the pod of the workload; with `pod`, in that one. */
+export function kubernetesWay(settings: KubernetesSettings, pod?: string): Way {
+  const { kubernetes, namespace, container } = settings;
+  const words = (waiting: string[]) => [
+    ...kubectlArguments(settings),
+    ...['exec', ...waiting, '-i', pod === undefined ? kubernetes : `pod/${pod}`],
+    ...(container === undefined || pod !== undefined ? [] : ['-c', container]),
+    '--',
+  ];
+  return {
+    title: `${kubernetes} in ${namespace}`,
+    file: 'kubectl',
+    // Without it a workload that was scaled to 0 would be waited for.
+    args: words(['--pod-running-timeout=5s']),
+    shown: words([]),
+    follows: 'words',
+  };
+}
+
+const wordsOf = ({ file, args, environment = {} }: Command, sudo: boolean): string[] => [
+  ...(sudo ? ['sudo', '-n'] : []),
+  ...(Object.keys(environment).length === 0
+    ? []
+    : ['env', ...Object.entries(environment).map(([name, value]) => `${name}=${value}`)]),
+  file,
+  ...args,
+];
+
+const lineOf = (words: readonly string[]) => words.map(shellWord).join(' ');
+
+/** The same command, as this machine runs it to have it run elsewhere. */
+export function through(way: Way, command: Command, { sudo = false } = {}): Command {
+  // One that is on its way already, as into a container of another machine, has its own guard at its end.
+  const isOnItsWay = command.shown !== undefined;
+  const plain = isOnItsWay ? command : withoutSecrets(command);
+  const run = isOnItsWay || command.fed || command.input !== undefined ? plain : guarded(plain);
+  const follows = (words: readonly string[]) => (way.follows === 'line' ? [lineOf(words)] : words);
+  const shown = isOnItsWay
+    ? (way.follows === 'line' ? shellWord : String)(command.shown!)
+    : follows(wordsOf(plain, sudo)).map(shellWord).join(' ');
+  return {
+    file: way.file,
+    args: [...way.args, ...follows(wordsOf(run, sudo))],
+    ...(plain.input === undefined ? {} : { input: plain.input }),
+    ...(command.fed ? { fed: true } : command.input === undefined || command.attended ? { attended: true } : {}),
+    shown: `${secretsBefore(command)}${lineOf([way.file, ...way.shown])} ${shown}`,
+  };
+}

@@ -1,0 +1,78 @@
+import type { Gateway } from './gateway.js';
+
+/** What a path leads to, links followed. */
+export interface FileStat {
+  kind: 'file' | 'folder' | 'other';
+  bytes: number;
+  /** The lowest 12 bits: rights, and the three above them. */
+  mode: number;
+  uid: number;
+  gid: number;
+}
+
+/** What lies in a folder; a link is what it is, not what it leads to. */
+export interface Entry {
+  name: string;
+  kind: FileStat['kind'] | 'link';
+}
+
+/** How a file that is brought somewhere is followed. */
+export interface Carrying {
+  /** Told the bytes of each piece that is there, those of an earlier attempt in one. */
+  onBytes?: (bytes: number) => void;
+  signal?: AbortSignal;
+}
+
+/**
+ * The files of one host. A path that is absent is `undefined` or false, or rejects with a sentence; a host that cannot be reached rejects
+ * with a Problem, never with "absent".
+ */
+export interface HostFiles {
+  /** Whether anything has this name, be it a link that leads nowhere. */
+  exists(path: string): Promise<boolean>;
+  stat(path: string): Promise<FileStat | undefined>;
+  list(folder: string): Promise<Entry[]>;
+  /** With every link followed. */
+  realPath(path: string): Promise<string>;
+  /** A file, or `length` bytes of it from `from` on: as many of them as there are. */
+  read(path: string, piece?: { from: number; length: number }): Promise<Buffer>;
+  /** A file piece by piece: from the byte `from` on, up to the byte `bytes`. */
+  stream(path: string, more?: { from?: number; bytes?: number; signal?: AbortSignal }): AsyncIterable<Buffer>;
+  /** 64 hex digits; with `bytes`, of so many of its first. */
+  sha256(path: string, more?: { bytes?: number; signal?: AbortSignal }): Promise<string>;
+  /** Bytes that are free on the file system that a path is, or will be, on. */
+  freeBytes(path: string): Promise<number>;
+  /** Whether this program may make and remove names in a folder, or write to a file. */
+  mayWrite(path: string): Promise<boolean>;
+  /** Who this program is there: its user's number. */
+  user(): Promise<number>;
+
+  makeFolder(gateway: Gateway, path: string, mode?: number): Promise<void>;
+  /** Renames within a file system. `to` must not exist; the folder above it is made. */
+  moveAside(gateway: Gateway, from: string, to: string): Promise<void>;
+  /** Removes a file or folder with all that is in it; one that is absent is no error. */
+  remove(gateway: Gateway, path: string): Promise<void>;
+  /** Writes a file as a whole: it is there and on disk afterwards, or as it was before. */
+  writeText(gateway: Gateway, path: string, text: string): Promise<void>;
+  setMode(gateway: Gateway, path: string, mode: number): Promise<void>;
+  /** Gives it, with all that is in it, to a user and group, where this program may. */
+  giveTo(gateway: Gateway, path: string, owner: { uid: number; gid: number }): Promise<void>;
+  /**
+   * Brings a file of this machine there: whole, with its SHA-256 compared on both ends, or not at all. What an attempt that was cut off
+   * has brought is gone on with. `to` must not exist. Answers the SHA-256.
+   */
+  send(gateway: Gateway, from: string, to: string, more?: Carrying): Promise<string>;
+  /** Brings a file to this machine in the same way: as much of it as there was when it was begun, since it may grow. */
+  fetch(gateway: Gateway, from: string, to: string, more?: Carrying): Promise<string>;
+
+  /** Has the files reachable while their service is stopped; they may be without. */
+  open(gateway: Gateway, signal?: AbortSignal): Promise<void>;
+  /** Ends what `open` has begun: before the service is started. */
+  close(gateway: Gateway): Promise<void>;
+  /** What a person would type for what is done there: `mv a b` as it is, or `ssh ops@graph-1 -- 'mv a b'`. */
+  said(file: string, ...args: string[]): string;
+  /** The same for writing a text. */
+  saidText(path: string, text: string): string;
+  /** And for bringing a file there. */
+  saidSend(from: string, to: string): string;
+}

@@ -1,0 +1,97 @@
+import { createHash } from 'node:crypto';
+import { constants, createReadStream } from 'node:fs';
+import { access, open, readdir, readFile, realpath, stat } from 'node:fs/promises';
+import { commandText, textSaid } from './command.js';
+import { copyTo, exists, freeBytes, giveTo, makeFolder, moveAside, remove, setMode, writeText } from './files.js';
+import type { Gateway } from './gateway.js';
+import type { Carrying, Entry, HostFiles } from './host-files.js';
+
+const kindOf = (found: { isFile(): boolean; isDirectory(): boolean }) =>
+  found.isFile() ? 'file' : found.isDirectory() ? 'folder' : 'other';
+
+const said = (file: string, ...args: string[]) => commandText({ file, args });
+
+/** The files of this machine. */
+export const localFiles: HostFiles = {
+  exists,
+  async stat(path) {
+    try {
+      const found = await stat(path);
+      const { uid, gid, size, mode } = found;
+      return { kind: kindOf(found), bytes: size, mode: mode & 0o7777, uid, gid };
+    } catch (error) {
+      if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined;
+      throw error;
+    }
+  },
+  async list(folder) {
+    const entries = await readdir(folder, { withFileTypes: true });
+    return entries.map(
+      (entry): Entry => ({
+        name: entry.name,
+        kind: entry.isSymbolicLink() ? 'link' : kindOf(entry),
+      }),
+    );
+  },
+  realPath: realpath,
+  async read(path, piece) {
+    if (!piece) return readFile(path);
+    const handle = await open(path, 'r');
+    try {
+      const { buffer, bytesRead } = await handle.read(Buffer.alloc(piece.length), 0, piece.length, piece.from);
+      return buffer.subarray(0, bytesRead);
+    } finally {
+      await handle.close();
+    }
+  },
+  stream: (path, { from = 0, bytes, signal } = {}) =>
+    createReadStream(path, {
+      highWaterMark: 1 << 20,
+      signal,
+      start: from,
+      ...(bytes === undefined ? {} : { end: bytes - 1 }),
+    }) as AsyncIterable<Buffer>,
+  sha256,
+  freeBytes,
+  mayWrite: (path) =>
+    access(path, constants.W_OK).then(
+      () => true,
+      () => false,
+    ),
+  user: async () => process.getuid?.() ?? 0,
+  makeFolder,
+  moveAside,
+  remove,
+  writeText,
+  setMode,
+  giveTo,
+  send: carry,
+  fetch: carry,
+  async open() {},
+  async close() {},
+  said,
+  saidText: textSaid,
+  saidSend: (from, to) => said('cp', from, to),
+};
+
+async function sha256(
+  path: string,
+  { bytes, signal }: { bytes?: number; signal?: AbortSignal } = {},
+): Promise<string> {
+  const hash = createHash('sha256');
+  if (bytes !== 0) for await (const piece of localFiles.stream(path, { bytes, signal })) hash.update(piece);
+  return hash.digest('hex');
+}
+
+/** `to` is hashed and not `from`: what it must be, the caller knows. */
+async function carry(
+  gateway: Gateway,
+  from: string,
+  to: string,
+  { onBytes = () => {}, signal }: Carrying = {},
+): Promise<string> {
+  await copyTo(gateway, from, to);
+  const hash = await sha256(to, { signal });
+  onBytes((await stat(to)).size);
+  return hash;
+}
