@@ -99,7 +99,7 @@ export async function prepareResume({
   const runbook = runbookOf(past, id, accept.includes('runbook'));
   const cluster = new Cluster(profile);
   await requireThrowAway(started.mode, cluster);
-  const backup = started.backup ? await openBackupSet(started.backup.folder) : undefined;
+  const backup = started.backup ? await openBackupSet(started.backup.folder, profile.s3) : undefined;
   const differences = differencesBetween(past.fingerprint, await fingerprintOf(cluster));
   if (differences.length > 0 && !accept.includes('cluster'))
     throw new Problem(`This is not the cluster on which run ${id} began: ${differences.join('; ')}.`, {

@@ -144,7 +144,7 @@ async function chosenBackup(runbook: Runbook, { backup, profile }: RunRequest): 
       next: 'novamem-runbook backups list',
     });
   if (backup === 'none') return undefined;
-  return findBackupSet(backup, profile.backups).catch((error: unknown) => {
+  return findBackupSet(backup, profile.backups, profile.s3).catch((error: unknown) => {
     // Nobody named one, and there are other ways: that there is none is then a finding of those steps that need it.
     if (need === 'may' && backup === 'latest') return undefined;
     throw error;

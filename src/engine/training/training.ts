@@ -117,7 +117,7 @@ export class Training {
       );
       if (this.#closing) return;
       this.#before = await withWrittenSince(this.#before!, cluster);
-      const listed = await listBackupSets(profile.backups).catch(() => []);
+      const listed = await listBackupSets(profile.backups, profile.s3).catch(() => []);
       this.#backups = listed.map((one) => one.id);
       this.#symptoms = {
         pager: this.lesson.symptoms.pager ?? pager,
