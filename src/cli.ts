@@ -214,6 +214,7 @@ backups
   .command('adopt <folder>')
   .description('give a folder of loose files a manifest, and say what cannot be proven about them')
   .option('--cluster <name>', 'the cluster that they come from')
+  .addOption(profileOption())
   .action(calls(async () => (await import('./commands/backups.js')).backupsAdoptCommand));
 backups
   .command('prune')

@@ -1,21 +1,23 @@
 import { resolve } from 'node:path';
-import { profileWord } from '../config/profiles.js';
+import type { Profile } from '../config/profile.js';
+import { listProfiles, profileWord } from '../config/profiles.js';
 import { shellWord } from '../hosts/command.js';
-import { exists, sha256Of } from '../hosts/files.js';
 import { openGateway } from '../hosts/gateway.js';
 import { EXIT, Problem } from '../problem.js';
 import { adopt, heldBy } from '../stores/backup-set/adopt.js';
-import { bytesOf } from '../stores/backup-set/backup-set.js';
+import { bytesThere, checksumOf } from '../stores/backup-set/backup-set.js';
+import { faultOfBaseIn } from '../stores/backup-set/base-in-set.js';
 import { copiesOf, findBackupSet, listBackupSets } from '../stores/backup-set/find-backup-set.js';
+import { openBackupSet } from '../stores/backup-set/open-backup-set.js';
 import { pruningOf, removeSet } from '../stores/backup-set/prune.js';
-import { faultInPlace } from '../stores/postgres/base-backup.js';
+import { isS3 } from '../stores/storage/storage.js';
 import { countOf, durationOf, plural, sizeOf } from '../words.js';
 import { findCluster } from './find-cluster.js';
 import { columns, print } from './print.js';
 
 export async function backupsListCommand({ profile, json }: { profile?: string; json?: boolean }): Promise<number> {
-  const { name, backups } = findCluster(profile);
-  const listed = await listBackupSets(backups);
+  const { name, backups, s3 } = findCluster(profile);
+  const listed = await listBackupSets(backups, s3);
   if (json) {
     print(
       JSON.stringify(
@@ -71,8 +73,9 @@ export async function backupsListCommand({ profile, json }: { profile?: string; 
 
 /** Reads every file of a backup set and compares it with the manifest. */
 export async function backupsVerifyCommand(wanted: string, { profile }: { profile?: string }): Promise<number> {
-  const roots = wanted.includes('/') ? [] : findCluster(profile).backups;
-  const set = await findBackupSet(wanted, roots);
+  const set = wanted.includes('/')
+    ? await openBackupSet(wanted, s3For(wanted, profile))
+    : await findSetOf(findCluster(profile), wanted);
   const files = [
     ...(set.postgres ? [set.postgres] : []),
     ...(set.postgresBase ? [set.postgresBase.manifest] : []),
@@ -81,25 +84,27 @@ export async function backupsVerifyCommand(wanted: string, { profile }: { profil
     ...(set.falkordb?.files ?? []),
   ];
   let faults = 0;
-  for (const { file, bytes, sha256 } of files) {
-    const there = await exists(file);
-    const said = !there
-      ? 'MISSING'
-      : (await bytesOf(file)) !== bytes
-        ? `${countOf(await bytesOf(file))} bytes, expected ${countOf(bytes)}`
-        : sha256 === undefined
-          ? 'not proven: no manifest'
-          : (await sha256Of(file)) === sha256
-            ? 'ok'
-            : 'CHANGED: its SHA-256 is another';
+  for (const one of files) {
+    const { file, bytes, sha256 } = one;
+    const there = await bytesThere(one);
+    const said =
+      there === undefined
+        ? 'MISSING'
+        : there !== bytes
+          ? `${countOf(there)} bytes, expected ${countOf(bytes)}`
+          : sha256 === undefined
+            ? 'not proven: no manifest'
+            : (await checksumOf(one)) === sha256
+              ? 'ok'
+              : 'CHANGED: its SHA-256 is another';
     if (said !== 'ok' && !said.startsWith('not proven')) faults += 1;
     print(`${said.padEnd(10)} ${file}`);
   }
   if (set.postgresBase) {
-    const fault = await faultInPlace(set.postgresBase.folder);
+    const { fault, whole } = await faultOfBaseIn(set);
     if (fault !== '') faults += 1;
     print(
-      `${(fault === '' ? 'ok' : 'CHANGED').padEnd(10)} ${set.postgresBase.folder}${fault === '' ? '' : `: ${fault}`}`,
+      `${(fault === '' ? 'ok' : 'CHANGED').padEnd(10)} ${set.postgresBase.folder}${fault === '' ? (whole ? '' : ': its files are there with their sizes, and were not read') : `: ${fault}`}`,
     );
   }
   print(
@@ -111,9 +116,14 @@ export async function backupsVerifyCommand(wanted: string, { profile }: { profil
 }
 
 /** `backups adopt FOLDER`: gives a folder of loose files a manifest. */
-export async function backupsAdoptCommand(folder: string, { cluster }: { cluster?: string }): Promise<number> {
-  const set = await adopt(QUIET, resolve(folder), {
+export async function backupsAdoptCommand(
+  folder: string,
+  { cluster, profile }: { cluster?: string; profile?: string },
+): Promise<number> {
+  const s3 = s3For(folder, profile);
+  const set = await adopt(QUIET, isS3(folder) ? folder.replace(/\/+$/, '') : resolve(folder), {
     ...(cluster === undefined ? {} : { cluster }),
+    ...(s3 ? { s3 } : {}),
     onFile: ({ file, bytes }) => print(`read ${sizeOf(bytes).padStart(9)}  ${file}`),
   });
   print(
@@ -135,7 +145,7 @@ export async function backupsPruneCommand({
   confirm?: string;
 }): Promise<number> {
   const found = findCluster(profile);
-  const { name, backups } = found;
+  const { name, backups, s3 } = found;
   const refused = { safe: 'Nothing was removed.', exitCode: EXIT.refused };
   if (keep < 1) throw new Problem('--keep 0 would leave no backup at all.', { ...refused, next: 'keep at least 1' });
   if (confirm !== undefined && confirm !== name)
@@ -143,10 +153,10 @@ export async function backupsPruneCommand({
       ...refused,
       next: 'see what would be removed, and whether it is the right cluster: the same without --confirm',
     });
-  const pruning = await pruningOf(backups, keep);
+  const pruning = await pruningOf(backups, keep, { s3 });
   for (const one of pruning.keep) print(`keep     ${one.id.padEnd(18)} ${one.why}`);
   for (const one of pruning.remove) {
-    if (confirm !== undefined) await removeSet(QUIET, one.folder);
+    if (confirm !== undefined) await removeSet(QUIET, one.folder, s3);
     print(`${confirm === undefined ? 'remove  ' : 'removed '} ${one.id.padEnd(18)} ${one.why}`);
   }
   if (confirm === undefined && pruning.remove.length > 0)
@@ -155,5 +165,13 @@ export async function backupsPruneCommand({
     );
   return EXIT.recovered;
 }
+
+const findSetOf = ({ backups, s3 }: Profile, wanted: string) => findBackupSet(wanted, backups, s3);
+
+/** How the bucket of a folder is reached: as the profile says that is named or remembered, else as AWS usually is. */
+const s3For = (folder: string, profile: string | undefined) =>
+  isS3(folder) && (profile !== undefined || listProfiles().current !== undefined)
+    ? findCluster(profile).s3
+    : undefined;
 
 const QUIET = openGateway(() => {});

@@ -65,9 +65,9 @@ function writeJunit(file: string, text: string): void {
 /** The set that is meant, of those of this cluster; and what of the same folders was passed over although it may be newer. */
 async function provableSet(
   backup: string,
-  { backups, name }: Profile,
+  { backups, name, s3 }: Profile,
 ): Promise<{ set: BackupSet; passedOver: string[] }> {
-  const { set, passedOver } = await findOwnSet(backup, backups, name);
+  const { set, passedOver } = await findOwnSet(backup, backups, name, s3);
   if (set.kind === 'manifest' && set.inventory) return { set, passedOver };
   throw new Problem(
     `The backup set ${set.id} has no ${set.kind === 'manifest' ? 'inventory' : 'manifest'}: nothing says what it must hold, so that a drill could prove nothing.`,
@@ -99,7 +99,7 @@ async function drill(of: Profile, set: BackupSet, passedOver: string[], options:
     );
     const run = await prepareRun({
       scenario: options.scenario,
-      profile,
+      profile: of.s3 ? { ...profile, s3: of.s3 } : profile,
       mode: 'drill',
       drillOf: of.name,
       notes: [...passedOver, ...notes],

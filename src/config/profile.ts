@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { s3Schema } from './s3.js';
 import { postgresTlsSettings, type TlsFiles, type TlsSettingsFault, tlsFields, tlsSettingsFaults } from './tls.js';
 
 // The profile: how to reach one cluster. Secrets are references, so that the file can be shown and shared.
@@ -183,7 +184,10 @@ export const profileSchema = z.strictObject({
       falkordb: host.optional(),
     })
     .default({}),
+  /** Folders of this machine, and folders in buckets: `s3://bucket/folder`. A new backup set goes into the first. */
   backups: z.array(z.string().min(1)).default([]),
+  /** For every s3:// of this profile, where it is not AWS with its usual settings. */
+  s3: s3Schema.optional(),
   /** How a backup of this cluster is put to the proof. */
   drill: z
     .strictObject({

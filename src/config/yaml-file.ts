@@ -40,6 +40,11 @@ export function readYamlFile(file: string, largest = LARGEST_FILE): YamlFile {
   } catch (error) {
     throw new Problem(`Cannot read ${file}: ${messageOf(error)}.`, { next: 'check the path, then try again' });
   }
+  return parseYaml(file, text, largest);
+}
+
+/** The same of a text that was read already. `file` names it in faults. */
+export function parseYaml(file: string, text: string, largest = LARGEST_FILE): YamlFile {
   if (text.length > largest) {
     throw new Problem(
       `${file} is larger than ${Math.round(largest / LARGEST_FILE)} MiB, and so not what it should be.`,

@@ -29,10 +29,10 @@ const ROOT_PATIENCE_MS = 10_000;
 
 /** Reads the record of runs on this machine and the backup roots; asks no server. */
 export async function clusterStatus(profile: Profile): Promise<ClusterStatus> {
-  const { name, production, backups } = profile;
+  const { name, production, backups, s3 } = profile;
   const { everyDays } = profile.drill;
   const at = new Date();
-  const listed = (await Promise.all(backups.map(listRoot))).flat();
+  const listed = (await Promise.all(backups.map((root) => listRoot(root, s3)))).flat();
   const proof = proofOf(name);
   const backup = newestOf(name, listed, at);
   const drillDueAt = proof.proven && new Date(proof.proven.at.getTime() + everyDays * DAY_MS);
@@ -60,10 +60,10 @@ export async function clusterStatus(profile: Profile): Promise<ClusterStatus> {
 }
 
 /** What lies below a root; a set of which a file is missing or of another size counts for none. */
-const listRoot = (root: string): Promise<ListedSet[]> =>
+const listRoot = (root: string, s3: Profile['s3']): Promise<ListedSet[]> =>
   within(
     ROOT_PATIENCE_MS,
-    listBackupSets([root]).then((listed) => Promise.all(listed.map(withoutGap))),
+    listBackupSets([root], s3).then((listed) => Promise.all(listed.map(withoutGap))),
   ).catch((error: unknown) => [
     { id: root, folder: root, problem: `this backup root cannot be read: ${messageOf(error)}` },
   ]);

@@ -287,9 +287,9 @@ export class Desk {
   }
 
   async #listSets(): Promise<ListedSet[]> {
-    const listed = await listBackupSets(this.profile.backups).catch(() => []);
+    const listed = await listBackupSets(this.profile.backups, this.profile.s3).catch(() => []);
     if (this.named === 'latest' || listed.some((one) => one.id === this.named)) return listed;
-    const set = await findBackupSet(this.named, this.profile.backups).catch(() => undefined);
+    const set = await findBackupSet(this.named, this.profile.backups, this.profile.s3).catch(() => undefined);
     return set ? [{ id: set.id, folder: set.folder, set }, ...listed] : listed;
   }
 

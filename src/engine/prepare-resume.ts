@@ -1,4 +1,3 @@
-import { basename } from 'node:path';
 import type { Profile } from '../config/profile.js';
 import { EXIT, Problem } from '../problem.js';
 import { loadRunbook } from '../runbook/library.js';
@@ -12,7 +11,7 @@ import { changedBy, newerRunGuards } from './newer-runs.js';
 import { operatorHere } from './operator.js';
 import { pastOf, type RunPast } from './past.js';
 import { pastTimesOf } from './past-times.js';
-import { lockFoldersOf, versions } from './prepare-run.js';
+import { lockFoldersOf, newBackupAt, versions } from './prepare-run.js';
 import { Run } from './run.js';
 import { findRun, listRuns, type RecordedRun } from './runs.js';
 import { requireThrowAway } from './throw-away.js';
@@ -99,7 +98,7 @@ export async function prepareResume({
   const runbook = runbookOf(past, id, accept.includes('runbook'));
   const cluster = new Cluster(profile);
   await requireThrowAway(started.mode, cluster);
-  const backup = started.backup ? await openBackupSet(started.backup.folder) : undefined;
+  const backup = started.backup ? await openBackupSet(started.backup.folder, profile.s3) : undefined;
   const differences = differencesBetween(past.fingerprint, await fingerprintOf(cluster));
   if (differences.length > 0 && !accept.includes('cluster'))
     throw new Problem(`This is not the cluster on which run ${id} began: ${differences.join('; ')}.`, {
@@ -128,7 +127,7 @@ export async function prepareResume({
       ...(started.runbookFile ? { runbookFile: started.runbookFile } : {}),
       cluster,
       ...(backup ? { backup } : {}),
-      ...(started.newBackup ? { newBackup: { id: basename(started.newBackup), folder: started.newBackup } } : {}),
+      ...(started.newBackup ? { newBackup: newBackupAt(started.newBackup, folder) } : {}),
       past: {
         ...pastOf(journal.events),
         journal,

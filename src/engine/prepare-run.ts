@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { homeSubfolder } from '../config/home.js';
 import { programVersion } from '../config/package-root.js';
 import type { Profile } from '../config/profile.js';
@@ -8,9 +8,11 @@ import { shellWord } from '../hosts/command.js';
 import { Problem } from '../problem.js';
 import { loadRunbook } from '../runbook/library.js';
 import type { Overrides, Runbook, RunbookStep } from '../runbook/runbook.js';
+import type { NewBackup } from '../steps/step.js';
 import type { BackupSet } from '../stores/backup-set/backup-set.js';
 import { findBackupSet } from '../stores/backup-set/find-backup-set.js';
 import { Cluster } from '../stores/cluster.js';
+import { isRemote, isS3, under } from '../stores/storage/storage.js';
 import { fileInstantOf } from '../words.js';
 import type { Difference } from './differences.js';
 import type { Mode } from './journal.js';
@@ -76,17 +78,16 @@ export async function prepareRun(request: RunRequest): Promise<Run> {
   const startedAt = new Date();
   const id = nextRunId(startedAt);
   const writes = runbook.steps.some((step) => step.kind.backupSet === 'writes');
-  const root = request.profile.backups.find(isLocal);
+  const root = writes ? request.profile.backups.find(isWritable) : undefined;
+  const folder = makeRunFolder(homeSubfolder('runs'), id);
   return new Run({
     id,
-    folder: makeRunFolder(homeSubfolder('runs'), id),
+    folder,
     mode: request.mode,
     runbook,
     cluster,
     ...(backup ? { backup } : {}),
-    ...(writes && root
-      ? { newBackup: { id: fileInstantOf(startedAt), folder: resolve(root, fileInstantOf(startedAt)) } }
-      : {}),
+    ...(root ? { newBackup: newBackupAt(under(root, fileInstantOf(startedAt)), folder) } : {}),
     ...(/\.ya?ml$/.test(request.scenario) ? { runbookFile: resolve(request.scenario) } : {}),
     ...(request.drillOf === undefined ? {} : { drillOf: request.drillOf }),
     ...(request.notes ? { notes: request.notes } : {}),
@@ -98,11 +99,17 @@ export async function prepareRun(request: RunRequest): Promise<Run> {
   });
 }
 
-const isLocal = (root: string) => !/^[a-z0-9]+:\/\//.test(root);
+const isWritable = (root: string) => !isRemote(root) || isS3(root);
+
+/** A new set at a path or URL. One of a bucket is made in the run's own folder first. */
+export function newBackupAt(place: string, runFolder: string): NewBackup {
+  const id = basename(place);
+  return isRemote(place) ? { id, folder: join(runFolder, 'backup', id), to: place } : { id, folder: resolve(place) };
+}
 
 /** Where a run locks a cluster: on this machine, and in the backup roots, which other machines may share. */
 export function lockFoldersOf({ backups }: Profile): string[] {
-  return [homeSubfolder('locks'), ...backups.filter(isLocal)];
+  return [homeSubfolder('locks'), ...backups.filter((root) => !isRemote(root))];
 }
 
 export const versions = () => ({ 'novamem-runbook': programVersion(), node: process.versions.node });
@@ -144,7 +151,7 @@ async function chosenBackup(runbook: Runbook, { backup, profile }: RunRequest): 
       next: 'novamem-runbook backups list',
     });
   if (backup === 'none') return undefined;
-  return findBackupSet(backup, profile.backups).catch((error: unknown) => {
+  return findBackupSet(backup, profile.backups, profile.s3).catch((error: unknown) => {
     // Nobody named one, and there are other ways: that there is none is then a finding of those steps that need it.
     if (need === 'may' && backup === 'latest') return undefined;
     throw error;

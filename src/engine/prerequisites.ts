@@ -1,4 +1,5 @@
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
+import type { Profile } from '../config/profile.js';
 import { closedGateway } from '../hosts/gateway.js';
 import { nextOf } from '../problem.js';
 import { loadRunbook, scenarios } from '../runbook/library.js';
@@ -7,7 +8,10 @@ import type { Finding, StepContext } from '../steps/step.js';
 import type { BackupSet } from '../stores/backup-set/backup-set.js';
 import { findBackupSet } from '../stores/backup-set/find-backup-set.js';
 import type { Cluster } from '../stores/cluster.js';
+import { isRemote, under } from '../stores/storage/storage.js';
+import { storageOf } from '../stores/storage/storage-of.js';
 import { messageOf } from '../words.js';
+import { newBackupAt } from './prepare-run.js';
 
 /** Something that stands in the way of scenarios, or should be known before one is needed. */
 export interface Obstacle {
@@ -28,8 +32,10 @@ const NOWHERE = '/nonexistent';
 
 /** Asks every step of every scenario what it would find on this cluster as it stands. Reads only; nothing is recorded. */
 export async function prerequisitesOf(cluster: Cluster): Promise<Prerequisites> {
-  const backup = await findBackupSet('latest', cluster.profile.backups).catch(() => undefined);
-  const obstacles = new Map<string, Obstacle>();
+  const backup = await findBackupSet('latest', cluster.profile.backups, cluster.profile.s3).catch(() => undefined);
+  const obstacles = new Map<string, Obstacle>(
+    (await unreachableRoots(cluster.profile)).map((one) => [one.message, one]),
+  );
   const possible: string[] = [];
   for (const scenario of scenarios()) {
     const runbook = loadRunbook(scenario);
@@ -50,12 +56,27 @@ export async function prerequisitesOf(cluster: Cluster): Promise<Prerequisites> 
   return { possible, obstacles: order };
 }
 
+/** Backup roots in buckets that cannot be listed, and why. */
+async function unreachableRoots({ backups, s3 }: Profile): Promise<Obstacle[]> {
+  const looked = await Promise.all(
+    backups.filter(isRemote).map(async (root): Promise<Obstacle[]> => {
+      try {
+        await storageOf(root, s3).foldersIn(root);
+        return [];
+      } catch (error) {
+        return [{ level: 'warning', message: messageOf(error), next: nextOf(error), concerns: [`backups: ${root}`] }];
+      }
+    }),
+  );
+  return looked.flat();
+}
+
 async function findingsIn(
   runbook: Runbook,
   cluster: Cluster,
   backup: BackupSet | undefined,
 ): Promise<[string, Finding[]][]> {
-  const root = cluster.profile.backups.find((one) => !one.includes('://'));
+  const [root] = cluster.profile.backups;
   return Promise.all(
     runbook.steps.map(async (step): Promise<[string, Finding[]]> => {
       const context: StepContext = {
@@ -63,7 +84,7 @@ async function findingsIn(
         cluster,
         gateway: closedGateway(),
         ...(backup ? { backup } : {}),
-        ...(root ? { newBackup: { id: 'doctor', folder: resolve(root, 'doctor') } } : {}),
+        ...(root ? { newBackup: newBackupAt(under(root, 'doctor'), NOWHERE) } : {}),
         workFolder: join(NOWHERE, step.id),
         phase: 'preflight',
         startsEarlier: (service) => startsBefore(runbook.steps, step.id, service),

@@ -1,4 +1,5 @@
 import type { Runbook } from '../runbook/runbook.js';
+import type { NewBackup } from '../steps/step.js';
 import type { BackupSet } from '../stores/backup-set/backup-set.js';
 import type { Cluster } from '../stores/cluster.js';
 import type { Fingerprint } from '../stores/fingerprint.js';
@@ -21,7 +22,7 @@ export interface RunSettings {
   runbookFile?: string;
   cluster: Cluster;
   backup?: BackupSet;
-  newBackup?: { id: string; folder: string };
+  newBackup?: NewBackup;
   /** The cluster whose backup is put to the proof. */
   drillOf?: string;
   /** What the record is to say from its beginning. */
@@ -56,7 +57,7 @@ export function startedEvent(settings: RunSettings, fingerprint: Fingerprint, op
     backup: backup
       ? { id: backup.id, folder: backup.folder, kind: backup.kind, takenAt: backup.takenAt?.toISOString() ?? null }
       : null,
-    newBackup: newBackup?.folder ?? null,
+    newBackup: newBackup?.to ?? newBackup?.folder ?? null,
     drillOf: drillOf ?? null,
     runbookFile: runbookFile ?? null,
     operator,

@@ -25,7 +25,7 @@ export async function takeBackup(profile: Profile, overrides: Overrides = {}): P
   await run.preflight();
   run.intend({ type: 'begin' });
   const outcome = await run.finished;
-  if (outcome === 'recovered') return openBackupSet(folder);
+  if (outcome === 'recovered') return openBackupSet(folder, profile.s3);
   const { steps, guards } = run.getSnapshot();
   const reasons = [
     ...guards.map(({ said }) => said),

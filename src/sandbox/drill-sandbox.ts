@@ -5,10 +5,10 @@ import { freeBytes } from '../hosts/files.js';
 import { openGateway } from '../hosts/gateway.js';
 import { EXIT, Problem } from '../problem.js';
 import type { BackupSet } from '../stores/backup-set/backup-set.js';
+import { contentsOf } from '../stores/backup-set/contents.js';
 import { Cluster } from '../stores/cluster.js';
 import { serverVersionOf } from '../stores/falkordb/inventory.js';
 import { quoteIdentifier } from '../stores/postgres/connection.js';
-import { readContents } from '../stores/postgres/dump.js';
 import { describeServer } from '../stores/postgres/server.js';
 import { toolsFor } from '../stores/postgres/tools.js';
 import { versionOf } from '../stores/qdrant/inventory.js';
@@ -83,7 +83,7 @@ async function makeRoles(cluster: Cluster, set: BackupSet): Promise<void> {
   if (!set.postgres) return;
   const { postgres } = cluster;
   const { version } = await describeServer(postgres);
-  const contents = await readContents(await toolsFor(Number.parseInt(version, 10)), set.postgres.file).catch(
+  const contents = await contentsOf(await toolsFor(Number.parseInt(version, 10)), set.postgres).catch(
     () => undefined,
   );
   const gateway = openGateway(() => {});

@@ -93,6 +93,15 @@ export type StepEvent<F = unknown> =
 /** What reality says of a step on resume or retry. */
 export type Probe = 'not-started' | 'partial' | 'done' | 'unknown';
 
+/** Where a new backup set goes. */
+export interface NewBackup {
+  id: string;
+  /** Where it is made. */
+  folder: string;
+  /** The URL to which it is sent at the end; absent where the folder is its place. */
+  to?: string;
+}
+
 /** What a step is given. */
 export interface StepContext {
   runId: string;
@@ -102,8 +111,7 @@ export interface StepContext {
   backup?: BackupSet;
   /** What a person has answered to what this step asks. */
   answer?: string;
-  /** Where a new backup set goes. */
-  newBackup?: { id: string; folder: string };
+  newBackup?: NewBackup;
   /** This run's own folder for safety copies. */
   workFolder: string;
   /** `preflight`: the whole runbook is looked at before anything runs. `ready`: this step is next. */

@@ -47,9 +47,9 @@ export class Counting {
   }
 
   /** Reads what was written since, and which backups there are; right after the cluster was broken. */
-  async broken(cluster: Cluster, { backups }: Profile): Promise<void> {
+  async broken(cluster: Cluster, { backups, s3 }: Profile): Promise<void> {
     this.#before = await withWrittenSince(this.#before!, cluster);
-    const listed = await listBackupSets(backups).catch(() => []);
+    const listed = await listBackupSets(backups, s3).catch(() => []);
     this.#backups = listed.map((one) => one.id);
   }
 

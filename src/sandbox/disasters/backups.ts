@@ -16,7 +16,7 @@ const DAY = 86_400_000;
 
 /** The sets of the sandbox, newest first. */
 async function setsOf({ profile }: Scene): Promise<BackupSet[]> {
-  const listed = await listBackupSets(profile.backups);
+  const listed = await listBackupSets(profile.backups, profile.s3);
   return listed.flatMap((one) => ('set' in one && one.set.kind === 'manifest' ? [one.set] : []));
 }
 

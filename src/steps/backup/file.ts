@@ -1,13 +1,19 @@
-import { exists } from '../../hosts/files.js';
-import { type BackupFile, type BackupSet, bytesOf } from '../../stores/backup-set/backup-set.js';
-import { countOf } from '../../words.js';
+import { nextOf } from '../../problem.js';
+import { type BackupFile, type BackupSet, bytesThere } from '../../stores/backup-set/backup-set.js';
+import { countOf, messageOf } from '../../words.js';
 import type { Finding } from '../step.js';
 
 /** What the first look at a file of a backup set finds: that it is there, with the bytes that it should have. `what`: `dump`, `snapshot`. */
-export async function fileFindings({ file, bytes }: BackupFile, what: string): Promise<Finding[]> {
+export async function fileFindings(one: BackupFile, what: string): Promise<Finding[]> {
+  const { file, bytes } = one;
   const next = 'choose another backup set with --backup';
-  if (!(await exists(file))) return [{ level: 'blocking', message: `the ${what} ${file} is not there`, next }];
-  const found = await bytesOf(file);
+  let found: number | undefined;
+  try {
+    found = await bytesThere(one);
+  } catch (error) {
+    return [{ level: 'blocking', message: `the ${what} cannot be seen. ${messageOf(error)}`, next: nextOf(error) }];
+  }
+  if (found === undefined) return [{ level: 'blocking', message: `the ${what} ${file} is not there`, next }];
   if (found === bytes) return [];
   const message = `the ${what} ${file} has ${countOf(found)} bytes, the manifest says ${countOf(bytes)}: it was changed or cut off`;
   return [{ level: 'blocking', message, next }];

@@ -3,10 +3,11 @@ import { z } from 'zod';
 import { keepOnDisk } from '../../hosts/durable.js';
 import { remove, writeText } from '../../hosts/files.js';
 import { MANIFEST_FILE, type Manifest, UNFINISHED_FILE } from '../../stores/backup-set/manifest.js';
-import { openBackupSet, readManifest } from '../../stores/backup-set/open-backup-set.js';
+import { openBackupSet } from '../../stores/backup-set/open-backup-set.js';
 import { equal } from '../../stores/check.js';
 import type { Agreement } from '../../stores/crosscheck/agreement.js';
 import { type GoldenSearch, recordSearches } from '../../stores/novamem/golden-searches.js';
+import { under } from '../../stores/storage/storage.js';
 import { durationOf, messageOf, plural } from '../../words.js';
 import { falkordbBackup } from '../falkordb/backup.js';
 import { postgresBackup } from '../postgres/backup.js';
@@ -16,6 +17,7 @@ import { readingPlan, type StepContext, type StepKind } from '../step.js';
 import { stepEvents } from '../step-events.js';
 import { agreementNow } from './agreement.js';
 import { newBackupOf, noBackupRoot } from './new-backup.js';
+import { sendingFindings, sendSet } from './sending.js';
 
 const params = z.strictObject({
   /** How many golden searches are recorded where the profile names none of its own. */
@@ -26,6 +28,8 @@ type Params = z.infer<typeof params>;
 interface Facts {
   manifest: string;
   searches: number;
+  /** Files and folders that the manifest vouches for. */
+  parts: number;
 }
 
 /** Ends a backup set: records the golden searches and how far the stores agree, and writes the manifest of what the earlier steps of this run have saved. */
@@ -35,7 +39,10 @@ export const backupManifest: StepKind<Params, Facts> = {
   backupSet: 'writes',
   params,
   async plan(_p, { newBackup, cluster }) {
-    const commands = [`write ${join(newBackup?.folder ?? '(no backup root)', MANIFEST_FILE)}`];
+    const commands = [
+      ...(newBackup?.to ? [`send ${newBackup.folder} to ${newBackup.to}, and read it back`] : []),
+      `write ${under(newBackup?.to ?? newBackup?.folder ?? '(no backup root)', MANIFEST_FILE)}`,
+    ];
     if (cluster.novamem) commands.unshift(`POST ${cluster.novamem.address}/v1/search, once for each golden search`);
     return readingPlan(
       'Write the manifest: what the set holds, with checksums, inventory and golden searches',
@@ -46,6 +53,8 @@ export const backupManifest: StepKind<Params, Facts> = {
   async check(p, ctx) {
     const nowhere = noBackupRoot(ctx);
     if (nowhere) return [nowhere];
+    const unsent = await sendingFindings(ctx);
+    if (unsent.length > 0) return unsent;
     if (p.searches === 0 && !ownSearches(ctx)) return [];
     const { novamem } = ctx.cluster;
     const why = novamem
@@ -65,7 +74,7 @@ export const backupManifest: StepKind<Params, Facts> = {
   },
   run: (p, ctx, signal) =>
     stepEvents<Facts>(async (emit) => {
-      const { id, folder } = newBackupOf(ctx);
+      const { id, folder, to = folder } = newBackupOf(ctx);
       const saved = savedParts(ctx);
       const { searches, notes, by } = await goldenSearches(p, ctx, saved.postgres?.part.at);
       const { agreement, note } = await agreementNow(
@@ -82,19 +91,20 @@ export const backupManifest: StepKind<Params, Facts> = {
       await keepOnDisk(folder);
       await writeText(ctx.gateway, file, `${JSON.stringify(manifest, null, 1)}\n`);
       await remove(ctx.gateway, join(folder, UNFINISHED_FILE));
-      emit.facts({ manifest: file, searches: searches.length });
+      await sendSet(ctx, emit, signal);
+      emit.facts({ manifest: under(to, MANIFEST_FILE), searches: searches.length, parts: partsOf(manifest) });
       emit.output(
         `backup set ${id} is complete, with ${plural(searches.length, 'golden search', 'golden searches')}; the stores' instants lie ${durationOf(manifest.skewMs)} apart`,
       );
     }),
   async verify(_p, ctx, facts) {
-    const { folder } = newBackupOf(ctx);
-    const set = await openBackupSet(folder);
+    const { folder, to = folder } = newBackupOf(ctx);
+    const set = await openBackupSet(to, ctx.cluster.profile.s3);
     const parts =
       (set.postgres ? 1 : 0) + (set.postgresBase ? 1 : 0) + set.qdrant.length + (set.falkordb?.files.length ?? 0);
     return [
       equal('backup set', 'opens as', 'manifest', set.kind),
-      equal('backup set', 'parts', String(partsOf(readManifest(folder))), String(parts)),
+      equal('backup set', 'parts', String(facts.parts), String(parts)),
       equal('backup set', 'golden searches', String(facts.searches), String(set.goldenSearches.length)),
     ];
   },

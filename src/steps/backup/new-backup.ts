@@ -1,7 +1,7 @@
 import { dirname, join } from 'node:path';
 import { exists, makeFolder, remove, writeText } from '../../hosts/files.js';
 import { UNFINISHED_FILE } from '../../stores/backup-set/manifest.js';
-import type { StepContext } from '../step.js';
+import type { NewBackup, StepContext } from '../step.js';
 
 /** A folder of the new backup set, made empty: what an earlier attempt of the same step had put there is removed. A note in the set says that it is unfinished until its manifest is written. */
 export async function newBackupFolder(ctx: StepContext, name: string): Promise<string> {
@@ -27,7 +27,7 @@ export async function newBackupPlace(ctx: StepContext, name: string): Promise<st
   return path;
 }
 
-export function newBackupOf(ctx: StepContext): { id: string; folder: string } {
+export function newBackupOf(ctx: StepContext): NewBackup {
   if (!ctx.newBackup)
     throw new Error('the profile names no backup root (`backups: [ FOLDER ]`), so there is nowhere to put a backup');
   return ctx.newBackup;

@@ -18,9 +18,11 @@ import {
   persistenceOf,
   placementOf,
   placementRefusal,
+  placesOf,
 } from '../../stores/falkordb/persistence.js';
 import { memoryGraphContent } from '../../stores/novamem/memory-graph.js';
 import { countOf, messageOf, plural, sizeOf } from '../../words.js';
+import { bringHere, bringingFindings, bringingTexts, placeHere } from '../backup/brought-here.js';
 import { fileFindings, lacks } from '../backup/file.js';
 import type { Finding, Probe, StepContext, StepKind } from '../step.js';
 import { type Emitter, stepEvents } from '../step-events.js';
@@ -79,6 +81,15 @@ function candidates(p: Params, backup: BackupSet | undefined): Files[] {
   return all.filter((one) => p.from === 'auto' || one.form === p.from);
 }
 
+const backupIsElsewhere = ({ backup }: StepContext) => backup?.storage?.isHere === false;
+
+/** The same files where they were brought to. */
+const asBrought = (files: Files, ctx: StepContext, brought: readonly BackupFile[]): Files => ({
+  ...files,
+  path: placeHere(ctx, files.path),
+  files: files.files.flatMap(({ file }) => brought.find((one) => one.file === placeHere(ctx, file)) ?? []),
+});
+
 /** The first candidate that a server with these settings loads; undefined when there is none. */
 const loadable = (settings: PersistenceSettings, among: Files[]) =>
   among.find((one) => placementRefusal(one.form, settings) === '');
@@ -99,10 +110,12 @@ export const falkordbRestore: StepKind<Params, Facts> = {
     const among = candidates(p, ctx.backup);
     const files = settings ? loadable(settings, among) : among[0];
     const bytes = files ? bytesIn(files) : 0;
-    const placement = settings && files ? await placementOf(files, settings) : undefined;
+    // How they are placed is read from the files themselves: of those that lie in a bucket it is seen once they are here.
+    const isHere = !backupIsElsewhere(ctx);
+    const placement = settings && files && isHere ? await placementOf(files, settings) : undefined;
     const aside: string[] = [];
     const { files: there, here } = cluster.host('falkordb');
-    for (const path of placement?.aside ?? []) if (await there.exists(path)) aside.push(path);
+    for (const path of settings && files ? placesOf(settings) : []) if (await there.exists(path)) aside.push(path);
     const now = settings ? await inventoryFalkordb(cluster.falkordb).catch(() => undefined) : undefined;
     const nodes = Object.values(now?.graphs ?? {}).flatMap((graph) =>
       Object.values(graph.nodes).map((one) => one.count),
@@ -116,10 +129,12 @@ export const falkordbRestore: StepKind<Params, Facts> = {
     return {
       summary: `Restore FalkorDB from ${files?.form ?? 'nothing'} (${sizeOf(bytes)}) into ${dir}`,
       commands: [
+        ...bringingTexts(ctx, files?.files ?? []),
         ...(here || !placement || dir === '' ? [] : bringing(ctx, placement, dir)),
         `${cluster.falkordb.clientCommand} SHUTDOWN NOSAVE`,
         ...movingAside(there, aside, join(dir, asideName(ctx.runId))),
         ...(here || !placement ? placing(there, placement) : puttingInPlace(ctx, placement, dir)),
+        ...(isHere || !files ? [] : [there.saidSend(placeHere(ctx, files.path), `${dir}/`)]),
         cluster.driver('falkordb')?.commands.start ?? '(start FalkorDB by hand)',
       ],
       destroys:
@@ -152,8 +167,11 @@ export const falkordbRestore: StepKind<Params, Facts> = {
     const host = cluster.host('falkordb');
     if (findings.some((finding) => finding.level === 'blocking')) return findings;
     if (host.here) findings.push(...inItsOwnFolder(chosen, dir));
-    findings.push(...(await roomFindings(host, chosen, dir)));
-    if (findings.some((finding) => finding.level === 'blocking')) return findings;
+    findings.push(
+      ...(await roomFindings(host, chosen, dir)),
+      ...(await bringingFindings(ctx, chosen.files, chosen.form)),
+    );
+    if (findings.some((finding) => finding.level === 'blocking') || backupIsElsewhere(ctx)) return findings;
     const wrong = await damageFindings(p, ctx, chosen);
     findings.push(...wrong);
     if (settings && !wrong.some((finding) => finding.level !== 'info'))
@@ -165,8 +183,18 @@ export const falkordbRestore: StepKind<Params, Facts> = {
     stepEvents<Facts>(async (emit) => {
       const { cluster } = ctx;
       const patienceMs = p.patienceSeconds * 1000;
-      const among = candidates(p, ctx.backup);
+      const wanted = candidates(p, ctx.backup);
       const running = await settingsNow(cluster);
+      const chosen = running ? loadable(running, wanted) : undefined;
+      const needed = chosen ? [chosen] : wanted;
+      await using here = await bringHere(
+        ctx,
+        needed.flatMap((one) => one.files),
+        emit,
+        signal,
+      );
+      const among = needed.map((one) => asBrought(one, ctx, here.files));
+      if (backupIsElsewhere(ctx)) for (const files of among) refuseBlocked(await damageFindings(p, ctx, files));
       const likely = running ? loadable(running, among) : undefined;
       for (const files of likely ? [likely] : among) await proveFiles(files, emit, signal);
       signal.throwIfAborted();

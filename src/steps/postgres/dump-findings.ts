@@ -25,8 +25,8 @@ function newerPrograms({ backup }: StepContext): string {
 
 /** What to type instead of a backup set whose dump is damaged. */
 export async function pointToGoodDump({ backup, cluster }: StepContext): Promise<string> {
-  const { backups } = cluster.profile;
-  const good = await newestGoodDump(backups, { folder: backup?.folder ?? '' }).catch(() => undefined);
+  const { backups, s3 } = cluster.profile;
+  const good = await newestGoodDump(backups, { folder: backup?.folder ?? '' }, s3).catch(() => undefined);
   if (!good) {
     return backups.length === 0
       ? 'the profile names no other backups: name a good one with --backup FOLDER'

@@ -1,6 +1,7 @@
 import { commandText } from '../../hosts/command.js';
 import { sha256Of } from '../../hosts/files.js';
 import type { BackupFile, BackupSet } from '../../stores/backup-set/backup-set.js';
+import { contentsOf } from '../../stores/backup-set/contents.js';
 import { changedDump, rowlessDump } from '../../stores/backup-set/good-dump.js';
 import { isDamage, type Postgres, quoteIdentifier } from '../../stores/postgres/connection.js';
 import { countRows, readContents } from '../../stores/postgres/dump.js';
@@ -14,6 +15,7 @@ import {
 } from '../../stores/postgres/server.js';
 import { type Installation, newestTools, toolsFor } from '../../stores/postgres/tools.js';
 import { countOf, durationOf, plural, sizeOf } from '../../words.js';
+import { bringHere, bringingFindings, bringingTexts, placeHere } from '../backup/brought-here.js';
 import { lacks } from '../backup/file.js';
 import type { Finding, Probe, StepKind } from '../step.js';
 import { type Emitter, stepEvents } from '../step-events.js';
@@ -74,8 +76,14 @@ export const postgresRestore: StepKind<RestoreParams, RestoreFacts> = {
     return {
       summary: `Restore Postgres (${p.strategy}) from backup ${ctx.backup!.id}${age} (${sizeOf(dump.bytes)})`,
       commands: [
+        ...bringingTexts(ctx, [dump]),
         commandText(
-          restoreCommand(postgres, p, { tools, target, dump: dump.file, oneTransaction }, applicationOf(ctx.runId)),
+          restoreCommand(
+            postgres,
+            p,
+            { tools, target, dump: placeHere(ctx, dump.file), oneTransaction },
+            applicationOf(ctx.runId),
+          ),
         ),
         ...(p.strategy === 'swap' ? placeChanges(postgres, `${target}_…`, `${postgres.database}_before_…`) : []),
         'ANALYZE',
@@ -118,7 +126,7 @@ export const postgresRestore: StepKind<RestoreParams, RestoreFacts> = {
     const server = absent ? undefined : await describeServer(postgres);
     const tools = server ? await toolsFor(server.major) : await newestTools();
     const faulty = await dumpFindings(dump, tools, ctx);
-    findings.push(...faulty, ...(absent ? [absent] : []));
+    findings.push(...faulty, ...(await bringingFindings(ctx, [dump], 'dump')), ...(absent ? [absent] : []));
     if (!server) return findings;
     findings.push({
       level: 'info',
@@ -149,7 +157,7 @@ export const postgresRestore: StepKind<RestoreParams, RestoreFacts> = {
       }
     }
     if (faulty.length === 0) {
-      const contents = await readContents(tools, dump.file);
+      const contents = await contentsOf(tools, dump);
       findings.push(...contentFindings(contents, server.roles, p));
       if (server.databaseExists && server.refusal === '' && p.strategy === 'clean')
         findings.push(...(await newerTableFindings(postgres, contents)));
@@ -175,7 +183,8 @@ export const postgresRestore: StepKind<RestoreParams, RestoreFacts> = {
   run: (p, ctx, signal) =>
     stepEvents<RestoreFacts>(async (emit) => {
       const { postgres } = ctx.cluster;
-      const dump = dumpOf(ctx.backup);
+      await using here = await bringHere(ctx, [dumpOf(ctx.backup)], emit, signal);
+      const dump = here.files[0]!;
       const server = await describeServer(postgres);
       const tools = await toolsFor(server.major);
       const contents = await readContents(tools, dump.file);

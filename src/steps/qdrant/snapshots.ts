@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import { makeFolder, sha256Of } from '../../hosts/files.js';
+import { makeFolder } from '../../hosts/files.js';
 import { within } from '../../hosts/waiting.js';
-import type { BackupFile } from '../../stores/backup-set/backup-set.js';
+import { type BackupFile, checksumOf } from '../../stores/backup-set/backup-set.js';
 import { type Qdrant, qdrantMessage, saysItIsBroken } from '../../stores/qdrant/connection.js';
 import {
   type CollectionInventory,
@@ -129,9 +129,13 @@ export async function takeSafetySnapshot(
   return { file, sha256, inventory };
 }
 
-/** The file's SHA-256; a file that is not the one of the manifest is refused before anything is touched. */
+/**
+ * The file's SHA-256; a file that is not the one of the manifest is refused before anything is touched. One that lies elsewhere
+ * is not fetched twice: it is compared on its way into Qdrant, which is told to use it only at its end.
+ */
 export async function checksum(snapshot: Snapshot, signal: AbortSignal): Promise<string> {
-  const sha256 = await sha256Of(snapshot.file, { signal });
+  if (snapshot.storage && !snapshot.storage.isHere && snapshot.sha256 !== undefined) return snapshot.sha256;
+  const sha256 = await checksumOf(snapshot, { signal });
   if (snapshot.sha256 !== undefined && snapshot.sha256 !== sha256) {
     throw new Error(
       `the snapshot ${snapshot.file} is not the one that was backed up: its SHA-256 is ${sha256}, the manifest says ${snapshot.sha256}; ${snapshot.collection} was not touched`,

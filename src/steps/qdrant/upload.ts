@@ -33,14 +33,19 @@ async function uploadAndClean(
   upload: Upload = {},
 ): Promise<void> {
   const { qdrant } = ctx.cluster;
-  const { collection, file } = snapshot;
+  const { collection, file, storage } = snapshot;
   const { onBytes, isRestored, signal } = upload;
   // The file stays on the server's disk under this name, refused or not, where an equal name would be written over.
   const own = `novamem-runbook-${ctx.runId}-`;
   const uploadName = `${own}${randomBytes(4).toString('hex')}-${basename(file).replace(/[^A-Za-z0-9._-]/g, '_')}`;
   let known = true;
   try {
-    await uploadSnapshot(ctx.gateway, qdrant, { collection, file, sha256, uploadName }, { onBytes, signal });
+    await uploadSnapshot(
+      ctx.gateway,
+      qdrant,
+      { collection, file, sha256, uploadName, ...(storage ? { storage } : {}) },
+      { onBytes, signal },
+    );
   } catch (error) {
     known = !(error instanceof AnswerLost) && !signal?.aborted;
     if (!(error instanceof AnswerLost)) throw error;

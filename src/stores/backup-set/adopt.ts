@@ -1,10 +1,10 @@
-import { stat } from 'node:fs/promises';
-import { relative } from 'node:path';
-import { exists, sha256Of, writeText } from '../../hosts/files.js';
+import type { S3Settings } from '../../config/s3.js';
 import type { Gateway } from '../../hosts/gateway.js';
 import { Problem } from '../../problem.js';
 import { instantOf, plural } from '../../words.js';
-import type { BackupFile, BackupSet } from './backup-set.js';
+import { under } from '../storage/storage.js';
+import { storageOf } from '../storage/storage-of.js';
+import { type BackupFile, type BackupSet, checksumOf } from './backup-set.js';
 import { dumpedAt, openLooseFiles } from './loose-files.js';
 import { MANIFEST_FILE, type Manifest, UNFINISHED_FILE } from './manifest.js';
 import { openBackupSet } from './open-backup-set.js';
@@ -18,27 +18,29 @@ const UNKNOWN = 'unknown';
 export async function adopt(
   gateway: Gateway,
   folder: string,
-  { cluster, onFile = () => {} }: { cluster?: string; onFile?: (file: BackupFile) => void } = {},
+  { cluster, s3, onFile = () => {} }: { cluster?: string; s3?: S3Settings; onFile?: (file: BackupFile) => void } = {},
 ): Promise<BackupSet> {
+  const storage = storageOf(folder, s3);
+  const inside = (file: string) => file.slice(folder.length + 1);
   for (const name of [MANIFEST_FILE, UNFINISHED_FILE])
-    if (await exists(`${folder}/${name}`))
+    if (await storage.seen(under(folder, name)))
       throw new Problem(`${folder} is a backup set of this program already (it has ${name}).`, {
         next: 'novamem-runbook backups verify FOLDER',
       });
-  const set = await openLooseFiles(folder);
+  const set = await openLooseFiles(folder, storage);
   if (set.unnamed.length > 0)
     throw new Problem(
-      `Nothing says into which collection these snapshots belong: ${set.unnamed.map((one) => relative(folder, one.file)).join(', ')}.`,
+      `Nothing says into which collection these snapshots belong: ${set.unnamed.map((one) => inside(one.file)).join(', ')}.`,
       { next: 'rename each to COLLECTION.snapshot, then adopt the folder again' },
     );
   const now = new Date();
   const instants: number[] = [];
   const part = async (file: BackupFile, at: Date) => {
-    const sha256 = await sha256Of(file.file);
+    const sha256 = await checksumOf(file);
     instants.push(at.getTime());
     onFile(file);
     return {
-      file: relative(folder, file.file),
+      file: inside(file.file),
       bytes: file.bytes,
       sha256,
       at: at.toISOString(),
@@ -46,9 +48,9 @@ export async function adopt(
       serverVersion: UNKNOWN,
     };
   };
-  const writtenAt = async ({ file }: BackupFile) => (await stat(file)).mtime;
+  const writtenAt = async ({ file }: BackupFile) => (await storage.seen(file))!.writtenAt;
   const parts: Manifest['parts'] = { qdrant: [], falkordb: [] };
-  if (set.postgres) parts.postgres = await part(set.postgres, await dumpedAt(set.postgres.file));
+  if (set.postgres) parts.postgres = await part(set.postgres, await dumpedAt(set.postgres));
   for (const one of set.qdrant)
     parts.qdrant.push({ ...(await part(one, await writtenAt(one))), collection: one.collection });
   for (const one of set.falkordb?.files ?? [])
@@ -70,8 +72,8 @@ export async function adopt(
     moving: { qdrant: {} },
     goldenSearches: [],
   };
-  await writeText(gateway, `${folder}/${MANIFEST_FILE}`, `${JSON.stringify(manifest, null, 1)}\n`);
-  return openBackupSet(folder);
+  await storage.putText(gateway, under(folder, MANIFEST_FILE), `${JSON.stringify(manifest, null, 1)}\n`);
+  return openBackupSet(folder, s3);
 }
 
 /** What an adopted set holds, for people. */

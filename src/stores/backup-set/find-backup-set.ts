@@ -1,7 +1,9 @@
-import { readdir } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import type { S3Settings } from '../../config/s3.js';
 import { exists } from '../../hosts/files.js';
 import { Problem } from '../../problem.js';
+import { inParallel } from '../qdrant/inventory.js';
+import { under } from '../storage/storage.js';
+import { storageOf } from '../storage/storage-of.js';
 import type { BackupSet } from './backup-set.js';
 import { openBackupSet } from './open-backup-set.js';
 
@@ -14,9 +16,12 @@ export type ListedSet =
   | { id: string; folder: string; set: BackupSet }
   | { id: string; folder: string; problem: string };
 
-/** Every backup set below the roots, newest first. Roots that cannot be read are listed with their problem. */
-export async function listBackupSets(roots: readonly string[]): Promise<ListedSet[]> {
-  const listed = await Promise.all(roots.map(listRoot));
+/**
+ * Every backup set below the roots, newest first. Roots that cannot be read are listed with their problem. `s3`: the profile's
+ * settings, for roots in buckets.
+ */
+export async function listBackupSets(roots: readonly string[], s3?: S3Settings): Promise<ListedSet[]> {
+  const listed = await Promise.all(roots.map((root) => listRoot(root, s3)));
   return listed.flat().sort((a, b) => instantOf(b) - instantOf(a));
 }
 
@@ -31,25 +36,36 @@ export function copiesOf(one: ListedSet, listed: readonly ListedSet[]): ListedSe
 
 const instantOf = (listed: ListedSet) => ('set' in listed ? (listed.set.takenAt?.getTime() ?? 0) : 0);
 
-async function listRoot(root: string): Promise<ListedSet[]> {
-  if (/^[a-z0-9]+:\/\//.test(root))
-    return [{ id: root, folder: root, problem: 'only local folders can be read as a backup root' }];
-  const names = await readdir(root, { withFileTypes: true }).catch(() => undefined);
-  if (!names) return [{ id: root, folder: root, problem: 'this backup root cannot be read, or does not exist' }];
-  const folders = names
-    .filter((entry) => entry.isDirectory() && !entry.name.startsWith('.'))
-    .map((entry) => join(root, entry.name));
-  return Promise.all(
-    folders.map(async (folder): Promise<ListedSet> => {
-      const id = basename(folder);
+/** So many sets of a bucket are opened at the same time. */
+const AT_ONCE = 16;
+
+async function listRoot(root: string, s3: S3Settings | undefined): Promise<ListedSet[]> {
+  const unreadable = (problem: string): ListedSet[] => [{ id: root, folder: root, problem }];
+  let names: string[];
+  try {
+    names = await storageOf(root, s3).foldersIn(root);
+  } catch (error) {
+    return unreadable(
+      error instanceof Problem
+        ? `${error.message} Next: ${error.next}`
+        : 'this backup root cannot be read, or does not exist',
+    );
+  }
+  const listed: ListedSet[] = [];
+  await inParallel(
+    names.filter((name) => !name.startsWith('.')),
+    AT_ONCE,
+    async (id) => {
+      const folder = under(root, id);
       try {
-        const set = await openBackupSet(folder);
-        return { id, folder, set };
+        const set = await openBackupSet(folder, s3);
+        listed.push({ id, folder, set });
       } catch (error) {
-        return { id, folder, problem: error instanceof Problem ? error.message : String(error) };
+        listed.push({ id, folder, problem: error instanceof Problem ? error.message : String(error) });
       }
-    }),
+    },
   );
+  return listed.sort((a, b) => (a.id < b.id ? -1 : 1));
 }
 
 /**
@@ -60,10 +76,11 @@ export async function findOwnSet(
   wanted: string,
   roots: readonly string[],
   cluster: string,
+  s3?: S3Settings,
 ): Promise<{ set: BackupSet; passedOver: string[] }> {
   if (wanted !== 'latest' && wanted !== 'yesterday')
-    return { set: await findBackupSet(wanted, roots), passedOver: [] };
-  const listed = await listBackupSets(roots);
+    return { set: await findBackupSet(wanted, roots, s3), passedOver: [] };
+  const listed = await listBackupSets(roots, s3);
   const set = chosenOf(wanted, setsIn(listed, cluster));
   if (!set) throw noSuchSet(wanted, roots, listed);
   const passedOver = listed.flatMap((one) =>
@@ -78,11 +95,11 @@ export async function findOwnSet(
  * The set behind `--backup`: a path, an id below the roots, `latest` (the newest that has a manifest, else the newest), or
  * `yesterday` (the newest of the UTC day before this one).
  */
-export async function findBackupSet(wanted: string, roots: readonly string[]): Promise<BackupSet> {
+export async function findBackupSet(wanted: string, roots: readonly string[], s3?: S3Settings): Promise<BackupSet> {
   const looksLikePath = wanted.includes('/') || wanted === '.' || wanted === '..';
   if (!['latest', 'yesterday'].includes(wanted) && (looksLikePath || (await exists(wanted))))
-    return openBackupSet(wanted);
-  const listed = await listBackupSets(roots);
+    return openBackupSet(wanted, s3);
+  const listed = await listBackupSets(roots, s3);
   const found =
     wanted === 'latest' || wanted === 'yesterday'
       ? chosenOf(wanted, setsIn(listed))

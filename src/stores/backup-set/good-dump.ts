@@ -1,10 +1,10 @@
-import { stat } from 'node:fs/promises';
-import { resolve } from 'node:path';
-import { sha256Of } from '../../hosts/files.js';
+import type { S3Settings } from '../../config/s3.js';
 import { countOf, messageOf } from '../../words.js';
-import { countRows, DumpTooNew, readContents } from '../postgres/dump.js';
+import { countRows, DumpTooNew } from '../postgres/dump.js';
 import { type Installation, installations } from '../postgres/tools.js';
-import type { BackupFile, BackupSet } from './backup-set.js';
+import { HERE } from '../storage/here.js';
+import { type BackupFile, type BackupSet, checksumOf } from './backup-set.js';
+import { contentsOf } from './contents.js';
 import { listBackupSets } from './find-backup-set.js';
 
 /** A dump up to this size is read to its end where there is somebody waiting for the answer. */
@@ -36,10 +36,12 @@ export async function lookAtDump(
   tools: Installation,
   { upTo = READ_WHILE_WAITING }: { upTo?: number } = {},
 ): Promise<DumpLook> {
-  const there = await stat(dump.file).catch(() => undefined);
+  const { storage = HERE } = dump;
+  const there = await storage.seen(dump.file).catch(messageOf);
+  if (typeof there === 'string') return { ...UNREAD, fault: `the dump ${dump.file} cannot be read: ${there}` };
   if (!there) return { ...UNREAD, fault: `the dump ${dump.file} is not there` };
-  const key = [dump.file, there.ino, there.mtimeMs, there.size, dump.bytes, dump.sha256, tools.bin, upTo].join('\n');
-  const look = known.get(key) ?? lookClosely(dump, there.size, tools, upTo);
+  const key = [dump.file, there.version, dump.bytes, dump.sha256, tools.bin, upTo].join('\n');
+  const look = known.get(key) ?? lookClosely(dump, there.bytes, tools, upTo);
   known.set(key, look);
   return look;
 }
@@ -52,10 +54,11 @@ async function lookClosely(dump: BackupFile, bytes: number, tools: Installation,
       `the dump ${dump.file} has ${countOf(bytes)} bytes, the manifest says ${countOf(dump.bytes)}: it was changed or cut off`,
     );
   try {
-    const contents = await readContents(tools, dump.file);
+    const contents = await contentsOf(tools, dump);
     createdAt = contents.createdAt;
-    if (bytes > upTo) return { ...UNREAD, createdAt };
-    const sha256 = dump.sha256 === undefined ? undefined : await sha256Of(dump.file);
+    // What is not here is read to its end once it is brought here, before anything is dropped.
+    if (bytes > upTo || !(dump.storage ?? HERE).isHere) return { ...UNREAD, createdAt };
+    const sha256 = dump.sha256 === undefined ? undefined : await checksumOf(dump);
     if (sha256 !== dump.sha256) return faulty(changedDump(dump, sha256));
     const rows = await countRows(tools, dump.file);
     if (contents.tables.length > 0 && Object.keys(rows).length === 0) return faulty(rowlessDump(dump));
@@ -76,11 +79,12 @@ export const rowlessDump = (dump: BackupFile) =>
 export async function newestGoodDump(
   roots: readonly string[],
   except: Pick<BackupSet, 'folder'>,
+  s3?: S3Settings,
 ): Promise<{ set: BackupSet; whole: boolean } | undefined> {
   const [newest] = await installations();
   if (!newest) return undefined;
-  for (const listed of await listBackupSets(roots)) {
-    if (!('set' in listed) || !listed.set.postgres || resolve(listed.folder) === resolve(except.folder)) continue;
+  for (const listed of await listBackupSets(roots, s3)) {
+    if (!('set' in listed) || !listed.set.postgres || listed.folder === except.folder) continue;
     const { fault, whole } = await lookAtDump(listed.set.postgres, newest);
     if (fault === '') return { set: listed.set, whole };
   }

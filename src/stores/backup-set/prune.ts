@@ -1,7 +1,7 @@
-import { stat } from 'node:fs/promises';
-import { join } from 'node:path';
-import { exists, remove, writeText } from '../../hosts/files.js';
+import type { S3Settings } from '../../config/s3.js';
 import type { Gateway } from '../../hosts/gateway.js';
+import { under } from '../storage/storage.js';
+import { storageOf } from '../storage/storage-of.js';
 import { listBackupSets } from './find-backup-set.js';
 import { MANIFEST_FILE, UNFINISHED_FILE } from './manifest.js';
 
@@ -17,33 +17,41 @@ export interface Pruning {
  * Keeps the newest `keep` sets that can be opened, and every folder that this program did not make or that somebody may still be
  * writing. Removed are older sets, and unfinished ones of more than a day.
  */
-export async function pruningOf(roots: readonly string[], keep: number, now = Date.now()): Promise<Pruning> {
+export async function pruningOf(
+  roots: readonly string[],
+  keep: number,
+  { s3, now = Date.now() }: { s3?: S3Settings | undefined; now?: number } = {},
+): Promise<Pruning> {
   const pruning: Pruning = { keep: [], remove: [] };
   let whole = 0;
-  for (const one of await listBackupSets(roots)) {
+  for (const one of await listBackupSets(roots, s3)) {
     const { id, folder } = one;
     const spare = (why: string) => pruning.keep.push({ id, folder, why });
     const drop = (why: string) => pruning.remove.push({ id, folder, why });
-    const note = join(folder, UNFINISHED_FILE);
+    const note = await storageOf(folder, s3)
+      .seen(under(folder, UNFINISHED_FILE))
+      .catch(() => undefined);
     if ('set' in one && one.set.kind === 'loose') spare('loose files, which this program did not make');
     else if ('set' in one) {
       whole += 1;
       if (whole <= keep) spare(whole === 1 ? 'the newest' : `one of the newest ${keep}`);
       else drop(`older than the newest ${keep}`);
-    } else if (!(await exists(note))) spare(`cannot be used, and wants a look: ${one.problem.split('\n')[0]}`);
-    else if (now - (await stat(note)).mtimeMs > DAY_MS) drop('unfinished for more than a day');
+    } else if (!note) spare(`cannot be used, and wants a look: ${one.problem.split('\n')[0]}`);
+    else if (now - note.writtenAt.getTime() > DAY_MS) drop('unfinished for more than a day');
     else spare('unfinished: it may still be made');
   }
   return pruning;
 }
 
 /** Removes one set. Its manifest goes first, so that what is left, should this end half-way, is known to be unfinished. */
-export async function removeSet(gateway: Gateway, folder: string): Promise<void> {
-  await writeText(
+export async function removeSet(gateway: Gateway, folder: string, s3?: S3Settings): Promise<void> {
+  const storage = storageOf(folder, s3);
+  await storage.putText(
     gateway,
-    join(folder, UNFINISHED_FILE),
+    under(folder, UNFINISHED_FILE),
     'This backup set is being removed. It cannot be restored from.\n',
   );
-  await remove(gateway, join(folder, MANIFEST_FILE));
-  await remove(gateway, folder);
+  await storage.remove(gateway, under(folder, MANIFEST_FILE));
+  if (!storage.isHere) await storage.forgetHalfSent(gateway, folder);
+  await storage.remove(gateway, folder);
 }

@@ -100,9 +100,11 @@ function printable(text: string): string {
 
 /** The file's first 5 bytes say RDB: `REDIS`, or `VALKE` from Valkey 9. */
 export async function beginsAsRdb(file: string, files: HostFiles = localFiles): Promise<boolean> {
-  const start = (await files.read(file, { from: 0, length: 5 })).toString('latin1');
-  return start === 'REDIS' || start === 'VALKE';
+  return startsAsRdb(await files.read(file, { from: 0, length: 5 }));
 }
+
+/** The same of the first bytes of a file. */
+export const startsAsRdb = (head: Buffer): boolean => /^(REDIS|VALKE)/.test(head.toString('latin1', 0, 5));
 
 /** Empty when an RDB file ends as one must: the end mark, then a checksum of 8 bytes. */
 export async function rdbFault(file: string, files: HostFiles = localFiles): Promise<string> {

@@ -75,6 +75,11 @@ export async function readBaseBackup(folder: string, id: string, endedAt?: Date)
 async function readBackupManifest(folder: string): Promise<BackupManifestFile> {
   const text = await readFile(join(folder, BACKUP_MANIFEST), 'utf8').catch(() => undefined);
   if (text === undefined) throw new Error('it has no backup_manifest, so nothing proves that it is whole');
+  return parseBackupManifest(text);
+}
+
+/** Parses a `backup_manifest`. Rejects with why it cannot be read. */
+export function parseBackupManifest(text: string): BackupManifestFile {
   try {
     return JSON.parse(text) as BackupManifestFile;
   } catch (error) {

@@ -53,8 +53,8 @@ export async function firstBytes(file: string, count: number): Promise<Buffer> {
   }
 }
 
-/** Reads the table of contents. Rejects with DumpUnreadable when pg_restore cannot, with DumpTooNew where it is too old. A damaged body goes unnoticed here. */
-export async function readContents(tools: Installation, file: string): Promise<DumpContents> {
+/** Reads the table of contents; `called`: how the file is named in errors. Rejects with DumpUnreadable when pg_restore cannot, with DumpTooNew where it is too old. A damaged body goes unnoticed here. */
+export async function readContents(tools: Installation, file: string, called = file): Promise<DumpContents> {
   const environment = { LC_ALL: 'C' };
   const asked = async (args: string[], input?: string) => {
     const program = [`${tools.bin}/pg_restore`, ...args, file];
@@ -65,7 +65,7 @@ export async function readContents(tools: Installation, file: string): Promise<D
     if (answer.exitCode === 0) return answer.stdout;
     const said = answer.stderr.trim() || answer.failure;
     const Fault = /unsupported version \(/.test(said) ? DumpTooNew : DumpUnreadable;
-    throw new Fault(`pg_restore ${tools.version} cannot read ${file}: ${said}`);
+    throw new Fault(`pg_restore ${tools.version} cannot read ${called}: ${said.replaceAll(file, called)}`);
   };
   const script = ['--create', '--schema-only', '--file', '-'];
   const list = await asked(['--list']);

@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { open, rm, stat } from 'node:fs/promises';
+import { open, rm } from 'node:fs/promises';
 import http from 'node:http';
 import https from 'node:https';
 import { basename } from 'node:path';
@@ -8,6 +8,8 @@ import { pipeline } from 'node:stream/promises';
 import { keepOnDisk } from '../../hosts/durable.js';
 import type { Gateway } from '../../hosts/gateway.js';
 import { shortened } from '../../words.js';
+import { HERE } from '../storage/here.js';
+import type { Storage } from '../storage/storage.js';
 import { tlsFaultIn } from '../tls/tls-fault.js';
 import type { Qdrant } from './connection.js';
 
@@ -26,16 +28,16 @@ export class AnswerLost extends Error {
 const GIVEN_UP = new Set([408, 499, 502, 503, 504, 522, 524]);
 
 /**
- * Uploads one snapshot file as it lies on disk: `POST /collections/{c}/snapshots/upload`, multipart field `snapshot`.
+ * Uploads one snapshot file from where it lies: `POST /collections/{c}/snapshots/upload`, multipart field `snapshot`.
  * (`PUT` on that path answers 404 with an empty body.) Answers when the server has finished the recovery; a large one takes
  * longer than any client's usual time-out, so there is none; when the connection or a proxy breaks meanwhile, that is an
- * AnswerLost. The server refuses a file whose SHA-256 is not `sha256`.
+ * AnswerLost. The server refuses a file whose SHA-256 is not `sha256`, and it is given the end of none.
  * `uploadName` is what the file is called on the server's disk, where it stays.
  */
 export function uploadSnapshot(
   gateway: Gateway,
   qdrant: Qdrant,
-  upload: { collection: string; file: string; sha256: string; uploadName: string },
+  upload: { collection: string; file: string; sha256: string; uploadName: string; storage?: Storage },
   transfer: Transfer = {},
 ): Promise<void> {
   const url = qdrant.urlOf('collections', upload.collection, 'snapshots', 'upload');
@@ -47,16 +49,20 @@ export function uploadSnapshot(
         'Content-Type: application/octet-stream\r\n\r\n',
     );
     const tail = Buffer.from(`\r\n--${boundary}--\r\n`);
-    const { size } = await stat(upload.file);
+    const { storage = HERE, file } = upload;
+    const seen = await storage.seen(file);
+    if (!seen) throw new Error(`${file} is not there`);
     const request = requestTo(qdrant, 'POST', url, transfer.signal, {
       'content-type': `multipart/form-data; boundary=${boundary}`,
-      'content-length': head.length + size + tail.length,
+      'content-length': head.length + seen.bytes + tail.length,
     });
     const answered = answerOf(qdrant, request);
     let sent = false;
     request.write(head);
     const body = (async () => {
-      await sendFile(upload.file, request, transfer.onBytes);
+      const pieces = storage.read(file, { signal: transfer.signal });
+      // A file of this machine was read and compared before.
+      await sendPieces(storage.isHere ? pieces : proven(pieces, upload.sha256), request, transfer.onBytes);
       request.end(tail, () => {
         sent = true;
       });
@@ -75,10 +81,26 @@ export function uploadSnapshot(
   });
 }
 
-const PIECE_BYTES = 1 << 20;
+/** The pieces as they are; at their end it rejects where they were not what they should be. */
+async function* proven(pieces: AsyncIterable<Buffer>, sha256: string): AsyncGenerator<Buffer> {
+  const hash = createHash('sha256');
+  for await (const piece of pieces) {
+    hash.update(piece);
+    yield piece;
+  }
+  const got = hash.digest('hex');
+  if (got !== sha256)
+    throw new Error(
+      `its SHA-256 is ${got}, the manifest says ${sha256}; Qdrant was not given its end, and has changed nothing`,
+    );
+}
 
-/** Reads one piece of the file while the one before is sent, into the same two buffers all the time. Rejects when the request breaks. */
-async function sendFile(file: string, request: http.ClientRequest, onBytes: Transfer['onBytes']): Promise<void> {
+/** Gets one piece while the one before is sent. Rejects when the request breaks. */
+async function sendPieces(
+  pieces: AsyncIterable<Buffer>,
+  request: http.ClientRequest,
+  onBytes: Transfer['onBytes'],
+): Promise<void> {
   let broken: Error | undefined;
   let onBroken = (_error: Error) => {};
   const breaks = (error: Error) => {
@@ -87,36 +109,36 @@ async function sendFile(file: string, request: http.ClientRequest, onBytes: Tran
   };
   request.once('error', breaks);
   request.once('close', () => breaks(new Error('the connection was closed')));
-  const source = await open(file);
-  try {
-    const pieces = [Buffer.allocUnsafeSlow(PIECE_BYTES), Buffer.allocUnsafeSlow(PIECE_BYTES)] as const;
-    let sending: Promise<void> | undefined;
-    for (let turn = 0; ; turn = 1 - turn) {
-      const piece = pieces[turn]!;
-      const { bytesRead } = await source.read(piece);
-      await sending;
-      if (bytesRead === 0) return;
-      if (broken) throw broken;
-      sending = new Promise((resolve, reject) => {
-        onBroken = reject;
-        request.write(piece.subarray(0, bytesRead), () => resolve());
-      });
-      // Another piece is read before it is looked at.
-      sending.catch(() => {});
-      onBytes?.(bytesRead);
-    }
-  } finally {
-    await source.close();
+  let sending: Promise<void> | undefined;
+  for await (const piece of pieces) {
+    await sending;
+    if (broken) throw broken;
+    sending = new Promise((resolve, reject) => {
+      onBroken = reject;
+      request.write(piece, () => resolve());
+    });
+    // Another piece is got before it is looked at.
+    sending.catch(() => {});
+    onBytes?.(piece.length);
   }
+  await sending;
 }
 
 /** The upload as a person would type it. */
 export function uploadText(
   qdrant: Qdrant,
-  { collection, file, sha256 }: { collection: string; file: string; sha256: string },
+  {
+    collection,
+    file,
+    sha256,
+    storage = HERE,
+  }: { collection: string; file: string; sha256: string; storage?: Storage },
 ): string {
   const url = qdrant.urlOf('collections', collection, 'snapshots', 'upload');
-  return `curl -fsS ${qdrant.curlArguments}-X POST '${url}?priority=snapshot&wait=true&checksum=${sha256}' -F 'snapshot=@${file}'`;
+  const [before, source] = storage.isHere
+    ? ['', file]
+    : [`${storage.readText(file)} | `, `-;filename=${basename(file)}`];
+  return `${before}curl -fsS ${qdrant.curlArguments}-X POST '${url}?priority=snapshot&wait=true&checksum=${sha256}' -F 'snapshot=@${source}'`;
 }
 
 /** Downloads a snapshot into a new file, which is on disk then; answers its bytes and SHA-256, computed on the way. */

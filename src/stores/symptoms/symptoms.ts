@@ -84,7 +84,7 @@ async function newestBackup({
   const late = new Promise<never[]>((resolve) => {
     timer = setTimeout(() => resolve([]), BACKUPS_PATIENCE_MS);
   });
-  const listed = await Promise.race([listBackupSets(profile.backups).catch(() => []), late]);
+  const listed = await Promise.race([listBackupSets(profile.backups, profile.s3).catch(() => []), late]);
   clearTimeout(timer);
   const all = listed.flatMap((one) => ('set' in one ? [one.set] : []));
   const own = all.filter(({ cluster }) => cluster === undefined || cluster === profile.name);

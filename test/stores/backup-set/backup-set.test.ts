@@ -152,11 +152,11 @@ describe('finding a backup set', () => {
 
   test('in a root that is absent or elsewhere says so, and does not hide the others', async () => {
     const folder = root(manifest('20261121T020000Z'));
-    const listed = await listBackupSets(['/nowhere', 's3://bucket/x', folder]);
+    const listed = await listBackupSets(['/nowhere', 'gs://bucket/x', folder]);
     expect(listed.map((one) => ('problem' in one ? one.problem : one.id))).toEqual([
       '20261121T020000Z',
       expect.stringMatching(/cannot be read, or does not exist/),
-      expect.stringMatching(/only local folders/),
+      expect.stringMatching(/gs:.*a folder of this machine, or s3/),
     ]);
   });
 

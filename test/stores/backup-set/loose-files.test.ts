@@ -1,4 +1,4 @@
-import { mkdirSync, utimesSync, writeFileSync } from 'node:fs';
+import { mkdirSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
@@ -40,7 +40,8 @@ describe('what a file is, is read from its content and not from its name:', () =
     ['an empty file', 'novamem.dump', '', 'other'],
     ['a text', 'novamem.dump', 'hello', 'other'],
   ])('%s', async (_what, name, content, kind) => {
-    expect(await kindOf(join(folderOf({ [name]: content }), name))).toBe(kind);
+    const file = join(folderOf({ [name]: content }), name);
+    expect(await kindOf({ file, bytes: statSync(file).size })).toBe(kind);
   });
 });
 

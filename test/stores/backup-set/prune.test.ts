@@ -77,7 +77,7 @@ describe('pruning', () => {
         ['young', new Date(now - 3_600_000)],
       ],
     });
-    const { keep, remove } = await pruningOf([root], 1, now);
+    const { keep, remove } = await pruningOf([root], 1, { now });
     expect([idsOf(keep), idsOf(remove)]).toEqual([['20261119T020000Z', 'young'], ['old']]);
   });
 

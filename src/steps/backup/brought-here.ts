@@ -1,0 +1,120 @@
+import { createHash } from 'node:crypto';
+import { open } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { freeBytes, makeFolder, remove } from '../../hosts/files.js';
+import type { BackupFile, BackupSet } from '../../stores/backup-set/backup-set.js';
+import { HERE } from '../../stores/storage/here.js';
+import { sizeOf } from '../../words.js';
+import type { Finding, StepContext } from '../step.js';
+import type { Emitter } from '../step-events.js';
+
+// Files of a backup set that other programs have to open by their names: those that lie elsewhere are brought here for as long as
+// a step needs them.
+
+const isElsewhere = ({ storage = HERE }: BackupFile) => !storage.isHere;
+
+/** Where a file or folder of the set is once it was brought here; for a set of this machine where it is anyway. */
+export function placeHere({ backup, workFolder }: Pick<StepContext, 'backup' | 'workFolder'>, path: string): string {
+  if (!backup?.storage || backup.storage.isHere) return path;
+  return join(folderHere(workFolder), path.slice(backup.folder.length));
+}
+
+const folderHere = (workFolder: string) => join(workFolder, 'brought-here');
+
+/** The commands that bring these files here, as a person could paste them; none for files of this machine. */
+export const bringingTexts = (ctx: StepContext, files: readonly BackupFile[]): string[] =>
+  files.filter(isElsewhere).map(({ file, storage }) => `${storage!.readText(file)} > '${placeHere(ctx, file)}'`);
+
+/** That files lie elsewhere and are brought here first, and whether there is room for them. `what`: `dump`. */
+export async function bringingFindings(
+  { backup, workFolder }: StepContext,
+  files: readonly BackupFile[],
+  what: string,
+): Promise<Finding[]> {
+  const bytes = bytesOf(files);
+  if (bytes === 0) return [];
+  const free = await freeBytes(workFolder);
+  if (free <= bytes) return [{ level: 'blocking', ...noRoom(backup, workFolder, bytes, free) }];
+  return [
+    {
+      level: 'info',
+      message: `the ${what} (${sizeOf(bytes)}) lies in ${backup?.folder}: it is brought into ${workFolder} first, and removed from there at the end of the step`,
+    },
+  ];
+}
+
+const bytesOf = (files: readonly BackupFile[]) => files.filter(isElsewhere).reduce((sum, one) => sum + one.bytes, 0);
+
+const noRoom = (backup: BackupSet | undefined, workFolder: string, bytes: number, free: number) => ({
+  message: `${sizeOf(bytes)} of ${backup?.folder} have to be brought into ${workFolder}, and ${sizeOf(free)} are free there`,
+  next: 'free some there, or keep what this program keeps on a larger disk: NOVAMEM_RUNBOOK_HOME=/a/folder',
+});
+
+/** Files as they are on this machine now. Disposed of, what was brought is removed again. */
+export interface BroughtHere extends AsyncDisposable {
+  files: BackupFile[];
+}
+
+/**
+ * Brings files of the run's backup set here, those that are not; each is compared with its SHA-256, computed while it is
+ * written. Rejects before anything else is done where one is not what the manifest says.
+ */
+export async function bringHere(
+  ctx: StepContext,
+  files: readonly BackupFile[],
+  emit: Emitter<unknown>,
+  signal: AbortSignal,
+): Promise<BroughtHere> {
+  const bytes = bytesOf(files);
+  if (!files.some(isElsewhere)) return { files: [...files], [Symbol.asyncDispose]: async () => {} };
+  const folder = folderHere(ctx.workFolder);
+  const away = () => remove(ctx.gateway, folder);
+  // What an attempt that was killed has left.
+  await away();
+  const free = await freeBytes(ctx.workFolder);
+  if (free <= bytes) {
+    const { message, next } = noRoom(ctx.backup, ctx.workFolder, bytes, free);
+    throw new Error(`${message}. Nothing was changed. ${next}`);
+  }
+  const onBytes = emit.bytes(bytes, `bringing ${ctx.backup?.id} here from ${ctx.backup?.folder}`);
+  try {
+    const brought: BackupFile[] = [];
+    for (const file of files) brought.push(isElsewhere(file) ? await bring(ctx, file, onBytes, signal) : file);
+    emit.output(`${sizeOf(bytes)} were brought into ${folder}, as they were backed up as far as a checksum says`);
+    return { files: brought, [Symbol.asyncDispose]: away };
+  } catch (error) {
+    await away();
+    throw error;
+  }
+}
+
+async function bring(
+  ctx: StepContext,
+  { file, sha256, storage = HERE }: BackupFile,
+  onBytes: (bytes: number) => void,
+  signal: AbortSignal,
+): Promise<BackupFile> {
+  const to = placeHere(ctx, file);
+  await makeFolder(ctx.gateway, dirname(to));
+  return ctx.gateway.change({ channel: 'file', text: `${storage.readText(file)} > '${to}'` }, async () => {
+    const hash = createHash('sha256');
+    const target = await open(to, 'wx', 0o600);
+    let bytes = 0;
+    try {
+      for await (const piece of storage.read(file, { signal })) {
+        hash.update(piece);
+        await target.writeFile(piece);
+        bytes += piece.length;
+        onBytes(piece.length);
+      }
+    } finally {
+      await target.close();
+    }
+    const got = hash.digest('hex');
+    if (sha256 !== undefined && got !== sha256)
+      throw new Error(
+        `${file} is not the one that was backed up: its SHA-256 is ${got}, the manifest says ${sha256}. Nothing was changed`,
+      );
+    return { file: to, bytes, ...(sha256 === undefined ? {} : { sha256 }) };
+  });
+}

@@ -1,0 +1,105 @@
+import { posix } from 'node:path';
+import type { Gateway } from '../../hosts/gateway.js';
+
+/** A file as it lies there now. */
+export interface FileSeen {
+  /** Its path, or its URL. */
+  file: string;
+  bytes: number;
+  writtenAt: Date;
+  /** Of this very content: another one has another. Empty where the storage gives none. */
+  version: string;
+}
+
+export interface Reading {
+  /** The first byte that is wanted, and the last; the whole file where they are absent. */
+  from?: number;
+  to?: number;
+  signal?: AbortSignal | undefined;
+}
+
+/**
+ * Where backups lie. Folders and files go by their path (`/backups/novamem`), or by their URL (`s3://bucket/novamem`); whoever
+ * reads or writes them needs not know which.
+ */
+interface AnyStorage {
+  /** The file as it is; undefined where there is none. Rejects where that cannot be told. */
+  seen(file: string): Promise<FileSeen | undefined>;
+  /** Names of the folders directly in a folder. */
+  foldersIn(folder: string): Promise<string[]>;
+  /** Every file below a folder, at any depth, sorted by its name. */
+  filesBelow(folder: string): Promise<FileSeen[]>;
+  /** Bytes of each of these files that is there, all of them below the folder. */
+  sizesOf(folder: string, files: readonly string[]): Promise<Map<string, number>>;
+  /**
+   * The bytes of a file, in pieces, each of which is to be used up before the one after the next is asked for. Broken transfers
+   * go on where they broke. Rejects when the file became another one meanwhile.
+   */
+  read(file: string, reading?: Reading): AsyncIterable<Buffer>;
+  /** Writes a small file as a whole: it is there afterwards, or as it was before. */
+  putText(gateway: Gateway, file: string, text: string): Promise<void>;
+  /** Removes a file, or a folder with all that is below it. */
+  remove(gateway: Gateway, path: string): Promise<void>;
+  /** How a shell reads a file: `aws s3 cp s3://… -`. */
+  readText(file: string): string;
+}
+
+/** A storage whose files any program of this machine opens by their names. */
+export interface LocalStorage extends AnyStorage {
+  readonly isHere: true;
+}
+
+/** A storage that only this program and its like can open files of: what others are to read is brought here first. */
+export interface RemoteStorage extends AnyStorage {
+  readonly isHere: false;
+  /** Puts a file of this machine there, as a whole; answers the SHA-256 of what was sent. */
+  put(gateway: Gateway, from: string, file: string, transfer?: Transfer): Promise<string>;
+  /** Gives up what earlier transfers into a folder, whose process is gone, have left half sent; answers how many there were. */
+  forgetHalfSent(gateway: Gateway, folder: string): Promise<number>;
+}
+
+export type Storage = LocalStorage | RemoteStorage;
+
+export interface Transfer {
+  /** Told how many more bytes have come, or gone. */
+  onBytes?: (bytes: number) => void;
+  signal?: AbortSignal | undefined;
+}
+
+export const isS3 = (place: string): boolean => place.startsWith('s3://');
+
+/** Anything with a scheme that is not a path of this machine. */
+export const isRemote = (place: string): boolean => /^[a-z0-9]+:\/\//.test(place);
+
+/** A path or URL below another. */
+export function under(folder: string, ...names: string[]): string {
+  const [, scheme = '', path = ''] = /^([a-z0-9]+:\/\/)?(.*)$/s.exec(folder)!;
+  return scheme + posix.join(path, ...names);
+}
+
+/** The path or URL of the folder that a file or folder is in. */
+export function folderOf(file: string): string {
+  const [, scheme = '', path = ''] = /^([a-z0-9]+:\/\/)?(.*)$/s.exec(file)!;
+  return scheme + posix.dirname(path);
+}
+
+/** A whole small file; one larger than `most` bytes is refused. */
+export async function readWhole(storage: Storage, file: string, most = 1 << 20): Promise<Buffer> {
+  const pieces: Buffer[] = [];
+  let bytes = 0;
+  for await (const piece of storage.read(file)) {
+    bytes += piece.length;
+    if (bytes > most) throw new Error(`${file} is larger than ${most} bytes, and so not what it should be`);
+    pieces.push(Buffer.from(piece));
+  }
+  return Buffer.concat(pieces);
+}
+
+/** The first bytes of a file, fewer where it has fewer. */
+export async function headOf(storage: Storage, { file, bytes }: Pick<FileSeen, 'file' | 'bytes'>, count: number) {
+  if (bytes === 0) return Buffer.alloc(0);
+  const pieces: Buffer[] = [];
+  for await (const piece of storage.read(file, { from: 0, to: Math.min(count, bytes) - 1 }))
+    pieces.push(Buffer.from(piece));
+  return Buffer.concat(pieces);
+}
