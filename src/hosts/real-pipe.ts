@@ -9,7 +9,7 @@ import { promisify } from 'node:util';
 
 /**
  * A pipe of the system's own. What Node gives a child for one is a socket, which holds only some 150 short lines: a program that writes
- * line by line then waits after each few, and takes twice as long. `descriptor` is for the child; `close` it once the child has it.
+ * line by line then waits after each few, and takes two or three times as long. `descriptor` is for the child; `close` it once the child has it.
  */
 export interface RealPipe {
   stream: Socket;

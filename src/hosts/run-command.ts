@@ -5,7 +5,7 @@ import { messageOf } from '../words.js';
 import { type Command, commandText } from './command.js';
 import { keepMemoryFlat } from './flat-memory.js';
 import type { Gateway } from './gateway.js';
-import { realPipes } from './real-pipe.js';
+import { type RealPipe, realPipes } from './real-pipe.js';
 import { waitFor } from './waiting.js';
 
 /** How a program ended. `exitCode` is null when a signal ended it or it could not be started; `failure` then says why. */
@@ -35,8 +35,9 @@ export interface Listening {
 
 /** Runs a program that changes something; every line of its output is told. An abort ends its whole process group. */
 export function runCommand(gateway: Gateway, command: Command, listening: Listening = {}): Promise<Ended> {
-  return gateway.change({ channel: 'process', text: commandText(command) }, () =>
-    start(command, listening, gateway.run),
+  return gateway.change({ channel: 'process', text: commandText(command) }, async () =>
+    // Whoever wants the bytes wants few of them, and soon.
+    start(command, listening, gateway.run, listening.onChunk ? undefined : await realPipes(2)),
   );
 }
 
@@ -64,11 +65,13 @@ async function start(
   command: Command,
   { signal, onLine, onText, onChunk, feed }: Listening,
   run?: string,
+  pipes?: RealPipe[],
 ): Promise<Ended> {
-  if (signal?.aborted) return { exitCode: null, failure: 'not started: already aborted' };
+  if (signal?.aborted) {
+    for (const pipe of pipes ?? []) pipe.close();
+    return { exitCode: null, failure: 'not started: already aborted' };
+  }
   keepMemoryFlat();
-  // Whoever wants the bytes wants few of them, and soon.
-  const pipes = onChunk ? undefined : await realPipes(2);
   const staysOpen = command.attended === true || feed !== undefined;
   const child = execa(command.file, command.args, {
     env: {

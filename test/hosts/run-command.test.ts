@@ -37,7 +37,8 @@ describe('a command', () => {
     const heard = async (temporary: string) => {
       vi.stubEnv('TMPDIR', temporary);
       const lines: string[] = [];
-      const ended = await readCommand(
+      const ended = await runCommand(
+        openGateway(() => {}),
         sh(
           'for end in 1 2; do if test -p /proc/self/fd/$end; then echo pipe >&$end; else echo other >&$end; fi; done',
         ),
