@@ -111,6 +111,7 @@ function lostLines({ loss, unavoidable, memories, wrongWayCost }: TrainingRecord
         ]
       : [
           `Missing afterwards, of ${plural(memories, 'memory', 'memories')}: ${all}.`,
+          ...(loss.silent.length > 0 ? [`What could not be read counts as missing: ${loss.silent.join(', ')}.`] : []),
           ...bulleted(loss.examples.map((text) => `- "${text}"`)),
           ...bulleted(Object.entries(loss.tables).map(([table, lost]) => `- ${table}: ${rowWords(lost)}`)),
           '',

@@ -1,6 +1,7 @@
 import { messageOf } from '../words.js';
 import type { Cluster } from './cluster.js';
 import { nodePages, relationshipEnds } from './falkordb/nodes.js';
+import { DATABASE_MISSING, sqlState } from './postgres/connection.js';
 import { contentsOfMemories, hasMemories, type MemoryContent, readMemories } from './postgres/memories.js';
 import { rowsOfTables, type TableRow } from './postgres/table-rows.js';
 import { listCollections } from './qdrant/inventory.js';
@@ -12,7 +13,7 @@ export interface Belongings {
   at: number;
   /** By their ids. */
   memories: Map<string, MemoryContent>;
-  /** Why Postgres answers and cannot be read; empty where it can: what of the memories is left is not known then. */
+  /** Why the memories cannot be read; empty where they can, and where there is no database of them: what of them is left is not known then. */
   unread: string;
   /** Stores and tables that could not be read: they hold nothing here. */
   silent: string[];
@@ -77,7 +78,7 @@ export async function belongingsOf(cluster: Cluster): Promise<Belongings> {
     at,
     memories,
     unread,
-    silent: [...silent, ...rows.unread],
+    silent: [...new Set([...silent, ...rows.unread])].sort(),
     vectors: heldOf(vectors, memories, pending),
     nodes: heldOf(nodes, memories),
     relationships,
@@ -100,15 +101,11 @@ function heldOf(
   };
 }
 
-/** Every memory, and which of them wait for a vector. One that answers and cannot be read says why. */
+/** Every memory, and which of them wait for a vector. Where it cannot be read it says why; where there is no database there is none. */
 async function readPostgres({ postgres }: Cluster) {
   const read = { memories: new Map<string, MemoryContent>(), pending: new Set<string>(), unread: '' };
   try {
     if (!(await hasMemories(postgres))) return read;
-  } catch {
-    return read;
-  }
-  try {
     read.memories = await contentsOfMemories(postgres);
     await readMemories(
       postgres,
@@ -118,7 +115,7 @@ async function readPostgres({ postgres }: Cluster) {
       },
     );
   } catch (error) {
-    read.unread = messageOf(error);
+    if (sqlState(error) !== DATABASE_MISSING) read.unread = messageOf(error);
   }
   return read;
 }

@@ -25,6 +25,8 @@ export interface Loss {
   leftOver: LeftOver;
   /** Why the memories could not be counted; empty where they could. */
   unread: string;
+  /** Stores and tables that could not be read: what they held counts as gone. */
+  silent: string[];
 }
 
 export interface LeftOver {
@@ -86,6 +88,7 @@ export function lossBetween(before: Belongings, after: Belongings): Loss {
       doubles: more('vectors', 'doubles') + more('nodes', 'doubles') + sum('doubles'),
     },
     unread: after.unread,
+    silent: after.silent,
   };
 }
 

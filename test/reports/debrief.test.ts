@@ -48,6 +48,12 @@ describe('what was lost', () => {
     expect(comeBack).not.toContain('cross-check');
   });
 
+  test('what could not be read is said beside what counts as missing by it', () => {
+    expect(losing({ nodes: 600, silent: ['FalkorDB'] })).toContain(
+      'What could not be read counts as missing: FalkorDB.',
+    );
+  });
+
   test('memories that cannot be read are neither lost nor kept', () => {
     expect(losing({ unread: 'invalid page' })).toBe('The memories cannot be read, so nobody knows: invalid page');
   });

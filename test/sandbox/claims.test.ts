@@ -1,18 +1,17 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { homeSubfolder } from '../../src/config/home.js';
 import { SERVICES } from '../../src/config/profile.js';
-import type { ProcessMark } from '../../src/hosts/process-mark.js';
-import { listRecords, readRecord, type SandboxRecord } from '../../src/sandbox/registry.js';
+import { listRecords, readRecord } from '../../src/sandbox/registry.js';
 import { sandboxDown, sandboxStatus, sandboxUp } from '../../src/sandbox/sandbox.js';
-import { placesIn } from '../../src/sandbox/sandbox-profile.js';
-import { eventually, familyOf, isRunning, processes } from '../support/eventually.js';
+import { eventually, isRunning, processes } from '../support/eventually.js';
+import { serversOf } from '../support/servers-of.js';
 import { tempFolder } from '../support/temp.js';
 
 const names: string[] = [];
@@ -35,12 +34,6 @@ function newName(): string {
   return name;
 }
 
-const serversOf = ({ folder }: SandboxRecord) =>
-  familyOf(
-    SERVICES.map(
-      (service) => (JSON.parse(readFileSync(placesIn(folder).pidFile(service), 'utf8')) as ProcessMark).pid,
-    ),
-  );
 const foldersOf = (name: string) => readdirSync(tmpdir()).filter((one) => one.includes(`sandbox-${name}-`));
 
 /** Another program that is ready to make a sandbox, and begins when it is told to. */

@@ -1,6 +1,7 @@
 import { beforeAll, expect, test } from 'vitest';
 import { remember } from '../../src/sandbox/remember.js';
 import { type Belongings, belongingsOf, withWrittenSince } from '../../src/stores/belongings.js';
+import { Cluster } from '../../src/stores/cluster.js';
 import { type Loss, lossBetween } from '../../src/stores/loss.js';
 import { open, type RealCluster, realCluster } from '../support/sandbox.js';
 
@@ -30,6 +31,7 @@ const NOTHING = {
   tables: {},
   leftOver: { vectors: 0, nodes: 0, doubles: 0 },
   unread: '',
+  silent: [],
 };
 
 const graphQuery = (cypher: string) =>
@@ -124,4 +126,16 @@ test('what was written since is what can be lost, too, with what refers to it', 
     examples: ['written while nobody had noticed'],
     leftOver: { vectors: 1, nodes: 1 },
   });
+});
+
+test('of a server that does not answer nobody knows what it holds', async () => {
+  const { profile } = real.cluster;
+  const away = new Cluster({
+    ...profile,
+    postgres: { ...profile.postgres, url: 'postgres://novamem@127.0.0.1:1/novamem' },
+    falkordb: { ...profile.falkordb, url: 'redis://127.0.0.1:1' },
+  });
+  const loss = lossBetween(await belongingsOf(real.cluster), await belongingsOf(away));
+  expect(loss).toMatchObject({ memories: 0, leftOver: { vectors: 0, nodes: 0 }, silent: ['FalkorDB', 'Postgres'] });
+  expect(loss.unread).toMatch(/ECONNREFUSED/);
 });

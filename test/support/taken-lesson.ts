@@ -19,6 +19,7 @@ export const lossOf = (loss: Partial<Loss> = {}): Loss => ({
   tables: {},
   leftOver: { vectors: 0, nodes: 0, doubles: 0 },
   unread: '',
+  silent: [],
   ...loss,
 });
 

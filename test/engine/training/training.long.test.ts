@@ -1,8 +1,10 @@
+import { existsSync } from 'node:fs';
 import { afterEach, expect, test } from 'vitest';
 import { DIFFERENCES } from '../../../src/engine/differences.js';
-import { trainings } from '../../../src/engine/training/record.js';
+import { trainingFolder, trainings } from '../../../src/engine/training/record.js';
 import { isPassed } from '../../../src/engine/training/score.js';
 import { Training } from '../../../src/engine/training/training.js';
+import { loadRunbook } from '../../../src/runbook/library.js';
 import { Classroom } from '../../../src/sandbox/classroom.js';
 import { findLesson, knownTo } from '../../../src/sandbox/lessons.js';
 import { listRecords } from '../../../src/sandbox/registry.js';
@@ -30,17 +32,36 @@ const phase = () => training.getSnapshot().phase;
 const clusters = () => listRecords().filter(({ name }) => name.startsWith('lesson-'));
 
 test('what is done with the program in the shell is part of the lesson, and so is what it costs', async () => {
-  const { shell } = lesson('first-night');
+  const { of, shell } = lesson('first-night');
   await training.start();
   predictRight();
   await shell('novamem-runbook run whole-cluster-lost --headless --confirm "$CLUSTER" --profile "$CLUSTER"');
   await training.finish('recovered');
   const { record } = training.getSnapshot();
   expect(record!.runs).toMatchObject([{ scenario: 'whole-cluster-lost', outcome: 'recovered', isRepair: true }]);
-  expect(record!.loss).toMatchObject({ memories: 3, vectors: 0, nodes: 0 });
+  expect(record!.loss).toMatchObject({ memories: 3, vectors: 0, nodes: 0, rows: 0 });
+  expect(record!.wrongWayCost).toBe(of.wrong.costs);
   expect(record!.unsafe.map(({ what }) => what)).toEqual(['began whole-cluster-lost', 'reported it as recovered']);
   expect(isPassed(record!)).toBe(false);
   expect(trainings('ana').map((one) => one.id)).toEqual([record!.id]);
+}, 240_000);
+
+test('to look at the prediction of a step changes nothing; nothing is written before the lesson is over', async () => {
+  lesson('first-night');
+  await training.start();
+  predictRight();
+  const recorded = () => training.getSnapshot().record!;
+  const before = recorded().predictions.length;
+  const step = loadRunbook('qdrant-lost').steps.find(({ teach }) => teach?.predict)!;
+  const asked = training.predictionAt('qdrant-lost', step)!;
+  expect(asked).toMatchObject({ given: null, answer: step.teach!.predict!.answer });
+  expect(training.predictionAt('qdrant-lost', step)).toEqual(asked);
+  training.noteShell();
+  expect(recorded().predictions).toHaveLength(before);
+  training.predictAt('qdrant-lost', step, asked.answer);
+  training.predictAt('qdrant-lost', step, 'another answer, too late');
+  expect(recorded().predictions.slice(before)).toMatchObject([{ id: asked.id, given: asked.answer }]);
+  expect(existsSync(trainingFolder(recorded().id))).toBe(false);
 }, 240_000);
 
 test('what still cannot be read is no recovered cluster, whatever else is well', async () => {
