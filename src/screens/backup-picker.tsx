@@ -110,7 +110,7 @@ function noBackups(desk: DeskSnapshot, width: number): string[] {
 
 function labelOf(one: OfferedSet, sets: readonly OfferedSet[], cluster: string, width: number): string {
   const isCopy = copiesOf(one, sets).some((other) => sets.indexOf(other) < sets.indexOf(one));
-  const label = `${one.id.padEnd(18)} ${isCopy ? 'the same set, copied' : stateOf(one, cluster)}`;
+  const label = `${one.id.padEnd(18)} ${isCopy && !one.fault ? 'the same set, copied' : stateOf(one, cluster)}`;
   const roots = new Set(sets.filter((other) => 'set' in other).map(rootOf));
   if (roots.size < 2 || !('set' in one)) return cut(label, width);
   const where = `  in ${cutStart(rootOf(one), Math.max(LEAST_WHERE, width - label.length - 5))}`;
