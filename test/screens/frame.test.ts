@@ -3,13 +3,13 @@ import { footerOf } from '../../src/screens/frame.js';
 
 const PLAN = ['enter begin (what destroys asks first)', '↑↓ step', 'space more', 'esc back', '? help'];
 const START = [
-  '↑↓ choose',
   'enter open',
   'r resume',
   'u undo…',
   'd dry run',
   'h history',
   't train',
+  '↑↓ choose',
   '? help',
   'q quit',
 ];
