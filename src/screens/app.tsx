@@ -1,8 +1,9 @@
 import { Text, useApp } from 'ink';
-import { useState, useSyncExternalStore } from 'react';
+import { type ReactNode, useState, useSyncExternalStore } from 'react';
 import type { Desk, ScenarioCard } from '../engine/desk.js';
 import { Replay } from '../engine/replay.js';
 import { BackupPicker } from './backup-picker.js';
+import { Behind } from './behind.js';
 import { DryRunView } from './dry-run-view.js';
 import { Frame, Lines, useSpace } from './frame.js';
 import { HelpView } from './help-view.js';
@@ -60,6 +61,22 @@ export function App({ desk, first, onTrain, onQuit }: Props) {
     setDry(toLook);
     if (chosen.restores === 'no') void desk.open(chosen.scenario, 'latest', toLook ? 'dry-run' : desk.mode);
   };
+  const withHelp = (view: ReactNode) => (
+    <>
+      <Behind covered={help}>{view}</Behind>
+      {help && (
+        <Frame
+          cluster={snapshot.cluster}
+          production={snapshot.production}
+          title="help"
+          right=""
+          keys={['↑↓ scroll', 'any key: back']}
+        >
+          <HelpView onClose={() => setHelp(false)} />
+        </Frame>
+      )}
+    </>
+  );
   if (tooSmall) return <TooSmall atWork={snapshot.run?.getSnapshot().phase === 'running'} />;
   if (snapshot.run) {
     const { run } = snapshot;
@@ -83,19 +100,6 @@ export function App({ desk, first, onTrain, onQuit }: Props) {
     return <RunScreen key={purpose} run={run} onBack={back} onUndo={() => undo(id)} onNext={next} onQuit={quit} />;
   }
   if (replay) return <ReplayScreen replay={replay} onLeave={() => setReplay(undefined)} />;
-  if (help) {
-    return (
-      <Frame
-        cluster={snapshot.cluster}
-        production={snapshot.production}
-        title="help"
-        right=""
-        keys={['↑↓ scroll', 'any key: back']}
-      >
-        <HelpView onClose={() => setHelp(false)} />
-      </Frame>
-    );
-  }
   if (snapshot.opening || ((direct || card?.restores === 'no') && snapshot.problem.length > 0)) {
     const back = () => {
       desk.dismiss();
@@ -118,21 +122,22 @@ export function App({ desk, first, onTrain, onQuit }: Props) {
     );
   }
   if (card && card.restores !== 'no') {
-    return (
+    return withHelp(
       <BackupPicker
         desk={snapshot}
         card={card}
         dry={dry}
         from={tried}
+        onHelp={() => setHelp(true)}
         onChoose={(folder) => void desk.open(card.scenario, folder, dry ? 'dry-run' : desk.mode)}
         onBack={() => {
           desk.dismiss();
           setCard(undefined);
         }}
-      />
+      />,
     );
   }
-  return (
+  return withHelp(
     <ScenarioPicker
       desk={snapshot}
       moved={moved}
@@ -145,7 +150,7 @@ export function App({ desk, first, onTrain, onQuit }: Props) {
       onHelp={() => setHelp(true)}
       onTrain={onTrain}
       onQuit={quit}
-    />
+    />,
   );
 }
 

@@ -6,7 +6,7 @@ import type { BackupSet } from '../stores/backup-set/backup-set.js';
 import { copiesOf } from '../stores/backup-set/find-backup-set.js';
 import { durationOf, instantOf, plural, sizeOf } from '../words.js';
 import { Frame, Lines, useSpace } from './frame.js';
-import { useEveryKey } from './keys.js';
+import { useEveryKey, useKeys } from './keys.js';
 import { Scrolled } from './scrolled.js';
 import { Select } from './select.js';
 import { cut, cutStart, labelled, wrap } from './text.js';
@@ -19,11 +19,12 @@ interface Props {
   /** The id of the set whose plan was looked at before. */
   from?: string | undefined;
   onChoose: (folder: string) => void;
+  onHelp: () => void;
   onBack: () => void;
 }
 
 /** From which backup? Its age is what will be lost. */
-export function BackupPicker({ desk, card, dry, from, onChoose, onBack }: Props) {
+export function BackupPicker({ desk, card, dry, from, onChoose, onHelp, onBack }: Props) {
   const { columns, bodyRows } = useSpace();
   const sets = desk.backups ?? [];
   const [chosen, setHighlighted] = useState<string | undefined>(undefined);
@@ -35,6 +36,7 @@ export function BackupPicker({ desk, card, dry, from, onChoose, onBack }: Props)
   useEveryKey((_input, key) => {
     if (key.escape) onBack();
   });
+  useKeys((input) => input === '?' && onHelp());
   const about = aboutSet(highlighted, sets, columns - 2);
   const tallest = Math.max(0, ...sets.map((one) => aboutSet(one, sets, columns - 2).length));
   const problem = desk.problem.flatMap((line) => wrap(`✗ ${line}`, columns - 2, 2));
@@ -52,7 +54,7 @@ export function BackupPicker({ desk, card, dry, from, onChoose, onBack }: Props)
       production={desk.production}
       title={`${dry ? 'DRY RUN · ' : ''}${card.title.toLowerCase()}`}
       right={`${new Date().toISOString().slice(11, 19)} UTC`}
-      keys={['↑↓ choose', 'enter use it', 'esc back']}
+      keys={['↑↓ choose', 'enter use it', '? help', 'esc back']}
     >
       <Text bold>
         {' '}
@@ -108,7 +110,7 @@ function noBackups(desk: DeskSnapshot, width: number): string[] {
 
 function labelOf(one: OfferedSet, sets: readonly OfferedSet[], cluster: string, width: number): string {
   const isCopy = copiesOf(one, sets).some((other) => sets.indexOf(other) < sets.indexOf(one));
-  const label = `${one.id.padEnd(18)} ${isCopy ? 'the same set, copied' : stateOf(one, cluster)}`;
+  const label = `${one.id.padEnd(18)} ${isCopy && !one.fault ? 'the same set, copied' : stateOf(one, cluster)}`;
   const roots = new Set(sets.filter((other) => 'set' in other).map(rootOf));
   if (roots.size < 2 || !('set' in one)) return cut(label, width);
   const where = `  in ${cutStart(rootOf(one), Math.max(LEAST_WHERE, width - label.length - 5))}`;

@@ -87,7 +87,6 @@ export function ScenarioPicker({
       title={lesson?.lesson.title ?? (desk.mode === 'live' ? 'outage' : 'training: a throw-away cluster')}
       right={lesson ? lessonClock(lesson, now) : `${new Date(now).toISOString().slice(11, 19)} UTC`}
       keys={[
-        '↑↓ choose',
         'enter open',
         ...(desk.unfinished ? ['r resume'] : []),
         ...(lesson ? ['^T hint'] : []),
@@ -95,6 +94,8 @@ export function ScenarioPicker({
         'd dry run',
         'h history',
         ...(onTrain ? ['t train'] : []),
+        // That arrows move is found out without being told.
+        '↑↓ choose',
         '? help',
         lesson ? 'q done…' : 'q quit',
       ]}

@@ -14,6 +14,7 @@ function copiedSet(): { home: string; profile: string } {
   const home = tempFolder('copied');
   const [first, second] = ['here', 'on-the-other-disk'].map((root) => join(home, root, ID)) as [string, string];
   mkdirSync(first, { recursive: true });
+  writeFileSync(join(first, 'novamem.dump'), 'ten bytes.');
   const at = '2026-11-21T02:00:00.000Z';
   writeFileSync(
     join(first, 'manifest.json'),

@@ -130,6 +130,8 @@ describe('a dry run in the terminal', () => {
     program.type('x');
     await program.shows(/step 9 of 11/);
     program.type(ESCAPE);
+    await program.shows(/From which backup/);
+    program.type(ESCAPE);
     await program.shows(/What happened\?/);
     program.type('q');
     expect(await program.exited).toBe(0);
@@ -155,6 +157,8 @@ describe('a dry run in the terminal', () => {
     await program.shows(new RegExp(`❯ ${OLDER}`));
     program.type(ENTER);
     expect(await program.shows(/nothing can be begun\s+from here/)).toContain(`backup ${OLDER}`);
+    program.type(ESCAPE);
+    await program.shows(new RegExp(`❯ ${OLDER}`));
     program.type(ESCAPE);
     await program.shows(/What happened\?/);
     await highlight(program, 'Take a backup');

@@ -198,6 +198,8 @@ describe('what a person may do wrong', () => {
     await program.shows(/enter begin/);
     expect(program.onAlternateScreen).toBe(true);
     program.type(ESCAPE);
+    await program.shows(/From which backup/);
+    program.type(ESCAPE);
     await program.shows(/What happened\?/);
     program.type('q');
     expect(await program.exited).toBe(0);

@@ -25,9 +25,12 @@ test('where no backup is found, what is to be typed next names the profile as it
   writeFileSync(file, PROFILE);
   const desk = { ...new Desk(findProfile(file), {}, 'live', 'latest').getSnapshot(), backups: [] };
   const card = desk.scenarios.find(({ restores }) => restores === 'must')!;
-  screen = testScreen(<BackupPicker desk={desk} card={card} dry={false} onChoose={() => {}} onBack={() => {}} />, {
-    columns: 200,
-  });
+  screen = testScreen(
+    <BackupPicker desk={desk} card={card} dry={false} onChoose={() => {}} onHelp={() => {}} onBack={() => {}} />,
+    {
+      columns: 200,
+    },
+  );
   await screen.shows(`leave with ctrl-c, then name a folder: novamem-runbook --profile '${file}' --backup FOLDER`);
 });
 

@@ -3,13 +3,13 @@ import { footerOf } from '../../src/screens/frame.js';
 
 const PLAN = ['enter begin (what destroys asks first)', '↑↓ step', 'space more', 'esc back', '? help'];
 const START = [
-  '↑↓ choose',
   'enter open',
   'r resume',
   'u undo…',
   'd dry run',
   'h history',
   't train',
+  '↑↓ choose',
   '? help',
   'q quit',
 ];
@@ -18,7 +18,7 @@ const LOG = ['/ filter', 'space pause', '↑↓ scroll', 'e error', 'tab step', 
 test.each([
   [PLAN, 78, 'enter begin (what destroys asks first)  ↑↓ step  space more  esc back  ? help'],
   [PLAN, 58, 'enter begin  ↑↓ step  space more  esc back  ? help'],
-  [START, 58, '↑↓ choose  enter open  r resume  …  ? help  q quit'],
+  [START, 58, 'enter open  r resume  u undo…  …  ? help  q quit'],
   [LOG, 58, '/ filter  space pause  ↑↓ scroll  e error  …  esc back'],
 ])('the keys of a screen, %j, have room in %i columns, and the last is always among them', (keys, width, footer) => {
   expect(footerOf(keys, width)).toBe(footer);
