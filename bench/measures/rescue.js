@@ -1,12 +1,8 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { DIMENSIONS } from '../../dist/sandbox/embedding.js';
-import { addMemories } from '../bulk-memories.js';
 import { interleaved, ratioOf } from '../interleaved.js';
-import { FIRST, ShellCluster, SIZES } from '../shell-cluster.js';
-import { withSandbox } from '../with-sandbox.js';
+import { withBackedUp } from '../with-backed-up.js';
 
 const TARGETS = [
   ['handbook', 0.7],
@@ -23,59 +19,42 @@ const WHY =
 
 /** A lost cluster brought back from one backup set, with and without its manifest: by the program with all its checks, by the handbook, and by an expert with a shell. */
 export async function measure({ rounds, small, tell }) {
-  const size = small ? SIZES.small : SIZES.real;
-  const folder = mkdtempSync(join(tmpdir(), 'novamem-runbook-bench-'));
-  try {
-    return await withSandbox({ memories: FIRST.memories }, async ({ name, profile }) => {
-      await addMemories(profile, size.memories - FIRST.memories, {
-        collections: size.collections - FIRST.collections,
-        dimensions: DIMENSIONS,
-        nodes: size.nodes - FIRST.memories,
-      });
-      const cluster = new ShellCluster(profile, folder);
-      const expected = JSON.stringify(await cluster.counts());
-      await cluster.program('backup');
-      const [root] = profile.backups;
-      const set = join(root, readdirSync(root).sort().at(-1));
-      // As the plain commands leave them: nothing says what they hold.
-      const loose = join(folder, 'loose');
-      execFileSync('cp', ['-al', set, loose]);
-      rmSync(join(loose, 'manifest.json'));
-      const rescueFrom = (from) => () =>
-        cluster.program('run', 'whole-cluster-lost', '--headless', '--confirm', name, '--backup', from);
-      tell(`${expected} stored and backed up`);
-      const measured = await interleaved(
-        {
-          program: rescueFrom(set),
-          loose: rescueFrom(loose),
-          handbook: () => cluster.script('handbook-restore', { BACKUP: set }),
-          expert: () => cluster.script('expert-restore', { BACKUP: set }),
+  return withBackedUp(small, tell, async ({ name, cluster, size, expected, set, folder }) => {
+    // As the plain commands leave them: nothing says what they hold.
+    const loose = join(folder, 'loose');
+    execFileSync('cp', ['-al', set, loose]);
+    rmSync(join(loose, 'manifest.json'));
+    const rescueFrom = (from) => () =>
+      cluster.program('run', 'whole-cluster-lost', '--headless', '--confirm', name, '--backup', from);
+    const measured = await interleaved(
+      {
+        program: rescueFrom(set),
+        loose: rescueFrom(loose),
+        handbook: () => cluster.script('handbook-restore', { BACKUP: set }),
+        expert: () => cluster.script('expert-restore', { BACKUP: set }),
+      },
+      {
+        rounds,
+        before: () => cluster.lose(),
+        onRound: async ({ round, name, ms }) => {
+          tell(`${round} ${name}: ${(ms / 1000).toFixed(1)} s`);
+          const there = JSON.stringify(await cluster.counts());
+          if (there !== expected) throw new Error(`${name} brought back ${there} of ${expected}`);
         },
-        {
-          rounds,
-          before: () => cluster.lose(),
-          onRound: async ({ round, name, ms }) => {
-            tell(`${round} ${name}: ${(ms / 1000).toFixed(1)} s`);
-            const there = JSON.stringify(await cluster.counts());
-            if (there !== expected) throw new Error(`${name} brought back ${there} of ${expected}`);
-          },
-        },
-      );
-      await cluster.lose();
-      return SETS.flatMap(([way, from]) =>
-        TARGETS.map(([other, most]) => {
-          const ratio = ratioOf(measured[way], measured[other]);
-          return {
-            what: `whole-cluster-lost, ${size.memories.toLocaleString('en-US')} memories, ${from}, against the ${other}`,
-            figure: `${ratio.toFixed(2)} × (${(measured[way].median / 1000).toFixed(1)} against ${(measured[other].median / 1000).toFixed(1)} s)`,
-            target: `≤ ${most} ×`,
-            met: ratio <= most,
-            ...(ratio > most ? { why: WHY } : {}),
-          };
-        }),
-      );
-    });
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+      },
+    );
+    await cluster.lose();
+    return SETS.flatMap(([way, from]) =>
+      TARGETS.map(([other, most]) => {
+        const ratio = ratioOf(measured[way], measured[other]);
+        return {
+          what: `whole-cluster-lost, ${size.memories.toLocaleString('en-US')} memories, ${from}, against the ${other}`,
+          figure: `${ratio.toFixed(2)} × (${(measured[way].median / 1000).toFixed(1)} against ${(measured[other].median / 1000).toFixed(1)} s)`,
+          target: `≤ ${most} ×`,
+          met: ratio <= most,
+          ...(ratio > most ? { why: WHY } : {}),
+        };
+      }),
+    );
+  });
 }
