@@ -33,7 +33,7 @@ async function toPostgres({ postgres }, batches) {
     for (const ids of batches)
       await client.query(
         `INSERT INTO memory_entries (id, user_id, content, source, content_hash, created_at, updated_at, embedded_at)
-           SELECT id, 'acme', 'memory ' || id, 'bench', md5(id), now(), now(), now() FROM unnest($1::text[]) AS u (id)`,
+           SELECT id, 'bench', 'memory ' || id, 'bench', md5(id), now(), now(), now() FROM unnest($1::text[]) AS u (id)`,
         [ids],
       );
     await client.query('ANALYZE memory_entries');
@@ -73,7 +73,7 @@ async function toFalkordb({ falkordb }, batches) {
       await redis.call(
         'GRAPH.QUERY',
         falkordb.graph,
-        `UNWIND [${ids.map((id) => `'${id}'`).join(',')}] AS id CREATE (:Memory {id: id, user: 'acme', project: ''})`,
+        `UNWIND [${ids.map((id) => `'${id}'`).join(',')}] AS id CREATE (:Memory {id: id, user: 'bench', project: ''})`,
       );
   } finally {
     redis.disconnect();

@@ -17,8 +17,13 @@ export function performancePage(results) {
         ({ what, figure, target, met }) => `| ${what} | ${figure} | ${target} | ${met ? 'met' : 'missed'} |`,
       ),
       '',
-      ...rows.filter(({ why }) => why).map(({ what, why }) => `- ${what}: ${why}`),
+      ...[...new Set(rows.map(({ why }) => why))]
+        .filter((why) => why)
+        .map((why) => `- ${subjects(rows.filter((row) => row.why === why))}: ${why}`),
       ...(rows.some(({ why }) => why) ? [''] : []),
     ]),
   ].join('\n');
 }
+
+/** What several rows of one reason are about; all of a measure need no names. */
+const subjects = (rows) => (rows.length > 1 ? 'what was missed' : rows[0].what);

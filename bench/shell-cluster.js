@@ -54,7 +54,12 @@ export class ShellCluster {
 
   /** Runs the program itself. */
   program(...args) {
-    return this.#run(process.execPath, [PROGRAM, ...args, '--profile', this.profile.name], {});
+    return this.programUnder([], PROGRAM, ...args);
+  }
+
+  /** Runs the program with options of Node's own; `file`: the program, or its modules one by one (dist/cli.js). */
+  programUnder(options, file, ...args) {
+    return this.#run(process.execPath, [...options, file, ...args, '--profile', this.profile.name], {});
   }
 
   async #run(file, args, environment) {
@@ -137,7 +142,7 @@ export class ShellCluster {
   }
 }
 
-/** Lets `work` have a sandbox of the size that the targets name (or a small one) and a folder. */
+/** A sandbox of the size that the targets name, or a small one. */
 export const SIZES = {
   real: { memories: 200_000, collections: 64, nodes: 100_000 },
   small: { memories: 5_000, collections: 18, nodes: 5_000 },

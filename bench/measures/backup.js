@@ -8,6 +8,8 @@ import { FIRST, ShellCluster, SIZES } from '../shell-cluster.js';
 import { withSandbox } from '../with-sandbox.js';
 
 const MOST = 0.7;
+const WHY =
+  'in a quiet round of 13 s the snapshots of Qdrant took 8.4 s, beside the dump (2.1 s) and the graph (1.3 s), and the manifest 4.8 s: 3.5 s for the cross-check that says how far the stores agree, 1.2 s for the golden searches, which are recorded beside it since. Not tried: the cross-check beside the snapshots, which would have to be held against what is written meanwhile.';
 
 /** A backup set with manifest, checksums, inventory and golden searches, against the handbook's commands one after the other. */
 export async function measure({ rounds, small, tell }) {
@@ -40,6 +42,7 @@ export async function measure({ rounds, small, tell }) {
           figure: `${ratio.toFixed(2)} × (${(program.median / 1000).toFixed(1)} against ${(handbook.median / 1000).toFixed(1)} s)`,
           target: `≤ ${MOST} ×`,
           met: ratio <= MOST,
+          ...(ratio > MOST ? { why: WHY } : {}),
         },
       ];
     });

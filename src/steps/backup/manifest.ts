@@ -76,13 +76,11 @@ export const backupManifest: StepKind<Params, Facts> = {
     stepEvents<Facts>(async (emit) => {
       const { id, folder, to = folder } = newBackupOf(ctx);
       const saved = savedParts(ctx);
-      const { searches, notes, by } = await goldenSearches(p, ctx, saved.postgres?.part.at);
-      const { agreement, note } = await agreementNow(
-        ctx,
-        { ...saved, begun: Math.min(...instantsOf(saved)) },
-        emit,
-        signal,
-      );
+      const begun = Math.min(...instantsOf(saved));
+      const [{ searches, notes, by }, { agreement, note }] = await Promise.all([
+        goldenSearches(p, ctx, saved.postgres?.part.at),
+        agreementNow(ctx, { ...saved, begun }, emit, signal),
+      ]);
       if (note) notes.push(note);
       for (const one of notes) emit.output(`warning: ${one}`);
       const manifest = manifestOf(id, ctx.cluster.name, saved, { searches, by, agreement, notes });

@@ -1,0 +1,53 @@
+import { mkdtempSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { readProfile } from '../cpu-profile.js';
+import { median } from '../interleaved.js';
+import { withBackedUp } from '../with-backed-up.js';
+
+const MOST = 0.05;
+const MODULES = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
+
+/** How much of a rescue's wall time the program's own code took, by V8's CPU profile. It has no plain counterpart. */
+export async function measure({ rounds, small, tell }) {
+  return withBackedUp(small, tell, async ({ name, cluster, size, set, folder }) => {
+    const seen = [];
+    for (let round = 1; round <= rounds; round += 1) {
+      await cluster.lose();
+      const to = mkdtempSync(join(folder, 'profile-'));
+      await cluster.programUnder(
+        ['--cpu-prof', `--cpu-prof-dir=${to}`],
+        MODULES,
+        ...['run', 'whole-cluster-lost', '--headless', '--confirm', name, '--backup', set],
+      );
+      const { wall, parts, ...of } = readProfile(join(to, readdirSync(to)[0]));
+      seen.push(Object.fromEntries(Object.entries(of).map(([whose, ms]) => [whose, ms / wall])));
+      const percent = (ms) => inPercent(ms / wall);
+      tell(
+        `${round}: ${(wall / 1000).toFixed(1)} s: own code ${percent(of.own)}, ${others((whose) => of[whose] / wall)}`,
+      );
+      tell(
+        `   the most in ${parts
+          .slice(0, 5)
+          .map(([file, ms]) => `${file} ${percent(ms)}`)
+          .join(', ')}`,
+      );
+    }
+    await cluster.lose();
+    const share = median(seen.map(({ own }) => own));
+    return [
+      {
+        what: `the program's own code in a rescue of ${size.memories.toLocaleString('en-US')} memories, by V8's CPU profile`,
+        figure: `${inPercent(share)} of the wall time (${others((whose) => median(seen.map((one) => one[whose])))})`,
+        target: `≤ ${inPercent(MOST)}`,
+        met: share <= MOST,
+      },
+    ];
+  });
+}
+
+const inPercent = (share) => `${(100 * share).toFixed(1)} %`;
+
+/** What the main thread did besides. */
+const others = (shareOf) =>
+  `packages ${inPercent(shareOf('packages'))}, Node itself ${inPercent(shareOf('node'))}, garbage collection ${inPercent(shareOf('collector'))}, waiting for the disk ${inPercent(shareOf('disk'))}, idle ${inPercent(shareOf('idle'))}`;
