@@ -47,7 +47,7 @@ export async function measure({ rounds, small, tell }) {
         },
         onRound: ({ round, name, ms, figures }) =>
           tell(
-            `${round} ${name} collections: ${(ms / Number(name)).toFixed(1)} ms and ${figures.each.toFixed(1)} requests each, ${mebibytes(figures.peakBytes)} at most`,
+            `${round} ${name} collections: ${(ms / Number(name)).toFixed(1)} ms (${(figures.cpuMs / Number(name)).toFixed(1)} of the processor) and ${figures.each.toFixed(1)} requests each, ${mebibytes(figures.peakBytes)} at most`,
           ),
       },
     );
