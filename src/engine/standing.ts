@@ -20,7 +20,7 @@ export async function standingOf(cluster: Cluster): Promise<Standing[]> {
       const standing = await cluster.standing(service);
       const driver = cluster.driver(service);
       if (standing.answers || standing.untrusted || !driver) return { service, ...standing };
-      const { start, stop } = driver.commands;
+      const { start, stop } = (await driver.commandsNow?.().catch(() => undefined)) ?? driver.commands;
       const runs = (await driver.state().catch(() => 'unknown')) === 'running';
       return { service, ...standing, start, ...(runs ? { stop } : {}) };
     }),
