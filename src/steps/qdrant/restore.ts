@@ -17,7 +17,8 @@ import { safetyRoomFindings } from '../room.js';
 import type { Finding, Probe, StepContext, StepKind } from '../step.js';
 import { type Emitter, stepEvents } from '../step-events.js';
 import { uncountedIn, unreachable } from '../store-readiness.js';
-import { aliasChecks, healthChecks, restoreAliases } from './collections.js';
+import { aliasChecks, healthChecks, restoreAliases, shared } from './collections.js';
+import { targetsOf, wholeFindings } from './nodes.js';
 import { ageFindings, configFindings, nameFindings, roomFindings, versionFindings } from './restore-findings.js';
 import { nodesFindings, rightsFindings } from './server-findings.js';
 import {
@@ -40,7 +41,7 @@ const params = z.strictObject({
 type Params = z.infer<typeof params>;
 
 interface Facts {
-  /** Collection → SHA-256 of the snapshot that was uploaded into it, and its exact points right after. */
+  /** Collection → SHA-256 of the snapshot, or of one for each shard, that was uploaded into it, and its exact points right after. */
   restored: Record<string, { sha256: string; points: number }>;
   /** Collection → the snapshot that was taken of it before. */
   safety: Record<string, SafetySnapshot>;
@@ -62,7 +63,9 @@ function snapshotsOf(p: Params, backup: BackupSet | undefined): Snapshot[] {
   return [...named, ...given].filter((one) => p.collections === undefined || p.collections.includes(one.collection));
 }
 
-const namesOf = (p: Params, ctx: StepContext) => snapshotsOf(p, ctx.backup).map((one) => one.collection);
+const collectionsIn = (snapshots: readonly Snapshot[]) => [...new Set(snapshots.map((one) => one.collection))];
+
+const namesOf = (p: Params, ctx: StepContext) => collectionsIn(snapshotsOf(p, ctx.backup));
 
 const backupHas = ({ backup }: StepContext, name: string) =>
   backup?.inventory?.qdrant?.collections[name] !== undefined;
@@ -75,6 +78,25 @@ async function inventoryChecks(ctx: StepContext, name: string): Promise<Check[] 
   return compareCollection(name, expected, now, ctx.backup?.moving?.qdrant[name]);
 }
 
+/** A shard's snapshot goes into a collection that is there: one that is gone is made again first, empty, as it was. */
+async function makeAgain(
+  ctx: StepContext,
+  emit: Emitter<unknown>,
+  { collection, creation }: Snapshot,
+): Promise<void> {
+  const { qdrant } = ctx.cluster;
+  if (!creation || (await qdrant.client.collectionExists(collection)).exists) return;
+  await qdrant.write(ctx.gateway, 'PUT', `/collections/${collection}`, (client) =>
+    client.createCollection(collection, creation as Parameters<typeof client.createCollection>[1]),
+  );
+  const { payloadIndexes = {} } = ctx.backup?.inventory?.qdrant?.collections[collection] ?? {};
+  for (const [field, type] of Object.entries(payloadIndexes))
+    await qdrant.write(ctx.gateway, 'PUT', `/collections/${collection}/index?wait=true`, (client) =>
+      client.createPayloadIndex(collection, { field_name: field, field_schema: type as 'keyword', wait: true }),
+    );
+  emit.output(`${collection} was gone: made again, empty, for its shards`);
+}
+
 export const qdrantRestore: StepKind<Params, Facts> = {
   kind: 'qdrant.restore',
   effect: 'destroy',
@@ -85,15 +107,19 @@ export const qdrantRestore: StepKind<Params, Facts> = {
     const { qdrant } = ctx.cluster;
     const snapshots = snapshotsOf(p, ctx.backup);
     const bytes = snapshots.reduce((sum, one) => sum + one.bytes, 0);
-    const names = snapshots.map((one) => one.collection);
+    const names = collectionsIn(snapshots);
     const { answers } = await ctx.cluster.answering('qdrant');
     const now = answers ? await pointsNow(qdrant, names) : new Map<string, number | undefined>();
     const points = [...now.values()].reduce<number>((sum, count) => sum + (count ?? 0), 0);
+    const uploads: string[] = [];
+    for (const one of snapshots)
+      for (const node of await targetsOf(ctx.cluster, one).catch(() => [qdrant]))
+        uploads.push(uploadText(node, { ...one, sha256: one.sha256 ?? '…' }));
     const age = ctx.backup?.takenAt ? `, ${durationOf(Date.now() - ctx.backup.takenAt.getTime())} old` : '';
     const unreadable = [...now].filter(([, count]) => count === undefined).map(([name]) => name);
     return {
-      summary: `Restore ${plural(snapshots.length, 'Qdrant collection')} (${sizeOf(bytes)}${age}), ${p.atOnce} at a time`,
-      commands: snapshots.map((one) => uploadText(qdrant, { ...one, sha256: one.sha256 ?? '…' })),
+      summary: `Restore ${plural(names.length, 'Qdrant collection')} (${sizeOf(bytes)}${age}), ${p.atOnce} at a time`,
+      commands: uploads,
       destroys: [
         ...(now.size === 0
           ? []
@@ -147,7 +173,8 @@ export const qdrantRestore: StepKind<Params, Facts> = {
     const { qdrant } = ctx.cluster;
     findings.push(
       ...(await rightsFindings(qdrant)),
-      ...(await nodesFindings(qdrant, 'restore')),
+      ...(await nodesFindings(ctx.cluster, 'restore')),
+      ...wholeFindings(ctx.cluster, snapshots),
       ...(await versionFindings(qdrant, backup)),
       ...(await configFindings(qdrant, snapshots, backup)),
       ...(await nameFindings(snapshots, ctx, p.collection)),
@@ -179,9 +206,9 @@ export const qdrantRestore: StepKind<Params, Facts> = {
       const snapshots = snapshotsOf(p, ctx.backup);
       const { safety = {}, created, unsaved = {} } = ctx.earlier as Partial<Facts>;
       const facts: Facts = { restored: {}, safety: { ...safety }, unsaved: { ...unsaved }, created: created ?? [] };
-      const names = snapshots.map((one) => one.collection);
+      const names = collectionsIn(snapshots);
       // What an attempt that was ended has sent may still be at work: nothing is asked of a collection meanwhile.
-      await untilIdle(qdrant, emit, names, signal);
+      for (const node of ctx.cluster.qdrantNodes) await untilIdle(node, emit, names, signal);
       await proveWritable(ctx, emit, names, signal);
       const before = await pointsNow(qdrant, names);
       facts.created = created ?? names.filter((name) => !before.has(name));
@@ -190,33 +217,36 @@ export const qdrantRestore: StepKind<Params, Facts> = {
       const total = snapshots.reduce((sum, one) => sum + one.bytes, 0);
       let done = 0;
       let finished = 0;
-      await inParallel(snapshots, p.atOnce, async (snapshot) => {
+      await inParallel(names, p.atOnce, async (name) => {
         signal.throwIfAborted();
-        const sha256 = await checksum(snapshot, signal);
-        const isSettled = snapshot.collection in facts.safety || snapshot.collection in facts.unsaved;
-        if (!isNew.has(snapshot.collection) && !isSettled && before.get(snapshot.collection) !== 0)
-          await keep(snapshot.collection, facts, before.get(snapshot.collection) !== undefined, ctx, emit, signal);
+        const own = snapshots.filter(({ collection }) => collection === name);
+        const sums: string[] = [];
+        for (const one of own) sums.push(await checksum(one, signal));
+        const isSettled = name in facts.safety || name in facts.unsaved;
+        if (!isNew.has(name) && !isSettled && before.get(name) !== 0)
+          await keep(name, facts, before.get(name) !== undefined, ctx, emit, signal);
         const onBytes = (bytes: number) => {
-          done += bytes;
-          emit.progress({
-            done,
-            total,
-            unit: 'bytes',
-            text: `${finished} of ${snapshots.length} collections, now ${snapshot.collection}`,
-          });
+          // A shard that several nodes have is sent to each.
+          done = Math.min(total, done + bytes);
+          const text = `${finished} of ${names.length} collections, now ${name}`;
+          emit.progress({ done, total, unit: 'bytes', text });
         };
-        const isRestored = async () => (await inventoryChecks(ctx, snapshot.collection))!.every((check) => check.ok);
-        await uploadWithWayBack(ctx, emit, snapshot, sha256, facts.safety[snapshot.collection], {
-          onBytes,
-          signal,
-          ...(backupHas(ctx, snapshot.collection) ? { isRestored } : {}),
-        });
+        const isRestored = async () => (await inventoryChecks(ctx, name))!.every((check) => check.ok);
+        await makeAgain(ctx, emit, own[0]!);
+        for (const [index, one] of own.entries()) {
+          const isLast = index === own.length - 1;
+          await uploadWithWayBack(ctx, emit, one, sums[index]!, facts.safety[name], {
+            onBytes,
+            signal,
+            // Only with the last of them the whole collection is there.
+            ...(isLast && backupHas(ctx, name) ? { isRestored } : {}),
+          });
+        }
+        await shared(ctx.cluster, name);
         finished += 1;
-        const { count } = await qdrant.client.count(snapshot.collection, { exact: true });
-        emit.addFacts({ restored: { [snapshot.collection]: { sha256, points: count } } });
-        emit.output(
-          `${snapshot.collection} restored, ${plural(count, 'point')} (${finished} of ${snapshots.length})`,
-        );
+        const { count } = await qdrant.client.count(name, { exact: true });
+        emit.addFacts({ restored: { [name]: { sha256: sums.join(' '), points: count } } });
+        emit.output(`${name} restored, ${plural(count, 'point')} (${finished} of ${names.length})`);
       });
       await restoreAliases(names, ctx, emit);
     }),
@@ -232,7 +262,8 @@ export const qdrantRestore: StepKind<Params, Facts> = {
         checks.push(equal(subject, 'exists', 'yes', 'no'));
         return;
       }
-      checks.push(...(await healthChecks(qdrant, name)), ...((await inventoryChecks(ctx, name)) ?? []));
+      for (const node of ctx.cluster.qdrantNodes) checks.push(...(await healthChecks(node, name)));
+      checks.push(...((await inventoryChecks(ctx, name)) ?? []));
     });
     checks.push(...(await aliasChecks(names, ctx)));
     return checks.sort((a, b) => (a.subject < b.subject ? -1 : a.subject > b.subject ? 1 : 0));
