@@ -159,6 +159,12 @@ program
   .addOption(profileOption())
   .addOption(backupOption())
   .addOption(setOption())
+  .addOption(
+    new Option('--format <format>', 'text, or job: the manifest of a Kubernetes Job that runs it in the cluster')
+      .choices(['text', 'job'])
+      .default('text'),
+  )
+  .option('--image <image>', 'the image of that Job', 'novamem-runbook')
   .addOption(jsonOption())
   .action(calls(async () => (await import('./commands/plan.js')).planCommand));
 

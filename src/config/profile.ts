@@ -144,6 +144,8 @@ export const profileSchema = z.strictObject({
       ...tlsFields,
       apiKeyFrom: secretReference.optional(),
       collectionPrefix: z.string().default('novamem_'),
+      /** The other nodes of a cluster of several: each restores and backs up its own shards, so each must be reached by itself. */
+      nodes: z.array(urlOf('http:', 'https:')).max(64).optional(),
       /** Where its storage lies, when that is on this machine: how much room is left is then known. */
       dataDir: z.string().optional(),
     })

@@ -28,6 +28,8 @@ export interface Standing extends Answering {
 export class Cluster {
   readonly postgres: Postgres;
   readonly qdrant: Qdrant;
+  /** Every node of Qdrant that the profile names, that one first. */
+  readonly qdrantNodes: Qdrant[];
   readonly falkordb: FalkorDB;
   readonly novamem: Novamem | undefined;
 
@@ -35,6 +37,10 @@ export class Cluster {
   constructor(readonly profile: Profile) {
     this.postgres = new Postgres(profile.postgres);
     this.qdrant = new Qdrant(profile.qdrant);
+    this.qdrantNodes = [
+      this.qdrant,
+      ...(profile.qdrant.nodes ?? []).map((url) => new Qdrant({ ...profile.qdrant, url })),
+    ];
     this.falkordb = new FalkorDB(profile.falkordb);
     this.novamem = profile.novamem ? new Novamem(profile.novamem) : undefined;
   }

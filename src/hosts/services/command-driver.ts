@@ -3,23 +3,33 @@ import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ServiceSettings } from '../../config/profile.js';
+import { type Command, commandText } from '../command.js';
 import type { Gateway } from '../gateway.js';
-import { inspectCommand } from '../run-command.js';
+import { HERE, type Host } from '../host.js';
+import { inspectCommand, readCommand } from '../run-command.js';
 import { sleep, steadyNow } from '../waiting.js';
 import type { DriverOptions, ServiceDriver } from './driver.js';
 
 type Settings = Extract<ServiceSettings, { driver: 'command' }>;
 
 const STATUS_PATIENCE = 15_000;
+/** It says nothing of the command that was to run there. */
+const SSH_FAILED = 255;
 const COMMAND_PATIENCE = 120_000;
 
-/** A service that is driven by shell commands of the profile. `status` exits 0 while it runs. */
-export function commandDriver(service: string, settings: Settings): ServiceDriver {
+/**
+ * A service that is driven by shell commands of the profile, where the service is. `status` exits 0 while it runs. Elsewhere than on
+ * this machine a start command must end by itself: what stays in the foreground there ends with the connection.
+ */
+export function commandDriver(service: string, settings: Settings, host: Host = HERE): ServiceDriver {
   let said: string[] = [];
 
+  const there = (text: string) => host.reach({ file: '/bin/sh', args: ['-c', text] });
+  const shown = (text: string) => (host.here ? text : commandText(there(text)));
+
   const change = (gateway: Gateway, text: string, options: DriverOptions) =>
-    gateway.change({ channel: 'service', text }, async () => {
-      const { lines, failure } = await runShell(text, options);
+    gateway.change({ channel: 'service', text: shown(text) }, async () => {
+      const { lines, failure } = await (host.here ? runShell(text, options) : runThere(there(text), options));
       said = lines;
       for (const line of lines) options.onLine(line);
       if (failure)
@@ -28,20 +38,34 @@ export function commandDriver(service: string, settings: Settings): ServiceDrive
 
   return {
     commands: {
-      start: settings.start,
-      stop: settings.stop,
-      status: settings.status ?? '(no status command: the service itself is asked)',
+      start: shown(settings.start),
+      stop: shown(settings.stop),
+      status: settings.status ? shown(settings.status) : '(no status command: the service itself is asked)',
     },
     async state() {
       if (settings.status === undefined) return 'unknown';
-      const asked = await inspectCommand({ file: '/bin/sh', args: ['-c', settings.status] }, STATUS_PATIENCE);
-      if (asked.exitCode === null) return 'unknown';
+      const asked = await inspectCommand(there(settings.status), STATUS_PATIENCE);
+      if (asked.exitCode === null || (!host.here && asked.exitCode === SSH_FAILED)) return 'unknown';
       return asked.exitCode === 0 ? 'running' : 'stopped';
     },
     start: (gateway, options) => change(gateway, settings.start, options),
     stop: (gateway, options) => change(gateway, settings.stop, options),
     lastLines: async () => said.slice(-20),
   };
+}
+
+/** Runs a command of another machine to its end. */
+async function runThere(command: Command, { signal }: DriverOptions): Promise<{ lines: string[]; failure: string }> {
+  const lines: string[] = [];
+  const late = AbortSignal.timeout(COMMAND_PATIENCE);
+  const { exitCode, failure } = await readCommand(command, {
+    signal: signal ? AbortSignal.any([signal, late]) : late,
+    onLine: (line) => lines.push(line),
+  });
+  signal?.throwIfAborted();
+  if (exitCode === 0) return { lines, failure: '' };
+  if (late.aborted) return { lines, failure: `did not end within ${COMMAND_PATIENCE / 1000} s` };
+  return { lines, failure: exitCode === null ? `cannot be run: ${failure}` : `ended with exit code ${exitCode}` };
 }
 
 /**

@@ -11,7 +11,7 @@ import { systemdDriver } from './systemd-driver.js';
 export function driverFor(service: ServiceName, settings: ServiceSettings, host: Host = HERE): ServiceDriver {
   switch (settings.driver) {
     case 'command':
-      return commandDriver(service, settings);
+      return commandDriver(service, settings, host);
     case 'process':
       return processDriver(service, settings);
     case 'compose':

@@ -5,6 +5,7 @@ import type { QdrantPart } from '../../stores/backup-set/manifest.js';
 import { type Check, equal, sameSet } from '../../stores/check.js';
 import {
   type CollectionInventory,
+  creationOf,
   inParallel,
   inventoryCollection,
   listAliases,
@@ -12,14 +13,15 @@ import {
   type QdrantInventory,
   versionOf,
 } from '../../stores/qdrant/inventory.js';
-import { downloadSnapshot } from '../../stores/qdrant/transfer.js';
+import { downloadSnapshot, snapshotsUrl } from '../../stores/qdrant/transfer.js';
 import { plural, sizeOf } from '../../words.js';
 import { newBackupFolder, newBackupOf, noBackupRoot } from '../backup/new-backup.js';
 import { readingPlan, type StepContext, type StepKind } from '../step.js';
 import { stepEvents } from '../step-events.js';
 import { unreachable } from '../store-readiness.js';
+import { type Source, shardFindings, sourcesOf } from './nodes.js';
 import { nodesFindings, rightsFindings } from './server-findings.js';
-import { makeSnapshot, removeSnapshot } from './snapshots.js';
+import { type MadeSnapshot, makeSnapshot, removeSnapshot } from './snapshots.js';
 
 const params = z.strictObject({ atOnce: z.number().int().positive().max(32).default(4) });
 type Params = z.infer<typeof params>;
@@ -32,7 +34,8 @@ interface Facts {
 }
 
 const TRIES = 3;
-const fileOf = (collection: string) => `qdrant/${encodeURIComponent(collection)}.snapshot`;
+const fileOf = (collection: string, shard?: number) =>
+  `qdrant/${encodeURIComponent(collection)}${shard === undefined ? '' : `.shard-${shard}`}.snapshot`;
 
 export const qdrantBackup: StepKind<Params, Facts> = {
   kind: 'qdrant.backup',
@@ -44,10 +47,7 @@ export const qdrantBackup: StepKind<Params, Facts> = {
     const names = await listCollections(qdrant).catch(() => []);
     return readingPlan(
       `Take a snapshot of ${plural(names.length, 'Qdrant collection')} and download it`,
-      names.flatMap((name) => [
-        `curl -fsS ${qdrant.curlArguments}-X POST '${qdrant.urlOf('collections', name, 'snapshots')}'`,
-        `curl -fsS ${qdrant.curlArguments}'${qdrant.urlOf('collections', name, 'snapshots')}/NAME' -o '${fileOf(name)}'`,
-      ]),
+      await takingText(ctx, names),
       { onAbort: 'an unfinished backup set, which is never restored from; a snapshot may be left on the server' },
     );
   },
@@ -58,7 +58,8 @@ export const qdrantBackup: StepKind<Params, Facts> = {
     const names = await listCollections(qdrant);
     return [
       ...(await rightsFindings(qdrant)),
-      ...(await nodesFindings(qdrant, 'backup')),
+      ...(await nodesFindings(ctx.cluster, 'backup')),
+      ...(await shardFindings(ctx.cluster, names)),
       {
         level: names.length === 0 ? 'warning' : 'info',
         message: `${plural(names.length, 'collection')} begin with ${qdrant.prefix}`,
@@ -76,16 +77,22 @@ export const qdrantBackup: StepKind<Params, Facts> = {
       const collections: Record<string, CollectionInventory> = {};
       await inParallel(names, p.atOnce, async (name) => {
         signal.throwIfAborted();
-        const taken = await takeSnapshot(ctx, name, signal);
+        const taken = await takeSnapshots(ctx, name, signal);
         if (taken.moved) moving[name] = taken.before;
         collections[name] = taken.inventory;
-        parts.push({ ...taken.file, collection: name, toolVersion: 'Qdrant snapshot', serverVersion });
-        emit.progress({ done: parts.length, total: names.length, unit: 'items', text: `collections, now ${name}` });
+        for (const file of taken.files)
+          parts.push({ ...file, collection: name, toolVersion: 'Qdrant snapshot', serverVersion });
+        emit.progress({
+          done: Object.keys(collections).length,
+          total: names.length,
+          unit: 'items',
+          text: `collections, now ${name}`,
+        });
         emit.output(
-          `${name}: ${plural(taken.inventory.points, 'point')}, ${sizeOf(taken.file.bytes)}${taken.moved ? ', written to meanwhile' : ''}`,
+          `${name}: ${plural(taken.inventory.points, 'point')}, ${sizeOf(taken.files.reduce((sum, { bytes }) => sum + bytes, 0))}${taken.moved ? ', written to meanwhile' : ''}`,
         );
       });
-      parts.sort((a, b) => (a.collection < b.collection ? -1 : 1));
+      parts.sort((a, b) => (a.file < b.file ? -1 : 1));
       const inventory = {
         serverVersion,
         collections: Object.fromEntries(names.map((name) => [name, collections[name]!])),
@@ -98,7 +105,7 @@ export const qdrantBackup: StepKind<Params, Facts> = {
     const sizes = await Promise.all(
       parts.map(async (part) =>
         equal(
-          `qdrant snapshot ${part.collection}`,
+          `qdrant snapshot ${part.collection}${part.shard === undefined ? '' : `, shard ${part.shard}`}`,
           'bytes',
           part.bytes,
           await bytesOf(join(newBackupOf(ctx).folder, part.file)),
@@ -110,31 +117,65 @@ export const qdrantBackup: StepKind<Params, Facts> = {
   probe: async (_p, _ctx, facts) => (facts.parts ? 'done' : 'not-started'),
 };
 
-/** A snapshot and the inventory that it holds: taken again when the collection was written to meanwhile, up to three times. */
-async function takeSnapshot(ctx: StepContext, name: string, signal: AbortSignal) {
+async function takingText({ cluster }: StepContext, names: readonly string[]): Promise<string[]> {
+  const lines: string[] = [];
+  for (const name of names)
+    for (const { qdrant, shard } of await sourcesOf(cluster, name).catch((): Source[] => [cluster])) {
+      const url = snapshotsUrl(qdrant, { collection: name, ...(shard === undefined ? {} : { shard }) });
+      lines.push(
+        `curl -fsS ${qdrant.curlArguments}-X POST '${url}'`,
+        `curl -fsS ${qdrant.curlArguments}'${url}/NAME' -o '${fileOf(name, shard)}'`,
+      );
+    }
+  return lines;
+}
+
+/** The snapshots of a collection and the inventory that they hold: taken again when it was written to meanwhile, up to three times. */
+async function takeSnapshots(ctx: StepContext, name: string, signal: AbortSignal) {
   const { qdrant } = ctx.cluster;
-  const file = fileOf(name);
-  const to = join(newBackupOf(ctx).folder, file);
   for (let attempt = 1; ; attempt += 1) {
     const before = await inventoryCollection(qdrant, name);
     const at = new Date().toISOString();
-    const made = await makeSnapshot(qdrant, ctx, name);
+    const made: { source: Source; snapshot: MadeSnapshot }[] = [];
+    for (const source of await sourcesOf(ctx.cluster, name))
+      made.push({ source, snapshot: await makeSnapshot(source.qdrant, ctx, name, source.shard) });
     const inventory = await inventoryCollection(qdrant, name);
     const moved = JSON.stringify(before) !== JSON.stringify(inventory);
     if (!moved || attempt === TRIES) {
-      const { bytes, sha256 } = await downloadSnapshot(
-        ctx.gateway,
-        qdrant,
-        { collection: name, snapshot: made.name, file: to },
-        { signal },
-      );
-      await removeSnapshot(qdrant, ctx, name, made);
-      if (made.checksum !== undefined && made.checksum !== sha256)
-        throw new Error(
-          `the snapshot of ${name} did not arrive whole: SHA-256 ${sha256}, the server says ${made.checksum}`,
-        );
-      return { file: { file, bytes, sha256, at }, inventory, before, moved };
+      const files: Omit<QdrantPart, 'collection' | 'toolVersion' | 'serverVersion'>[] = [];
+      const creation = await creationOf(qdrant, name);
+      for (const { source, snapshot } of made) {
+        const { shard } = source;
+        const file = fileOf(name, shard);
+        const got = await fetchSnapshot(ctx, name, source, snapshot, file, signal);
+        files.push({ file, ...got, at, ...(shard === undefined ? {} : { shard, creation }) });
+      }
+      return { files, inventory, before, moved };
     }
-    await removeSnapshot(qdrant, ctx, name, made);
+    for (const { source, snapshot } of made) await removeSnapshot(source.qdrant, ctx, name, snapshot, source.shard);
   }
+}
+
+/** Downloads a snapshot and removes it from the server; it must have arrived whole. */
+async function fetchSnapshot(
+  ctx: StepContext,
+  collection: string,
+  { qdrant, shard }: Source,
+  made: MadeSnapshot,
+  file: string,
+  signal: AbortSignal,
+): Promise<{ bytes: number; sha256: string }> {
+  const to = join(newBackupOf(ctx).folder, file);
+  const got = await downloadSnapshot(
+    ctx.gateway,
+    qdrant,
+    { collection, snapshot: made.name, file: to, ...(shard === undefined ? {} : { shard }) },
+    { signal },
+  );
+  await removeSnapshot(qdrant, ctx, collection, made, shard);
+  if (made.checksum !== undefined && made.checksum !== got.sha256)
+    throw new Error(
+      `the snapshot of ${collection} did not arrive whole: SHA-256 ${got.sha256}, the server says ${made.checksum}`,
+    );
+  return got;
 }

@@ -1,5 +1,6 @@
 import { waitFor } from '../../hosts/waiting.js';
 import { type Check, equal } from '../../stores/check.js';
+import type { Cluster } from '../../stores/cluster.js';
 import type { Qdrant } from '../../stores/qdrant/connection.js';
 import { collectionHealth, listAliases, listCollections, payloadIndexesOf } from '../../stores/qdrant/inventory.js';
 import { plural } from '../../words.js';
@@ -20,6 +21,11 @@ async function settled(qdrant: Qdrant, name: string) {
     { timeoutMs: GREEN_PATIENCE },
   );
   return good ?? collectionHealth(qdrant, name);
+}
+
+/** Waits, within bounds, until every node serves what it was just given. */
+export async function shared({ qdrantNodes: nodes }: Cluster, name: string): Promise<void> {
+  if (nodes.length > 1) for (const node of nodes) await settled(node, name);
 }
 
 /** The evidence that a collection's optimizers are done and each of its shards serves. */

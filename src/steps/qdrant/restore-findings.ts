@@ -76,7 +76,7 @@ export async function configFindings(
 ): Promise<Finding[]> {
   const there = new Set(await listCollections(qdrant));
   const other: string[] = [];
-  for (const { collection } of snapshots) {
+  for (const collection of new Set(snapshots.map((one) => one.collection))) {
     const expected = backup?.inventory?.qdrant?.collections[collection]?.config;
     if (expected === undefined || !there.has(collection)) continue;
     const now = await collectionConfig(qdrant, collection).catch(() => expected);
@@ -104,7 +104,7 @@ export async function nameFindings(
   const { qdrant, postgres } = ctx.cluster;
   const there = await listCollections(qdrant).catch((): string[] => []);
   const known = new Set([...there, ...Object.keys(ctx.backup?.inventory?.qdrant?.collections ?? {})]);
-  const names = snapshots.map((one) => one.collection);
+  const names = [...new Set(snapshots.map((one) => one.collection))];
   const unknown = names.filter((name) => !known.has(name));
   if (unknown.length === 0) return [];
   const scopes = await scopesOf(postgres).catch((): Scope[] => []);

@@ -19,7 +19,8 @@ import { safetyRoomFindings } from '../room.js';
 import type { Finding, Probe, StepContext, StepKind } from '../step.js';
 import { type Emitter, stepEvents } from '../step-events.js';
 import { uncountedIn, unreachable } from '../store-readiness.js';
-import { aliasChecks, healthChecks, restoreAliases } from './collections.js';
+import { aliasChecks, healthChecks, restoreAliases, shared } from './collections.js';
+import { targetsOf, wholeFindings } from './nodes.js';
 import { Pace } from './pace.js';
 import { ageFindings, configFindings, nameFindings, roomFindings, versionFindings } from './restore-findings.js';
 import { nodesFindings, rightsFindings } from './server-findings.js';
@@ -44,7 +45,7 @@ const params = z.strictObject({
 type Params = z.infer<typeof params>;
 
 interface Facts {
-  /** Collection → SHA-256 of the snapshot that was uploaded into it, and its exact points right after. */
+  /** Collection → SHA-256 of the snapshot, or of one for each shard, that was uploaded into it, and its exact points right after. */
   restored: Record<string, { sha256: string; points: number }>;
   /** Collection → the snapshot that was taken of it before. */
   safety: Record<string, SafetySnapshot>;
@@ -68,7 +69,9 @@ function snapshotsOf(p: Params, backup: BackupSet | undefined): Snapshot[] {
   return [...named, ...given].filter((one) => p.collections === undefined || p.collections.includes(one.collection));
 }
 
-const namesOf = (p: Params, ctx: StepContext) => snapshotsOf(p, ctx.backup).map((one) => one.collection);
+const collectionsIn = (snapshots: readonly Snapshot[]) => [...new Set(snapshots.map((one) => one.collection))];
+
+const namesOf = (p: Params, ctx: StepContext) => collectionsIn(snapshotsOf(p, ctx.backup));
 
 const backupHas = ({ backup }: StepContext, name: string) =>
   backup?.inventory?.qdrant?.collections[name] !== undefined;
@@ -81,11 +84,31 @@ async function inventoryChecks(ctx: StepContext, name: string): Promise<Check[] 
   return compareCollection(name, expected, now, ctx.backup?.moving?.qdrant[name]);
 }
 
-/** That a collection is healthy and holds what the backup says. */
-const evidenceOf = async (ctx: StepContext, name: string): Promise<Check[]> => [
-  ...(await healthChecks(ctx.cluster.qdrant, name)),
-  ...((await inventoryChecks(ctx, name)) ?? []),
-];
+/** That a collection is healthy, on every node, and holds what the backup says. */
+async function evidenceOf(ctx: StepContext, name: string): Promise<Check[]> {
+  const checks: Check[] = [];
+  for (const node of ctx.cluster.qdrantNodes) checks.push(...(await healthChecks(node, name)));
+  return [...checks, ...((await inventoryChecks(ctx, name)) ?? [])];
+}
+
+/** A shard's snapshot goes into a collection that is there: one that is gone is made again first, empty, as it was. */
+async function makeAgain(
+  ctx: StepContext,
+  emit: Emitter<unknown>,
+  { collection, creation }: Snapshot,
+): Promise<void> {
+  const { qdrant } = ctx.cluster;
+  if (!creation || (await qdrant.client.collectionExists(collection)).exists) return;
+  await qdrant.write(ctx.gateway, 'PUT', `/collections/${collection}`, (client) =>
+    client.createCollection(collection, creation as Parameters<typeof client.createCollection>[1]),
+  );
+  const { payloadIndexes = {} } = ctx.backup?.inventory?.qdrant?.collections[collection] ?? {};
+  for (const [field, type] of Object.entries(payloadIndexes))
+    await qdrant.write(ctx.gateway, 'PUT', `/collections/${collection}/index?wait=true`, (client) =>
+      client.createPayloadIndex(collection, { field_name: field, field_schema: type as 'keyword', wait: true }),
+    );
+  emit.output(`${collection} was gone: made again, empty, for its shards`);
+}
 
 export const qdrantRestore: StepKind<Params, Facts> = {
   kind: 'qdrant.restore',
@@ -97,15 +120,19 @@ export const qdrantRestore: StepKind<Params, Facts> = {
     const { qdrant } = ctx.cluster;
     const snapshots = snapshotsOf(p, ctx.backup);
     const bytes = snapshots.reduce((sum, one) => sum + one.bytes, 0);
-    const names = snapshots.map((one) => one.collection);
+    const names = collectionsIn(snapshots);
     const { answers } = await ctx.cluster.answering('qdrant');
     const now = answers ? await pointsNow(qdrant, names) : new Map<string, number | undefined>();
     const points = [...now.values()].reduce<number>((sum, count) => sum + (count ?? 0), 0);
+    const uploads: string[] = [];
+    for (const one of snapshots)
+      for (const node of await targetsOf(ctx.cluster, one).catch(() => [qdrant]))
+        uploads.push(uploadText(node, { ...one, sha256: one.sha256 ?? '…' }));
     const age = ctx.backup?.takenAt ? `, ${durationOf(Date.now() - ctx.backup.takenAt.getTime())} old` : '';
     const unreadable = [...now].filter(([, count]) => count === undefined).map(([name]) => name);
     return {
-      summary: `Restore ${plural(snapshots.length, 'Qdrant collection')} (${sizeOf(bytes)}${age}), at most ${p.atOnce} at a time`,
-      commands: snapshots.map((one) => uploadText(qdrant, { ...one, sha256: one.sha256 ?? '…' })),
+      summary: `Restore ${plural(names.length, 'Qdrant collection')} (${sizeOf(bytes)}${age}), at most ${p.atOnce} at a time`,
+      commands: uploads,
       destroys: [
         ...(now.size === 0
           ? []
@@ -159,7 +186,8 @@ export const qdrantRestore: StepKind<Params, Facts> = {
     const { qdrant } = ctx.cluster;
     findings.push(
       ...(await rightsFindings(qdrant)),
-      ...(await nodesFindings(qdrant, 'restore')),
+      ...(await nodesFindings(ctx.cluster, 'restore')),
+      ...wholeFindings(ctx.cluster, snapshots),
       ...(await versionFindings(qdrant, backup)),
       ...(await configFindings(qdrant, snapshots, backup)),
       ...(await nameFindings(snapshots, ctx, p.collection)),
@@ -197,9 +225,9 @@ export const qdrantRestore: StepKind<Params, Facts> = {
         created: created ?? [],
         proven: {},
       };
-      const names = snapshots.map((one) => one.collection);
+      const names = collectionsIn(snapshots);
       // What an attempt that was ended has sent may still be at work: nothing is asked of a collection meanwhile.
-      await untilIdle(qdrant, emit, names, signal);
+      for (const node of ctx.cluster.qdrantNodes) await untilIdle(node, emit, names, signal);
       await proveWritable(ctx, emit, names, signal);
       const before = await pointsNow(qdrant, names);
       facts.created = created ?? names.filter((name) => !before.has(name));
@@ -209,46 +237,51 @@ export const qdrantRestore: StepKind<Params, Facts> = {
       let done = 0;
       let finished = 0;
       const pace = new Pace(p.atOnce);
-      const atOnce = () => pace.limit;
       const isCompared = comparesChecksums(await versionOf(qdrant));
-      await inParallel(snapshots, atOnce, async (snapshot) => {
-        signal.throwIfAborted();
-        const holdsNothing = isNew.has(snapshot.collection) || before.get(snapshot.collection) === 0;
-        // Where nothing can be lost the file is read once: the server refuses one that is not of this checksum before it makes anything.
-        const isRead = !(holdsNothing && isCompared && snapshot.sha256 !== undefined);
-        const sha256 = isRead ? await checksum(snapshot, signal) : snapshot.sha256!;
-        const isSettled = snapshot.collection in facts.safety || snapshot.collection in facts.unsaved;
-        if (!holdsNothing && !isSettled)
-          await keep(snapshot.collection, facts, before.get(snapshot.collection) !== undefined, ctx, emit, signal);
-        const onBytes = (bytes: number) => {
-          done += bytes;
-          emit.progress({
-            done,
-            total,
-            unit: 'bytes',
-            text: `${finished} of ${snapshots.length} collections, now ${snapshot.collection}`,
-          });
-        };
-        const isRestored = async () => (await inventoryChecks(ctx, snapshot.collection))!.every((check) => check.ok);
-        await uploadWithWayBack(ctx, emit, snapshot, sha256, facts.safety[snapshot.collection], {
-          onBytes,
-          signal,
-          ...(backupHas(ctx, snapshot.collection) ? { isRestored } : {}),
-        }).catch(async (error: unknown) => {
-          // Was it the file, that is said; and it was refused before anything was touched.
-          if (!isRead) await checksum(snapshot, signal);
-          throw error;
-        });
-        pace.ended(roughMs(snapshot.bytes));
-        finished += 1;
-        const { count } = await qdrant.client.count(snapshot.collection, { exact: true });
-        emit.addFacts({ restored: { [snapshot.collection]: { sha256, points: count } } });
-        emit.output(
-          `${snapshot.collection} restored, ${plural(count, 'point')} (${finished} of ${snapshots.length})`,
-        );
-        // Here, while others are still sent.
-        emit.addFacts({ proven: { [snapshot.collection]: await evidenceOf(ctx, snapshot.collection) } });
-      });
+      await inParallel(
+        names,
+        () => pace.limit,
+        async (name) => {
+          signal.throwIfAborted();
+          const own = snapshots.filter(({ collection }) => collection === name);
+          const holdsNothing = isNew.has(name) || before.get(name) === 0;
+          // Where nothing can be lost a file is read once: the server refuses one that is not of this checksum before it makes anything.
+          const isRead = (one: Snapshot) => !(holdsNothing && isCompared && one.sha256 !== undefined);
+          const sums: string[] = [];
+          for (const one of own) sums.push(isRead(one) ? await checksum(one, signal) : one.sha256!);
+          const isSettled = name in facts.safety || name in facts.unsaved;
+          if (!holdsNothing && !isSettled) await keep(name, facts, before.get(name) !== undefined, ctx, emit, signal);
+          const onBytes = (bytes: number) => {
+            // A shard that several nodes have is sent to each.
+            done = Math.min(total, done + bytes);
+            const text = `${finished} of ${names.length} collections, now ${name}`;
+            emit.progress({ done, total, unit: 'bytes', text });
+          };
+          const isRestored = async () => (await inventoryChecks(ctx, name))!.every((check) => check.ok);
+          await makeAgain(ctx, emit, own[0]!);
+          for (const [index, one] of own.entries()) {
+            const isLast = index === own.length - 1;
+            await uploadWithWayBack(ctx, emit, one, sums[index]!, facts.safety[name], {
+              onBytes,
+              signal,
+              // Only with the last of them the whole collection is there.
+              ...(isLast && backupHas(ctx, name) ? { isRestored } : {}),
+            }).catch(async (error: unknown) => {
+              // Was it the file, that is said; and it was refused before anything was touched.
+              if (!isRead(one)) await checksum(one, signal);
+              throw error;
+            });
+            pace.ended(roughMs(one.bytes));
+          }
+          await shared(ctx.cluster, name);
+          finished += 1;
+          const { count } = await qdrant.client.count(name, { exact: true });
+          emit.addFacts({ restored: { [name]: { sha256: sums.join(' '), points: count } } });
+          emit.output(`${name} restored, ${plural(count, 'point')} (${finished} of ${names.length})`);
+          // Here, while others are still sent.
+          emit.addFacts({ proven: { [name]: await evidenceOf(ctx, name) } });
+        },
+      );
       await restoreAliases(names, ctx, emit);
     }),
 

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { makeFolder } from '../../hosts/files.js';
 import { within } from '../../hosts/waiting.js';
-import { type BackupFile, checksumOf } from '../../stores/backup-set/backup-set.js';
+import { checksumOf, type QdrantSnapshot } from '../../stores/backup-set/backup-set.js';
 import { type Qdrant, qdrantMessage, saysItIsBroken } from '../../stores/qdrant/connection.js';
 import {
   type CollectionInventory,
@@ -12,16 +12,16 @@ import {
   listCollections,
 } from '../../stores/qdrant/inventory.js';
 import { servedWithoutFiles } from '../../stores/qdrant/on-disk.js';
-import { downloadSnapshot } from '../../stores/qdrant/transfer.js';
+import { downloadSnapshot, snapshotsUrl } from '../../stores/qdrant/transfer.js';
 import { messageOf, plural } from '../../words.js';
 import { restartService } from '../service.js';
 import type { StepContext } from '../step.js';
 import type { Emitter } from '../step-events.js';
+import { sourcesOf } from './nodes.js';
 
 // How snapshots get out of a server: the doing of `qdrant.restore` and `qdrant.backup`.
 
-/** A snapshot file and the collection that it is of. */
-export type Snapshot = BackupFile & { collection: string };
+export type Snapshot = QdrantSnapshot;
 
 const RESTART_PATIENCE = 180_000;
 /** How long the smallest thing that a server can write may take before it is taken to hang. */
@@ -70,11 +70,16 @@ export interface MadeSnapshot {
   shared: boolean;
 }
 
-/** Has the server make a snapshot of a collection. Its name tells the second, so two of one second are one file. */
-export async function makeSnapshot(qdrant: Qdrant, ctx: StepContext, collection: string): Promise<MadeSnapshot> {
-  const before = await qdrant.client.listSnapshots(collection);
-  const made = await qdrant.write(ctx.gateway, 'POST', `/collections/${collection}/snapshots`, (client) =>
-    client.createSnapshot(collection),
+/** Has the server make a snapshot of a collection, or of one shard. Its name tells the second, so two of one second are one file. */
+export async function makeSnapshot(
+  qdrant: Qdrant,
+  ctx: StepContext,
+  collection: string,
+  shard?: number,
+): Promise<MadeSnapshot> {
+  const before = await snapshotsOn(qdrant, collection, shard);
+  const made = await qdrant.write(ctx.gateway, 'POST', pathOf(qdrant, collection, shard), (client) =>
+    shard === undefined ? client.createSnapshot(collection) : client.createShardSnapshot(collection, shard, {}),
   );
   if (!made) throw new Error(`Qdrant made no snapshot of ${collection}`);
   return {
@@ -84,24 +89,41 @@ export async function makeSnapshot(qdrant: Qdrant, ctx: StepContext, collection:
   };
 }
 
+export const snapshotsOn = ({ client }: Qdrant, collection: string, shard?: number) =>
+  shard === undefined ? client.listSnapshots(collection) : client.listShardSnapshots(collection, shard);
+
+const pathOf = (qdrant: Qdrant, collection: string, shard: number | undefined, ...more: string[]) =>
+  snapshotsUrl(qdrant, { collection, ...(shard === undefined ? {} : { shard }) }, ...more).href.slice(
+    qdrant.address.length,
+  );
+
 /** Removes a snapshot from the server's disk, unless it is somebody else's as well. */
 export async function removeSnapshot(
   qdrant: Qdrant,
   ctx: StepContext,
   collection: string,
   { name, shared }: Pick<MadeSnapshot, 'name' | 'shared'>,
+  shard?: number,
 ): Promise<void> {
   if (shared) return;
-  await qdrant.write(ctx.gateway, 'DELETE', `/collections/${collection}/snapshots/${name}`, (client) =>
-    client.deleteSnapshot(collection, name),
+  await qdrant.write(ctx.gateway, 'DELETE', pathOf(qdrant, collection, shard, name), (client) =>
+    shard === undefined
+      ? client.deleteSnapshot(collection, name)
+      : client.deleteShardSnapshot(collection, shard, name, {}),
   );
 }
 
 /** What was in a collection before a step replaced it, and how it is known when it is back. */
-export interface SafetySnapshot {
+export interface SafetySnapshot extends SafetyFile {
+  inventory: CollectionInventory;
+  /** Of its other shards, where nodes share them. */
+  others?: SafetyFile[];
+}
+
+export interface SafetyFile {
   file: string;
   sha256: string;
-  inventory: CollectionInventory;
+  shard?: number;
 }
 
 export async function takeSafetySnapshot(
@@ -112,21 +134,47 @@ export async function takeSafetySnapshot(
 ): Promise<SafetySnapshot> {
   await makeFolder(ctx.gateway, ctx.workFolder);
   const inventory = await inventoryCollection(qdrant, collection);
-  const made = await makeSnapshot(qdrant, ctx, collection);
-  const file = join(ctx.workFolder, `${encodeURIComponent(collection)}-before-${Date.now()}.snapshot`);
+  const files: SafetyFile[] = [];
+  for (const { qdrant: node, shard } of await sourcesOf(ctx.cluster, collection, { anyState: true })) {
+    const which = shard === undefined ? '' : `shard-${shard}-`;
+    const file = join(ctx.workFolder, `${encodeURIComponent(collection)}-before-${which}${Date.now()}.snapshot`);
+    const sha256 = await saveSnapshot(
+      node,
+      ctx,
+      { collection, ...(shard === undefined ? {} : { shard }) },
+      file,
+      signal,
+    );
+    files.push({ file, sha256, ...(shard === undefined ? {} : { shard }) });
+  }
+  const [first, ...others] = files;
+  if (!first)
+    throw new Error(`no node of Qdrant has a shard of ${collection}: there is nothing to take a snapshot of`);
+  return { ...first, inventory, ...(others.length > 0 ? { others } : {}) };
+}
+
+/** Makes a snapshot and downloads it; answers its SHA-256. */
+async function saveSnapshot(
+  qdrant: Qdrant,
+  ctx: StepContext,
+  { collection, shard }: { collection: string; shard?: number },
+  file: string,
+  signal: AbortSignal,
+): Promise<string> {
+  const made = await makeSnapshot(qdrant, ctx, collection, shard);
   const { sha256 } = await downloadSnapshot(
     ctx.gateway,
     qdrant,
-    { collection, snapshot: made.name, file },
+    { collection, snapshot: made.name, file, ...(shard === undefined ? {} : { shard }) },
     { signal },
   );
-  await removeSnapshot(qdrant, ctx, collection, made);
+  await removeSnapshot(qdrant, ctx, collection, made, shard);
   if (made.checksum !== undefined && made.checksum !== sha256) {
     throw new Error(
       `the safety snapshot of ${collection} did not arrive whole: SHA-256 ${sha256}, the server says ${made.checksum}; ${collection} was not touched`,
     );
   }
-  return { file, sha256, inventory };
+  return sha256;
 }
 
 /**

@@ -9,7 +9,9 @@ import { AnswerLost, uploadSnapshot } from '../../stores/qdrant/transfer.js';
 import { durationOf, messageOf } from '../../words.js';
 import type { StepContext } from '../step.js';
 import type { Emitter } from '../step-events.js';
-import { removeSnapshot, type SafetySnapshot, type Snapshot } from './snapshots.js';
+import { shared } from './collections.js';
+import { targetsOf } from './nodes.js';
+import { removeSnapshot, type SafetySnapshot, type Snapshot, snapshotsOn } from './snapshots.js';
 
 // How snapshots get into a server, with a way back, and without a second upload while the first may still be at work.
 
@@ -24,39 +26,52 @@ interface Upload {
 /** An upload whose end is not known: the server may still be at it, so that nothing may be sent into that collection. */
 class StillUnknown extends Error {}
 
-/** Uploads a snapshot, which needs that no other upload into the same collection is under way, and removes the server's copy of the file. */
+/** Uploads a snapshot to every node that takes it, which needs that no other upload into the same collection is under way. */
 async function uploadAndClean(
+  ctx: StepContext,
+  emit: Emitter<unknown>,
+  snapshot: Snapshot,
+  sha256: string,
+  { isRestored, ...upload }: Upload = {},
+): Promise<void> {
+  const targets = await targetsOf(ctx.cluster, snapshot);
+  for (const qdrant of targets)
+    await uploadTo(qdrant, ctx, emit, snapshot, sha256, {
+      ...upload,
+      // Only with the last of them it is wherever it may be read.
+      ...(qdrant === targets.at(-1) && isRestored ? { isRestored } : {}),
+    });
+}
+
+/** Uploads a snapshot to one node, and removes the server's copy of the file. */
+async function uploadTo(
+  qdrant: Qdrant,
   ctx: StepContext,
   emit: Emitter<unknown>,
   snapshot: Snapshot,
   sha256: string,
   upload: Upload = {},
 ): Promise<void> {
-  const { qdrant } = ctx.cluster;
-  const { collection, file, storage } = snapshot;
+  const { collection, file, shard, storage } = snapshot;
+  const into = { collection, ...(shard === undefined ? {} : { shard }), ...(storage ? { storage } : {}) };
   const { onBytes, isRestored, signal } = upload;
   // The file stays on the server's disk under this name, refused or not, where an equal name would be written over.
   const own = `novamem-runbook-${ctx.runId}-`;
   const uploadName = `${own}${randomBytes(4).toString('hex')}-${basename(file).replace(/[^A-Za-z0-9._-]/g, '_')}`;
   let known = true;
   try {
-    await uploadSnapshot(
-      ctx.gateway,
-      qdrant,
-      { collection, file, sha256, uploadName, ...(storage ? { storage } : {}) },
-      { onBytes, signal },
-    );
+    await uploadSnapshot(ctx.gateway, qdrant, { ...into, file, sha256, uploadName }, { onBytes, signal });
   } catch (error) {
     known = !(error instanceof AnswerLost) && !signal?.aborted;
     if (!(error instanceof AnswerLost)) throw error;
-    await followLost(ctx, emit, snapshot, error, { isRestored, signal });
+    await followLost(qdrant, ctx, emit, snapshot, error, { isRestored, signal });
     known = true;
   } finally {
     // While the server may still read it, its copy must stay. A refused upload into a missing collection leaves none to ask.
     const isIdle = known || (await recoveriesRunning(qdrant, [collection]).catch(() => undefined)) === 0;
-    const files = isIdle ? await qdrant.client.listSnapshots(collection).catch(() => []) : [];
+    const files = isIdle ? await snapshotsOn(qdrant, collection, shard).catch(() => []) : [];
     for (const { name } of files)
-      if (name.startsWith(own)) await removeSnapshot(qdrant, ctx, collection, { name, shared: false });
+      if (name.startsWith(own)) await removeSnapshot(qdrant, ctx, collection, { name, shared: false }, shard);
   }
 }
 
@@ -90,13 +105,14 @@ const SILENT_PATIENCE = 60_000;
  * asked. Ends well only with that proof.
  */
 async function followLost(
+  qdrant: Qdrant,
   ctx: StepContext,
   emit: Emitter<unknown>,
-  { collection, bytes }: Snapshot,
+  snapshot: Snapshot,
   lost: AnswerLost,
   { isRestored, signal }: Upload,
 ): Promise<void> {
-  const { qdrant } = ctx.cluster;
+  const { collection, bytes } = snapshot;
   emit.output(`${lost.message}. Qdrant goes on by itself: nothing is sent again, it is asked until it has ended`);
   const isThere = async () => (await isRestored?.().catch(() => false)) ?? false;
   const started = steadyNow();
@@ -107,7 +123,11 @@ async function followLost(
     const running = await recoveriesRunning(qdrant, [collection]).catch((error: unknown) => messageOf(error));
     if (typeof running !== 'string') answeredAt = steadyNow();
     else {
-      const isGone = (await ctx.cluster.driver('qdrant')?.state()) === 'stopped';
+      const isGone =
+        (await ctx.cluster
+          .driver('qdrant')
+          ?.state()
+          .catch(() => 'unknown')) === 'stopped';
       if (isGone || steadyNow() - answeredAt > SILENT_PATIENCE)
         throw new StillUnknown(
           `${lost.message}. Qdrant ${isGone ? 'has ended' : 'gives no answer any more'} (${running}), so ${collection} may be restored, as it was, or broken. Nothing was sent again. Start Qdrant, then retry`,
@@ -177,14 +197,19 @@ export async function putBack(
   ctx: StepContext,
   emit: Emitter<unknown>,
   collection: string,
-  { file, sha256, inventory }: SafetySnapshot,
+  { inventory, others = [], ...first }: SafetySnapshot,
   signal?: AbortSignal,
 ): Promise<void> {
   const isRestored = async () =>
     compareCollection(collection, inventory, await inventoryCollection(ctx.cluster.qdrant, collection)).every(
       (check) => check.ok,
     );
-  const snapshot = { collection, file, bytes: await bytesOf(file) };
-  await untilIdle(ctx.cluster.qdrant, emit, [collection], signal);
-  await uploadAndClean(ctx, emit, snapshot, sha256, { isRestored, ...(signal ? { signal } : {}) });
+  for (const node of ctx.cluster.qdrantNodes) await untilIdle(node, emit, [collection], signal);
+  for (const { sha256, ...place } of [first, ...others]) {
+    const snapshot = { collection, bytes: await bytesOf(place.file), ...place };
+    // Only with the last of them the whole collection is back.
+    const proof = place.file === (others.at(-1) ?? first).file ? { isRestored } : {};
+    await uploadAndClean(ctx, emit, snapshot, sha256, { ...proof, ...(signal ? { signal } : {}) });
+  }
+  await shared(ctx.cluster, collection);
 }

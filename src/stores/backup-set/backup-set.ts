@@ -18,6 +18,13 @@ export interface BackupFile {
 }
 
 /** A backup set as the steps use it, whether it has a manifest or is a folder of loose files. */
+/** A snapshot of a collection, or of one of its shards with what makes the collection again. */
+export interface QdrantSnapshot extends BackupFile {
+  collection: string;
+  shard?: number;
+  creation?: Record<string, unknown>;
+}
+
 export interface BackupSet {
   id: string;
   /** Its path, or its URL. */
@@ -33,8 +40,8 @@ export interface BackupSet {
   postgres?: BackupFile;
   /** A copy of the whole data directory beside the dump: only a recovery to a point in time begins with it. */
   postgresBase?: { folder: string; manifest: BackupFile; endedAt: Date };
-  /** Sorted by collection. A loose snapshot whose name does not tell its collection is in `unnamed` instead. */
-  qdrant: (BackupFile & { collection: string })[];
+  /** Sorted by collection and shard. A loose snapshot whose name does not tell its collection is in `unnamed` instead. */
+  qdrant: QdrantSnapshot[];
   unnamed: BackupFile[];
   falkordb?: FalkordbFiles & { files: BackupFile[] };
   /** Other forms of the same store that lie beside it. */

@@ -27,7 +27,14 @@ const partFields = {
 };
 
 export const postgresPartSchema = z.object(partFields);
-export const qdrantPartSchema = z.object({ ...partFields, collection: z.string().min(1) });
+export const qdrantPartSchema = z.object({
+  ...partFields,
+  collection: z.string().min(1),
+  /** Which of its shards, where the nodes of a cluster share them; absent for a Qdrant that is alone. */
+  shard: z.number().int().nonnegative().optional(),
+  /** With a shard: what `PUT /collections/{c}` takes to make the collection again, which a shard's snapshot does not do. */
+  creation: z.record(z.string(), z.unknown()).optional(),
+});
 export const falkordbPartSchema = z.object({
   ...partFields,
   form: z.enum(['appendonlydir', 'appendonly.aof', 'dump.rdb']),
@@ -83,10 +90,10 @@ export const manifestSchema = z.object({
   parts: z.object({
     postgres: postgresPartSchema.optional(),
     postgresBase: postgresBasePartSchema.optional(),
-    /** One snapshot a collection: of two, the one that is uploaded last would replace the other. */
+    /** One snapshot a collection, or each of its shards: of two, the one that is uploaded last would replace the other. */
     qdrant: z.array(qdrantPartSchema).superRefine((parts, context) => {
-      for (const [index, { collection }] of parts.entries())
-        if (parts.findIndex((one) => one.collection === collection) < index)
+      for (const [index, { collection, shard }] of parts.entries())
+        if (parts.findIndex((one) => one.collection === collection && one.shard === shard) < index)
           context.addIssue({ code: 'custom', path: [index, 'collection'], message: 'has a snapshot already' });
     }),
     /** One entry a file: an append-only directory has several. */

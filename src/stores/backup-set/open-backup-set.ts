@@ -145,8 +145,15 @@ async function openWithManifest(folder: string, storage: Storage): Promise<Backu
     ...(postgres ? { postgres: at(postgres) } : {}),
     ...(postgresBase ? { postgresBase: await baseAt(folder, storage, postgresBase) } : {}),
     qdrant: qdrant
-      .map((part) => ({ ...at(part), collection: part.collection }))
-      .sort((a, b) => (a.collection < b.collection ? -1 : 1)),
+      .map(({ collection, shard, creation, ...part }) => ({
+        ...at(part),
+        collection,
+        ...(shard === undefined ? {} : { shard }),
+        ...(creation ? { creation } : {}),
+      }))
+      .sort((a, b) =>
+        a.collection === b.collection ? (a.shard ?? 0) - (b.shard ?? 0) : a.collection < b.collection ? -1 : 1,
+      ),
     unnamed: [],
     ...(form
       ? {

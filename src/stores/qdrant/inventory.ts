@@ -106,6 +106,14 @@ const indexesOf = ({ payload_schema: schema }: CollectionInfo): Record<string, s
       .sort(),
   );
 
+/** With what a collection would be made again as it is: what `PUT /collections/{c}` takes. */
+export async function creationOf(qdrant: Qdrant, name: string): Promise<Record<string, unknown>> {
+  const { config } = await qdrant.client.getCollection(name);
+  const { params, hnsw_config, optimizer_config: optimizers_config, wal_config, quantization_config } = config;
+  const given = { ...params, hnsw_config, optimizers_config, wal_config, quantization_config };
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== null && value !== undefined));
+}
+
 /** Vector parameters and shard number of a collection, as its inventory has them. */
 export async function collectionConfig(qdrant: Qdrant, name: string): Promise<string> {
   return configOf(await qdrant.client.getCollection(name));

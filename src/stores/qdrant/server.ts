@@ -12,13 +12,22 @@ export async function mayManage(qdrant: Qdrant): Promise<boolean | undefined> {
   return status === 401 || status === 403 ? false : undefined;
 }
 
-/** The addresses of all nodes of a distributed Qdrant, sorted; empty for a server that is alone. */
-export async function nodesOf(qdrant: Qdrant): Promise<string[]> {
+/** One node of a distributed Qdrant: its own number, and the address of every node that it knows by theirs. */
+export interface Membership {
+  peer: string;
+  addresses: Record<string, string>;
+}
+
+/** Undefined for a server that is alone. */
+export async function membershipOf(qdrant: Qdrant): Promise<Membership | undefined> {
   const { status, text } = await qdrant.get('/cluster');
-  if (status !== 200) return [];
+  if (status !== 200) return undefined;
   const { result } = JSON.parse(text) as { result?: { peers?: Record<string, { uri: string }> } };
-  const nodes = Object.values(result?.peers ?? {}).map((peer) => peer.uri);
-  return nodes.length > 1 ? nodes.sort() : [];
+  const peers = Object.entries(result?.peers ?? {});
+  // As a number it may be longer than JavaScript's are.
+  const peer = /"peer_id":\s*(\d+)/.exec(text)?.[1];
+  if (peer === undefined || peers.length < 2) return undefined;
+  return { peer, addresses: Object.fromEntries(peers.map(([id, { uri }]) => [id, uri])) };
 }
 
 /** Whether a server of this version compares an upload with the checksum that is sent with it: from 1.8 on. */

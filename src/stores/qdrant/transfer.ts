@@ -19,6 +19,23 @@ interface Transfer {
   signal?: AbortSignal;
 }
 
+/** Where the snapshots of a collection are, or those of one shard that this node has. */
+export const snapshotsUrl = (
+  qdrant: Qdrant,
+  { collection, shard }: { collection: string; shard?: number },
+  ...more: string[]
+): URL =>
+  qdrant.urlOf(
+    'collections',
+    collection,
+    ...(shard === undefined ? [] : ['shards', `${shard}`]),
+    'snapshots',
+    ...more,
+  );
+
+/** A shard is given to each node that has it: none may then take it from another, which could have what was there before. */
+const priorityOf = ({ shard }: { shard?: number }) => (shard === undefined ? 'snapshot' : 'no_sync');
+
 /** The whole file was sent, but no answer of Qdrant's came: it goes on by itself, and nothing is known of how it ends. */
 export class AnswerLost extends Error {
   override name = 'AnswerLost';
@@ -37,11 +54,15 @@ const GIVEN_UP = new Set([408, 499, 502, 503, 504, 522, 524]);
 export function uploadSnapshot(
   gateway: Gateway,
   qdrant: Qdrant,
-  upload: { collection: string; file: string; sha256: string; uploadName: string; storage?: Storage },
+  upload: { collection: string; shard?: number; file: string; sha256: string; uploadName: string; storage?: Storage },
   transfer: Transfer = {},
 ): Promise<void> {
-  const url = qdrant.urlOf('collections', upload.collection, 'snapshots', 'upload');
-  url.search = new URLSearchParams({ priority: 'snapshot', wait: 'true', checksum: upload.sha256 }).toString();
+  const url = snapshotsUrl(qdrant, upload, 'upload');
+  url.search = new URLSearchParams({
+    priority: priorityOf(upload),
+    wait: 'true',
+    checksum: upload.sha256,
+  }).toString();
   return gateway.change({ channel: 'http', text: uploadText(qdrant, upload) }, async () => {
     const boundary = `novamem-runbook-${randomBytes(12).toString('hex')}`;
     const head = Buffer.from(
@@ -128,27 +149,27 @@ async function sendPieces(
 export function uploadText(
   qdrant: Qdrant,
   {
-    collection,
     file,
     sha256,
     storage = HERE,
-  }: { collection: string; file: string; sha256: string; storage?: Storage },
+    ...of
+  }: { collection: string; shard?: number; file: string; sha256: string; storage?: Storage },
 ): string {
-  const url = qdrant.urlOf('collections', collection, 'snapshots', 'upload');
+  const url = snapshotsUrl(qdrant, of, 'upload');
   const [before, source] = storage.isHere
     ? ['', file]
     : [`${storage.readText(file)} | `, `-;filename=${basename(file)}`];
-  return `${before}curl -fsS ${qdrant.curlArguments}-X POST '${url}?priority=snapshot&wait=true&checksum=${sha256}' -F 'snapshot=@${source}'`;
+  return `${before}curl -fsS ${qdrant.curlArguments}-X POST '${url}?priority=${priorityOf(of)}&wait=true&checksum=${sha256}' -F 'snapshot=@${source}'`;
 }
 
 /** Downloads a snapshot into a new file, which is on disk then; answers its bytes and SHA-256, computed on the way. */
 export async function downloadSnapshot(
   gateway: Gateway,
   qdrant: Qdrant,
-  { collection, snapshot, file }: { collection: string; snapshot: string; file: string },
+  { snapshot, file, ...of }: { collection: string; shard?: number; snapshot: string; file: string },
   transfer: Transfer = {},
 ): Promise<{ bytes: number; sha256: string }> {
-  const url = qdrant.urlOf('collections', collection, 'snapshots', snapshot);
+  const url = snapshotsUrl(qdrant, of, snapshot);
   return gateway.change(
     { channel: 'file', text: `curl -fsS ${qdrant.curlArguments}'${url}' -o '${file}'` },
     async () => {

@@ -2,6 +2,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { closedGateway, GatewayRefusal, openGateway } from '../../../src/hosts/gateway.js';
+import { HERE, type Host } from '../../../src/hosts/host.js';
 import { commandDriver } from '../../../src/hosts/services/command-driver.js';
 import { freePorts } from '../../../src/sandbox/free-ports.js';
 import { eventually, isRunning } from '../../support/eventually.js';
@@ -103,6 +104,28 @@ describe('a service that is driven by commands', () => {
     await expect(driver.start(closedGateway(), { onLine: () => {} })).rejects.toThrow(GatewayRefusal);
     await expect(driver.stop(closedGateway(), { onLine: () => {} })).rejects.toThrow(GatewayRefusal);
     expect(existsSync(file)).toBe(false);
+  });
+
+  test('of another machine is driven by the same commands there', async () => {
+    const folder = tempFolder('there');
+    const host: Host = {
+      ...HERE,
+      title: 'ops@graph-1',
+      here: false,
+      reach: ({ file, args }) => ({ file: 'env', args: ['-C', folder, file, ...args] }),
+    };
+    const settings = { driver: 'command', start: 'echo up; touch up', stop: 'rm up', status: 'test -e up' } as const;
+    const driver = commandDriver('falkordb', settings, host);
+    const lines: string[] = [];
+    expect(await driver.state()).toBe('stopped');
+    await driver.start(gateway, { onLine: (line) => lines.push(line) });
+    expect([lines, await driver.state(), existsSync(join(folder, 'up'))]).toEqual([['up'], 'running', true]);
+    expect(driver.commands.stop).toBe(`env -C ${folder} /bin/sh -c 'rm up'`);
+    await driver.stop(gateway, { onLine: () => {} });
+    expect(await driver.state()).toBe('stopped');
+    await expect(driver.stop(gateway, { onLine: () => {} })).rejects.toThrow(
+      /"rm up" for falkordb ended with exit code 1/,
+    );
   });
 
   test('leaves no folder behind', async () => {
