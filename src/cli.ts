@@ -1,4 +1,4 @@
-import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { told } from './commands/print.js';
 import { programVersion } from './config/package-root.js';
 import { DIFFERENCES, type Difference } from './engine/differences.js';
@@ -345,8 +345,29 @@ program
   .command('validate [files...]')
   .description('check runbook and lesson files: faults with file, line and column')
   .option('--all', 'those that come with the program, too')
-  .addOption(new Option('--write-schema', "write the editors' schema anew").hideHelp())
-  .action(calls(async () => (await import('./commands/validate.js')).validateCommand));
+  .addOption(new Option('--write-schema', "write the editors' schemas and the manual page anew").hideHelp())
+  .action(
+    calls(async () => {
+      const { validateCommand } = await import('./commands/validate.js');
+      return (files: string[], options: { all?: boolean; writeSchema?: boolean }) =>
+        validateCommand(files, options, program);
+    }),
+  );
+
+program
+  .command('completion')
+  .description(
+    'print what a shell needs to complete commands, options, profiles, runs; its first lines say where to put it',
+  )
+  .addArgument(new Argument('<shell>', 'which one').choices(['bash', 'zsh', 'fish']))
+  .action(calls(async () => (await import('./commands/completion.js')).completionCommand));
+
+program.command('complete-words [words...]', { hidden: true }).action(
+  calls(async () => {
+    const { completeWordsCommand } = await import('./commands/completion.js');
+    return (words: string[]) => completeWordsCommand(program, words);
+  }),
+);
 
 program
   .command('demo')

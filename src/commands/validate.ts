@@ -1,5 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import type { Command } from 'commander';
+import { PACKAGE_ROOT, programVersion } from '../config/package-root.js';
 import { PROFILE_SCHEMA_FILE, profileJsonSchema } from '../config/profile-file.js';
 import { type Fault, faultLine, readYamlFile } from '../config/yaml-file.js';
 import { DIFFERENCES } from '../engine/differences.js';
@@ -9,13 +11,15 @@ import { RUNBOOK_FOLDER, runbookFile, scenarios } from '../runbook/library.js';
 import { readRunbook, runbookJsonSchema } from '../runbook/runbook.js';
 import { knownTo, LESSON_FOLDER, lessonFiles } from '../sandbox/lessons.js';
 import { plural } from '../words.js';
+import { manPage } from './command-line/man-page.js';
 import { print } from './print.js';
 
-/** The schemas that editors use: file → what is to be in it. */
-const SCHEMAS = [
-  { file: join(RUNBOOK_FOLDER, 'schema.json'), schema: runbookJsonSchema },
-  { file: join(LESSON_FOLDER, 'schema.json'), schema: lessonJsonSchema },
-  { file: PROFILE_SCHEMA_FILE, schema: profileJsonSchema },
+/** What comes with the program and is made from it: the schemas that editors use, and the manual page. File → what is to be in it. */
+const generated = (program: Command): { file: string; text: () => string }[] => [
+  { file: join(RUNBOOK_FOLDER, 'schema.json'), text: () => textOf(runbookJsonSchema()) },
+  { file: join(LESSON_FOLDER, 'schema.json'), text: () => textOf(lessonJsonSchema()) },
+  { file: PROFILE_SCHEMA_FILE, text: () => textOf(profileJsonSchema()) },
+  { file: join(PACKAGE_ROOT, 'man', 'novamem-runbook.1'), text: () => manPage(program, programVersion()) },
 ];
 
 /**
@@ -25,11 +29,12 @@ const SCHEMAS = [
 export async function validateCommand(
   files: string[],
   { all, writeSchema }: { all?: boolean; writeSchema?: boolean },
+  program: Command,
 ): Promise<number> {
   if (writeSchema) {
-    for (const { file, schema } of SCHEMAS) {
+    for (const { file, text } of generated(program)) {
       mkdirSync(dirname(file), { recursive: true });
-      writeFileSync(file, textOf(schema()));
+      writeFileSync(file, text());
       print(`${file} written`);
     }
     return EXIT.recovered;
@@ -47,7 +52,7 @@ export async function validateCommand(
     else print(`${file}: valid, ${valid}`);
   }
   const stale = all
-    ? SCHEMAS.filter(({ file, schema }) => !existsSync(file) || readFileSync(file, 'utf8') !== textOf(schema()))
+    ? generated(program).filter(({ file, text }) => !existsSync(file) || readFileSync(file, 'utf8') !== text())
     : [];
   for (const { file } of stale) print(`${file} is out of date. Next: npm run schema`);
   return faulty > 0 || stale.length > 0 ? EXIT.usage : EXIT.recovered;

@@ -18,7 +18,7 @@ const GRAPH_PATIENCE = 3_600_000;
 const LIST_PATIENCE = 10_000;
 
 /** Commands that change nothing. GRAPH.QUERY is not one: on a missing graph it answers 0 and makes it. */
-const READING = new Set(['INFO', 'GRAPH.LIST', 'GRAPH.RO_QUERY', 'CONFIG GET', 'MODULE LIST']);
+const READING = new Set(['INFO', 'GRAPH.LIST', 'GRAPH.RO_QUERY', 'CONFIG GET', 'MODULE LIST', 'TIME']);
 
 /** One FalkorDB server of a profile: a Redis or Valkey server with the graph module. */
 export class FalkorDB {

@@ -60,13 +60,13 @@ export class Qdrant {
   }
 
   /** `GET` of a path that the vendor's client does not know. Rejects when nothing answers, with the socket's own reason. */
-  async get(path: string): Promise<{ status: number; text: string }> {
+  async get(path: string): Promise<{ status: number; text: string; date: string | null }> {
     const headers = { connection: 'close', ...(this.apiKey === undefined ? {} : { 'api-key': this.apiKey }) };
     try {
       const { dispatcher } = this.endpoint;
       const signal = AbortSignal.timeout(READ_PATIENCE);
       const response = await fetch(this.address + path, { headers, signal, ...(dispatcher ? { dispatcher } : {}) });
-      return { status: response.status, text: await response.text() };
+      return { status: response.status, text: await response.text(), date: response.headers.get('date') };
     } catch (caught) {
       const error = await this.endpoint.explained(caught);
       if (tlsFaultIn(error)) throw error;
