@@ -1,4 +1,5 @@
-import type { Profile, ServiceName } from '../config/profile.js';
+import type { Profile, ServiceName, StoreName } from '../config/profile.js';
+import { freeBytesIfHere } from '../hosts/files.js';
 import { type Host, hostOf } from '../hosts/host.js';
 import type { ServiceDriver } from '../hosts/services/driver.js';
 import { driverFor } from '../hosts/services/drivers.js';
@@ -52,6 +53,19 @@ export class Cluster {
   /** Where a service's commands run and its files lie. */
   host(service: ServiceName): Host {
     return hostOf(this.profile.hosts[service]);
+  }
+
+  /** A store's data folder where it is on this machine, as far as the profile says: whatever has the same path here otherwise is another. */
+  dataDirHere(store: StoreName): string | undefined {
+    return this.host(store).here ? this.profile[store].dataDir : undefined;
+  }
+
+  /** What a host can tell of the disk that a store's data folder is on; undefined where nobody can. */
+  async freeBytesOf(store: StoreName): Promise<number | undefined> {
+    const { dataDir } = this.profile[store];
+    const host = this.host(store);
+    if (dataDir === undefined) return undefined;
+    return host.here ? freeBytesIfHere(dataDir) : host.files.freeBytes(dataDir).catch(() => undefined);
   }
 
   /**

@@ -18,6 +18,7 @@ interface Workload {
   metadata: { name: string };
   spec: {
     template: {
+      metadata?: { annotations?: Record<string, string> };
       spec: {
         containers: { name: string; image: string; volumeMounts?: Mounted[]; securityContext?: object }[];
         volumes?: Mounted[];
@@ -85,12 +86,16 @@ export class HelperPod implements Opening {
   }
 }
 
+/** What kubectl goes by where nobody names a container. */
+const DEFAULT_CONTAINER = 'kubectl.kubernetes.io/default-container';
+
 /** The same image, user and volumes, and nothing of the workload's own work. */
 export function helperManifest(name: string, { kind, metadata, spec }: Workload, wanted: string | undefined): object {
   const { template, volumeClaimTemplates = [] } = spec;
   const { containers, volumes = [], securityContext, imagePullSecrets, nodeSelector, tolerations } = template.spec;
-  const container = wanted === undefined ? containers[0] : containers.find((one) => one.name === wanted);
-  if (!container) throw new Error(`${kind} ${metadata.name} has no container ${wanted}`);
+  const asked = wanted ?? template.metadata?.annotations?.[DEFAULT_CONTAINER];
+  const container = asked === undefined ? containers[0] : containers.find((one) => one.name === asked);
+  if (!container) throw new Error(`${kind} ${metadata.name} has no container ${asked}`);
   const mounted = new Set((container.volumeMounts ?? []).map((mount) => mount.name));
   const claimed = volumeClaimTemplates.map(({ metadata: claim }) => ({
     name: claim.name,

@@ -56,7 +56,7 @@ export function sshWay(destination: string): Way {
 
 /** How Docker is told which Compose project is meant: by its folder, or by the file itself. */
 export const projectArguments = (compose: string): string[] =>
-  /\.ya?ml$/.test(compose) ? ['-f', compose] : ['--project-directory', compose];
+  /\.ya?ml$/.test(compose) ? ['--file', compose] : ['--project-directory', compose];
 
 /** In the container that runs; with `beside`, in one more of the same image with the same volumes, which need not run otherwise. */
 export function composeWay({ compose, service }: ComposeSettings, { beside }: { beside: boolean }): Way {

@@ -29,7 +29,7 @@ const MARKED = new RegExp(`${MARK}(\\d+)\\n?$`);
 
 /** A way was found, and nothing runs at its end: another way may lead to the same files. */
 const STOPPED =
-  /is not running|is restarting|no running|unable to find pods|no pods found|timed out waiting for the condition|pods? "[^"]*" not found/i;
+  /is not running|is restarting|no running|container not found|in a completed pod|unable to find pods|no pods found|timed out waiting for the condition|pods? "[^"]*" not found/i;
 
 type Reach = (command: Command) => Command;
 
@@ -52,7 +52,8 @@ export class Reaching {
     const command: Command = {
       file: 'sh',
       args: ['-c', `( ${script}\n); s=$?; echo "${MARK}$s" >&2; exit $s`, 'sh', ...args],
-      ...(asking.feed ? { fed: true } : {}),
+      // What is quickly done needs nobody who waits for its end: its input is empty.
+      ...(asking.feed ? { fed: true } : Number.isFinite(asking.patience ?? PATIENCE) ? { input: '' } : {}),
     };
     let failure = '';
     for (const reach of this.ways) {
