@@ -31,6 +31,8 @@ export class Cluster {
   readonly qdrant: Qdrant;
   readonly falkordb: FalkorDB;
   readonly novamem: Novamem | undefined;
+  /** One each: it remembers how its files were reached. */
+  readonly #hosts = new Map<ServiceName, Host>();
 
   /** Resolves the profile's secrets; a missing one is a Problem. */
   constructor(readonly profile: Profile) {
@@ -52,7 +54,9 @@ export class Cluster {
 
   /** Where a service's commands run and its files lie. */
   host(service: ServiceName): Host {
-    return hostOf(this.profile.hosts[service]);
+    const known = this.#hosts.get(service) ?? hostOf(this.profile.hosts[service]);
+    this.#hosts.set(service, known);
+    return known;
   }
 
   /** A store's data folder where it is on this machine, as far as the profile says: whatever has the same path here otherwise is another. */

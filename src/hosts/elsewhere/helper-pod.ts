@@ -35,6 +35,8 @@ interface Workload {
 /** A pod that only has the volumes of a workload which was scaled to 0: with no pod of its own there is no way to its files. */
 export class HelperPod implements Opening {
   readonly name: string;
+  /** As far as this process knows: another may have made it. */
+  isOpen = false;
   readonly #settings: KubernetesSettings;
 
   constructor(settings: KubernetesSettings) {
@@ -42,18 +44,19 @@ export class HelperPod implements Opening {
     this.name = `novamem-runbook-files-of-${settings.kubernetes.split('/')[1]!}`.slice(0, 63).replace(/[.-]+$/, '');
   }
 
-  /** Nothing is made while a pod of the workload has the files. */
   async open(gateway: Gateway, signal?: AbortSignal): Promise<void> {
     const workload = await this.#workload();
     const manifest = JSON.stringify(helperManifest(this.name, workload, this.#settings.container));
     await this.#run(gateway, this.#kubectl(['apply', '-f', '-'], manifest), signal);
     const wait = ['wait', '--for=condition=Ready', `pod/${this.name}`, `--timeout=${PATIENCE / 1000}s`];
     await this.#run(gateway, this.#kubectl(wait), signal);
+    this.isOpen = true;
   }
 
   async close(gateway: Gateway): Promise<void> {
     // It sleeps and has nothing to put in order; the volume may not be had by another before it is gone.
     const remove = ['delete', 'pod', this.name, '--ignore-not-found', '--grace-period=1', '--wait'];
+    this.isOpen = false;
     await this.#run(gateway, this.#kubectl(remove));
   }
 

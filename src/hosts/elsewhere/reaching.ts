@@ -35,16 +35,16 @@ type Reach = (command: Command) => Command;
 
 /** Runs scripts for `sh` elsewhere, and tells what they failed with from not having reached it. */
 export class Reaching {
-  /** `ways` are tried in turn while nothing runs at their end. `look`: what a person types to see whether it can be reached. */
+  /** The `ways` are tried in turn while nothing runs at their end. `look`: what a person types to see whether it can be reached. */
   constructor(
     readonly title: string,
     readonly look: string,
-    readonly ways: readonly [Reach, ...Reach[]],
+    readonly ways: () => readonly [Reach, ...Reach[]],
   ) {}
 
   /** What a person would type to have this done there. */
   text(command: Command): string {
-    return this.ways[0](command).shown!;
+    return this.ways()[0](command).shown!;
   }
 
   /** Rejects with a Problem where it was not reached, or the connection was lost before it had ended. */
@@ -56,7 +56,7 @@ export class Reaching {
       ...(asking.feed ? { fed: true } : Number.isFinite(asking.patience ?? PATIENCE) ? { input: '' } : {}),
     };
     let failure = '';
-    for (const reach of this.ways) {
+    for (const reach of this.ways()) {
       const { answer, said } = await this.#once(reach(command), asking);
       if (answer) return answer;
       asking.signal?.throwIfAborted();

@@ -8,7 +8,7 @@ import { processDriver } from './process-driver.js';
 export function driverFor(service: ServiceName, settings: ServiceSettings, host: Host = HERE): ServiceDriver {
   switch (settings.driver) {
     case 'command':
-      return commandDriver(service, settings);
+      return commandDriver(service, settings, host);
     case 'process':
       return processDriver(service, settings);
     default:
