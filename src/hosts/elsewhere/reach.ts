@@ -116,6 +116,9 @@ const lineOf = (words: readonly string[]) => words.map(shellWord).join(' ');
 
 /** The same command, as this machine runs it to have it run elsewhere. */
 export function through(way: Way, command: Command, { sudo = false } = {}): Command {
+  // Whoever asks for these would not get them.
+  if (command.calledAs !== undefined || command.user !== undefined)
+    throw new Error(`${command.file} cannot be run on ${way.title} under another name or as another user`);
   // One that is on its way already, as into a container of another machine, has its own guard at its end.
   const isOnItsWay = command.shown !== undefined;
   const plain = isOnItsWay ? command : withoutSecrets(command);

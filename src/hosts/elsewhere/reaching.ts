@@ -33,6 +33,17 @@ const STOPPED =
 
 type Reach = (command: Command) => Command;
 
+/** A host was not reached, or the connection was lost. `stopped`: since nothing runs there whose files could be seen. */
+export class NotReached extends Problem {
+  constructor(
+    message: string,
+    readonly stopped: boolean,
+    more: { next: string; safe?: string },
+  ) {
+    super(message, more);
+  }
+}
+
 /** Runs scripts for `sh` elsewhere, and tells what they failed with from not having reached it. */
 export class Reaching {
   /** The `ways` are tried in turn while nothing runs at their end. `look`: what a person types to see whether it can be reached. */
@@ -47,7 +58,7 @@ export class Reaching {
     return this.ways()[0](command).shown!;
   }
 
-  /** Rejects with a Problem where it was not reached, or the connection was lost before it had ended. */
+  /** Rejects with `NotReached` where it was not reached, or the connection was lost before it had ended. */
   async ask(script: string, args: readonly string[], asking: Asking = {}): Promise<Answer> {
     const command: Command = {
       file: 'sh',
@@ -56,6 +67,7 @@ export class Reaching {
       ...(asking.feed ? { fed: true } : Number.isFinite(asking.patience ?? PATIENCE) ? { input: '' } : {}),
     };
     let failure = '';
+    let stopped = true;
     for (const reach of this.ways()) {
       const { answer, said } = await this.#once(reach(command), asking);
       if (answer) return answer;
@@ -63,13 +75,14 @@ export class Reaching {
       failure ||= said;
       if (!STOPPED.test(said)) {
         failure = said;
+        stopped = false;
         break;
       }
     }
     const safe = asking.safe?.();
     const seen = `${this.title} cannot be reached, or the connection to it was cut: ${failure}`;
     // A step tells the message alone.
-    throw new Problem([seen, ...(safe ? [safe.replace(/\.$/, '')] : [])].join('. '), {
+    throw new NotReached([seen, ...(safe ? [safe.replace(/\.$/, '')] : [])].join('. '), stopped, {
       ...(safe ? { safe } : {}),
       next: `see whether it can be reached: ${this.look}; then retry`,
     });

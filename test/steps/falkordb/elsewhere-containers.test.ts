@@ -2,12 +2,14 @@ import { beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Profile } from '../../../src/config/profile.js';
 import { falkordbReset } from '../../../src/steps/falkordb/reset.js';
 import { falkordbRestore } from '../../../src/steps/falkordb/restore.js';
+import { falkordbSurvey } from '../../../src/steps/falkordb/survey.js';
 import type { BackupSet } from '../../../src/stores/backup-set/backup-set.js';
 import { Cluster } from '../../../src/stores/cluster.js';
 import { dockerStandIn, kubectlStandIn, type StandIn } from '../../support/container-stand-ins.js';
 import { differencesOf, falkordbOf } from '../../support/falkordb.js';
 import {
   contextOf,
+  findings,
   follow,
   perform,
   type RealCluster,
@@ -74,6 +76,24 @@ describe('FalkorDB in a container', () => {
     expect(verbs(docker, /^(exec|run)$/)).toEqual(expect.arrayContaining(['exec', 'run']));
     expect((await follow(falkordbRestore.undo!(params, ctx, performed.facts))).error).toBeUndefined();
     expect(differencesOf(before, await server.now())).toEqual([]);
+  });
+
+  test('that was scaled to 0 already is restored all the same, with a stand-in for kubectl', async () => {
+    const kubectl = alive(kubectlStandIn(WORKLOAD));
+    const { ctx, server } = elsewhere({ kubernetes: 'statefulset/falkordb', namespace: 'novamem' });
+    await server.down();
+    const found = await findings(falkordbRestore, {}, ctx);
+    expect(found.filter((line) => !line.startsWith('info'))).toEqual([
+      expect.stringMatching(
+        /^warning: FalkorDB does not answer .*statefulset\/falkordb in novamem is stopped: its files are seen only once/,
+      ),
+    ]);
+    expect(await findings(falkordbSurvey, {}, ctx)).toContainEqual(expect.stringMatching(/cannot be seen meanwhile/));
+    expect(kubectl.made()).toBeUndefined();
+    const performed = await perform(falkordbRestore, {}, ctx);
+    expect(performed.error).toBeUndefined();
+    expect(differencesOf(backup.inventory!.falkordb!, await server.now())).toEqual([]);
+    expect(kubectl.made()).toBeUndefined();
   });
 
   test('begins anew in its volume, by a pod that is gone before it is started, with a stand-in for kubectl', async () => {
