@@ -124,103 +124,113 @@ const host = z.union(
   'must be { ssh: … }, { compose: …, service: … } or { kubernetes: …, namespace: … }',
 );
 
-export const profileSchema = z.strictObject({
-  name: z
-    .string()
-    .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/, 'letters, digits, dot, dash and underscore, at most 63'),
-  production: z.boolean().default(false),
-  postgres: z
-    .strictObject({
-      url: urlOf('postgres:', 'postgresql:'),
-      ...tlsFields,
-      passwordFrom: secretReference.optional(),
-      dataDir: z.string().optional(),
-      walArchive: z.string().optional(),
-    })
-    .superRefine(soundTls((settings) => postgresTlsSettings(settings).faults)),
-  qdrant: z
-    .strictObject({
-      url: urlOf('http:', 'https:'),
-      ...tlsFields,
-      apiKeyFrom: secretReference.optional(),
-      collectionPrefix: z.string().default('novamem_'),
-      /** The other nodes of a cluster of several: each restores and backs up its own shards, so each must be reached by itself. */
-      nodes: z.array(urlOf('http:', 'https:')).max(64).optional(),
-      /** Where its storage lies, when that is on this machine: how much room is left is then known. */
-      dataDir: z.string().optional(),
-    })
-    .superRefine(soundTls(tlsSettingsFaults)),
-  falkordb: z
-    .strictObject({
-      url: urlOf('redis:', 'rediss:'),
-      ...tlsFields,
-      passwordFrom: secretReference.optional(),
-      graph: z.string().default('novamem'),
-      dataDir: z.string().optional(),
-    })
-    .superRefine(soundTls(tlsSettingsFaults)),
-  novamem: z
-    .strictObject({
-      url: urlOf('http:', 'https:'),
-      ...tlsFields,
-      tokenFrom: secretReference.optional(),
-      /** What a backup remembers the answers of, instead of searches for sampled memories. */
-      goldenSearches: z.array(searchRequestSchema).min(1).max(50).optional(),
-    })
-    .superRefine(soundTls(tlsSettingsFaults))
-    .optional(),
-  services: z
-    .strictObject({
-      novamem: serviceDriver.optional(),
-      postgres: serviceDriver.optional(),
-      qdrant: serviceDriver.optional(),
-      falkordb: serviceDriver.optional(),
-    })
-    .default({}),
-  /** Where a service's commands and files are, when not here. */
-  hosts: z
-    .strictObject({
-      novamem: host.optional(),
-      postgres: host.optional(),
-      qdrant: host.optional(),
-      falkordb: host.optional(),
-    })
-    .default({}),
-  /** Folders of this machine, and folders in buckets: `s3://bucket/folder`. A new backup set goes into the first. */
-  backups: z.array(z.string().min(1)).default([]),
-  /** For every s3:// of this profile, where it is not AWS with its usual settings. */
-  s3: s3Schema.optional(),
-  /** How a backup of this cluster is put to the proof. */
-  drill: z
-    .strictObject({
-      /** After so many days without a proven restore a drill is due. */
-      everyDays: z.number().int().positive().max(3650).default(90),
-      /** The real novamem, for the throw-away cluster; it finds its stores in NOVAMEM_WARM_URL, NOVAMEM_COLD_URL, NOVAMEM_COLD_API_KEY, NOVAMEM_GRAPH_URL and NOVAMEM_PORT. */
-      novamem: z
-        .strictObject({
-          command: z.array(z.string().min(1)).min(1),
-          /** Given to it and shown nowhere: they may hold keys. */
-          environment: z
-            .record(
-              z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'not a name of a variable'),
-              z.string().regex(/^[^\r\n]*$/, 'must be one line'),
-            )
-            .default({}),
-        })
-        .optional(),
-      /** False: what only the real novamem could prove, the scores of searches, is no part of a drill beside a stand-in. */
-      recall: z.boolean().default(true),
-    })
-    .prefault({}),
-});
+/** The parts of a cluster that are stopped and started. */
+export const SERVICES = ['novamem', 'postgres', 'qdrant', 'falkordb'] as const;
+export type ServiceName = (typeof SERVICES)[number];
+
+export const profileSchema = z
+  .strictObject({
+    name: z
+      .string()
+      .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/, 'letters, digits, dot, dash and underscore, at most 63'),
+    production: z.boolean().default(false),
+    postgres: z
+      .strictObject({
+        url: urlOf('postgres:', 'postgresql:'),
+        ...tlsFields,
+        passwordFrom: secretReference.optional(),
+        dataDir: z.string().optional(),
+        walArchive: z.string().optional(),
+      })
+      .superRefine(soundTls((settings) => postgresTlsSettings(settings).faults)),
+    qdrant: z
+      .strictObject({
+        url: urlOf('http:', 'https:'),
+        ...tlsFields,
+        apiKeyFrom: secretReference.optional(),
+        collectionPrefix: z.string().default('novamem_'),
+        /** The other nodes of a cluster of several: each restores and backs up its own shards, so each must be reached by itself. */
+        nodes: z.array(urlOf('http:', 'https:')).max(64).optional(),
+        /** Where its storage lies, when that is on this machine: how much room is left is then known. */
+        dataDir: z.string().optional(),
+      })
+      .superRefine(soundTls(tlsSettingsFaults)),
+    falkordb: z
+      .strictObject({
+        url: urlOf('redis:', 'rediss:'),
+        ...tlsFields,
+        passwordFrom: secretReference.optional(),
+        graph: z.string().default('novamem'),
+        dataDir: z.string().optional(),
+      })
+      .superRefine(soundTls(tlsSettingsFaults)),
+    novamem: z
+      .strictObject({
+        url: urlOf('http:', 'https:'),
+        ...tlsFields,
+        tokenFrom: secretReference.optional(),
+        /** What a backup remembers the answers of, instead of searches for sampled memories. */
+        goldenSearches: z.array(searchRequestSchema).min(1).max(50).optional(),
+      })
+      .superRefine(soundTls(tlsSettingsFaults))
+      .optional(),
+    services: z
+      .strictObject({
+        novamem: serviceDriver.optional(),
+        postgres: serviceDriver.optional(),
+        qdrant: serviceDriver.optional(),
+        falkordb: serviceDriver.optional(),
+      })
+      .default({}),
+    /** Where a service's commands and files are, when not here. */
+    hosts: z
+      .strictObject({
+        novamem: host.optional(),
+        postgres: host.optional(),
+        qdrant: host.optional(),
+        falkordb: host.optional(),
+      })
+      .default({}),
+    /** Folders of this machine, and folders in buckets: `s3://bucket/folder`. A new backup set goes into the first. */
+    backups: z.array(z.string().min(1)).default([]),
+    /** For every s3:// of this profile, where it is not AWS with its usual settings. */
+    s3: s3Schema.optional(),
+    /** How a backup of this cluster is put to the proof. */
+    drill: z
+      .strictObject({
+        /** After so many days without a proven restore a drill is due. */
+        everyDays: z.number().int().positive().max(3650).default(90),
+        /** The real novamem, for the throw-away cluster; it finds its stores in NOVAMEM_WARM_URL, NOVAMEM_COLD_URL, NOVAMEM_COLD_API_KEY, NOVAMEM_GRAPH_URL and NOVAMEM_PORT. */
+        novamem: z
+          .strictObject({
+            command: z.array(z.string().min(1)).min(1),
+            /** Given to it and shown nowhere: they may hold keys. */
+            environment: z
+              .record(
+                z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'not a name of a variable'),
+                z.string().regex(/^[^\r\n]*$/, 'must be one line'),
+              )
+              .default({}),
+          })
+          .optional(),
+        /** False: what only the real novamem could prove, the scores of searches, is no part of a drill beside a stand-in. */
+        recall: z.boolean().default(true),
+      })
+      .prefault({}),
+  })
+  .superRefine(({ services, hosts }, context) => {
+    for (const service of SERVICES)
+      if (services[service]?.driver === 'process' && hosts[service] !== undefined)
+        context.addIssue({
+          code: 'custom',
+          path: ['services', service, 'driver'],
+          message: `process starts programs of this machine, and hosts.${service} is another: choose compose, systemd, kubernetes or command`,
+        });
+  });
 
 export type Profile = z.infer<typeof profileSchema>;
 export type ServiceSettings = z.infer<typeof serviceDriver>;
 export type HostSettings = z.infer<typeof host>;
-
-/** The parts of a cluster that are stopped and started. */
-export const SERVICES = ['novamem', 'postgres', 'qdrant', 'falkordb'] as const;
-export type ServiceName = (typeof SERVICES)[number];
 
 /** Those that hold data. */
 export const STORES = ['postgres', 'qdrant', 'falkordb'] as const;

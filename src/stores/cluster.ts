@@ -1,4 +1,5 @@
-import type { Profile, ServiceName } from '../config/profile.js';
+import type { Profile, ServiceName, StoreName } from '../config/profile.js';
+import { freeBytesIfHere } from '../hosts/files.js';
 import { type Host, hostOf } from '../hosts/host.js';
 import type { ServiceDriver } from '../hosts/services/driver.js';
 import { driverFor } from '../hosts/services/drivers.js';
@@ -32,6 +33,8 @@ export class Cluster {
   readonly qdrantNodes: Qdrant[];
   readonly falkordb: FalkorDB;
   readonly novamem: Novamem | undefined;
+  /** One each: it remembers how its files were reached. */
+  readonly #hosts = new Map<ServiceName, Host>();
 
   /** Resolves the profile's secrets; a missing one is a Problem. */
   constructor(readonly profile: Profile) {
@@ -57,7 +60,22 @@ export class Cluster {
 
   /** Where a service's commands run and its files lie. */
   host(service: ServiceName): Host {
-    return hostOf(this.profile.hosts[service]);
+    const known = this.#hosts.get(service) ?? hostOf(this.profile.hosts[service]);
+    this.#hosts.set(service, known);
+    return known;
+  }
+
+  /** A store's data folder where it is on this machine, as far as the profile says: whatever has the same path here otherwise is another. */
+  dataDirHere(store: StoreName): string | undefined {
+    return this.host(store).here ? this.profile[store].dataDir : undefined;
+  }
+
+  /** What a host can tell of the disk that a store's data folder is on; undefined where nobody can. */
+  async freeBytesOf(store: StoreName): Promise<number | undefined> {
+    const { dataDir } = this.profile[store];
+    const host = this.host(store);
+    if (dataDir === undefined) return undefined;
+    return host.here ? freeBytesIfHere(dataDir) : host.files.freeBytes(dataDir).catch(() => undefined);
   }
 
   /**

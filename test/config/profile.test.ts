@@ -53,6 +53,15 @@ describe('a profile', () => {
     expect(profile.novamem).toBeUndefined();
   });
 
+  test('says of a store elsewhere how it is driven: programs of this machine are not there', () => {
+    const elsewhere = `${WHOLE}hosts: { falkordb: { ssh: ops@graph-1 } }\n`;
+    expect(readProfile(fileOf(elsewhere)).hosts.falkordb).toEqual({ ssh: 'ops@graph-1', sudo: false });
+    const process = '{ driver: process, command: [redis-server], folder: /f, pidFile: /p, log: /l }';
+    expect(faults(elsewhere.replace('services:', `services:\n  falkordb: ${process}`))).toEqual([
+      expect.stringMatching(/process starts programs of this machine, and hosts\.falkordb is another/),
+    ]);
+  });
+
   test('need not say that it is not production', () => {
     expect(readProfile(fileOf(WHOLE.replace('production: true\n', ''))).production).toBe(false);
   });

@@ -31,7 +31,6 @@ export async function falkordbElsewhere(real: RealCluster): Promise<FalkordbElse
   host.run(
     `mkdir -p ${dataDir} && printf '%s\\n' ${[...lines, ...more].map((line) => `'${line}'`).join(' ')} > ${config}`,
   );
-  const over = (line: string) => `ssh ${host.name} -- '${line}'`;
   const profile: Profile = {
     ...real.cluster.profile,
     falkordb: { url: `redis://127.0.0.1:${port}`, graph: real.cluster.falkordb.graph, dataDir },
@@ -40,9 +39,9 @@ export async function falkordbElsewhere(real: RealCluster): Promise<FalkordbElse
       ...real.cluster.profile.services,
       falkordb: {
         driver: 'command',
-        start: over(`${redis} ${config}`),
-        stop: over(`kill $(cat ${host.folder}/pid) || true`),
-        status: over(`kill -0 $(cat ${host.folder}/pid)`),
+        start: `${redis} ${config}`,
+        stop: `kill $(cat ${host.folder}/pid) || true`,
+        status: `kill -0 $(cat ${host.folder}/pid)`,
       },
     },
   };

@@ -26,7 +26,7 @@ const NOTHING: Command = { file: 'true', args: [] };
 function overSsh(destination: string, sudo: boolean): Host {
   const way = sshWay(destination);
   const reach = (command: Command) => through(way, command, { sudo });
-  const files = new PosixFiles(new Reaching(way.title, commandText(reach(NOTHING)), [reach]));
+  const files = new PosixFiles(new Reaching(way.title, commandText(reach(NOTHING)), () => [reach]));
   const host: Host = { title: way.title, here: false, reach, files, driven: undefined as never };
   return Object.assign(host, { driven: host });
 }
@@ -40,7 +40,7 @@ function inCompose(settings: ComposeSettings, here: Host): Host {
   const reach = into(false);
   const { title } = composeWay(settings, { beside: false });
   const where = outside.here ? title : `${title} on ${outside.title}`;
-  const files = new PosixFiles(new Reaching(where, commandText(into(true)(NOTHING)), [reach, into(true)]));
+  const files = new PosixFiles(new Reaching(where, commandText(into(true)(NOTHING)), () => [reach, into(true)]));
   return { title: where, here: false, reach, files, driven: outside };
 }
 
@@ -50,6 +50,8 @@ function inKubernetes(settings: KubernetesSettings, here: Host): Host {
   const reach = (command: Command) => through(way, command);
   const beside = (command: Command) => through(kubernetesWay(settings, pod.name), command);
   const look = commandText({ file: 'kubectl', args: [...kubectlArguments(settings), 'get', 'pods'] });
-  const files = new PosixFiles(new Reaching(way.title, look, [reach, beside]), pod);
+  // Whether a workload has a pod is waited for: the one that is surely there comes first.
+  const ways = (): [typeof reach, typeof reach] => (pod.isOpen ? [beside, reach] : [reach, beside]);
+  const files = new PosixFiles(new Reaching(way.title, look, ways), pod);
   return { title: way.title, here: false, reach, files, driven: here };
 }

@@ -18,6 +18,7 @@ interface Workload {
   metadata: { name: string };
   spec: {
     template: {
+      metadata?: { annotations?: Record<string, string> };
       spec: {
         containers: { name: string; image: string; volumeMounts?: Mounted[]; securityContext?: object }[];
         volumes?: Mounted[];
@@ -34,6 +35,8 @@ interface Workload {
 /** A pod that only has the volumes of a workload which was scaled to 0: with no pod of its own there is no way to its files. */
 export class HelperPod implements Opening {
   readonly name: string;
+  /** As far as this process knows: another may have made it. */
+  isOpen = false;
   readonly #settings: KubernetesSettings;
 
   constructor(settings: KubernetesSettings) {
@@ -41,18 +44,19 @@ export class HelperPod implements Opening {
     this.name = `novamem-runbook-files-of-${settings.kubernetes.split('/')[1]!}`.slice(0, 63).replace(/[.-]+$/, '');
   }
 
-  /** Nothing is made while a pod of the workload has the files. */
   async open(gateway: Gateway, signal?: AbortSignal): Promise<void> {
     const workload = await this.#workload();
     const manifest = JSON.stringify(helperManifest(this.name, workload, this.#settings.container));
     await this.#run(gateway, this.#kubectl(['apply', '-f', '-'], manifest), signal);
     const wait = ['wait', '--for=condition=Ready', `pod/${this.name}`, `--timeout=${PATIENCE / 1000}s`];
     await this.#run(gateway, this.#kubectl(wait), signal);
+    this.isOpen = true;
   }
 
   async close(gateway: Gateway): Promise<void> {
     // It sleeps and has nothing to put in order; the volume may not be had by another before it is gone.
     const remove = ['delete', 'pod', this.name, '--ignore-not-found', '--grace-period=1', '--wait'];
+    this.isOpen = false;
     await this.#run(gateway, this.#kubectl(remove));
   }
 
@@ -85,12 +89,16 @@ export class HelperPod implements Opening {
   }
 }
 
+/** What kubectl goes by where nobody names a container. */
+const DEFAULT_CONTAINER = 'kubectl.kubernetes.io/default-container';
+
 /** The same image, user and volumes, and nothing of the workload's own work. */
 export function helperManifest(name: string, { kind, metadata, spec }: Workload, wanted: string | undefined): object {
   const { template, volumeClaimTemplates = [] } = spec;
   const { containers, volumes = [], securityContext, imagePullSecrets, nodeSelector, tolerations } = template.spec;
-  const container = wanted === undefined ? containers[0] : containers.find((one) => one.name === wanted);
-  if (!container) throw new Error(`${kind} ${metadata.name} has no container ${wanted}`);
+  const asked = wanted ?? template.metadata?.annotations?.[DEFAULT_CONTAINER];
+  const container = asked === undefined ? containers[0] : containers.find((one) => one.name === asked);
+  if (!container) throw new Error(`${kind} ${metadata.name} has no container ${asked}`);
   const mounted = new Set((container.volumeMounts ?? []).map((mount) => mount.name));
   const claimed = volumeClaimTemplates.map(({ metadata: claim }) => ({
     name: claim.name,

@@ -56,7 +56,7 @@ export function sshWay(destination: string): Way {
 
 /** How Docker is told which Compose project is meant: by its folder, or by the file itself. */
 export const projectArguments = (compose: string): string[] =>
-  /\.ya?ml$/.test(compose) ? ['-f', compose] : ['--project-directory', compose];
+  /\.ya?ml$/.test(compose) ? ['--file', compose] : ['--project-directory', compose];
 
 /** In the container that runs; with `beside`, in one more of the same image with the same volumes, which need not run otherwise. */
 export function composeWay({ compose, service }: ComposeSettings, { beside }: { beside: boolean }): Way {
@@ -116,6 +116,9 @@ const lineOf = (words: readonly string[]) => words.map(shellWord).join(' ');
 
 /** The same command, as this machine runs it to have it run elsewhere. */
 export function through(way: Way, command: Command, { sudo = false } = {}): Command {
+  // Whoever asks for these would not get them.
+  if (command.calledAs !== undefined || command.user !== undefined)
+    throw new Error(`${command.file} cannot be run on ${way.title} under another name or as another user`);
   // One that is on its way already, as into a container of another machine, has its own guard at its end.
   const isOnItsWay = command.shown !== undefined;
   const plain = isOnItsWay ? command : withoutSecrets(command);

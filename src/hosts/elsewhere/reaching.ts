@@ -29,46 +29,60 @@ const MARKED = new RegExp(`${MARK}(\\d+)\\n?$`);
 
 /** A way was found, and nothing runs at its end: another way may lead to the same files. */
 const STOPPED =
-  /is not running|is restarting|no running|unable to find pods|no pods found|timed out waiting for the condition|pods? "[^"]*" not found/i;
+  /is not running|is restarting|no running|container not found|in a completed pod|unable to find pods|no pods found|timed out waiting for the condition|pods? "[^"]*" not found/i;
 
 type Reach = (command: Command) => Command;
 
+/** A host was not reached, or the connection was lost. `stopped`: since nothing runs there whose files could be seen. */
+export class NotReached extends Problem {
+  constructor(
+    message: string,
+    readonly stopped: boolean,
+    more: { next: string; safe?: string },
+  ) {
+    super(message, more);
+  }
+}
+
 /** Runs scripts for `sh` elsewhere, and tells what they failed with from not having reached it. */
 export class Reaching {
-  /** `ways` are tried in turn while nothing runs at their end. `look`: what a person types to see whether it can be reached. */
+  /** The `ways` are tried in turn while nothing runs at their end. `look`: what a person types to see whether it can be reached. */
   constructor(
     readonly title: string,
     readonly look: string,
-    readonly ways: readonly [Reach, ...Reach[]],
+    readonly ways: () => readonly [Reach, ...Reach[]],
   ) {}
 
   /** What a person would type to have this done there. */
   text(command: Command): string {
-    return this.ways[0](command).shown!;
+    return this.ways()[0](command).shown!;
   }
 
-  /** Rejects with a Problem where it was not reached, or the connection was lost before it had ended. */
+  /** Rejects with `NotReached` where it was not reached, or the connection was lost before it had ended. */
   async ask(script: string, args: readonly string[], asking: Asking = {}): Promise<Answer> {
     const command: Command = {
       file: 'sh',
       args: ['-c', `( ${script}\n); s=$?; echo "${MARK}$s" >&2; exit $s`, 'sh', ...args],
-      ...(asking.feed ? { fed: true } : {}),
+      // What is quickly done needs nobody who waits for its end: its input is empty.
+      ...(asking.feed ? { fed: true } : Number.isFinite(asking.patience ?? PATIENCE) ? { input: '' } : {}),
     };
     let failure = '';
-    for (const reach of this.ways) {
+    let stopped = true;
+    for (const reach of this.ways()) {
       const { answer, said } = await this.#once(reach(command), asking);
       if (answer) return answer;
       asking.signal?.throwIfAborted();
       failure ||= said;
       if (!STOPPED.test(said)) {
         failure = said;
+        stopped = false;
         break;
       }
     }
     const safe = asking.safe?.();
     const seen = `${this.title} cannot be reached, or the connection to it was cut: ${failure}`;
     // A step tells the message alone.
-    throw new Problem([seen, ...(safe ? [safe.replace(/\.$/, '')] : [])].join('. '), {
+    throw new NotReached([seen, ...(safe ? [safe.replace(/\.$/, '')] : [])].join('. '), stopped, {
       ...(safe ? { safe } : {}),
       next: `see whether it can be reached: ${this.look}; then retry`,
     });

@@ -35,12 +35,15 @@ export async function sendFile(
   onBytes(had);
   let sent = had;
   let hash = before.copy();
-  // Each time from the beginning: a way that leads nowhere may have begun to read.
+  // Each time from the beginning: a way that leads nowhere may have begun to read, and may still do so.
   const feed = async function* () {
-    hash = before.copy();
+    const own = before.copy();
+    hash = own;
+    onBytes(had - sent);
     sent = had;
     for await (const piece of localFiles.stream(from, { from: had, signal })) {
-      hash.update(piece);
+      if (own !== hash) return;
+      own.update(piece);
       yield piece;
       sent += piece.length;
       onBytes(piece.length);

@@ -6,46 +6,46 @@ import type { ServiceSettings } from '../../config/profile.js';
 import { type Command, commandText } from '../command.js';
 import type { Gateway } from '../gateway.js';
 import { HERE, type Host } from '../host.js';
-import { inspectCommand, readCommand } from '../run-command.js';
+import { inspectCommand } from '../run-command.js';
 import { sleep, steadyNow } from '../waiting.js';
 import type { DriverOptions, ServiceDriver } from './driver.js';
 
 type Settings = Extract<ServiceSettings, { driver: 'command' }>;
 
 const STATUS_PATIENCE = 15_000;
-/** It says nothing of the command that was to run there. */
-const SSH_FAILED = 255;
 const COMMAND_PATIENCE = 120_000;
+/** With which ssh itself ends. */
+const NOT_REACHED = 255;
 
-/**
- * A service that is driven by shell commands of the profile, where the service is. `status` exits 0 while it runs. Elsewhere than on
- * this machine a start command must end by itself: what stays in the foreground there ends with the connection.
- */
+/** A service that is driven by shell commands of the profile, run on a host. `status` exits 0 while it runs. */
 export function commandDriver(service: string, settings: Settings, host: Host = HERE): ServiceDriver {
   let said: string[] = [];
+  // Nothing is written to it: one that is under guard elsewhere would be ended with this program, and a server with it.
+  const reached = (line: string) => host.reach({ file: '/bin/sh', args: ['-c', line], input: '' });
+  const textOf = (line: string) => (host.here ? line : commandText(reached(line)));
 
-  const there = (text: string) => host.reach({ file: '/bin/sh', args: ['-c', text] });
-  const shown = (text: string) => (host.here ? text : commandText(there(text)));
-
-  const change = (gateway: Gateway, text: string, options: DriverOptions) =>
-    gateway.change({ channel: 'service', text: shown(text) }, async () => {
-      const { lines, failure } = await (host.here ? runShell(text, options) : runThere(there(text), options));
+  const change = (gateway: Gateway, line: string, options: DriverOptions) => {
+    const text = textOf(line);
+    return gateway.change({ channel: 'service', text }, async () => {
+      const { lines, failure } = await runShell(reached(line), options);
       said = lines;
       for (const line of lines) options.onLine(line);
       if (failure)
         throw new Error(`"${text}" for ${service} ${failure}${lines.length > 0 ? `: ${lines.at(-1)}` : ''}`);
     });
+  };
 
   return {
     commands: {
-      start: shown(settings.start),
-      stop: shown(settings.stop),
-      status: settings.status ? shown(settings.status) : '(no status command: the service itself is asked)',
+      start: textOf(settings.start),
+      stop: textOf(settings.stop),
+      status:
+        settings.status !== undefined ? textOf(settings.status) : '(no status command: the service itself is asked)',
     },
     async state() {
       if (settings.status === undefined) return 'unknown';
-      const asked = await inspectCommand(there(settings.status), STATUS_PATIENCE);
-      if (asked.exitCode === null || (!host.here && asked.exitCode === SSH_FAILED)) return 'unknown';
+      const asked = await inspectCommand(reached(settings.status), STATUS_PATIENCE);
+      if (asked.exitCode === null || (!host.here && asked.exitCode === NOT_REACHED)) return 'unknown';
       return asked.exitCode === 0 ? 'running' : 'stopped';
     },
     start: (gateway, options) => change(gateway, settings.start, options),
@@ -54,33 +54,19 @@ export function commandDriver(service: string, settings: Settings, host: Host = 
   };
 }
 
-/** Runs a command of another machine to its end. */
-async function runThere(command: Command, { signal }: DriverOptions): Promise<{ lines: string[]; failure: string }> {
-  const lines: string[] = [];
-  const late = AbortSignal.timeout(COMMAND_PATIENCE);
-  const { exitCode, failure } = await readCommand(command, {
-    signal: signal ? AbortSignal.any([signal, late]) : late,
-    onLine: (line) => lines.push(line),
-  });
-  signal?.throwIfAborted();
-  if (exitCode === 0) return { lines, failure: '' };
-  if (late.aborted) return { lines, failure: `did not end within ${COMMAND_PATIENCE / 1000} s` };
-  return { lines, failure: exitCode === null ? `cannot be run: ${failure}` : `ended with exit code ${exitCode}` };
-}
-
 /**
  * Runs a shell line whose child may go on in the background: its output goes to a file, since a server that inherits a
  * pipe would keep it open for ever; and it gets a session of its own, so that it outlives this program and its terminal.
  */
 async function runShell(
-  text: string,
+  command: Command,
   { isReady, signal }: DriverOptions,
 ): Promise<{ lines: string[]; failure: string }> {
   const folder = mkdtempSync(join(tmpdir(), 'novamem-runbook-service-'));
   const log = join(folder, 'output');
   const output = openSync(log, 'a', 0o600);
   try {
-    const child = spawn('/bin/sh', ['-c', text], { stdio: ['ignore', output, output], detached: true });
+    const child = spawn(command.file, command.args, { stdio: ['ignore', output, output], detached: true });
     child.unref();
     let done = false;
     const ended = new Promise<string>((resolve) => {

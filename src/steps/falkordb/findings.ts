@@ -1,6 +1,6 @@
 import { dirname } from 'node:path';
+import { NotReached } from '../../hosts/elsewhere/reaching.js';
 import type { Host } from '../../hosts/host.js';
-import type { HostFiles } from '../../hosts/host-files.js';
 import { mayWriteIn } from '../../hosts/server-process.js';
 import type { Cluster } from '../../stores/cluster.js';
 import { processOf, serverFaults } from '../../stores/falkordb/check-tool.js';
@@ -16,7 +16,7 @@ import {
   placementRefusal,
 } from '../../stores/falkordb/persistence.js';
 import { rdbHead } from '../../stores/falkordb/rdb-head.js';
-import { messageOf, sizeOf } from '../../words.js';
+import { sizeOf } from '../../words.js';
 import { safetyRoomFindings } from '../room.js';
 import type { Finding, StepContext } from '../step.js';
 
@@ -176,10 +176,17 @@ async function silentFindings(cluster: Cluster, seen: string): Promise<Finding[]
       },
     ];
   const host = cluster.host('falkordb');
-  const seenThere = await reachable(host.files, dataDir);
-  if (typeof seenThere === 'string')
-    return [{ level: 'blocking', message: `${silent}, and ${seenThere}`, next: startFirst }];
-  if (seenThere)
+  const isThere = await seenIn(
+    async () => (await host.files.exists(dataDir)) || (await host.files.exists(dirname(dataDir))),
+  );
+  if (isThere === undefined)
+    return [
+      {
+        level: 'warning',
+        message: `${silent}, and ${host.title} is stopped: its files are seen only once they are reached another way, and what it would load from ${dataDir} is moved aside then`,
+      },
+    ];
+  if (isThere)
     return [
       {
         level: 'warning',
@@ -196,14 +203,13 @@ async function silentFindings(cluster: Cluster, seen: string): Promise<Finding[]
   ];
 }
 
-const startFirst = 'make it reachable; where only the workload is scaled to 0, scale it to 1 and look again';
-
-/** Whether a folder, or the one above it, is there; a sentence where that cannot be seen. */
-async function reachable(files: HostFiles, dir: string): Promise<boolean | string> {
+/** What a look at the server's files answers; undefined where nothing runs through which they could be seen. */
+export async function seenIn<T>(look: () => Promise<T>): Promise<T | undefined> {
   try {
-    return (await files.exists(dir)) || (await files.exists(dirname(dir)));
+    return await look();
   } catch (error) {
-    return messageOf(error);
+    if (error instanceof NotReached && error.stopped) return undefined;
+    throw error;
   }
 }
 

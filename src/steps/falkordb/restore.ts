@@ -41,7 +41,7 @@ import {
   putInPlace,
   puttingInPlace,
 } from './files.js';
-import { loadingFindings, refuseBlocked, serverFindings, serverStateFindings } from './findings.js';
+import { loadingFindings, refuseBlocked, seenIn, serverFindings, serverStateFindings } from './findings.js';
 import { proveWritable, savingCheck, startServer } from './server.js';
 import { lossFinding, postgresGraph } from './sources.js';
 import { filesUndoChecks, planFilesUndo } from './undo-plan.js';
@@ -297,8 +297,10 @@ export const falkordbRestore: StepKind<Params, Facts> = {
 async function roomFindings({ files: there }: Host, files: Files, dir: string | undefined): Promise<Finding[]> {
   const { form } = files;
   const needed = bytesIn(files);
-  const isThere = dir !== undefined && ((await there.exists(dir)) || (await there.exists(dirname(dir))));
-  const free = isThere ? await there.freeBytes(dir) : undefined;
+  const free = await seenIn(async () => {
+    const isThere = dir !== undefined && ((await there.exists(dir)) || (await there.exists(dirname(dir))));
+    return isThere ? there.freeBytes(dir) : undefined;
+  });
   if (free === undefined || free > needed) return [];
   return [
     {

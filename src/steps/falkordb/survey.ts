@@ -14,6 +14,7 @@ import {
 import { memoryGraphContent } from '../../stores/novamem/memory-graph.js';
 import { type Finding, readingPlan, type StepContext, type StepKind } from '../step.js';
 import { stepEvents } from '../step-events.js';
+import { seenIn } from './findings.js';
 import { graphSources, sourcesTable } from './sources.js';
 
 const params = z.strictObject({});
@@ -108,7 +109,11 @@ async function filesFindings({ cluster }: StepContext): Promise<Finding[]> {
   const { answers } = await cluster.answering('falkordb');
   if (answers || dataDir === undefined) return [];
   const { files: there } = cluster.host('falkordb');
-  const found = (await there.exists(dataDir)) ? await persistenceFilesIn(dataDir, there) : [];
+  const found = await seenIn(async () =>
+    (await there.exists(dataDir)) ? persistenceFilesIn(dataDir, there) : ([] as string[]),
+  );
+  if (!found)
+    return [{ level: 'info', message: `FalkorDB is down, and its files in ${dataDir} cannot be seen meanwhile` }];
   if (found.length === 0) return [{ level: 'info', message: `FalkorDB is down, and ${dataDir} holds nothing of it` }];
   const findings: Finding[] = [];
   for (const path of found) {

@@ -1,4 +1,3 @@
-import { statfs } from 'node:fs/promises';
 import { extentOf } from '../../stores/postgres/damage.js';
 import { sizeOf } from '../../words.js';
 import type { Finding, StepContext } from '../step.js';
@@ -54,7 +53,7 @@ export async function damageFindings(p: RestoreParams, ctx: StepContext): Promis
 /** Restoring beside needs room for a second database. The disk can be asked only where it is this machine's. */
 async function roomFindings({ cluster }: StepContext): Promise<Finding[]> {
   const { dataDir } = cluster.profile.postgres;
-  const disk = dataDir ? await statfs(dataDir).catch(() => undefined) : undefined;
+  const free = await cluster.freeBytesOf('postgres');
   const [size] = await cluster.postgres
     .maintenanceDatabase()
     .then((through) =>
@@ -66,7 +65,6 @@ async function roomFindings({ cluster }: StepContext): Promise<Finding[]> {
     )
     .catch(() => []);
   if (!size) return [];
-  const free = disk ? disk.bavail * disk.bsize : undefined;
   const message = `the old database is kept beside the new one: ${sizeOf(size.bytes)}; ${free === undefined ? 'how much room its disk has cannot be seen from here' : `${sizeOf(free)} are free in ${dataDir}`}`;
   return [{ level: free !== undefined && free < size.bytes ? 'warning' : 'info', message }];
 }

@@ -50,10 +50,12 @@ async function signsOfDamage(ctx: StepContext): Promise<{ words: Finding[]; cont
   const since = lines.slice(lines.findLastIndex((line) => WENT_ON.test(line)) + 1);
   const word = since.find((line) => CANNOT_START.test(line));
   const words: Finding[] = lines.slice(-3).map((line) => ({ level: 'info', message: `the server's log: ${line}` }));
-  const { dataDir } = cluster.profile.postgres;
+  const dataDir = cluster.dataDirHere('postgres');
   if (!dataDir) {
-    const message =
-      'the profile does not say where the data directory is (postgres.dataDir): its control file is not looked at';
+    const { here, title } = cluster.host('postgres');
+    const message = here
+      ? 'the profile does not say where the data directory is (postgres.dataDir): its control file is not looked at'
+      : `the data directory is on ${title}: its control file is not looked at`;
     return { words, control: [{ level: 'info', message }], damaged: word ?? '' };
   }
   try {

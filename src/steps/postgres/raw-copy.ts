@@ -9,6 +9,7 @@ import { majorOf } from '../../stores/postgres/control-data.js';
 import { countOf, messageOf, plural, sizeOf } from '../../words.js';
 import type { Finding, StepContext, StepKind, StepPlan } from '../step.js';
 import { stepEvents } from '../step-events.js';
+import { elsewhereFinding } from './elsewhere.js';
 
 const params = z.strictObject({
   /** Where the copy goes; otherwise into the run's own folder. */
@@ -32,7 +33,7 @@ const copyFolder = (p: Params, ctx: StepContext) => join(p.to ?? ctx.workFolder,
 /** Why there is nothing to copy; empty where there is something. */
 async function whyNothing(p: Params, { cluster }: StepContext): Promise<string> {
   if (p.nothingLeft) return 'nothing is left to copy, as was said (nothingLeft)';
-  const { dataDir } = cluster.profile.postgres;
+  const dataDir = cluster.dataDirHere('postgres');
   if (dataDir === undefined) return '';
   return (await exists(dataDir)) ? '' : `nothing is left to copy: ${dataDir} is gone`;
 }
@@ -44,7 +45,7 @@ export const postgresRawCopy: StepKind<Params, RawCopyFacts> = {
   params,
 
   async plan(p, ctx): Promise<StepPlan> {
-    const { dataDir } = ctx.cluster.profile.postgres;
+    const dataDir = ctx.cluster.dataDirHere('postgres');
     const nothing = await whyNothing(p, ctx);
     const size = dataDir && nothing === '' ? await sizeOfTree(dataDir).catch(() => undefined) : undefined;
     return {
@@ -62,7 +63,9 @@ export const postgresRawCopy: StepKind<Params, RawCopyFacts> = {
   async check(p, ctx) {
     const nothing = await whyNothing(p, ctx);
     if (nothing !== '') return [{ level: 'warning', message: nothing }];
-    const { dataDir } = ctx.cluster.profile.postgres;
+    const elsewhere = elsewhereFinding(ctx, 'a raw copy of the data directory, and a salvage from it,');
+    if (elsewhere) return [elsewhere];
+    const dataDir = ctx.cluster.dataDirHere('postgres');
     if (dataDir === undefined) {
       return [
         {
@@ -81,7 +84,8 @@ export const postgresRawCopy: StepKind<Params, RawCopyFacts> = {
 
   run: (p, ctx, signal) =>
     stepEvents<RawCopyFacts>(async (emit) => {
-      const from = ctx.cluster.profile.postgres.dataDir!;
+      const from = ctx.cluster.dataDirHere('postgres');
+      if (from === undefined) throw new Error('the data directory is not on this machine. Nothing was changed');
       const copy = copyFolder(p, ctx);
       const running = await servedBy(from);
       if (running !== undefined)

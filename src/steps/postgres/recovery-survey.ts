@@ -13,6 +13,7 @@ import { openWalArchive, readBackupEnds, type WalArchive } from '../../stores/po
 import { DEFAULT_SEGMENT_BYTES } from '../../stores/postgres/wal-position.js';
 import { messageOf, sizeOf } from '../../words.js';
 import type { Finding, StepContext } from '../step.js';
+import { elsewhereFinding } from './elsewhere.js';
 import type { RecoveryFacts, RecoveryParams } from './recovery.js';
 
 // What is true before a recovery to a point in time: found without touching anything, by plan and check and once more by run.
@@ -80,6 +81,11 @@ type Block = (message: string, next: string) => void;
 /** What the profile must say for this at all. */
 function demandProfile({ cluster }: StepContext, block: Block): boolean {
   const { dataDir, walArchive } = cluster.profile.postgres;
+  const elsewhere = elsewhereFinding({ cluster }, 'a recovery to a point in time');
+  if (elsewhere) {
+    block(elsewhere.message, elsewhere.next);
+    return false;
+  }
   if (dataDir === undefined)
     block(
       'the profile does not say where the data directory of Postgres is, and it has to be replaced as files',

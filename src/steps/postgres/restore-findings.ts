@@ -1,4 +1,3 @@
-import { freeBytesIfHere } from '../../hosts/files.js';
 import type { BackupSet } from '../../stores/backup-set/backup-set.js';
 import { isDamage, type Postgres, quoteIdentifier } from '../../stores/postgres/connection.js';
 import type { DumpContents } from '../../stores/postgres/dump.js';
@@ -39,7 +38,7 @@ export async function roomFindings(p: RestoreParams, ctx: StepContext): Promise<
   const { postgres, profile } = ctx.cluster;
   const bytes = await databaseBytes(postgres).catch(() => 0);
   const { dataDir } = profile.postgres;
-  const free = dataDir === undefined ? undefined : await freeBytesIfHere(dataDir);
+  const free = await ctx.cluster.freeBytesOf('postgres');
   return [
     ...(p.strategy === 'clean' && p.safetyCopy === 'required'
       ? await safetyRoomFindings(ctx, postgres.database, bytes)

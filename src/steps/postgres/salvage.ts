@@ -45,7 +45,7 @@ export const postgresSalvage: StepKind<SalvageParams, SalvageFacts> = {
   },
 
   async check(p, ctx) {
-    const { dataDir } = ctx.cluster.profile.postgres;
+    const dataDir = ctx.cluster.dataDirHere('postgres');
     const raw = ctx.factsOf(postgresRawCopy)[0];
     const from = raw?.copy ?? dataDir;
     if (from === undefined || (ctx.phase === 'ready' && !raw)) return [];

@@ -29,7 +29,7 @@ export async function ownerOf(dataDir: string): Promise<User | undefined> {
 /** The folder of the working copy: one that the server's user can reach, with room for it. */
 export async function workingFolder(p: SalvageParams, ctx: StepContext, bytes: number): Promise<string> {
   const name = `novamem-runbook-salvage-${ctx.runId}`;
-  const { dataDir } = ctx.cluster.profile.postgres;
+  const dataDir = ctx.cluster.dataDirHere('postgres');
   const candidates = p.folder ? [p.folder] : [await realpath(tmpdir()), ...(dataDir ? [dirname(dataDir)] : [])];
   const free: string[] = [];
   for (const folder of candidates) {

@@ -9,7 +9,7 @@ import { type Check, equal } from '../../stores/check.js';
 import { lookAtDataDirectories } from '../../stores/elsewhere/data-directories.js';
 import { lookForDumps } from '../../stores/elsewhere/dumps.js';
 import { lookForKeptDatabases } from '../../stores/elsewhere/kept-databases.js';
-import { lookedAt, type Place, type Source } from '../../stores/elsewhere/source.js';
+import { lookedAt, notLookedAt, type Place, type Source } from '../../stores/elsewhere/source.js';
 import { lookForStandbys, primaryOf } from '../../stores/elsewhere/standbys.js';
 import { lookAtArchive } from '../../stores/elsewhere/write-ahead-log.js';
 import { firstBytes } from '../../stores/postgres/dump.js';
@@ -33,12 +33,14 @@ export const postgresSurvey: StepKind<Params, Facts> = {
   effect: 'read',
   params,
 
-  async plan(_p, { cluster: { profile } }) {
+  async plan(_p, { cluster }) {
+    const { profile } = cluster;
+    const here = cluster.dataDirHere('postgres');
     return readingPlan('Look everywhere for something better than a salvage', [
       ...profile.backups.map((root) => `find '${root}' -type f    # dumps and base backups, by content`),
       `find '${runsFolder()}' -path '*/safety/*' -type f    # safety copies of earlier runs`,
       ...(profile.postgres.walArchive ? [`ls '${profile.postgres.walArchive}'`] : []),
-      ...(profile.postgres.dataDir ? [`pg_controldata '${profile.postgres.dataDir}'`] : []),
+      ...(here ? [`pg_controldata '${here}'`] : []),
       'SELECT * FROM pg_stat_replication',
       'SELECT datname FROM pg_database',
     ]);
@@ -86,7 +88,9 @@ async function survey(ctx: StepContext): Promise<Place[]> {
   const { profile, postgres } = cluster;
   const restore = (folder: string) =>
     `novamem-runbook run postgres-corrupt --profile ${shellWord(profileWord(profile))} --backup ${shellWord(folder)}`;
-  const { dataDir, walArchive } = profile.postgres;
+  const { walArchive } = profile.postgres;
+  const dataDir = cluster.dataDirHere('postgres');
+  const { title } = cluster.host('postgres');
   const ofServer = async (place: Promise<Place>): Promise<Place> => ({ ...(await place), lost: true });
   return Promise.all([
     ...profile.backups.map((root) => lookForDumps(root, restore)),
@@ -97,7 +101,14 @@ async function survey(ctx: StepContext): Promise<Place[]> {
           lookAtDataDirectories(dataDir, cluster.driver('postgres')?.commands.start),
           primaryOf(dataDir).then((sources) => lookedAt(`${dataDir}, whom it follows`, sources)),
         ]
-      : []),
+      : profile.postgres.dataDir
+        ? [
+            notLookedAt(
+              `${profile.postgres.dataDir} on ${title}`,
+              'this program looks at data directories of its own machine only',
+            ),
+          ]
+        : []),
     ofServer(lookForKeptDatabases(postgres)),
     ofServer(lookForStandbys(postgres)),
   ]);

@@ -1,4 +1,3 @@
-import { freeBytesIfHere } from '../../hosts/files.js';
 import type { BackupSet } from '../../stores/backup-set/backup-set.js';
 import {
   collectionNames,
@@ -28,14 +27,14 @@ export async function roomFindings(
   const sizes = snapshots.map((one) => one.bytes).sort((a, b) => b - a);
   const sum = (of: readonly number[]) => of.reduce((total, bytes) => total + bytes, 0);
   const needed = sum(sizes) + 1.25 * sum(sizes.slice(0, atOnce));
-  const free = dataDir === undefined ? undefined : await freeBytesIfHere(dataDir);
+  const free = await ctx.cluster.freeBytesOf('qdrant');
   if (free === undefined)
     return [
       {
         level: 'info',
         message: `about ${sizeOf(needed)} must be free on Qdrant's disk for the restore; how much is free cannot be seen from here`,
         ...(dataDir === undefined
-          ? { next: 'if its storage is on this machine, set qdrant.dataDir in the profile' }
+          ? { next: 'set qdrant.dataDir in the profile, and hosts.qdrant where that is not on this machine' }
           : {}),
       },
     ];

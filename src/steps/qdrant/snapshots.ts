@@ -223,9 +223,10 @@ export async function proveWritable(
 }
 
 /** The collections that the trial cannot speak for: that their files are gone is seen on the disk, or by their status. */
-async function lostFiles({ cluster: { qdrant, profile } }: StepContext): Promise<string | undefined> {
+async function lostFiles({ cluster }: StepContext): Promise<string | undefined> {
+  const { qdrant } = cluster;
   const served = await listCollections(qdrant);
-  const lost = new Set(servedWithoutFiles(profile.qdrant, served));
+  const lost = new Set(servedWithoutFiles(cluster, served));
   await inParallel(served, 4, async (name) => {
     const health = await collectionHealth(qdrant, name).catch(() => undefined);
     if (health?.status === 'red') lost.add(name);

@@ -1,9 +1,8 @@
-import { existsSync } from 'node:fs';
-import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
-import type { Profile } from '../../config/profile.js';
 import { isHere } from '../../hosts/here.js';
+import type { HostFiles } from '../../hosts/host-files.js';
 import { countOf, messageOf, plural } from '../../words.js';
+import type { Cluster } from '../cluster.js';
 import type { FalkorDB } from '../falkordb/connection.js';
 import type { FalkordbInventory } from '../falkordb/inventory.js';
 import { filesFaults, formOf, loadedFiles, persistenceFilesIn } from '../falkordb/persistence.js';
@@ -13,14 +12,15 @@ import { lookAtRoom } from './room.js';
 /** What is wrong with FalkorDB: the graph is missing, or has far fewer nodes and relationships than at the last backup. */
 export async function lookAtFalkordb(
   looking: Looking,
-  falkordb: FalkorDB,
-  settings: Profile['falkordb'],
+  cluster: Cluster,
   expected: FalkordbInventory | undefined,
 ): Promise<void> {
+  const { falkordb } = cluster;
   const { graph } = falkordb;
-  const { dataDir, url } = settings;
+  const { dataDir, url } = cluster.profile.falkordb;
   const { hostname } = new URL(url);
-  await lookAtRoom(looking, 'FalkorDB', hostname, [dataDir]);
+  const host = cluster.host('falkordb');
+  if (host.here) await lookAtRoom(looking, 'FalkorDB', hostname, [dataDir]);
   try {
     looking.now('its state');
     const state = await falkordb.info('persistence');
@@ -42,9 +42,11 @@ export async function lookAtFalkordb(
     if (/unknown command/i.test(text)) looking.ail('missing', `FalkorDB: its graph module is not loaded (${text})`);
     else {
       const ailment = looking.fail(error, 'FalkorDB: ');
-      if (dataDir === undefined || !isHere(hostname)) return;
-      if (!existsSync(dataDir)) looking.ail('missing', `FalkorDB: there is no data folder at ${dataDir}`);
-      else if (ailment === 'stopped') await lookAtFiles(looking, dataDir);
+      if (dataDir === undefined || (host.here && !isHere(hostname))) return;
+      // A host that cannot be reached says nothing of what lies there.
+      const isThere = await host.files.exists(dataDir).catch(() => undefined);
+      if (isThere === false) looking.ail('missing', `FalkorDB: there is no data folder at ${dataDir}`);
+      else if (isThere && ailment === 'stopped') await lookAtFiles(looking, dataDir, host.files);
     }
   }
 }
@@ -53,15 +55,16 @@ export async function lookAtFalkordb(
 const LARGEST_READ = 64 * 1024 * 1024;
 
 /** Of a server that is down: whether its files hold anything, and whether they are whole. */
-async function lookAtFiles(looking: Looking, dataDir: string): Promise<void> {
+async function lookAtFiles(looking: Looking, dataDir: string, there: HostFiles): Promise<void> {
   looking.now('its files');
-  const found = await persistenceFilesIn(dataDir);
+  const found = await persistenceFilesIn(dataDir, there);
   if (found.length === 0) looking.ail('missing', `FalkorDB: ${dataDir} holds nothing of it`);
   for (const path of found) {
-    const files = await formOf(path);
-    const sizes = await Promise.all((await loadedFiles(files)).map(async (file) => (await stat(file)).size));
+    const files = await formOf(path, there);
+    const loaded = await loadedFiles(files, there);
+    const sizes = await Promise.all(loaded.map(async (file) => (await there.stat(file))?.bytes ?? 0));
     if (sizes.reduce((sum, size) => sum + size, 0) > LARGEST_READ) continue;
-    const [fault] = (await filesFaults(files)).faults;
+    const [fault] = (await filesFaults(files, there)).faults;
     if (fault) looking.ail('unwell', `FalkorDB: its ${basename(path)} is damaged: ${fault}`);
   }
 }

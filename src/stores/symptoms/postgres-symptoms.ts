@@ -1,6 +1,5 @@
 import { accessSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Profile } from '../../config/profile.js';
 import { isHere } from '../../hosts/here.js';
 import { countOf, instantOf, messageOf, plural } from '../../words.js';
 import { DATABASE_MISSING, type Postgres, quoteIdentifier, type Reading, sqlState } from '../postgres/connection.js';
@@ -16,14 +15,13 @@ const UNREADABLE: ReadonlySet<string> = new Set(['XX001', 'XX002', '58P01', '580
 const CONTROL = 'global/pg_control';
 const TOO_SLOW = '57014';
 
-/** What is wrong with Postgres, found by reading every table once. */
+/** What is wrong with Postgres, found by reading every table once. `dataDir`: where that is on this machine. */
 export async function lookAtPostgres(
   looking: Looking,
   postgres: Postgres,
-  settings: Profile['postgres'],
+  dataDir: string | undefined,
   expected: PostgresInventory | undefined,
 ): Promise<void> {
-  const { dataDir } = settings;
   // Its log may lie on a disk of its own.
   await lookAtRoom(
     looking,

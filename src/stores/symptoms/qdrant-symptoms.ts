@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
-import type { Profile } from '../../config/profile.js';
 import { isHere } from '../../hosts/here.js';
 import { countOf, plural } from '../../words.js';
-import { type Qdrant, qdrantMessage } from '../qdrant/connection.js';
+import type { Cluster } from '../cluster.js';
+import { qdrantMessage } from '../qdrant/connection.js';
 import { inParallel, listCollections, type QdrantInventory } from '../qdrant/inventory.js';
 import { servedWithoutFiles } from '../qdrant/on-disk.js';
 import { isFarBelow, type Looking } from './looking.js';
@@ -13,12 +13,12 @@ const AT_ONCE = 8;
 /** What is wrong with Qdrant: collections that are missing, cannot be read or hold far fewer points than at the last backup. */
 export async function lookAtQdrant(
   looking: Looking,
-  qdrant: Qdrant,
-  settings: Profile['qdrant'],
+  cluster: Cluster,
   expected: QdrantInventory | undefined,
 ): Promise<void> {
-  const { dataDir, url } = settings;
-  const { hostname } = new URL(url);
+  const { qdrant } = cluster;
+  const dataDir = cluster.dataDirHere('qdrant');
+  const { hostname } = new URL(cluster.profile.qdrant.url);
   await lookAtRoom(looking, 'Qdrant', hostname, [dataDir]);
   if (dataDir !== undefined && isHere(hostname) && !existsSync(dataDir))
     looking.ail('missing', `Qdrant: there is no data folder at ${dataDir}`);
@@ -26,7 +26,7 @@ export async function lookAtQdrant(
   const names = await listCollections(qdrant).catch((error: unknown) => {
     throw new Error(qdrantMessage(error), { cause: error });
   });
-  const hollow = servedWithoutFiles(settings, names);
+  const hollow = servedWithoutFiles(cluster, names);
   if (hollow.length > 0)
     looking.ail(
       'missing',

@@ -25,16 +25,14 @@ export interface Symptoms {
 /** Looks at every part of a cluster side by side; reads only, and ends within ten seconds whatever hangs. */
 export async function symptomsOf(cluster: Cluster): Promise<Symptoms> {
   const { backup, inventory, passedOver } = await newestBackup(cluster);
-  const { postgres, qdrant, falkordb, novamem, profile } = cluster;
+  const { postgres, novamem } = cluster;
   const looks = await Promise.all([
     new Looking('postgres').within(STORE_PATIENCE_MS, (looking) =>
-      lookAtPostgres(looking, postgres, profile.postgres, inventory?.postgres),
+      lookAtPostgres(looking, postgres, cluster.dataDirHere('postgres'), inventory?.postgres),
     ),
-    new Looking('qdrant').within(STORE_PATIENCE_MS, (looking) =>
-      lookAtQdrant(looking, qdrant, profile.qdrant, inventory?.qdrant),
-    ),
+    new Looking('qdrant').within(STORE_PATIENCE_MS, (looking) => lookAtQdrant(looking, cluster, inventory?.qdrant)),
     new Looking('falkordb').within(STORE_PATIENCE_MS, (looking) =>
-      lookAtFalkordb(looking, falkordb, profile.falkordb, inventory?.falkordb),
+      lookAtFalkordb(looking, cluster, inventory?.falkordb),
     ),
     ...(novamem
       ? [new Looking('novamem').within(STORE_PATIENCE_MS, (looking) => lookAtNovamem(looking, novamem))]

@@ -124,7 +124,7 @@ describe('a service that is driven by commands', () => {
     await driver.stop(gateway, { onLine: () => {} });
     expect(await driver.state()).toBe('stopped');
     await expect(driver.stop(gateway, { onLine: () => {} })).rejects.toThrow(
-      /"rm up" for falkordb ended with exit code 1/,
+      /'rm up'" for falkordb ended with exit code 1/,
     );
   });
 

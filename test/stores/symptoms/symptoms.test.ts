@@ -67,6 +67,28 @@ describe('a look at a cluster', () => {
     expect(diagnosis.scenarios.map((one) => one.scenario)).toEqual(['qdrant-lost']);
   });
 
+  test('takes what lies under the same path on this machine for nothing of a store that is elsewhere', async () => {
+    const absent = '/nowhere/novamem-data';
+    const stores = ({ postgres, qdrant, falkordb }: Cluster['profile']) => ({
+      postgres: { ...postgres, url: 'postgres://novamem@127.0.0.1:1/novamem', dataDir: absent },
+      qdrant: { ...qdrant, dataDir: absent },
+      falkordb: { ...falkordb, url: 'redis://127.0.0.1:1', dataDir: absent },
+    });
+    const missing = (found: Diagnosis) => seen(found).filter((one) => one.endsWith('missing'));
+    const here = await diagnose(otherwise(stores));
+    expect(missing(here).sort()).toEqual([
+      'falkordb missing',
+      'postgres missing',
+      'qdrant missing',
+      'qdrant missing',
+    ]);
+    const host = { ssh: 'nowhere.invalid', sudo: false };
+    const hosts = { postgres: host, qdrant: host, falkordb: host };
+    const elsewhere = await diagnose(otherwise((profile) => ({ ...stores(profile), hosts })));
+    expect(missing(elsewhere)).toEqual([]);
+    expect(seen(elsewhere)).toEqual(expect.arrayContaining(['postgres stopped', 'falkordb stopped']));
+  });
+
   test('finds missing collections and lost rows at once', async () => {
     const { qdrant } = real.cluster;
     const [name] = (await qdrant.client.getCollections()).collections.map((one) => one.name).sort();
