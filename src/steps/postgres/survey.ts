@@ -91,7 +91,7 @@ async function survey(ctx: StepContext): Promise<Place[]> {
   return Promise.all([
     ...profile.backups.map((root) => lookForDumps(root, restore)),
     lookAtEarlierRuns(ctx, restore),
-    ...(walArchive ? [lookAtArchive(walArchive)] : []),
+    ...(walArchive ? [lookAtArchive(walArchive, profile.s3)] : []),
     ...(dataDir
       ? [
           lookAtDataDirectories(dataDir, cluster.driver('postgres')?.commands.start),
