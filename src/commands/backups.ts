@@ -63,7 +63,7 @@ export async function backupsListCommand({ profile, json }: { profile?: string; 
                   ...one.set.unproven,
                 ].join('; '),
               ]
-            : [one.id, '', '', 'unusable', '', '', one.folder, one.problem],
+            : [one.id, '', '', 'unusable', '', '', one.folder, wordsOf(one)],
         ),
       ]),
     );
@@ -165,6 +165,9 @@ export async function backupsPruneCommand({
     );
   return EXIT.recovered;
 }
+
+const wordsOf = ({ problem, next }: { problem: string; next?: string }) =>
+  next ? `${problem} Next: ${next}` : problem;
 
 const findSetOf = ({ backups, s3 }: Profile, wanted: string) => findBackupSet(wanted, backups, s3);
 

@@ -99,11 +99,11 @@ async function drill(of: Profile, set: BackupSet, passedOver: string[], options:
     );
     const run = await prepareRun({
       scenario: options.scenario,
-      profile: of.s3 ? { ...profile, s3: of.s3 } : profile,
+      profile,
       mode: 'drill',
       drillOf: of.name,
       notes: [...passedOver, ...notes],
-      backup: set.folder,
+      backup: set,
       overrides,
       onFailure: 'stop',
       accept: options.accept,

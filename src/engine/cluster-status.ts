@@ -51,7 +51,11 @@ export async function clusterStatus(profile: Profile): Promise<ClusterStatus> {
             ? 'overdue'
             : 'proven',
     backup,
-    unusable: listed.flatMap((one) => ('problem' in one ? [{ folder: one.folder, problem: one.problem }] : [])),
+    unusable: listed.flatMap((one) =>
+      'problem' in one
+        ? [{ folder: one.folder, problem: one.next ? `${one.problem} Next: ${one.next}` : one.problem }]
+        : [],
+    ),
     drillEveryDays: everyDays,
     drillDueAt,
     overdue,

@@ -26,8 +26,8 @@ export interface RunRequest {
   scenario: string;
   profile: Profile;
   mode: Mode;
-  /** An id, a path, `latest`, or `none` where the runbook can do without. */
-  backup: string;
+  /** An id, a path or URL, `latest`, `none` where the runbook can do without; or a set that is open already. */
+  backup: string | BackupSet;
   overrides: Overrides;
   /** In a drill: the cluster whose backup is put to the proof. */
   drillOf?: string;
@@ -140,7 +140,7 @@ async function chosenBackup(runbook: Runbook, { backup, profile }: RunRequest): 
   if (need === 'no') {
     if (backup === 'latest' || backup === 'none') return undefined;
     throw new Problem(
-      `${runbook.scenario} uses no backup set, so --backup ${shellWord(backup)} would mean nothing.`,
+      `${runbook.scenario} uses no backup set, so --backup ${shellWord(typeof backup === 'string' ? backup : backup.folder)} would mean nothing.`,
       {
         next: `leave --backup out; what its steps go by is set with --set: novamem-runbook plan ${runbook.scenario} --profile ${shellWord(profileWord(profile))}`,
       },
@@ -151,6 +151,7 @@ async function chosenBackup(runbook: Runbook, { backup, profile }: RunRequest): 
       next: 'novamem-runbook backups list',
     });
   if (backup === 'none') return undefined;
+  if (typeof backup !== 'string') return backup;
   return findBackupSet(backup, profile.backups, profile.s3).catch((error: unknown) => {
     // Nobody named one, and there are other ways: that there is none is then a finding of those steps that need it.
     if (need === 'may' && backup === 'latest') return undefined;

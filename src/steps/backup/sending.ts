@@ -4,7 +4,7 @@ import { nextOf } from '../../problem.js';
 import { checksumOf } from '../../stores/backup-set/backup-set.js';
 import { MANIFEST_FILE, UNFINISHED_FILE } from '../../stores/backup-set/manifest.js';
 import { HERE } from '../../stores/storage/here.js';
-import { type RemoteStorage, under } from '../../stores/storage/storage.js';
+import { folderOf, type RemoteStorage, under } from '../../stores/storage/storage.js';
 import { storageOf } from '../../stores/storage/storage-of.js';
 import { messageOf, plural, sizeOf } from '../../words.js';
 import type { Finding, StepContext } from '../step.js';
@@ -25,7 +25,8 @@ export async function sendingFindings(ctx: StepContext): Promise<Finding[]> {
   if (!destination) return [];
   const { to, storage } = destination;
   try {
-    await storage.seen(under(to, MANIFEST_FILE));
+    // A look at one file would not tell a bucket that is not there.
+    await storage.foldersIn(folderOf(to));
     return [];
   } catch (error) {
     return [{ level: 'blocking', message: messageOf(error), next: nextOf(error) }];

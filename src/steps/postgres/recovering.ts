@@ -44,8 +44,7 @@ export async function sendRest(survey: Survey, ctx: StepContext, emit: Emit, sig
     );
     if (row!.mode === 'off') return emit.output('archive_mode is off: the newest log is in the data directory only');
     await postgres.write(ctx.gateway, 'SELECT pg_switch_wal()', database);
-    const file = await survey.archive!.pathOf(row!.name);
-    const unarchived = await whyNotArchived(file, database, ctx, signal);
+    const unarchived = await whyNotArchived(row!.name, survey, database, ctx, signal);
     emit.output(
       unarchived === ''
         ? `${row!.name}, the newest log, is archived`
@@ -118,8 +117,7 @@ async function markHistory({ dataDir, said, archiveMode }: RecoveryFacts, survey
   if (said?.newTimeline === undefined || archiveMode === 'off') return;
   const name = historyName(said.newTimeline);
   const mark = join(dataDir, 'pg_wal', 'archive_status', name);
-  const known = [`${mark}.ready`, `${mark}.done`, await survey.archive!.pathOf(name)];
-  if ((await Promise.all(known.map(exists))).includes(true)) return;
+  if ((await exists(`${mark}.ready`)) || (await exists(`${mark}.done`)) || (await survey.archive!.has(name))) return;
   await writeText(gateway, `${mark}.ready`, '');
   await giveTo(gateway, `${mark}.ready`, survey.owner);
 }
@@ -138,8 +136,7 @@ export async function archiveHistory(
   const [row] = await postgres.read<{ mode: string }>("SELECT current_setting('archive_mode') AS mode", [], database);
   if (row!.mode === 'off' || timeline === undefined) return;
   const name = historyName(timeline);
-  const file = await survey.archive!.pathOf(name);
-  const unarchived = await whyNotArchived(file, database, ctx, signal);
+  const unarchived = await whyNotArchived(name, survey, database, ctx, signal);
   emit.output(
     unarchived === ''
       ? `${name} is archived: later recoveries can follow timeline ${timeline}`
@@ -149,14 +146,15 @@ export async function archiveHistory(
 
 /** Waits until a file is in the archive; answers why it is not, empty when it is. */
 async function whyNotArchived(
-  file: string,
+  name: string,
+  { archive }: Survey,
   database: string,
   { cluster: { postgres } }: StepContext,
   signal: AbortSignal,
 ): Promise<string> {
   const there = await waitFor(
     async () => {
-      if (await exists(file)) return true;
+      if (await archive!.has(name)) return true;
       // An archiver that fails tries the same file for ever.
       return (await describeReplication(postgres, database)).failing === '' ? undefined : false;
     },

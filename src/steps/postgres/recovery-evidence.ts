@@ -91,6 +91,6 @@ async function historyChecks({ cluster }: StepContext, database: string, { said 
   if (timeline === undefined || place === undefined) return [];
   // An archive command that is broken was told before, and takes nothing away from what was recovered.
   if ((await describeReplication(postgres, database)).failing !== '') return [];
-  const there = await exists(await openWalArchive(place).pathOf(historyName(timeline)));
+  const there = await openWalArchive(place, cluster.profile.s3).has(historyName(timeline));
   return [equal('postgres', `history of timeline ${timeline} in the archive`, 'there', there ? 'there' : 'missing')];
 }

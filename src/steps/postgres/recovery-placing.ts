@@ -104,7 +104,7 @@ async function bringLog(
     const to = join(place, 'pg_wal', name);
     // A base backup brings the beginning of the same segment along; the old directory has all of it.
     if (await exists(to)) await remove(gateway, to);
-    await copyTo(gateway, files.get(name)!, to);
+    await copyTo(gateway, files.get(name)!.file, to);
   }
   if (unarchived.length > 0)
     emit.output(`${plural(unarchived.length, 'file')} of log that the archive lacks: taken from the old directory`);

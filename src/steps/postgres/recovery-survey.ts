@@ -2,6 +2,9 @@ import { readdir, realpath, stat, statfs } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { shellWord } from '../../hosts/command.js';
 import { exists, seemsReadableBy } from '../../hosts/files.js';
+import { inspectCommand } from '../../hosts/run-command.js';
+import { Problem } from '../../problem.js';
+import { listBackupSets, setsIn } from '../../stores/backup-set/find-backup-set.js';
 import { type BaseBackup, findBaseBackups, placesOfBase } from '../../stores/postgres/base-backup.js';
 import { type ControlData, majorOf, readControlData } from '../../stores/postgres/control-data.js';
 import { gatherWal, type KnownWal } from '../../stores/postgres/known-wal.js';
@@ -11,6 +14,7 @@ import { describeServer } from '../../stores/postgres/server.js';
 import { type Installation, toolsFor } from '../../stores/postgres/tools.js';
 import { openWalArchive, readBackupEnds, type WalArchive } from '../../stores/postgres/wal-archive.js';
 import { DEFAULT_SEGMENT_BYTES } from '../../stores/postgres/wal-position.js';
+import { isS3 } from '../../stores/storage/storage.js';
 import { messageOf, sizeOf } from '../../words.js';
 import type { Finding, StepContext } from '../step.js';
 import { elsewhereFinding } from './elsewhere.js';
@@ -238,14 +242,18 @@ async function findWal(survey: Survey, ctx: StepContext, block: Block): Promise<
   const { control, oldDir } = survey;
   const place = ctx.cluster.profile.postgres.walArchive!;
   try {
-    survey.archive = openWalArchive(place);
+    survey.archive = openWalArchive(place, ctx.cluster.profile.s3);
     survey.wal = await gatherWal(
       survey.archive,
       oldDir ? join(oldDir, 'pg_wal') : undefined,
       control?.segmentBytes ?? DEFAULT_SEGMENT_BYTES,
     );
   } catch (error) {
-    block(messageOf(error), 'mount it, or mend postgres.walArchive in the profile');
+    const cause = (error as Error).cause;
+    block(
+      messageOf(error),
+      cause instanceof Problem ? cause.next : 'mount it, or mend postgres.walArchive in the profile',
+    );
     return false;
   }
   const { systemIdentifier } = survey.wal;
@@ -257,8 +265,9 @@ async function findWal(survey: Survey, ctx: StepContext, block: Block): Promise<
     return false;
   }
   const newest = survey.wal.newestArchived;
-  const asked = newest === undefined ? place : await survey.archive.pathOf(newest);
-  if (!(await seemsReadableBy(asked, survey.owner)))
+  const asked = newest === undefined ? place : survey.archive.fileOf(newest).file;
+  if (isS3(place)) survey.findings.push(await awsFinding(place, survey));
+  else if (!(await seemsReadableBy(asked, survey.owner)))
     survey.findings.push({
       level: 'warning',
       message: `${asked} does not seem to be readable by user ${survey.owner.uid}, as whom the server asks the archive: the recovery would end half-way`,
@@ -273,12 +282,39 @@ async function findWal(survey: Survey, ctx: StepContext, block: Block): Promise<
   return true;
 }
 
+/** The server asks for the log by the program `aws`, as its own user and with the credentials of that user. */
+async function awsFinding(place: string, { owner, archive }: Survey): Promise<Finding> {
+  const { exitCode } = await inspectCommand({ file: 'aws', args: ['--version'] });
+  if (exitCode === 0)
+    return {
+      level: 'info',
+      message: `the server itself asks ${place} for its log, by the program aws, as user ${owner.uid} and with that user's credentials, which need s3:GetObject and s3:ListBucket there`,
+    };
+  return {
+    level: 'warning',
+    message: `the program aws, by which the server asks ${place} for its log, was not found from here: unless the server finds it, the recovery would end half-way`,
+    next: `install it (Debian: apt-get install awscli), and try as the server's user: ${archive!.restoreCommand('SEGMENT').replaceAll('%f', 'SEGMENT').replaceAll('%p', '/tmp/SEGMENT')}`,
+  };
+}
+
+/** A server cannot begin with a base backup that lies in a bucket. */
+async function tellOfBasesElsewhere(ctx: StepContext, tell: (message: string) => void): Promise<void> {
+  const { backups, s3 } = ctx.cluster.profile;
+  const listed = await listBackupSets(backups.filter(isS3), s3);
+  for (const set of setsIn(listed, ctx.cluster.name))
+    if (set.postgresBase)
+      tell(
+        `the base backup of the set ${set.id} lies in ${set.postgresBase.folder}; to begin with it, bring it here (aws s3 cp --recursive ${set.postgresBase.folder} FOLDER) and name it: --set <step>.base=FOLDER`,
+      );
+}
+
 async function findBases(survey: Survey, p: RecoveryParams, ctx: StepContext, block: Block): Promise<boolean> {
   const { archive, wal, control, tools } = survey;
   const ends = await readBackupEnds(archive!, wal!.archived.backups);
   const { usable, unusable } = await findBaseBackups(ctx.cluster.profile.backups, ends, p.base);
   const named = p.base === undefined ? [] : placesOfBase(resolve(p.base));
   const tell = (message: string) => survey.findings.push({ level: 'info', message });
+  await tellOfBasesElsewhere(ctx, tell);
   for (const { folder, why } of unusable) tell(`the base backup ${folder} cannot be used: ${why}`);
   for (const base of usable) {
     if (p.base !== undefined && base.id !== p.base && !named.includes(base.folder)) continue;

@@ -13,6 +13,7 @@ import { lookedAt, notLookedAt, type Place, type Source } from '../../stores/els
 import { lookForStandbys, primaryOf } from '../../stores/elsewhere/standbys.js';
 import { lookAtArchive } from '../../stores/elsewhere/write-ahead-log.js';
 import { firstBytes } from '../../stores/postgres/dump.js';
+import { isS3 } from '../../stores/storage/storage.js';
 import { plural } from '../../words.js';
 import { type Finding, readingPlan, type StepContext, type StepKind } from '../step.js';
 import { stepEvents } from '../step-events.js';
@@ -37,9 +38,9 @@ export const postgresSurvey: StepKind<Params, Facts> = {
     const { profile } = cluster;
     const here = cluster.dataDirHere('postgres');
     return readingPlan('Look everywhere for something better than a salvage', [
-      ...profile.backups.map((root) => `find '${root}' -type f    # dumps and base backups, by content`),
+      ...profile.backups.map((root) => `${listingText(root)}    # dumps and base backups, by content`),
       `find '${runsFolder()}' -path '*/safety/*' -type f    # safety copies of earlier runs`,
-      ...(profile.postgres.walArchive ? [`ls '${profile.postgres.walArchive}'`] : []),
+      ...(profile.postgres.walArchive ? [listingText(profile.postgres.walArchive)] : []),
       ...(here ? [`pg_controldata '${here}'`] : []),
       'SELECT * FROM pg_stat_replication',
       'SELECT datname FROM pg_database',
@@ -81,6 +82,9 @@ export const postgresSurvey: StepKind<Params, Facts> = {
   conclusion: ({ places = [] }) => ({ text: conclusionOf(places), exception: false }),
 };
 
+const listingText = (place: string) =>
+  isS3(place) ? `aws s3 ls --recursive '${place}/'` : `find '${place}' -type f`;
+
 const runsFolder = () => join(homeFolder(), 'runs');
 
 async function survey(ctx: StepContext): Promise<Place[]> {
@@ -93,9 +97,9 @@ async function survey(ctx: StepContext): Promise<Place[]> {
   const { title } = cluster.host('postgres');
   const ofServer = async (place: Promise<Place>): Promise<Place> => ({ ...(await place), lost: true });
   return Promise.all([
-    ...profile.backups.map((root) => lookForDumps(root, restore)),
+    ...profile.backups.map((root) => lookForDumps(root, restore, profile.s3)),
     lookAtEarlierRuns(ctx, restore),
-    ...(walArchive ? [lookAtArchive(walArchive)] : []),
+    ...(walArchive ? [lookAtArchive(walArchive, profile.s3)] : []),
     ...(dataDir
       ? [
           lookAtDataDirectories(dataDir, cluster.driver('postgres')?.commands.start),

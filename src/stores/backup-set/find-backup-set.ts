@@ -14,7 +14,8 @@ const INSTANT = /^\d{8}T\d{6}Z$/;
 /** One entry of a listing: a set that can be opened, or why it cannot. */
 export type ListedSet =
   | { id: string; folder: string; set: BackupSet }
-  | { id: string; folder: string; problem: string };
+  /** `next`: what to type about it, where that is more than to choose another set. */
+  | { id: string; folder: string; problem: string; next?: string };
 
 /**
  * Every backup set below the roots, newest first. Roots that cannot be read are listed with their problem. `s3`: the profile's
@@ -40,16 +41,13 @@ const instantOf = (listed: ListedSet) => ('set' in listed ? (listed.set.takenAt?
 const AT_ONCE = 16;
 
 async function listRoot(root: string, s3: S3Settings | undefined): Promise<ListedSet[]> {
-  const unreadable = (problem: string): ListedSet[] => [{ id: root, folder: root, problem }];
   let names: string[];
   try {
     names = await storageOf(root, s3).foldersIn(root);
   } catch (error) {
-    return unreadable(
-      error instanceof Problem
-        ? `${error.message} Next: ${error.next}`
-        : 'this backup root cannot be read, or does not exist',
-    );
+    const problem = { problem: 'this backup root cannot be read, or does not exist' };
+    const said = error instanceof Problem ? { problem: error.message, next: error.next } : problem;
+    return [{ id: root, folder: root, ...said }];
   }
   const listed: ListedSet[] = [];
   await inParallel(
@@ -128,10 +126,20 @@ function noSuchSet(wanted: string, roots: readonly string[], listed: readonly Li
     return new Problem(`The backup set ${wanted} cannot be used: ${refused.problem}`, {
       next: 'name another with --backup: novamem-runbook backups list',
     });
+  if (roots.length === 0)
+    return new Problem(
+      'The profile names no backup root (`backups: [ FOLDER ]`), so there is nothing to restore from.',
+      { next: NAME_ONE },
+    );
+  const [unread] = listed.flatMap((one) => ('problem' in one && roots.includes(one.id) ? [one] : []));
+  const seen = listed.filter((one) => !roots.includes(one.id)).map((one) => one.id);
   return new Problem(
-    roots.length === 0
-      ? 'The profile names no backup root (`backups: [ FOLDER ]`), so there is nothing to restore from.'
-      : `There is no backup set ${wanted === 'latest' ? '' : `"${wanted}" `}below ${roots.join(', ')}${listed.length > 0 ? ` (seen: ${listed.map((one) => one.id).join(', ')})` : ''}.`,
-    { next: 'name one with --backup FOLDER, or see: novamem-runbook backups list' },
+    [
+      `There is no backup set ${wanted === 'latest' ? '' : `"${wanted}" `}below ${roots.join(', ')}${seen.length > 0 ? ` (seen: ${seen.join(', ')})` : ''}.`,
+      ...(unread ? [`${unread.folder} could not be looked at: ${unread.problem}`] : []),
+    ].join(' '),
+    { next: unread?.next ?? NAME_ONE },
   );
 }
+
+const NAME_ONE = 'name one with --backup FOLDER, or see: novamem-runbook backups list';

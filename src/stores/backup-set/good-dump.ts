@@ -1,4 +1,5 @@
 import type { S3Settings } from '../../config/s3.js';
+import { Problem } from '../../problem.js';
 import { countOf, messageOf } from '../../words.js';
 import { countRows, DumpTooNew } from '../postgres/dump.js';
 import { type Installation, installations } from '../postgres/tools.js';
@@ -66,6 +67,7 @@ async function lookClosely(dump: BackupFile, bytes: number, tools: Installation,
   } catch (error) {
     if (error instanceof DumpTooNew)
       return { ...faulty(`the dump ${dump.file} is of a newer PostgreSQL: ${messageOf(error)}`), tooNew: true };
+    if (error instanceof Problem) return faulty(`the dump ${dump.file} cannot be read. ${error.message}`);
     return faulty(`the dump ${dump.file} is damaged: ${messageOf(error)}`);
   }
 }

@@ -49,7 +49,7 @@ async function requireFolder(path: string): Promise<void> {
   });
 }
 
-const LARGEST_MANIFEST = 64 * 1024 * 1024;
+export const LARGEST_MANIFEST = 64 * 1024 * 1024;
 /** Up to this size a faulty manifest is read once more as YAML, which takes a second for what JSON does in a hundredth of it. */
 const LARGEST_PLACED = 256 * 1024;
 

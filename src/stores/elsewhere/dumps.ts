@@ -1,43 +1,49 @@
-import { createReadStream } from 'node:fs';
-import { stat } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
-import { createGunzip } from 'node:zlib';
-import { exists, filesBelow } from '../../hosts/files.js';
+import { basename, dirname } from 'node:path';
+import { constants, gunzipSync } from 'node:zlib';
+import type { S3Settings } from '../../config/s3.js';
 import { countOf, instantOf, messageOf, sizeOf } from '../../words.js';
 import type { BackupFile } from '../backup-set/backup-set.js';
 import { lookAtDump } from '../backup-set/good-dump.js';
 import { MANIFEST_FILE, UNFINISHED_FILE } from '../backup-set/manifest.js';
-import { readManifest } from '../backup-set/open-backup-set.js';
-import { firstBytes, looksLikeDump } from '../postgres/dump.js';
+import { LARGEST_MANIFEST, parseManifest } from '../backup-set/open-backup-set.js';
+import { DUMP_MAGIC } from '../postgres/dump.js';
 import { newestTools } from '../postgres/tools.js';
+import { inParallel } from '../qdrant/inventory.js';
+import { type FileSeen, folderOf, headOf, readWhole, type Storage, under } from '../storage/storage.js';
+import { storageOf } from '../storage/storage-of.js';
 import { lookedAt, notLookedAt, type Place, type Source } from './source.js';
 
 const MOST_FILES = 100_000;
 /** So many dumps, the newest, are read to their end; of more only the table of contents. */
 const MOST_READ = 10;
+const LOOKED_AT_AT_ONCE = 32;
 
 /**
  * Everything below a folder that was made of a Postgres database: dumps of every format (also in sets that are unfinished or
  * unusable) and base backups. What a file is is read from its content. `restore`: how a folder with a dump is restored from.
  */
-export async function lookForDumps(folder: string, restore: (folder: string) => string): Promise<Place> {
-  if (/^[a-z0-9]+:\/\//.test(folder))
-    return notLookedAt(folder, 'only local folders can be looked at from here: look there by hand');
+export async function lookForDumps(
+  folder: string,
+  restore: (folder: string) => string,
+  s3?: S3Settings,
+): Promise<Place> {
   try {
-    const names = await filesBelow(folder);
-    const paths = names.slice(0, MOST_FILES).map((name) => join(folder, name));
-    const dated = await Promise.all(paths.map(async (path) => ({ path, at: (await stat(path)).mtimeMs })));
-    dated.sort((a, b) => b.at - a.at);
+    const storage = storageOf(folder, s3);
+    const files = await storage.filesBelow(folder);
+    const known: { seen: FileSeen; kind: Kind | undefined }[] = [];
+    await inParallel(files.slice(0, MOST_FILES), LOOKED_AT_AT_ONCE, async (seen) => {
+      known.push({ seen, kind: await kindOf(seen, storage) });
+    });
+    known.sort((a, b) => b.seen.writtenAt.getTime() - a.seen.writtenAt.getTime());
     const sources: Source[] = [];
     let read = 0;
-    for (const { path } of dated) {
-      const kind = await kindOf(path);
+    for (const { seen, kind } of known) {
       if (kind === 'dump') {
-        sources.push(await customDump(path, restore, read < MOST_READ));
+        sources.push(await customDump(seen, storage, restore, read < MOST_READ));
         read += 1;
-      } else if (kind !== undefined) sources.push(otherKind(path, kind));
+      } else if (kind !== undefined) sources.push(otherKind(seen.file, kind));
     }
-    if (names.length > MOST_FILES)
+    if (files.length > MOST_FILES)
       return { ...lookedAt(folder, sources), unreadable: `it holds more than ${countOf(MOST_FILES)} files` };
     return lookedAt(folder, sources);
   } catch (error) {
@@ -47,27 +53,29 @@ export async function lookForDumps(folder: string, restore: (folder: string) => 
 
 type Kind = 'dump' | 'folder of a dump' | 'SQL script of pg_dump' | 'base backup';
 
-async function kindOf(path: string): Promise<Kind | undefined> {
-  const name = basename(path);
+async function kindOf(seen: FileSeen, storage: Storage): Promise<Kind | undefined> {
+  const name = basename(seen.file);
   // pg_basebackup writes its manifest last; a data directory that was copied by hand has a label at most.
   if (name === 'backup_manifest' || name === 'backup_label' || /^base\.tar(\.\w+)?$/.test(name)) return 'base backup';
-  if (await looksLikeDump(path)) return name === 'toc.dat' ? 'folder of a dump' : 'dump';
-  return (await beginningOf(path)).includes('-- PostgreSQL database dump') ? 'SQL script of pg_dump' : undefined;
+  const head = await headOf(storage, seen, HEAD_BYTES);
+  if (head.toString('latin1', 0, DUMP_MAGIC.length) === DUMP_MAGIC)
+    return name === 'toc.dat' ? 'folder of a dump' : 'dump';
+  return beginningOf(head).includes('-- PostgreSQL database dump') ? 'SQL script of pg_dump' : undefined;
 }
+
+const HEAD_BYTES = 4096;
 
 const GZIP = 0x1f8b;
 
 /** The first characters of a file, of a compressed one those that it was made of. */
-async function beginningOf(path: string): Promise<string> {
-  const head = await firstBytes(path, 512);
-  if (head.length < 2 || head.readUInt16BE(0) !== GZIP) return head.toString('latin1');
+function beginningOf(head: Buffer): string {
+  if (head.length < 2 || head.readUInt16BE(0) !== GZIP) return head.toString('latin1', 0, 512);
   try {
-    const stream = createReadStream(path, { end: 4095 }).pipe(createGunzip());
-    for await (const chunk of stream) return (chunk as Buffer).toString('latin1', 0, 512);
+    return gunzipSync(head, { finishFlush: constants.Z_SYNC_FLUSH }).toString('latin1', 0, 512);
   } catch {
     // Compressed, but not so that it can be read.
+    return '';
   }
-  return '';
 }
 
 function otherKind(path: string, kind: Exclude<Kind, 'dump'>): Source {
@@ -80,21 +88,29 @@ function otherKind(path: string, kind: Exclude<Kind, 'dump'>): Source {
   return { what: kind, where, facts: 'not looked into', worth: 'perhaps', next: next[kind] };
 }
 
-/** The SHA-256 that the manifest of its set vouches for, where there is one. */
-function vouchedFor(file: string, bytes: number): BackupFile {
-  const set = dirname(dirname(file));
+/** With the SHA-256 that the manifest of its set vouches for, where there is one. */
+async function vouchedFor({ file, bytes }: FileSeen, storage: Storage): Promise<BackupFile> {
+  const set = folderOf(folderOf(file));
+  const dump = { file, bytes, storage };
   try {
-    const part = readManifest(set).parts.postgres;
-    if (part && join(set, part.file) === file) return { file, bytes: part.bytes, sha256: part.sha256 };
+    const manifest = under(set, MANIFEST_FILE);
+    const part = parseManifest(await readWhole(storage, manifest, LARGEST_MANIFEST), manifest).parts.postgres;
+    if (part && under(set, part.file) === file) return { ...dump, bytes: part.bytes, sha256: part.sha256 };
   } catch {
     // No manifest, or none that can be read: the dump stands for itself.
   }
-  return { file, bytes };
+  return dump;
 }
 
-async function customDump(file: string, restore: (folder: string) => string, whole: boolean): Promise<Source> {
-  const { size, mtime } = await stat(file);
-  const look = await lookAtDump(vouchedFor(file, size), await newestTools(), whole ? {} : { upTo: 0 });
+async function customDump(
+  seen: FileSeen,
+  storage: Storage,
+  restore: (folder: string) => string,
+  whole: boolean,
+): Promise<Source> {
+  const { file, bytes: size, writtenAt: mtime } = seen;
+  const dump = await vouchedFor(seen, storage);
+  const look = await lookAtDump(dump, await newestTools(), whole ? {} : { upTo: 0 });
   const taken = look.createdAt ? `made ${instantOf(look.createdAt)}` : `written ${instantOf(mtime)}`;
   const memories = Object.entries(look.rows).find(([table]) => table.endsWith('.memory_entries'))?.[1];
   const source = { what: 'dump', where: file };
@@ -119,14 +135,14 @@ async function customDump(file: string, restore: (folder: string) => string, who
       ? `${sizeOf(size)}, ${taken}, whole: ${countOf(memories!)} memories`
       : `${sizeOf(size)}, ${taken}, not read to its end`,
     worth: look.whole && memories! > 0 ? 'good' : memories === 0 ? 'none' : 'perhaps',
-    next: restore(await openableFolder(file)),
+    next: restore(await openableFolder(file, storage)),
   };
 }
 
 /** The folder that a run can restore from: the backup set, else (where that is unfinished or has no manifest) the dump's own. */
-async function openableFolder(file: string): Promise<string> {
-  const own = dirname(file);
-  const set = dirname(own);
-  const isSet = (await exists(join(set, MANIFEST_FILE))) && !(await exists(join(set, UNFINISHED_FILE)));
+async function openableFolder(file: string, storage: Storage): Promise<string> {
+  const own = folderOf(file);
+  const set = folderOf(own);
+  const isSet = (await storage.seen(under(set, MANIFEST_FILE))) && !(await storage.seen(under(set, UNFINISHED_FILE)));
   return isSet && basename(own) === 'postgres' ? set : own;
 }

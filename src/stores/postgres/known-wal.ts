@@ -1,7 +1,9 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { bytesOf } from '../backup-set/backup-set.js';
+import { HERE } from '../storage/here.js';
+import { readWhole } from '../storage/storage.js';
 import { readSegmentHeader, type WalArchive } from './wal-archive.js';
+import type { LogFile } from './wal-files.js';
 import {
   courseOf,
   historyName,
@@ -18,7 +20,9 @@ import {
 export interface KnownWal {
   segmentBytes: number;
   /** Name of a segment or history → where it is. */
-  files: Map<string, string>;
+  files: Map<string, LogFile>;
+  /** Bytes of those of which a listing has told it. */
+  bytes: Map<string, number>;
   /** Names that only the data directory has. */
   unarchived: string[];
   segments: Segment[];
@@ -38,15 +42,15 @@ export async function gatherWal(
 ): Promise<KnownWal> {
   const listing = await archive.list(segmentBytes);
   const nameOf = (segment: Segment) => segmentName(segment, segmentBytes);
-  const files = new Map<string, string>();
+  const files = new Map<string, LogFile>();
   for (const name of [...listing.segments.map(nameOf), ...listing.histories.map(historyName)])
-    files.set(name, await archive.pathOf(name));
+    files.set(name, archive.fileOf(name));
   const segments = [...listing.segments];
   const histories = [...listing.histories];
   const unarchived: string[] = [];
   for (const name of walFolder === undefined ? [] : (await readdir(walFolder).catch(() => [])).sort()) {
     if (files.has(name)) continue;
-    const path = join(walFolder!, name);
+    const path = { file: join(walFolder!, name), storage: HERE };
     const segment = parseSegmentName(name, segmentBytes);
     const history = parseHistoryName(name);
     if (segment && (await isWritten(path, segment, segmentBytes))) segments.push(segment);
@@ -63,6 +67,7 @@ export async function gatherWal(
   return {
     segmentBytes,
     files,
+    bytes: listing.bytes ?? new Map(),
     unarchived,
     segments,
     histories,
@@ -73,7 +78,7 @@ export async function gatherWal(
 }
 
 /** A server keeps finished files to use them again under later names: their first page then still tells the old place. */
-async function isWritten(path: string, segment: Segment, segmentBytes: number): Promise<boolean> {
+async function isWritten(path: LogFile, segment: Segment, segmentBytes: number): Promise<boolean> {
   const header = await readSegmentHeader(path).catch(() => undefined);
   return header?.begins === segment.number * segmentBytes && header.timeline <= segment.timeline;
 }
@@ -81,7 +86,7 @@ async function isWritten(path: string, segment: Segment, segmentBytes: number): 
 /** The timelines that lead to one; itself alone where its history is not known. */
 export async function courseTo(timeline: number, wal: KnownWal): Promise<Stretch[]> {
   const file = wal.files.get(historyName(timeline));
-  return courseOf(timeline, file ? await readFile(file, 'utf8') : '');
+  return courseOf(timeline, file ? String(await readWhole(file.storage, file.file)) : '');
 }
 
 /** The log from one position on, as far as its segments follow each other without a gap. */
@@ -114,7 +119,7 @@ export async function reachFrom(lsn: Lsn, course: readonly Stretch[], wal: Known
     const path = wal.files.get(name);
     if (path === undefined)
       return { names, until: begins, missing: { name, begins, why: 'it is neither archived nor in pg_wal' } };
-    const bytes = await bytesOf(path).catch(() => -1);
+    const bytes = wal.bytes.get(name) ?? (await path.storage.seen(path.file).catch(() => undefined))?.bytes ?? -1;
     if (bytes !== segmentBytes)
       return {
         names,

@@ -99,7 +99,7 @@ export function explainFatal(fatal: string): string {
   if (code && [ARCHIVE_GONE, COPY_FAILED].includes(Number(code[2])))
     return Number(code[2]) === ARCHIVE_GONE
       ? `the WAL archive could not be read when ${code[1]} was asked for (not mounted, or not readable by the server's user); ended on purpose instead of promoting too early`
-      : `${code[1]} is in the WAL archive, but could not be copied from it (not readable by the server's user, or no room); ended on purpose instead of promoting too early`;
+      : `${code[1]} could not be copied from the WAL archive, and not because it is absent (not readable by the server's user, no room; of a bucket: no program aws, no credentials or rights for that user); ended on purpose instead of promoting too early`;
   if (/recovery ended before configured recovery target/.test(fatal))
     return `all log that could be had was replayed, and the moment did not come ("${fatal}"): either a segment is missing, or nothing was committed after it. In the second case that moment is the same as everything: --set <step>.target=latest (or type: latest)`;
   if (/insufficient parameter settings/.test(fatal))

@@ -1,9 +1,14 @@
 import { constants } from 'node:fs';
-import { access, open, readdir, readFile } from 'node:fs/promises';
+import { access, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { S3Settings } from '../../config/s3.js';
 import { shellWord } from '../../hosts/command.js';
-import { Problem } from '../../problem.js';
 import { messageOf } from '../../words.js';
+import { HERE } from '../storage/here.js';
+import { isS3, readWhole } from '../storage/storage.js';
+import { storageOf } from '../storage/storage-of.js';
+import type { LogFile } from './wal-files.js';
+import { bucketArchive } from './wal-in-bucket.js';
 import { parseHistoryName, parseSegmentName, type Segment } from './wal-position.js';
 
 /** What lies in an archive, by name. */
@@ -16,19 +21,19 @@ export interface ArchiveListing {
   backups: string[];
   /** Segments that were compressed by the archive command, which cannot be read here. */
   compressed: number;
+  /** Of each name, where the listing tells it. */
+  bytes?: Map<string, number>;
 }
 
-/**
- * Where a server keeps the finished segments of its write-ahead log. A folder now; an object store would answer the same
- * questions.
- */
+/** Where a server keeps the finished segments of its write-ahead log: a folder, or a folder in a bucket. */
 export interface WalArchive {
   /** `/backups/wal`, as the profile says it. */
   readonly place: string;
   /** Rejects when the archive cannot be read, which is never the same as empty. */
   list(segmentBytes: number): Promise<ArchiveListing>;
-  /** A path under which a file of the archive can be read on this machine. */
-  pathOf(name: string): Promise<string>;
+  /** Where a file of the archive is, whether it is there or not. */
+  fileOf(name: string): LogFile;
+  has(name: string): Promise<boolean>;
   /**
    * A `restore_command` for the server: a file that is absent → exit 1, which the server takes for the end of the log;
    * anything else that goes wrong (not mounted, unreadable, cut off while copied) → above 125, which ends the recovery
@@ -42,19 +47,31 @@ export interface WalArchive {
 export const ARCHIVE_GONE = 201;
 export const COPY_FAILED = 202;
 
-/** Opens the archive that a profile names. */
-export function openWalArchive(place: string): WalArchive {
-  if (/^[a-z0-9]+:\/\//.test(place))
-    throw new Problem(`The WAL archive ${place} cannot be read: only a folder can be.`, {
-      next: 'mount it, and name the folder as postgres.walArchive in the profile',
-    });
+/** Opens the archive that a profile names. `s3`: the profile's settings, for one in a bucket. */
+export function openWalArchive(place: string, s3?: S3Settings): WalArchive {
+  if (isS3(place)) return bucketArchive(place, s3 ?? {});
+  // Any other URL is refused there.
+  storageOf(place, s3);
   return folderArchive(place);
 }
 
+/** What names in an archive mean. */
+export function listingOf(names: readonly string[], segmentBytes: number): ArchiveListing {
+  const segments = names.flatMap((name) => parseSegmentName(name, segmentBytes) ?? []);
+  return {
+    segments: segments.sort((a, b) => a.timeline - b.timeline || a.number - b.number),
+    histories: names.flatMap((name) => parseHistoryName(name) ?? []).sort((a, b) => a - b),
+    backups: names.filter((name) => /^[0-9A-F]{24}\.[0-9A-F]{8}\.backup$/.test(name)).sort(),
+    compressed: names.filter((name) => /^[0-9A-F]{24}\.(gz|zst|lz4|bz2|xz)$/.test(name)).length,
+  };
+}
+
 function folderArchive(folder: string): WalArchive {
+  const fileOf = (name: string) => ({ file: join(folder, name), storage: HERE });
   return {
     place: folder,
-    pathOf: async (name) => join(folder, name),
+    fileOf,
+    has: async (name) => (await HERE.seen(fileOf(name).file)) !== undefined,
     async list(segmentBytes) {
       let names: string[];
       try {
@@ -63,13 +80,7 @@ function folderArchive(folder: string): WalArchive {
       } catch (error) {
         throw new Error(`the WAL archive ${folder} cannot be read: ${messageOf(error)}`);
       }
-      const segments = names.flatMap((name) => parseSegmentName(name, segmentBytes) ?? []);
-      return {
-        segments: segments.sort((a, b) => a.timeline - b.timeline || a.number - b.number),
-        histories: names.flatMap((name) => parseHistoryName(name) ?? []).sort((a, b) => a - b),
-        backups: names.filter((name) => /^[0-9A-F]{24}\.[0-9A-F]{8}\.backup$/.test(name)).sort(),
-        compressed: names.filter((name) => /^[0-9A-F]{24}\.(gz|zst|lz4|bz2|xz)$/.test(name)).length,
-      };
+      return listingOf(names, segmentBytes);
     },
     restoreCommand(witness) {
       // The server replaces %f and %p; a % of the path itself is doubled.
@@ -117,23 +128,21 @@ export interface SegmentHeader {
 }
 
 const LONG_HEADER = 0x0002;
+const HEADER_BYTES = 40;
 
 /** Reads the header of a segment's file; undefined where it has none (an empty file, or one that was never written). */
-export async function readSegmentHeader(file: string): Promise<SegmentHeader | undefined> {
-  const handle = await open(file, 'r');
-  try {
-    const { buffer, bytesRead } = await handle.read(Buffer.alloc(40), 0, 40, 0);
-    // Magic, flags, timeline, page address, remaining length, padding, system identifier, segment size: in this machine's order.
-    if (bytesRead < 40 || (buffer.readUInt16LE(2) & LONG_HEADER) === 0) return undefined;
-    return {
-      timeline: buffer.readUInt32LE(4),
-      begins: Number(buffer.readBigUInt64LE(8)),
-      systemIdentifier: buffer.readBigUInt64LE(24).toString(),
-      segmentBytes: buffer.readUInt32LE(32),
-    };
-  } finally {
-    await handle.close();
-  }
+export async function readSegmentHeader({ file, storage }: LogFile): Promise<SegmentHeader | undefined> {
+  const pieces: Buffer[] = [];
+  for await (const piece of storage.read(file, { from: 0, to: HEADER_BYTES - 1 })) pieces.push(Buffer.from(piece));
+  const header = Buffer.concat(pieces);
+  // Magic, flags, timeline, page address, remaining length, padding, system identifier, segment size: in this machine's order.
+  if (header.length < HEADER_BYTES || (header.readUInt16LE(2) & LONG_HEADER) === 0) return undefined;
+  return {
+    timeline: header.readUInt32LE(4),
+    begins: Number(header.readBigUInt64LE(8)),
+    systemIdentifier: header.readBigUInt64LE(24).toString(),
+    segmentBytes: header.readUInt32LE(32),
+  };
 }
 
 /** When a base backup ended, as the archive's history file of it tells: to the second, in UTC; undefined where it does not. */
@@ -152,7 +161,10 @@ export function backupEndOf(text: string): { label: string; startLsn: string; en
 
 export async function readBackupEnds(archive: WalArchive, names: readonly string[]) {
   const texts = await Promise.all(
-    names.map(async (name) => readFile(await archive.pathOf(name), 'utf8').catch(() => '')),
+    names.map(async (name) => {
+      const { file, storage } = archive.fileOf(name);
+      return readWhole(storage, file).then(String, () => '');
+    }),
   );
   return texts.flatMap((text) => backupEndOf(text) ?? []);
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { readCommand } from '../../hosts/run-command.js';
 import type { KnownWal } from './known-wal.js';
 import type { Installation } from './tools.js';
+import { type LogFile, pathsOf } from './wal-files.js';
 import { type Lsn, lsnText, parseLsn, type Stretch, segmentName, segmentNumberAt } from './wal-position.js';
 
 /** The end of a transaction, as the log has it. */
@@ -108,7 +109,7 @@ async function readRecords(
   let left = limit ?? Number.POSITIVE_INFINITY;
   for (const stretch of course) {
     if (left <= 0 || signal?.aborted) return;
-    await withSegments(wal, stretch, async (folder) => {
+    await withSegments(wal, stretch, signal, async (folder) => {
       const enough = new AbortController();
       const args = ['--path', folder, '--timeline', String(stretch.timeline), '--start', lsnText(stretch.from)];
       if (stretch.to !== undefined) args.push('--end', lsnText(stretch.to));
@@ -135,6 +136,7 @@ async function readRecords(
 async function withSegments(
   wal: KnownWal,
   { timeline, from, to }: Stretch,
+  signal: AbortSignal | undefined,
   work: (folder: string) => Promise<void>,
 ): Promise<void> {
   const { segmentBytes } = wal;
@@ -142,12 +144,15 @@ async function withSegments(
   const last = to === undefined ? Number.POSITIVE_INFINITY : segmentNumberAt(to, segmentBytes);
   const wanted = wal.segments.filter((one) => one.timeline === timeline && one.number >= first && one.number <= last);
   if (!wanted.some((one) => one.number === first)) return;
+  const files = new Map<string, LogFile>();
+  for (const one of wanted) {
+    const name = segmentName(one, segmentBytes);
+    files.set(name, wal.files.get(name)!);
+  }
+  const paths = await pathsOf(files, segmentBytes, signal);
   const folder = await mkdtemp(join(tmpdir(), 'novamem-runbook-wal-'));
   try {
-    for (const one of wanted) {
-      const name = segmentName(one, segmentBytes);
-      await symlink(wal.files.get(name)!, join(folder, name));
-    }
+    for (const [name, path] of paths) await symlink(path, join(folder, name));
     await work(folder);
   } finally {
     await rm(folder, { recursive: true, force: true });

@@ -308,7 +308,7 @@ describe('what stands in the way is found before anything is touched:', () => {
     ]);
   });
 
-  test('an archive that is not there, an object store, and one of another cluster', async () => {
+  test('an archive that is not there, a bucket that cannot be read, and one of another cluster', async () => {
     const other = await realCluster(0);
     await other.sql('CREATE TABLE written (n int)', 'postgres');
     await other.sql('SELECT pg_switch_wal()', 'postgres');
@@ -321,7 +321,7 @@ describe('what stands in the way is found before anything is touched:', () => {
       expect.stringMatching(/the WAL archive \/nowhere cannot be read/),
     ]);
     expect(await obstacle(withPostgres({ walArchive: 's3://acme/wal' }))).toEqual([
-      expect.stringMatching(/only a folder can be/),
+      expect.stringMatching(/the WAL archive s3:.* cannot be read\. Tried to list s3:\/\/acme\/wal/),
     ]);
   });
 

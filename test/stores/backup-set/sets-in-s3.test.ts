@@ -2,11 +2,14 @@ import { cpSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { clusterStatus } from '../../../src/engine/cluster-status.js';
+import { prerequisitesOf } from '../../../src/engine/prerequisites.js';
 import { adopt } from '../../../src/stores/backup-set/adopt.js';
 import { type BackupSet, gapIn } from '../../../src/stores/backup-set/backup-set.js';
 import { findBackupSet, listBackupSets } from '../../../src/stores/backup-set/find-backup-set.js';
 import { openBackupSet } from '../../../src/stores/backup-set/open-backup-set.js';
 import { pruningOf, removeSet } from '../../../src/stores/backup-set/prune.js';
+import { Cluster } from '../../../src/stores/cluster.js';
+import { lookForDumps } from '../../../src/stores/elsewhere/dumps.js';
 import { runProgram } from '../../support/program.js';
 import { S3_KEYS, type S3Store, s3Store } from '../../support/s3-store.js';
 import { open, type RealCluster, realCluster } from '../../support/sandbox.js';
@@ -86,6 +89,32 @@ describe('a backup set in a bucket', () => {
     expect((await clusterStatus(wrong)).unusable).toEqual([
       { folder: 's3://nobodys-bucket/x', problem: expect.stringMatching(/there is no bucket.*Next: /) },
     ]);
+  });
+
+  test('is found by who looks for any dump at all', async () => {
+    const root = await rootWith('survey', backup.id);
+    const place = await lookForDumps(root, (folder) => `restore ${folder}`, store.settings);
+    expect(place).toMatchObject({
+      unreadable: '',
+      sources: [{ what: 'dump', worth: 'perhaps', next: `restore ${root}/${backup.id}` }],
+    });
+  });
+
+  test('that is out of reach is told with what is missing for which scenario', async () => {
+    const profile = { ...real.cluster.profile, backups: ['s3://nobodys-bucket/x'], s3: store.settings };
+    const { obstacles } = await prerequisitesOf(new Cluster(profile));
+    expect(obstacles).toContainEqual({
+      level: 'warning',
+      message: expect.stringMatching(/^Tried to list s3:\/\/nobodys-bucket\/x .*there is no bucket/),
+      next: expect.stringContaining('aws s3 ls'),
+      concerns: ['backups: s3://nobodys-bucket/x'],
+    });
+    expect(obstacles).toContainEqual(
+      expect.objectContaining({
+        level: 'blocking',
+        concerns: expect.arrayContaining([expect.stringMatching(/^backup: /)]),
+      }),
+    );
   });
 
   test('is verified to its last byte by the program, which shows no credentials', async () => {

@@ -66,8 +66,8 @@ describe('an archive in a folder', () => {
     );
   });
 
-  test('is refused when it is no folder of this machine', () => {
-    expect(() => openWalArchive('s3://acme/wal')).toThrow(/only a folder can be/);
+  test('is refused when it is neither a folder of this machine nor of a bucket', () => {
+    expect(() => openWalArchive('gs://acme/wal')).toThrow(/a folder of this machine, or s3:/);
   });
 });
 

@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test, vi } from 'vitest';
 import { openGateway } from '../../../src/hosts/gateway.js';
 import { s3Storage } from '../../../src/stores/storage/s3/s3-storage.js';
 import { readWhole } from '../../../src/stores/storage/storage.js';
@@ -158,6 +158,20 @@ describe('what is wrong is told with what to type', () => {
       expect(error.kind).toBe('bad-credentials');
     } finally {
       process.env.AWS_ACCESS_KEY_ID = AWS_ACCESS_KEY_ID;
+    }
+  });
+
+  test('no credentials at all', async () => {
+    vi.stubEnv('AWS_ACCESS_KEY_ID', undefined);
+    vi.stubEnv('AWS_SECRET_ACCESS_KEY', undefined);
+    vi.stubEnv('AWS_CONFIG_FILE', '/nonexistent');
+    vi.stubEnv('AWS_SHARED_CREDENTIALS_FILE', '/nonexistent');
+    vi.stubEnv('AWS_EC2_METADATA_DISABLED', 'true');
+    try {
+      const error = await told(s3Storage({ ...store.settings, region: 'eu-west-2' }).foldersIn(store.url('x')));
+      expect(error).toMatchObject({ kind: 'no-credentials', next: expect.stringContaining('aws configure') });
+    } finally {
+      vi.unstubAllEnvs();
     }
   });
 
