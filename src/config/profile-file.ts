@@ -5,7 +5,7 @@ import { stringify } from 'yaml';
 import { z } from 'zod';
 import { Problem } from '../problem.js';
 import { messageOf } from '../words.js';
-import { homeSubfolder } from './home.js';
+import { homeFolder, homeSubfolder } from './home.js';
 import { PACKAGE_ROOT } from './package-root.js';
 import { profileSchema } from './profile.js';
 
@@ -14,11 +14,13 @@ export const PROFILE_SCHEMA_FILE = join(PACKAGE_ROOT, 'profiles', 'schema.json')
 
 export const profileJsonSchema = (): unknown => z.toJSONSchema(profileSchema, { io: 'input' });
 
+const FOLDER = 'profiles';
+
 /** Where a profile of that name is written when nobody says where. */
-export const placeOfProfile = (name: string): string => join(homeSubfolder('profiles'), `${name}.yaml`);
+export const placeOfProfile = (name: string): string => join(homeFolder(), FOLDER, `${name}.yaml`);
 
 /** Whether this program chose the place of a file itself. */
-export const isOwnPlace = (file: string): boolean => dirname(resolve(file)) === homeSubfolder('profiles');
+export const isOwnPlace = (file: string): boolean => dirname(resolve(file)) === resolve(homeFolder(), FOLDER);
 
 /** A profile as the text of a file: the schema for editors first, then remarks, then what it says. A profile that cannot be used is a Problem. */
 export function profileText(profile: object, remarks: readonly string[] = []): string {
@@ -40,7 +42,8 @@ export function writeProfile(file: string, text: string): void {
   const path = resolve(file);
   const fresh = `${path}.${process.pid}`;
   try {
-    mkdirSync(dirname(path), { recursive: true });
+    if (isOwnPlace(path)) homeSubfolder(FOLDER);
+    else mkdirSync(dirname(path), { recursive: true });
     writeFileSync(fresh, text, { mode: 0o600, flag: 'wx' });
     // Whatever the umask.
     chmodSync(fresh, 0o600);

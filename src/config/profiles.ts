@@ -1,5 +1,5 @@
 import { existsSync, statSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import Conf from 'conf';
 import { Problem } from '../problem.js';
 import { messageOf } from '../words.js';
@@ -14,12 +14,14 @@ interface Kept {
   current?: string;
 }
 
+const FILE = 'profiles.json';
+
 function kept(): Conf<Kept> {
   try {
     return openKept();
   } catch (error) {
     throw new Problem(`The remembered profiles in ${homeFolder()} cannot be read: ${messageOf(error)}.`, {
-      next: `mend or remove ${homeFolder()}/profiles.json`,
+      next: `mend or remove ${join(homeFolder(), FILE)}`,
     });
   }
 }
@@ -61,6 +63,8 @@ export function keepProfile(file: string): Profile {
 
 /** Name → file of every remembered profile, and which is used when none is named. */
 export function listProfiles(): { profiles: Record<string, string>; current: string | undefined } {
+  // Looking makes no file.
+  if (!existsSync(join(homeFolder(), FILE))) return { profiles: {}, current: undefined };
   const store = kept();
   return { profiles: store.get('profiles'), current: store.get('current') };
 }

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { homeSubfolder } from '../config/home.js';
+import { homeFolder, homeSubfolder } from '../config/home.js';
 import { isAlive, type ProcessMark } from '../hosts/process-mark.js';
 import { Problem } from '../problem.js';
 
@@ -17,7 +17,8 @@ export interface SandboxRecord {
   ports: { postgres: number; qdrant: number; qdrantGrpc: number; falkordb: number; novamem: number };
 }
 
-const recordFile = (name: string) => join(homeSubfolder('sandboxes'), `${name}.json`);
+const RECORDS = 'sandboxes';
+const recordFile = (name: string) => join(homeFolder(), RECORDS, `${name}.json`);
 
 export function writeRecord(record: SandboxRecord): void {
   const file = recordFile(record.name);
@@ -44,7 +45,10 @@ export function removeRecord(name: string): void {
 }
 
 export function listRecords(): SandboxRecord[] {
-  return readdirSync(homeSubfolder('sandboxes'))
+  const folder = join(homeFolder(), RECORDS);
+  // Looking makes no folder.
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder)
     .filter((name) => name.endsWith('.json'))
     .map((name) => readRecord(name.slice(0, -5))!)
     .sort((a, b) => (a.name < b.name ? -1 : 1));
@@ -52,6 +56,7 @@ export function listRecords(): SandboxRecord[] {
 
 /** Writes the first record of a sandbox; answers false when another process was faster. */
 export function claimRecord(record: SandboxRecord): boolean {
+  homeSubfolder(RECORDS);
   try {
     writeFileSync(recordFile(record.name), JSON.stringify(record, null, 1), { mode: 0o600, flag: 'wx' });
     return true;

@@ -22,9 +22,11 @@ function commandsBelow(heading: string): string[] {
   );
 }
 
-/** Types the commands one after the other into one shell each, what was set before being set. */
+/** What was set in the shell so far. */
+const set: string[] = [];
+
+/** Types the commands one after the other. */
 async function type(heading: string): Promise<{ command: string; ended: Ended }[]> {
-  const set: string[] = [];
   const typed: { command: string; ended: Ended }[] = [];
   for (const line of commandsBelow(heading)) {
     const command = line.replace('acme-prod', cluster.name).replace('/etc/novamem', work);
