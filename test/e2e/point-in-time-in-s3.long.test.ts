@@ -1,5 +1,7 @@
-import { chmodSync } from 'node:fs';
-import { beforeAll, expect, test, vi } from 'vitest';
+import { chmodSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { Cluster } from '../../src/stores/cluster.js';
 import { awsStandIn } from '../support/aws-stand-in.js';
 import { eventually } from '../support/eventually.js';
@@ -54,6 +56,13 @@ beforeAll(async () => {
   await nextSegment();
   await real.sql('INSERT INTO story VALUES (1000)');
   await nextSegment();
+});
+
+afterAll(() => {
+  // What was fetched is kept until the program ends, and a test's process does not end as the program does.
+  const own = `novamem-runbook-wal-cache-${process.pid}-`;
+  for (const name of readdirSync(tmpdir()).filter((one) => one.startsWith(own)))
+    rmSync(join(tmpdir(), name), { recursive: true });
 });
 
 test('a deletion is undone out of a bucket, with a stand-in for aws', async () => {

@@ -13,7 +13,7 @@ export async function lookAtArchive(folder: string, s3?: S3Settings): Promise<Pl
     const storage = storageOf(folder, s3);
     const names = storage.isHere
       ? (await readdir(folder)).sort()
-      : (await storage.filesBelow(folder)).flatMap(({ file }) => file.slice(folderOf(file).length + 1));
+      : (await storage.filesBelow(folder)).map(({ file }) => file.slice(folderOf(file).length + 1));
     const segments = names.filter((name) => SEGMENT.test(name));
     const [first, last] = [segments[0], segments.at(-1)];
     if (!first || !last)

@@ -19,7 +19,7 @@ let cache: Promise<string> | undefined;
 const fetched = new Map<string, Promise<string>>();
 
 function cacheFolder(): Promise<string> {
-  cache ??= mkdtemp(join(tmpdir(), 'novamem-runbook-wal-cache-')).then((folder) => {
+  cache ??= mkdtemp(join(tmpdir(), `novamem-runbook-wal-cache-${process.pid}-`)).then((folder) => {
     process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
     return folder;
   });

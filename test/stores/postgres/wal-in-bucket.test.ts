@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { lookAtArchive } from '../../../src/stores/elsewhere/write-ahead-log.js';
 import { gatherWal, reachFrom } from '../../../src/stores/postgres/known-wal.js';
 import { ARCHIVE_GONE, COPY_FAILED, openWalArchive } from '../../../src/stores/postgres/wal-archive.js';
 import { DEFAULT_SEGMENT_BYTES } from '../../../src/stores/postgres/wal-position.js';
@@ -47,6 +48,17 @@ describe('an archive in a bucket', () => {
     await expect(archive('s3://nobodys-bucket/wal').list(DEFAULT_SEGMENT_BYTES)).rejects.toThrow(
       /the WAL archive s3:.* cannot be read\. Tried to list .*there is no bucket/,
     );
+  });
+
+  test('is told of to who looks for anything that could help', async () => {
+    expect(await lookAtArchive(store.url('wal'), store.settings)).toMatchObject({
+      unreadable: '',
+      sources: [
+        { what: 'WAL archive', worth: 'perhaps', facts: expect.stringContaining(`${segment(2)} to ${segment(4)}`) },
+      ],
+    });
+    const nobodys = await lookAtArchive('s3://nobodys-bucket/wal', store.settings);
+    expect(nobodys.unreadable).toContain('there is no bucket nobodys-bucket');
   });
 
   test('tells a segment that is not whole by the listing alone', async () => {

@@ -5,9 +5,11 @@ import { beforeAll, describe, expect, test, vi } from 'vitest';
 import { openGateway } from '../../../src/hosts/gateway.js';
 import { s3Storage } from '../../../src/stores/storage/s3/s3-storage.js';
 import { readWhole } from '../../../src/stores/storage/storage.js';
+import { Ca } from '../../support/certificates.js';
 import { faultyProxy, httpAnswer } from '../../support/faulty-proxy.js';
 import { type S3Store, s3Store } from '../../support/s3-store.js';
 import { tempFolder } from '../../support/temp.js';
+import { tlsProxy } from '../../support/tls-front.js';
 
 const gateway = openGateway(() => {});
 const MIB = 1 << 20;
@@ -159,6 +161,21 @@ describe('what is wrong is told with what to type', () => {
     } finally {
       process.env.AWS_ACCESS_KEY_ID = AWS_ACCESS_KEY_ID;
     }
+  });
+
+  test('a certificate that nobody vouches for, until the profile names its CA', async () => {
+    const ca = new Ca(tempFolder('ca'));
+    const port = await tlsProxy(ca.sign('s3', ['IP:127.0.0.1']), Number(new URL(store.settings.endpoint).port));
+    await store.put('tls/a/one', 'x');
+    const settings = { ...store.settings, endpoint: `https://127.0.0.1:${port}` };
+    expect(await s3Storage({ ...settings, caFile: ca.caFile }).foldersIn(store.url('tls'))).toEqual(['a']);
+    const error = await told(s3Storage(settings).foldersIn(store.url('tls')));
+    expect(error).toMatchObject({ kind: 'untrusted', next: expect.stringContaining('s3: { caFile: FILE }') });
+    const other = { ...settings, caFile: ca.caFile, endpoint: settings.endpoint.replace('127.0.0.1', 'localhost') };
+    expect(await told(s3Storage(other).foldersIn(store.url('tls')))).toMatchObject({
+      kind: 'untrusted',
+      next: expect.stringContaining('as its certificate does'),
+    });
   });
 
   test('no credentials at all', async () => {

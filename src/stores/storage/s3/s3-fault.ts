@@ -158,7 +158,9 @@ export function s3Fault(error: unknown, { what, bucket, right }: Tried, settings
     return fault(
       'untrusted',
       `its certificate is not to be trusted (${code}: ${raised.message})`,
-      'name the CA that signed it in the profile: s3: { caFile: FILE }',
+      code === 'ERR_TLS_CERT_ALTNAME_INVALID'
+        ? 'name the store in s3.endpoint as its certificate does'
+        : 'name the CA that signed it in the profile: s3: { caFile: FILE }',
     );
   return fault('other', said || messageOf(error), 'try again; if it stays, look at the store itself');
 }
