@@ -151,6 +151,10 @@ export async function sshHost(name: string): Promise<SshHost> {
   );
   const pid = await start();
   const connections = () => processes().filter(({ parent }) => parent === pid);
+  // Before the server, which would leave them: a shared connection outlives its last command.
+  ends.unshift(() => {
+    for (const one of connections()) process.kill(one.pid, 'SIGKILL');
+  });
   return {
     name,
     user: `nobody@${name}`,

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { PassThrough } from 'node:stream';
-import { textSaid } from '../command.js';
+import { shellWord, textSaid } from '../command.js';
 import type { Gateway } from '../gateway.js';
 import type { Carrying, Entry, FileStat, HostFiles } from '../host-files.js';
 import type { Answer, Asking, Reaching } from './reaching.js';
@@ -164,7 +164,7 @@ cat > "$n" && [ "$(wc -c < "$n")" -eq ${bytes.length} ] && ${keep('"$n"')} && mv
   }
 
   fetch(gateway: Gateway, from: string, to: string, more: Carrying = {}): Promise<string> {
-    const text = `${this.said('cat', from)} > ${to}`;
+    const text = `${this.said('cat', from)} > ${shellWord(to)}`;
     return gateway.change({ channel: 'file', text }, () => fetchFile(this, from, to, more));
   }
 
@@ -185,7 +185,7 @@ cat > "$n" && [ "$(wc -c < "$n")" -eq ${bytes.length} ] && ${keep('"$n"')} && mv
   }
 
   saidSend(from: string, to: string): string {
-    return `${this.#reaching.text({ file: 'sh', args: ['-c', 'cat > "$0"', to] })} < ${from}`;
+    return `${this.said('sh', '-c', `cat > ${shellWord(to)}`)} < ${shellWord(from)}`;
   }
 
   readonly #asking = (script: string, args: readonly string[], more: Asking) => this.#ask(script, args, more);

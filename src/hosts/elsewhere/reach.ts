@@ -114,6 +114,14 @@ const wordsOf = ({ file, args, environment = {} }: Command, sudo: boolean): stri
 
 const lineOf = (words: readonly string[]) => words.map(shellWord).join(' ');
 
+/** What a person would type there. A line for a shell is read by one at the other end of ssh in any case. */
+function shownOf({ follows }: Way, command: Command, sudo: boolean): string {
+  const { file, args, environment } = command;
+  const [flag, line, ...more] = args;
+  const isLine = /^(\/bin\/)?sh$/.test(file) && flag === '-c' && line !== undefined && more.length === 0;
+  return isLine && follows === 'line' && !sudo && environment === undefined ? line : lineOf(wordsOf(command, sudo));
+}
+
 /** The same command, as this machine runs it to have it run elsewhere. */
 export function through(way: Way, command: Command, { sudo = false } = {}): Command {
   // Whoever asks for these would not get them.
@@ -124,14 +132,12 @@ export function through(way: Way, command: Command, { sudo = false } = {}): Comm
   const plain = isOnItsWay ? command : withoutSecrets(command);
   const run = isOnItsWay || command.fed || command.input !== undefined ? plain : guarded(plain);
   const follows = (words: readonly string[]) => (way.follows === 'line' ? [lineOf(words)] : words);
-  const shown = isOnItsWay
-    ? (way.follows === 'line' ? shellWord : String)(command.shown!)
-    : follows(wordsOf(plain, sudo)).map(shellWord).join(' ');
+  const shown = isOnItsWay ? command.shown! : shownOf(way, plain, sudo);
   return {
     file: way.file,
     args: [...way.args, ...follows(wordsOf(run, sudo))],
     ...(plain.input === undefined ? {} : { input: plain.input }),
     ...(command.fed ? { fed: true } : command.input === undefined || command.attended ? { attended: true } : {}),
-    shown: `${secretsBefore(command)}${lineOf([way.file, ...way.shown])} ${shown}`,
+    shown: `${secretsBefore(command)}${lineOf([way.file, ...way.shown])} ${way.follows === 'line' ? shellWord(shown) : shown}`,
   };
 }

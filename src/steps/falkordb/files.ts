@@ -191,7 +191,7 @@ export const filesOf = ({ cluster }: StepContext): HostFiles => cluster.host('fa
 const topOf = (dir: string, path: string) => join(dir, path.slice(dir.length + 1).split('/')[0]!);
 
 /** What a placement makes, a path each: files, and the append-only directory as one. */
-export const topsOf = ({ copies, texts }: Placement, dir: string) => [
+const topsOf = ({ copies, texts }: Placement, dir: string) => [
   ...new Set([...copies, ...texts].map(({ to }) => topOf(dir, to))),
 ];
 
@@ -243,7 +243,11 @@ export const bringing = (ctx: StepContext, placement: Placement, dir: string): s
 /** And for putting that into its place. */
 export const puttingInPlace = (ctx: StepContext, placement: Placement, dir: string): string[] => {
   const incoming = incomingFor(ctx, dir);
-  return topsOf(placement, dir).map((top) => filesOf(ctx).said('mv', join(incoming, basename(top)), top));
+  const files = filesOf(ctx);
+  return [
+    ...topsOf(placement, dir).map((top) => files.said('mv', join(incoming, basename(top)), top)),
+    files.said('rm', '-rf', incoming),
+  ];
 };
 
 /** The folder of the server's host into which the files of a run are brought while the server still runs. */

@@ -29,7 +29,9 @@ beforeAll(async () => {
 });
 
 beforeEach(async () => {
-  await falkordbOf(real).cypher(`MERGE (:Visitor {id: 'only there'})`);
+  const server = falkordbOf(real);
+  if (!(await server.answers())) await server.start();
+  await server.cypher(`MERGE (:Visitor {id: 'only there'})`);
 });
 
 const WORKLOAD = {
@@ -45,10 +47,10 @@ const WORKLOAD = {
   },
 };
 
-/** While the server runs its container does, and no longer. */
+/** While the server runs its container does, and no longer: a process that has ended and that nobody has asked for yet does not. */
 function alive(standIn: StandIn): StandIn {
   const pidFile = real.places.pidFile('falkordb');
-  standIn.runsWhile(`kill -0 "$(sed 's/.*"pid":\\([0-9]*\\).*/\\1/' '${pidFile}')" 2>/dev/null`);
+  standIn.runsWhile(`grep -qs '^State:.[^Z]' "/proc/$(sed 's/.*"pid":\\([0-9]*\\).*/\\1/' '${pidFile}')/status"`);
   return standIn;
 }
 
