@@ -2,9 +2,14 @@ import { EXIT, Problem } from '../problem.js';
 import { loadRunbook, scenarios } from '../runbook/library.js';
 import { openApp } from './app.js';
 import { findCluster } from './find-cluster.js';
-import type { ScenarioOptions } from './open.js';
 import { readOverrides } from './overrides.js';
 import { isAtTerminal } from './terminal.js';
+
+export interface ScenarioOptions {
+  profile?: string;
+  backup: string;
+  set: string[];
+}
 
 /** The terminal app at the list of scenarios, or straight in one. Off a terminal there is none. */
 export async function openScenarios(scenario: string | undefined, options: ScenarioOptions): Promise<number> {

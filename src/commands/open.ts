@@ -1,10 +1,5 @@
+import type { ScenarioOptions } from './open-scenarios.js';
 import { isAtTerminal, isLinear } from './terminal.js';
-
-export interface ScenarioOptions {
-  profile?: string;
-  backup: string;
-  set: string[];
-}
 
 /** Without a command: the terminal app. That it begins is seen before what it needs is loaded. */
 export async function openCommand(scenario: string | undefined, options: ScenarioOptions): Promise<number> {

@@ -1,7 +1,7 @@
 import { Interview } from '../engine/profile-questions/interview.js';
 import { EXIT } from '../problem.js';
 import { print } from './print.js';
-import { told } from './profile.js';
+import { told } from './profile-told.js';
 import { isLinear, loadScreens, readAlone, stopHere } from './terminal.js';
 
 /** Asks for a profile on the screens of this terminal. */

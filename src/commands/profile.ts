@@ -9,6 +9,7 @@ import type { Tried } from '../stores/try-connection.js';
 import { jsonLine } from '../words.js';
 import { findCluster } from './find-cluster.js';
 import { columns, print } from './print.js';
+import { told } from './profile-told.js';
 import { isAtTerminal } from './terminal.js';
 
 /** `profile add FILE` remembers a profile; without a file a person is asked, each connection is tried at once, and the file is written. */
@@ -23,14 +24,6 @@ export async function profileAddCommand(
     });
   const { askForProfile } = await import('./profile-ask.js');
   return askForProfile(output);
-}
-
-export function told(name: string): number {
-  print(
-    `The profile ${name} is remembered, and used when none is named.`,
-    `Next: novamem-runbook doctor --profile ${name}`,
-  );
-  return EXIT.recovered;
 }
 
 export async function profileListCommand({ json }: { json?: boolean }): Promise<number> {

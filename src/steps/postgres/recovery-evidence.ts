@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import { exists } from '../../hosts/files.js';
 import { type Check, equal } from '../../stores/check.js';
+import { openWalArchive } from '../../stores/postgres/open-wal-archive.js';
 import { describeReplication } from '../../stores/postgres/replication.js';
-import { openWalArchive } from '../../stores/postgres/wal-archive.js';
 import { historyName, parseLsn } from '../../stores/postgres/wal-position.js';
 import type { StepContext } from '../step.js';
 import type { RecoveryFacts } from './recovery.js';

@@ -8,11 +8,12 @@ import { listBackupSets, setsIn } from '../../stores/backup-set/find-backup-set.
 import { type BaseBackup, findBaseBackups, placesOfBase } from '../../stores/postgres/base-backup.js';
 import { type ControlData, majorOf, readControlData } from '../../stores/postgres/control-data.js';
 import { gatherWal, type KnownWal } from '../../stores/postgres/known-wal.js';
+import { openWalArchive } from '../../stores/postgres/open-wal-archive.js';
 import { type Course, findCourse, type Known } from '../../stores/postgres/recovery-course.js';
 import { parseTarget, type RecoveryTarget } from '../../stores/postgres/recovery-target.js';
 import { describeServer } from '../../stores/postgres/server.js';
 import { type Installation, toolsFor } from '../../stores/postgres/tools.js';
-import { openWalArchive, readBackupEnds, type WalArchive } from '../../stores/postgres/wal-archive.js';
+import { readBackupEnds, type WalArchive } from '../../stores/postgres/wal-archive.js';
 import { DEFAULT_SEGMENT_BYTES } from '../../stores/postgres/wal-position.js';
 import { isS3 } from '../../stores/storage/storage.js';
 import { messageOf, sizeOf } from '../../words.js';

@@ -1,14 +1,5 @@
-import { constants } from 'node:fs';
-import { access, readdir } from 'node:fs/promises';
-import { join } from 'node:path';
-import type { S3Settings } from '../../config/s3.js';
-import { shellWord } from '../../hosts/command.js';
-import { messageOf } from '../../words.js';
-import { HERE } from '../storage/here.js';
-import { isS3, readWhole } from '../storage/storage.js';
-import { storageOf } from '../storage/storage-of.js';
+import { readWhole } from '../storage/storage.js';
 import type { LogFile } from './wal-files.js';
-import { bucketArchive } from './wal-in-bucket.js';
 import { parseHistoryName, parseSegmentName, type Segment } from './wal-position.js';
 
 /** What lies in an archive, by name. */
@@ -47,14 +38,6 @@ export interface WalArchive {
 export const ARCHIVE_GONE = 201;
 export const COPY_FAILED = 202;
 
-/** Opens the archive that a profile names. `s3`: the profile's settings, for one in a bucket. */
-export function openWalArchive(place: string, s3?: S3Settings): WalArchive {
-  if (isS3(place)) return bucketArchive(place, s3 ?? {});
-  // Any other URL is refused there.
-  storageOf(place, s3);
-  return folderArchive(place);
-}
-
 /** What names in an archive mean. */
 export function listingOf(names: readonly string[], segmentBytes: number): ArchiveListing {
   const segments = names.flatMap((name) => parseSegmentName(name, segmentBytes) ?? []);
@@ -63,35 +46,6 @@ export function listingOf(names: readonly string[], segmentBytes: number): Archi
     histories: names.flatMap((name) => parseHistoryName(name) ?? []).sort((a, b) => a - b),
     backups: names.filter((name) => /^[0-9A-F]{24}\.[0-9A-F]{8}\.backup$/.test(name)).sort(),
     compressed: names.filter((name) => /^[0-9A-F]{24}\.(gz|zst|lz4|bz2|xz)$/.test(name)).length,
-  };
-}
-
-function folderArchive(folder: string): WalArchive {
-  const fileOf = (name: string) => ({ file: join(folder, name), storage: HERE });
-  return {
-    place: folder,
-    fileOf,
-    has: async (name) => (await HERE.seen(fileOf(name).file)) !== undefined,
-    async list(segmentBytes) {
-      let names: string[];
-      try {
-        await access(folder, constants.R_OK | constants.X_OK);
-        names = await readdir(folder);
-      } catch (error) {
-        throw new Error(`the WAL archive ${folder} cannot be read: ${messageOf(error)}`);
-      }
-      return listingOf(names, segmentBytes);
-    },
-    restoreCommand(witness) {
-      // The server replaces %f and %p; a % of the path itself is doubled.
-      const at = shellWord(folder).replaceAll('%', '%%');
-      return [
-        `a=${at}`,
-        `if [ -e "$a/%f" ]; then cp "$a/%f" "%p" || exit ${COPY_FAILED}; exit 0; fi`,
-        `[ -r "$a/${witness}" ] || exit ${ARCHIVE_GONE}`,
-        'exit 1',
-      ].join('; ');
-    },
   };
 }
 
