@@ -1,13 +1,8 @@
 import { chmodSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import {
-  ARCHIVE_GONE,
-  backupEndOf,
-  COPY_FAILED,
-  openWalArchive,
-  rangesOf,
-} from '../../../src/stores/postgres/wal-archive.js';
+import { openWalArchive } from '../../../src/stores/postgres/open-wal-archive.js';
+import { ARCHIVE_GONE, backupEndOf, COPY_FAILED, rangesOf } from '../../../src/stores/postgres/wal-archive.js';
 import { DEFAULT_SEGMENT_BYTES } from '../../../src/stores/postgres/wal-position.js';
 import { runFile } from '../../support/program.js';
 import { tempFolder } from '../../support/temp.js';
