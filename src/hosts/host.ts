@@ -1,6 +1,4 @@
-import type { HostSettings } from '../config/profile.js';
 import type { Command } from './command.js';
-import { elsewhere } from './elsewhere/elsewhere.js';
 import type { HostFiles } from './host-files.js';
 import { localFiles } from './local-files.js';
 
@@ -27,7 +25,3 @@ export const HERE: Host = {
     return HERE;
   },
 };
-
-/** The host that a profile's settings name; without any it is this machine. */
-export const hostOf = (settings: HostSettings | undefined): Host =>
-  settings === undefined ? HERE : elsewhere(settings, HERE);

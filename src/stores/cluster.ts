@@ -1,6 +1,7 @@
 import type { Profile, ServiceName, StoreName } from '../config/profile.js';
 import { freeBytesIfHere } from '../hosts/files.js';
-import { type Host, hostOf } from '../hosts/host.js';
+import type { Host } from '../hosts/host.js';
+import { hostOf } from '../hosts/host-of.js';
 import type { ServiceDriver } from '../hosts/services/driver.js';
 import { driverFor } from '../hosts/services/drivers.js';
 import { within } from '../hosts/waiting.js';

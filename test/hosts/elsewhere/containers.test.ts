@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { commandText } from '../../../src/hosts/command.js';
-import { hostOf } from '../../../src/hosts/host.js';
+import { hostOf } from '../../../src/hosts/host-of.js';
 import { inspectCommand } from '../../../src/hosts/run-command.js';
 import { dockerStandIn, kubectlStandIn } from '../../support/container-stand-ins.js';
 import { open, recordingGateway } from '../../support/sandbox.js';
