@@ -122,12 +122,12 @@ describe('status', () => {
   test('no backup that can be read: exit 1, although one was proven; roots that cannot be read are named', async () => {
     await drill(12);
     backupOf(2, 'another-cluster');
-    writeProfile(`backups: [ ${root}, /nowhere/at-all, "s3://acme/novamem" ]`);
+    writeProfile(`backups: [ ${root}, /nowhere/at-all, "gs://acme/novamem" ]`);
     const [exitCode, { state, backup, unusable }] = await statusJson();
     expect({ exitCode, state, backup }).toEqual({ exitCode: 1, state: 'no-backup', backup: null });
     expect(unusable).toEqual([
       { folder: '/nowhere/at-all', problem: expect.stringContaining('cannot be read') },
-      { folder: 's3://acme/novamem', problem: expect.stringContaining('only local folders') },
+      { folder: 'gs://acme/novamem', problem: expect.stringContaining('or s3://BUCKET/FOLDER') },
     ]);
     expect((await status()).stdout).toContain('/nowhere/at-all: ');
   });
