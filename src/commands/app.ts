@@ -11,7 +11,7 @@ import { openShell } from '../hosts/shell.js';
 import { EXIT, Problem } from '../problem.js';
 import { plainSummary } from '../reports/plain.js';
 import { reportOf } from '../reports/run-report.js';
-import { writeReports } from '../reports/write-reports.js';
+import { writeReports, writeReportsOf } from '../reports/write-reports.js';
 import type { Overrides } from '../runbook/runbook.js';
 import { messageOf } from '../words.js';
 import { exitCodeOf } from './headless.js';
@@ -44,6 +44,7 @@ export async function openApp({
 }: AppRequest): Promise<number> {
   const { openScreens } = await loadScreens();
   const desk = new Desk(profile, overrides, mode, backup, scenario, accept);
+  desk.onEnded(writeReportsOf);
   if (prepared) void desk.show(async () => prepared);
   const { fault, how } = await openScreens(desk, scenario, outside(desk), isLinear()).then(
     (how) => ({ how, fault: undefined }),
@@ -51,7 +52,6 @@ export async function openApp({
   );
   const run = desk.lastShown;
   const phase = run?.getSnapshot().phase;
-  for (const { journalFile } of desk.shownBefore) writeReports(findRun(dirname(journalFile)));
   const code = run ? await endOf(run) : EXIT.recovered;
   if (fault !== undefined) throw brokenScreens(fault, profile.name, run, phase);
   return how === 'train' ? (await import('./train.js')).trainCommand(undefined, {}) : code;

@@ -11,6 +11,7 @@ import { EXIT, Problem } from '../problem.js';
 import { certificate } from '../reports/certificate.js';
 import { debriefLines, headline } from '../reports/debrief.js';
 import { progressLines, standingIn } from '../reports/progress.js';
+import { writeReportsOf } from '../reports/write-reports.js';
 import type { Known, Lesson } from '../runbook/lesson.js';
 import { Classroom } from '../sandbox/classroom.js';
 import { findLesson, knownTo, lessons } from '../sandbox/lessons.js';
@@ -142,8 +143,13 @@ function begin(
 ) {
   const classroom = new Classroom(lesson.disaster);
   const training = new Training(lesson, trainee, classroom, played);
+  let desk: Training['desk'];
   const stop = training.subscribe(() => {
     const { phase, record } = training.getSnapshot();
+    if (training.desk !== desk) {
+      desk = training.desk;
+      desk?.onEnded(writeReportsOf);
+    }
     if (phase !== 'over') return;
     stop();
     onOver();

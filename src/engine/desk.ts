@@ -87,8 +87,9 @@ export class Desk {
   #behind: Run | undefined;
   /** Folder of a backup set → what a plan has found of its files. */
   #faults = new Map<string, string>();
-  /** The runs that had begun something and were put away, the newest last. */
-  #ended: Run[] = [];
+  /** The last run that had begun something and was put away. */
+  #putAway: Run | undefined;
+  #endings = new Set<(run: Run) => void>();
 
   constructor(
     readonly profile: Profile,
@@ -212,12 +213,12 @@ export class Desk {
 
   /** The run that is shown, or the one in whose place another is being opened; else the last one that had begun something. */
   get lastShown(): Run | undefined {
-    return this.#snapshot.run ?? this.#behind ?? this.#ended.at(-1);
+    return this.#snapshot.run ?? this.#behind ?? this.#putAway;
   }
 
-  /** The runs that had begun something, and were put away before the last that is shown. */
-  get shownBefore(): Run[] {
-    return this.#ended.filter((run) => run !== this.lastShown);
+  /** Tells of each run that was shown and had begun something, once it has ended. */
+  onEnded(tell: (run: Run) => void): void {
+    this.#endings.add(tell);
   }
 
   /** What kept a run from being opened was read, or it is not waited for any more. */
@@ -237,6 +238,9 @@ export class Desk {
       if (turn !== this.#opening) return await run.leave();
       this.stopLooking();
       this.#change({ run, opening: false });
+      void run.finished.then(() => {
+        if (run.getSnapshot().begun) for (const tell of this.#endings) tell(run);
+      });
       await run.preflight();
     } catch (error) {
       if (turn !== this.#opening) return;
@@ -251,7 +255,7 @@ export class Desk {
   close(): void {
     const shown = this.#snapshot.run;
     shown?.intend({ type: 'abort' });
-    if (shown?.getSnapshot().begun) this.#ended.push(shown);
+    if (shown?.getSnapshot().begun) this.#putAway = shown;
     const behind = this.#behind;
     this.#behind = undefined;
     const past = history({ cluster: this.profile.name, most: RUNS_LISTED });

@@ -27,8 +27,8 @@ export function LessonList({ school, from, onTake, onQuit }: Props) {
   const [helped, setHelped] = useState(false);
   useEveryKey((input, key) => {
     if (key.ctrl && input === 'c') onQuit();
-    // In the help any key is the way back.
-    if (key.escape && !helped) charted ? setCharted(false) : onQuit();
+    // In the help any key is the way back; from the list nothing leads back but q, so that one esc too many ends nothing.
+    if (key.escape && !helped) setCharted(false);
   });
   useKeys((input) => {
     if (helped) return;
