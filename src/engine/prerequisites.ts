@@ -42,7 +42,7 @@ const asWarning = (finding: Finding): Finding => ({
 });
 
 /** What a step may take to say what it finds, whatever it asks. */
-const STEP_PATIENCE_MS = 20_000;
+const STEP_PATIENCE_MS = 60_000;
 
 /**
  * Asks every step of every scenario what it would find on this cluster as it stands. Reads only; nothing is recorded. `tried`: what came

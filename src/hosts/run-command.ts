@@ -61,6 +61,12 @@ export async function inspectCommand(
   return { ...ended, stdout: Buffer.concat(out).toString('utf8'), stderr: errors.join('\n') };
 }
 
+/** One listener for all programs: dozens may run side by side. */
+const dyingWithUs = new Set<() => void>();
+process.on('exit', () => {
+  for (const die of dyingWithUs) die();
+});
+
 async function start(
   command: Command,
   { signal, onLine, onText, onChunk, feed }: Listening,
@@ -124,7 +130,7 @@ async function start(
   }
   signal?.addEventListener('abort', abort, { once: true });
   const dieWithUs = () => endGroup('SIGKILL');
-  process.once('exit', dieWithUs);
+  dyingWithUs.add(dieWithUs);
 
   const flush = (pipes?.map(({ stream }) => stream) ?? [child.stdout, child.stderr]).map((stream, index) => {
     const from = index === 0 ? ('stdout' as const) : ('stderr' as const);
@@ -160,7 +166,7 @@ async function start(
     return { exitCode: result.exitCode ?? null, failure };
   } finally {
     signal?.removeEventListener('abort', abort);
-    process.removeListener('exit', dieWithUs);
+    dyingWithUs.delete(dieWithUs);
   }
 }
 

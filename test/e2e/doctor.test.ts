@@ -193,6 +193,7 @@ describe('the doctor finds', () => {
     const { observations } = await told(
       (profile) => {
         profile.hosts.novamem = { ssh: 'ops@nowhere', sudo: false };
+        profile.services.novamem = { driver: 'systemd', unit: 'novamem', user: false, sudo: false };
       },
       { PATH: '/nowhere' },
     );
@@ -222,10 +223,12 @@ describe('without a profile', () => {
     expect(ended.stdout).toContain('Next: novamem-runbook profile import-env .env');
   });
 
-  test('it says what is wrong with the place of what it keeps: exit 2', async () => {
+  test('it says what is wrong with the place of what it keeps: exit 1', async () => {
     const file = join(tempFolder('home'), 'a-file');
     writeFileSync(file, '');
     const ended = await runProgram(['doctor'], { environment: { NOVAMEM_RUNBOOK_HOME: join(file, 'home') } });
-    expect(ended).toMatchObject({ exitCode: 2, stdout: '', stderr: expect.stringContaining('ENOTDIR') });
+    expect(ended).toMatchObject({ exitCode: 1, stderr: '' });
+    expect(ended.stdout).toContain('nothing can be recorded in');
+    expect(ended.stdout).toContain('set NOVAMEM_RUNBOOK_HOME to a folder that can be written');
   });
 });

@@ -61,7 +61,7 @@ it('reads a whole rescue aloud as lines of words, on the ordinary screen, with n
   expect(picker).toContain(`${name}, outage`);
   expect(picker).toMatch(/^\d\. Whole cluster lost/m);
   expect(picker).toMatch(/chosen: \S.*, 1 of \d+\n/);
-  expect(picker).toContain('Keys: up and down choose, enter open');
+  expect(picker).toContain('Keys: enter open, d dry run');
   await hears(/qdrant, no answer: .*\n/);
   await hears(/\d scenarios fit what is seen[\s\S]*chosen: /);
   for (let place = 2; ; place = (place % 9) + 1) {

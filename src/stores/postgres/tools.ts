@@ -36,7 +36,7 @@ export function installations(): Promise<Installation[]> {
       (await candidateFolders()).map(async (bin) => {
         if (!(await exists(join(bin, 'pg_restore')))) return undefined;
         const asked = await inspectCommand({ file: join(bin, 'pg_restore'), args: ['--version'] }, 10_000);
-        const version = /(\d+(?:\.\d+)*)/.exec(asked.stdout)?.[1];
+        const version = /\(PostgreSQL\) (\d+(?:\.\d+)*)/.exec(asked.stdout)?.[1];
         return version ? { bin, version, major: Number.parseInt(version, 10) } : undefined;
       }),
     );
