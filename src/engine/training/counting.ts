@@ -1,9 +1,11 @@
-import type { Profile } from '../../config/profile.js';
+import { type Profile, SERVICE_TITLES } from '../../config/profile.js';
+import { waitFor } from '../../hosts/waiting.js';
 import type { Lesson } from '../../runbook/lesson.js';
 import { listBackupSets } from '../../stores/backup-set/find-backup-set.js';
 import { type Belongings, belongingsOf, withWrittenSince } from '../../stores/belongings.js';
 import type { Cluster } from '../../stores/cluster.js';
 import { lossBetween } from '../../stores/loss.js';
+import { waitingRows } from '../../stores/novamem/embedding-queue.js';
 import { messageOf } from '../../words.js';
 import { choicesIn } from './choices.js';
 import type { TrainingRecord } from './record.js';
@@ -18,6 +20,14 @@ type Counted = Required<Pick<TrainingRecord, 'loss'>> &
     TrainingRecord,
     'checks' | 'unsafe' | 'runs' | 'endedAt' | 'givenUp' | 'decidedAt' | 'recoveredAt' | 'wrongWayCost'
   >;
+
+/** As long novamem may still be embedding what waits for a vector; what then has none lacks it. */
+const QUEUE_PATIENCE = 30_000;
+
+async function untilEmbedded({ postgres }: Cluster): Promise<void> {
+  const nothingWaits = async () => (await waitingRows(postgres, 1).catch(() => [])).length === 0 || undefined;
+  await waitFor(nothingWaits, { timeoutMs: QUEUE_PATIENCE });
+}
 
 /** What a lesson is measured by: what its cluster held before it was broken, and what is there in the end. */
 export class Counting {
@@ -38,10 +48,12 @@ export class Counting {
   /** Reads what there is, right before it is broken. Rejects where it cannot be read whole: everything would seem to have been kept. */
   async begin(cluster: Cluster): Promise<void> {
     const found = await belongingsOf(cluster);
-    const { memories, unread, silent, vectors, nodes } = found;
-    if (unread !== '' || silent.length > 0 || memories.size <= Math.max(vectors.missing, nodes.missing))
+    const { memories, unread, vectors, nodes, structure } = found;
+    const stores = (['postgres', 'qdrant', 'falkordb'] as const).filter((store) => !structure[store]);
+    const silent = [...found.silent, ...stores.map((store) => SERVICE_TITLES[store])];
+    if (unread !== '' || silent.length > 0 || memories.size <= Math.max(vectors.lacking.size, nodes.lacking.size))
       throw new Error(
-        `what the cluster holds could not be read before it was broken: ${unread || silent.join(', ') || 'its memories have no vectors, or no nodes'}`,
+        `what the cluster holds could not be read before it was broken: ${unread || [...new Set(silent)].join(', ') || 'its memories have no vectors, or no nodes'}`,
       );
     this.#before = found;
   }
@@ -55,6 +67,8 @@ export class Counting {
 
   /** Counts what came back, and reads out of the journals what was chosen. */
   async end(cluster: Cluster, record: TrainingRecord, how: 'recovered' | 'given up'): Promise<Counted> {
+    const endedAt = Date.now();
+    if (how === 'recovered') await untilEmbedded(cluster);
     const loss = lossBetween(this.#before!, await belongingsOf(cluster));
     // A cluster that can only be read looks whole: what is written now tells, and is no part of what was counted.
     const remembers = await this.remember().then(
@@ -62,7 +76,6 @@ export class Counting {
       (error: unknown) => messageOf(error),
     );
     const checks = await recoveryChecks(cluster, loss, record.unavoidable, remembers);
-    const endedAt = Date.now();
     const { runs, journals } = runsOf(record.cluster, record.pagedAt);
     const choices = journals.flatMap((events) => choicesIn(events, this.#backups) ?? []);
     const unsafe = unsafeIn(this.lesson, choices);

@@ -9,7 +9,7 @@ import { avoidableIn } from './score.js';
 
 /**
  * Whether everything answers, novamem remembers (`remembers`: `yes`, or why not) and says that all its parts are well, and each store has
- * what the memories that are left need.
+ * what the memories that are left need, and is made of what it was.
  */
 export async function recoveryChecks(
   cluster: Cluster,
@@ -42,5 +42,6 @@ export async function recoveryChecks(
     ...(parts.length > 0 ? parts : [equal('novamem', 'deep health', 'HTTP 200', 'it does not say')]),
     equal('Qdrant', 'memories without a vector', 0, vectors),
     equal('FalkorDB', 'memories without a node', 0, nodes),
+    ...loss.equality,
   ];
 }

@@ -133,7 +133,8 @@ const WORDS: Record<keyof LossCounts, (count: number) => string> = {
   vectors: (count) => `${count} without a vector`,
   nodes: (count) => `${count} without a node in the graph`,
   relationships: (count) => `${plural(count, 'relationship')} of the graph`,
-  altered: (count) => `strength or validity of ${plural(count, 'relationship')}`,
+  altered: (count) =>
+    `${plural(count, 'vector, node or relationship', 'vectors, nodes or relationships')} not as before`,
   rows: (count) => `${plural(count, 'row')} of other tables`,
 };
 
