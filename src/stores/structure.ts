@@ -2,7 +2,7 @@ import { allThere, type Check, equal, sameSet } from './check.js';
 import type { Cluster } from './cluster.js';
 import { indexedProperties } from './falkordb/indexes.js';
 import { inventoryGraph } from './falkordb/inventory.js';
-import { inventoryPostgres } from './postgres/inventory.js';
+import { definitionsOf } from './postgres/inventory.js';
 import { collectionConfig, listAliases, listCollections, payloadIndexesOf, stableJson } from './qdrant/inventory.js';
 
 /** What the stores are made of, beside what is in them. A store that could not be read is undefined. */
@@ -17,16 +17,11 @@ export interface Structure {
 export async function structureOf(cluster: Cluster): Promise<Structure> {
   const orUndefined = <T>(reading: Promise<T>): Promise<T | undefined> => reading.catch(() => undefined);
   const [postgres, qdrant, falkordb] = await Promise.all([
-    orUndefined(postgresStructure(cluster)),
+    orUndefined(definitionsOf(cluster.postgres)),
     orUndefined(qdrantStructure(cluster)),
     orUndefined(falkordbStructure(cluster)),
   ]);
   return { postgres, qdrant, falkordb };
-}
-
-async function postgresStructure({ postgres }: Cluster): Promise<Record<string, string[]>> {
-  const { tables, objects } = await inventoryPostgres(postgres);
-  return { tables: Object.keys(tables), ...objects };
 }
 
 async function qdrantStructure({ qdrant }: Cluster): Promise<Structure['qdrant']> {
