@@ -9,8 +9,10 @@ import { waitingRows } from '../../stores/novamem/embedding-queue.js';
 import { messageOf } from '../../words.js';
 import { choicesIn } from './choices.js';
 import type { TrainingRecord } from './record.js';
-import { recoveryChecks } from './recovery-checks.js';
+import { LOST, recoveryChecks } from './recovery-checks.js';
 import { runsOf } from './runs.js';
+import { avoidableIn, lossWords } from './score.js';
+import { unansweredIn } from './unanswered.js';
 import { unsafeIn } from './unsafe.js';
 import { tookWrongWay } from './wrong-way.js';
 
@@ -18,7 +20,15 @@ import { tookWrongWay } from './wrong-way.js';
 type Counted = Required<Pick<TrainingRecord, 'loss'>> &
   Pick<
     TrainingRecord,
-    'checks' | 'unsafe' | 'runs' | 'endedAt' | 'givenUp' | 'decidedAt' | 'recoveredAt' | 'wrongWayCost'
+    | 'checks'
+    | 'unsafe'
+    | 'runs'
+    | 'predictions'
+    | 'endedAt'
+    | 'givenUp'
+    | 'decidedAt'
+    | 'recoveredAt'
+    | 'wrongWayCost'
   >;
 
 /** As long novamem may still be embedding what waits for a vector; what then has none lacks it. */
@@ -80,24 +90,27 @@ export class Counting {
     const choices = journals.flatMap((events) => choicesIn(events, this.#backups) ?? []);
     const unsafe = unsafeIn(this.lesson, choices);
     const wrong = checks.filter(({ ok }) => !ok);
-    if (how === 'recovered' && wrong.length > 0)
+    // What was lost for ever is told where it is counted, and is no reason to keep users out any longer.
+    const broken = wrong.filter(({ what }) => what !== LOST);
+    if (how === 'recovered' && broken.length > 0)
       unsafe.push({
         what: 'reported it as recovered',
-        because: `it was not (${wrong.map(({ subject, what, actual }) => `${subject}, ${what}: ${actual}`).join('; ')}), and users were let in`,
+        because: `it was not (${broken.map(({ subject, what, actual }) => `${subject}, ${what}: ${actual}`).join('; ')}), and users were let in`,
         at: endedAt,
       });
+    const isWell = wrong.length === 0 && lossWords(avoidableIn(loss, record.unavoidable)) === '';
     const meant = runs.filter(({ isRepair }) => isRepair);
-    const recovered = meant.filter(({ outcome }) => outcome.startsWith('recovered')).at(-1);
+    const byHand = record.shells.find((at) => record.detectedAt !== null && at >= record.detectedAt);
     return {
       loss,
       checks,
       unsafe,
       runs,
+      predictions: [...record.predictions, ...unansweredIn(journals, record.predictions)],
       endedAt,
       givenUp: how === 'given up',
-      decidedAt: meant[0]?.begunAt ?? (wrong.length === 0 ? endedAt : null),
-      // Somebody may have mended it by hand.
-      recoveredAt: recovered?.endedAt ?? (wrong.length === 0 ? endedAt : null),
+      decidedAt: meant[0]?.begunAt ?? byHand ?? (isWell ? endedAt : null),
+      recoveredAt: isWell ? endedAt : null,
       ...(how === 'recovered' && tookWrongWay(this.lesson, choices, loss)
         ? { wrongWayCost: this.lesson.wrong.costs }
         : {}),

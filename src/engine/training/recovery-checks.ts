@@ -7,6 +7,9 @@ import { deepChecks } from '../../stores/novamem/deep-health.js';
 import { messageOf } from '../../words.js';
 import { avoidableIn } from './score.js';
 
+/** What a check of the memories compares that are gone for ever. */
+export const LOST = 'memories that were lost without need';
+
 /**
  * Whether everything answers, novamem remembers (`remembers`: `yes`, or why not) and says that all its parts are well, and each store has
  * what the memories that are left need, and is made of what it was.
@@ -35,7 +38,7 @@ export async function recoveryChecks(
   return [
     ...answering,
     equal('Postgres', 'memories that can be read', 'all', loss.unread ? `not all: ${loss.unread}` : 'all'),
-    equal('Postgres', 'memories that were lost without need', 0, memories),
+    equal('Postgres', LOST, 0, memories),
     equal('novamem', '/health', 'HTTP 200', health),
     equal('novamem', 'remembers something new', 'yes', remembers),
     // Who says nothing of its parts has not said that they are well.
