@@ -15,13 +15,13 @@ const lossSchema = z.strictObject({
   changed: count,
   /** Memories that were never this cluster's. */
   strange: count,
-  /** Memories without a vector, and not queued for one. */
+  /** Memories without a vector. */
   vectors: count,
   /** Memories without a node in the graph. */
   nodes: count,
   /** Of the graph, beyond those of lost memories. */
   relationships: count,
-  /** Relationships that are there with another strength or validity. */
+  /** Vectors, nodes and relationships that are there and are not what they were. */
   altered: count,
   /** Rows of the other tables that people's work is in (projects, members, tokens …), beyond those of lost memories. */
   rows: count,

@@ -1,11 +1,12 @@
 import { messageOf } from '../words.js';
 import type { Cluster } from './cluster.js';
-import { nodePages, relationshipEnds } from './falkordb/nodes.js';
+import { nodeContentPages, relationshipEnds } from './falkordb/nodes.js';
 import { DATABASE_MISSING, sqlState } from './postgres/connection.js';
-import { contentsOfMemories, hasMemories, type MemoryContent, readMemories } from './postgres/memories.js';
+import { contentsOfMemories, hasMemories, type MemoryContent } from './postgres/memories.js';
 import { rowsOfTables, type TableRow } from './postgres/table-rows.js';
-import { listCollections } from './qdrant/inventory.js';
-import { pointPages } from './qdrant/points.js';
+import { listCollections, stableJson } from './qdrant/inventory.js';
+import { memoryOf, wholePointPages } from './qdrant/points.js';
+import { type Structure, structureOf } from './structure.js';
 
 /** All that a cluster of some thousand memories holds, one by one: unlike an inventory it says afterwards what is gone. */
 export interface Belongings {
@@ -17,23 +18,30 @@ export interface Belongings {
   unread: string;
   /** Stores and tables that could not be read: they hold nothing here. */
   silent: string[];
-  /** What Qdrant has of the memories, but for those that are queued for a vector; and what FalkorDB has. */
-  vectors: Held;
-  nodes: Held;
+  /** What Qdrant has of the memories; and what FalkorDB has, each node as one text. */
+  vectors: Held<Vector>;
+  nodes: Held<string>;
   /** `from kind to` → each that is there. */
   relationships: Map<string, Relationship>;
   /** Table → its rows. */
   tables: Map<string, TableRow[]>;
+  structure: Structure;
 }
 
-/** What a store has beside the memories of Postgres. */
-export interface Held {
-  /** Memories of which it has nothing. */
-  missing: number;
-  /** What it has of memories that are not there. */
-  strays: number;
-  /** What it has of a memory beyond the first. */
-  doubles: number;
+/** What a store has of memories. */
+export interface Held<T> {
+  /** Id → each that it has of that memory, which need not be one that is there. */
+  of: Map<string, T[]>;
+  /** Memories that were there when it was looked, and of which it had nothing. */
+  lacking: ReadonlySet<string>;
+}
+
+export interface Vector {
+  collection: string;
+  /** As JSON with sorted keys. */
+  payload: string;
+  /** As the server gives it: a list of numbers, or lists by name. */
+  values: unknown;
 }
 
 export interface Relationship {
@@ -67,75 +75,63 @@ export async function belongingsOf(cluster: Cluster): Promise<Belongings> {
       silent.push(store);
       return nothing;
     });
-  const { memories, pending, unread } = await readPostgres(cluster);
-  const [vectors, nodes, relationships, rows] = await Promise.all([
-    orNothing('Qdrant', heldByQdrant(cluster), []),
-    orNothing('FalkorDB', heldByFalkordb(cluster), []),
+  const { memories, unread } = await readPostgres(cluster);
+  const [vectors, nodes, relationships, rows, structure] = await Promise.all([
+    orNothing('Qdrant', heldByQdrant(cluster), new Map()),
+    orNothing('FalkorDB', heldByFalkordb(cluster), new Map()),
     orNothing('FalkorDB', readRelationships(cluster), new Map()),
     orNothing('Postgres', rowsOfTables(cluster.postgres, NOT_COMPARED), { tables: new Map(), unread: [] }),
+    structureOf(cluster),
   ]);
+  const held = <T>(of: Map<string, T[]>): Held<T> => ({
+    of,
+    lacking: new Set([...memories.keys()].filter((id) => !of.has(id))),
+  });
   return {
     at,
     memories,
     unread,
     silent: [...new Set([...silent, ...rows.unread])].sort(),
-    vectors: heldOf(vectors, memories, pending),
-    nodes: heldOf(nodes, memories),
+    vectors: held<Vector>(vectors),
+    nodes: held<string>(nodes),
     relationships,
     tables: rows.tables,
+    structure,
   };
 }
 
-function heldOf(
-  held: readonly string[],
-  memories: ReadonlyMap<string, unknown>,
-  excused: ReadonlySet<string> = new Set(),
-): Held {
-  const distinct = new Set(held);
-  const strays = held.filter((id) => !memories.has(id)).length;
-  const known = [...distinct].filter((id) => memories.has(id)).length;
-  return {
-    missing: [...memories.keys()].filter((id) => !distinct.has(id) && !excused.has(id)).length,
-    strays,
-    doubles: held.length - strays - known,
-  };
-}
-
-/** Every memory, and which of them wait for a vector. Where it cannot be read it says why; where there is no database there is none. */
+/** Every memory. Where they cannot be read it says why; where there is no database there is none. */
 async function readPostgres({ postgres }: Cluster) {
-  const read = { memories: new Map<string, MemoryContent>(), pending: new Set<string>(), unread: '' };
+  const read = { memories: new Map<string, MemoryContent>(), unread: '' };
   try {
-    if (!(await hasMemories(postgres))) return read;
-    read.memories = await contentsOfMemories(postgres);
-    await readMemories(
-      postgres,
-      () => {},
-      (rows) => {
-        for (const { id, pending } of rows) if (pending) read.pending.add(id);
-      },
-    );
+    if (await hasMemories(postgres)) read.memories = await contentsOfMemories(postgres);
   } catch (error) {
     if (sqlState(error) !== DATABASE_MISSING) read.unread = messageOf(error);
   }
   return read;
 }
 
-/** The memory of each vector. */
-async function heldByQdrant({ qdrant }: Cluster): Promise<string[]> {
-  const held: string[] = [];
-  for (const name of await listCollections(qdrant))
-    for await (const page of pointPages(qdrant, name)) held.push(...page.flatMap(ofMemory));
+async function heldByQdrant({ qdrant }: Cluster): Promise<Map<string, Vector[]>> {
+  const held = new Map<string, Vector[]>();
+  for (const collection of await listCollections(qdrant))
+    for await (const page of wholePointPages(qdrant, collection))
+      for (const { vector: values, payload } of page)
+        add(held, memoryOf(payload), { collection, payload: stableJson(payload), values });
   return held;
 }
 
-/** The memory of each node. */
-async function heldByFalkordb({ falkordb }: Cluster): Promise<string[]> {
-  const held: string[] = [];
-  for await (const page of nodePages(falkordb)) held.push(...page.flatMap(ofMemory));
+async function heldByFalkordb({ falkordb }: Cluster): Promise<Map<string, string[]>> {
+  const held = new Map<string, string[]>();
+  for await (const page of nodeContentPages(falkordb)) for (const { memory, says } of page) add(held, memory, says);
   return held;
 }
 
-const ofMemory = ({ memory }: { memory: string | null }): string[] => (memory === null ? [] : [memory]);
+function add<T>(held: Map<string, T[]>, memory: string | null, one: T): void {
+  if (memory === null) return;
+  const known = held.get(memory);
+  if (known) known.push(one);
+  else held.set(memory, [one]);
+}
 
 /** What Postgres holds now beside what was held before: what users wrote meanwhile can be lost as well. */
 export async function withWrittenSince(before: Belongings, cluster: Cluster): Promise<Belongings> {

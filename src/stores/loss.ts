@@ -1,6 +1,9 @@
-import type { Belongings, Relationship } from './belongings.js';
+import type { Belongings, Held, Vector } from './belongings.js';
+import { type Check, equal } from './check.js';
 import { instantOfUlid } from './crosscheck/ulid.js';
 import type { TableRow } from './postgres/table-rows.js';
+import { stableJson } from './qdrant/inventory.js';
+import { compareStructure } from './structure.js';
 
 /** What of a cluster is gone, or is not what it was. */
 export interface Loss {
@@ -13,7 +16,7 @@ export interface Loss {
   vectors: number;
   nodes: number;
   relationships: number;
-  /** Relationships that are there, with another strength or validity. */
+  /** Vectors, nodes and relationships that are there and are not what they were; but for vectors made anew of the same text. */
   altered: number;
   /** Rows of other tables. */
   rows: number;
@@ -27,6 +30,8 @@ export interface Loss {
   unread: string;
   /** Stores and tables that could not be read: what they held counts as gone. */
   silent: string[];
+  /** What was compared beside: vectors and nodes with what they were, and what the stores are made of. */
+  equality: Check[];
 }
 
 export interface LeftOver {
@@ -61,18 +66,28 @@ export function lossBetween(before: Belongings, after: Belongings): Loss {
   );
   const relationships = [...before.relationships.entries()]
     .filter(([, { from, to }]) => after.memories.has(from) && after.memories.has(to))
-    .map(([key, relationship]) => compared(relationship, after.relationships.get(key)));
+    .map(([key, { says }]) => compared(says, after.relationships.get(key)?.says ?? []));
   const sum = (key: keyof ReturnType<typeof compared>) => relationships.reduce((total, one) => total + one[key], 0);
-  const more = (store: 'vectors' | 'nodes', key: keyof Belongings['vectors']) =>
-    Math.max(0, after[store][key] - before[store][key]);
+  // What is in a memory that says something else now has a vector of its own.
+  const same = new Set([...after.memories.keys()].filter((id) => before.memories.has(id)));
+  for (const [id] of changed) same.delete(id);
+  const vectors = alteredIn(before.vectors, after.vectors, same, isSameVector);
+  const nodes = alteredIn(before.nodes, after.nodes, same);
+  const needed = new Set(
+    [...before.vectors.of].flatMap(([id, held]) =>
+      after.memories.has(id) ? held.map(({ collection }) => collection) : [],
+    ),
+  );
+  const strays = more(before, after, strayIn);
+  const doubles = more(before, after, doublesIn);
   return {
     memories: gone.length,
     changed: changed.length,
     strange: strange.length,
-    vectors: more('vectors', 'missing'),
-    nodes: more('nodes', 'missing'),
+    vectors: missing(before.vectors, after.vectors),
+    nodes: missing(before.nodes, after.nodes),
     relationships: sum('gone'),
-    altered: sum('altered'),
+    altered: vectors + nodes + sum('altered'),
     rows: Object.values(tables).reduce((total, { rows }) => total + rows, 0),
     // An id begins with the moment at which it was made: the youngest are what people miss first.
     examples: gone
@@ -83,12 +98,17 @@ export function lossBetween(before: Belongings, after: Belongings): Loss {
     tables,
     leftOver: {
       // Of memories that cannot be read nobody knows whether they are there.
-      vectors: isRead ? more('vectors', 'strays') : 0,
-      nodes: isRead ? more('nodes', 'strays') : 0,
-      doubles: more('vectors', 'doubles') + more('nodes', 'doubles') + sum('doubles'),
+      vectors: isRead ? strays.vectors : 0,
+      nodes: isRead ? strays.nodes : 0,
+      doubles: doubles.vectors + doubles.nodes + sum('doubles'),
     },
     unread: after.unread,
     silent: after.silent,
+    equality: [
+      equal('Qdrant', 'vectors that are not what they were', 0, vectors),
+      equal('FalkorDB', 'nodes that are not what they were', 0, nodes),
+      ...compareStructure(before.structure, after.structure, needed),
+    ],
   };
 }
 
@@ -107,10 +127,60 @@ function lostRows(
   });
 }
 
-function compared({ says }: Relationship, now: Relationship | undefined) {
-  const rest = [...(now?.says ?? [])];
-  const unmatched = says.filter((one) => {
-    const at = rest.indexOf(one);
+type Stores = Pick<Belongings, 'memories' | 'vectors' | 'nodes'>;
+type Count = (held: Held<unknown>, memories: Belongings['memories']) => number;
+
+/** By how much there is more of something in each store. */
+function more(before: Stores, after: Stores, count: Count): Record<'vectors' | 'nodes', number> {
+  const by = (store: 'vectors' | 'nodes') =>
+    Math.max(0, count(after[store], after.memories) - count(before[store], before.memories));
+  return { vectors: by('vectors'), nodes: by('nodes') };
+}
+
+/** What a store has of memories that are not there. */
+const strayIn: Count = ({ of }, memories) =>
+  [...of].reduce((total, [id, held]) => total + (memories.has(id) ? 0 : held.length), 0);
+
+/** What it has of a memory beyond the first. */
+const doublesIn: Count = ({ of }, memories) =>
+  [...of].reduce((total, [id, held]) => total + (memories.has(id) ? held.length - 1 : 0), 0);
+
+/** Of how many memories a store has nothing, and not because it had nothing of them before. */
+const missing = ({ lacking }: Held<unknown>, after: Held<unknown>): number =>
+  [...after.lacking].filter((id) => !lacking.has(id)).length;
+
+/** Of these memories, what a store has of them that is not what it was. */
+function alteredIn<T>(
+  before: Held<T>,
+  after: Held<T>,
+  memories: Iterable<string>,
+  isSame?: (one: T, other: T) => boolean,
+): number {
+  let altered = 0;
+  for (const id of memories) altered += compared(before.of.get(id) ?? [], after.of.get(id) ?? [], isSame).altered;
+  return altered;
+}
+
+/** The same model makes nearly the same vector of the same text, and seldom the very same. */
+const NEAR = 0.999;
+
+const isSameVector = (one: Vector, other: Vector): boolean =>
+  one.collection === other.collection && one.payload === other.payload && isNear(one.values, other.values);
+
+function isNear(one: unknown, other: unknown): boolean {
+  if (!isNumbers(one) || !isNumbers(other) || one.length !== other.length)
+    return stableJson(one) === stableJson(other);
+  const product = (a: number[], b: number[]) => a.reduce((total, value, at) => total + value * b[at]!, 0);
+  const lengths = Math.sqrt(product(one, one) * product(other, other));
+  return lengths === 0 ? stableJson(one) === stableJson(other) : product(one, other) / lengths > NEAR;
+}
+
+const isNumbers = (value: unknown): value is number[] => Array.isArray(value) && typeof value[0] === 'number';
+
+function compared<T>(before: readonly T[], now: readonly T[], isSame = (one: T, other: T) => one === other) {
+  const rest = [...now];
+  const unmatched = before.filter((one) => {
+    const at = rest.findIndex((other) => isSame(one, other));
     if (at >= 0) rest.splice(at, 1);
     return at < 0;
   });

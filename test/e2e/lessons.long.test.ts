@@ -36,7 +36,11 @@ describe.each(lessons.map((lesson) => [lesson.id, lesson] as const))('%s', (id, 
       expect(right.stdout).toMatch(told(lossWords(rightWay.loses), '^Nothing: all \\d+ memories are there'));
       expect(right.stdout).not.toContain('Left over');
       expect(hurt.exitCode, hurt.stdout.slice(-6_000) + hurt.stderr).toBe(0);
-      expect(hurt.stdout).toMatch(/· \d?\d of 100: /);
+      expect(hurt.stdout).toMatch(/· \d?\d of 100: not passed/);
+      // Everything was predicted rightly: the marks are for what was done.
+      expect(hurt.stdout).toMatch(/^- Predicted +30 of 30 /m);
+      expect(hurt.stdout).toMatch(/^- Recovered in time +0 of 10 /m);
+      expect(hurt.stdout).toMatch(/^- Nothing lost that could be kept +1?\d of 30 /m);
       expect(hurt.stdout).toMatch(told(lossWords(wrong.loses), 'it loses something'));
       expect(hurt.stdout).toContain(wrong.costs);
     },

@@ -3,7 +3,12 @@ import { remember } from '../../src/sandbox/remember.js';
 import { type Belongings, belongingsOf, withWrittenSince } from '../../src/stores/belongings.js';
 import { Cluster } from '../../src/stores/cluster.js';
 import { type Loss, lossBetween } from '../../src/stores/loss.js';
+import { waitingRows } from '../../src/stores/novamem/embedding-queue.js';
+import { listCollections } from '../../src/stores/qdrant/inventory.js';
+import { deletePoints, type Point, putPoints, wholePointPages } from '../../src/stores/qdrant/points.js';
+import { eventually } from '../support/eventually.js';
 import { open, type RealCluster, realCluster } from '../support/sandbox.js';
+import { restartNovamem } from '../support/stand-in.js';
 
 let real: RealCluster;
 
@@ -11,11 +16,17 @@ beforeAll(async () => {
   real = await realCluster(60);
 });
 
-/** What a cluster has lost by what is done to it. */
+/** What a cluster has lost by what is done to it; of what was compared beside, what is not as it was. */
 async function lossBy(work: () => Promise<unknown>): Promise<Loss> {
   const before = await belongingsOf(real.cluster);
   await work();
-  return lossBetween(before, await belongingsOf(real.cluster));
+  return lossSince(before);
+}
+
+async function lossSince(before: Belongings): Promise<Loss> {
+  const loss = lossBetween(before, await belongingsOf(real.cluster));
+  expect(loss.equality.length).toBeGreaterThan(10);
+  return { ...loss, equality: loss.equality.filter(({ ok }) => !ok) };
 }
 
 const NOTHING = {
@@ -32,6 +43,7 @@ const NOTHING = {
   leftOver: { vectors: 0, nodes: 0, doubles: 0 },
   unread: '',
   silent: [],
+  equality: [],
 };
 
 const graphQuery = (cypher: string) =>
@@ -44,7 +56,7 @@ test('everything is read, and nothing is lost where nothing happens', async () =
   expect([...found.tables.keys()]).toEqual(
     expect.arrayContaining(['memory_fts', 'memory_relations', 'project_members', 'projects', 'user', 'user_tokens']),
   );
-  expect(lossBetween(found, await belongingsOf(real.cluster))).toEqual(NOTHING);
+  expect(await lossSince(found)).toEqual(NOTHING);
 });
 
 test('what novamem itself writes and tidies away while it runs is no loss', async () => {
@@ -110,6 +122,87 @@ test('relationships without their validity, doubled ones and doubled nodes are s
     await graphQuery(`CREATE (:Memory {id: '${relations[0]!.from_id}'})`);
   });
   expect(loss).toEqual({ ...NOTHING, altered: 2, leftOver: { vectors: 0, nodes: 0, doubles: 2 } });
+});
+
+const collections = () => listCollections(real.cluster.qdrant);
+/** Every collection with its points. */
+async function vectorsOf(): Promise<{ name: string; points: Point[] }[]> {
+  const found: { name: string; points: Point[] }[] = [];
+  for (const name of await collections()) {
+    const points: Point[] = [];
+    for await (const page of wholePointPages(real.cluster.qdrant, name)) points.push(...page);
+    found.push({ name, points });
+  }
+  return found;
+}
+
+test('a cluster in which everything has its place and nothing is what it was is not equal', async () => {
+  const before = await belongingsOf(real.cluster);
+  const saved = await vectorsOf();
+  for (const { name, points } of saved)
+    await putPoints(
+      open,
+      real.cluster.qdrant,
+      name,
+      points.map((point) => ({ ...point, vector: (point.vector as number[]).map(() => 1) })),
+    );
+  const loss = await lossSince(before);
+  expect(loss).toMatchObject({ ...NOTHING, altered: before.memories.size, equality: [{ subject: 'Qdrant' }] });
+  for (const { name, points } of saved) await putPoints(open, real.cluster.qdrant, name, points);
+  expect(await lossSince(before)).toEqual(NOTHING);
+});
+
+test('a point of somebody else, and a node that says something else, are seen one by one', async () => {
+  const { name, points } = (await vectorsOf())[0]!;
+  const [point] = points;
+  const loss = await lossBy(async () => {
+    await putPoints(open, real.cluster.qdrant, name, [
+      { ...point!, payload: { ...point!.payload, userId: 'nobody' } },
+    ]);
+    await graphQuery(`MATCH (m:Memory {id: '${point!.payload.entryId}'}) SET m.project = 'x'`);
+  });
+  expect(loss).toMatchObject({
+    ...NOTHING,
+    altered: 2,
+    equality: [
+      { subject: 'Qdrant', what: 'vectors that are not what they were', actual: '1' },
+      { subject: 'FalkorDB', what: 'nodes that are not what they were', actual: '1' },
+    ],
+  });
+});
+
+test('a vector that is made anew of the same text is no loss; one that is waited for is', async () => {
+  const { qdrant, postgres } = real.cluster;
+  const { name, points } = (await vectorsOf())[0]!;
+  const { id, payload } = points.at(-1)!;
+  const before = await belongingsOf(real.cluster);
+  await restartNovamem(real, { embeddingsPerMinute: 0 });
+  await deletePoints(open, qdrant, name, [id]);
+  await real.sql(`UPDATE memory_entries SET embedded_at = NULL WHERE id = '${payload.entryId}'`);
+  expect(await lossSince(before)).toEqual({ ...NOTHING, vectors: 1 });
+  await restartNovamem(real, { embeddingsPerMinute: 60_000 });
+  await eventually('it is embedded', async () => (await waitingRows(postgres, 1)).length === 0);
+  expect(await lossSince(before)).toEqual(NOTHING);
+});
+
+test('what the stores are made of is compared: tables, indexes, collections, the graph', async () => {
+  const { qdrant } = real.cluster;
+  const [name] = await collections();
+  const loss = await lossBy(async () => {
+    await real.sql('CREATE TABLE left_here (id int); CREATE INDEX of_nobody ON memory_entries (source)');
+    await graphQuery('DROP INDEX ON :Memory(id)');
+    await qdrant.client.deletePayloadIndex(name!, 'userId', { wait: true });
+  });
+  expect(loss).toMatchObject({
+    ...NOTHING,
+    equality: [
+      { subject: 'Postgres', what: 'tables', actual: expect.stringContaining('public.left_here') },
+      { subject: 'Postgres', what: 'indexes', actual: expect.stringContaining('of_nobody') },
+      { subject: 'Postgres', what: 'owners' },
+      { subject: 'Qdrant', what: 'collections as they were made', actual: expect.stringContaining(name!) },
+      { subject: 'FalkorDB', what: 'indexes', actual: expect.stringContaining('Memory.id') },
+    ],
+  });
 });
 
 test('what was written since is what can be lost, too, with what refers to it', async () => {

@@ -3,17 +3,23 @@ import { randomFrom, ulid } from '../../src/sandbox/seed-data.js';
 import type { Belongings } from '../../src/stores/belongings.js';
 import { lossBetween } from '../../src/stores/loss.js';
 
-const HELD = { missing: 0, strays: 0, doubles: 0 };
+const vector = (...values: number[]) => ({ collection: 'novamem_ana', payload: '{}', values });
+/** What a store holds of each memory; `lacking`: of which it has nothing. */
+const held = <T>(of: Record<string, T[]> = {}, ...lacking: string[]) => ({
+  of: new Map(Object.entries(of)),
+  lacking: new Set(lacking),
+});
 const memory = (content: string, rest = '') => ({ content, rest });
 const belongings = (memories: Record<string, string>, more: Partial<Belongings> = {}): Belongings => ({
   at: Date.now(),
   unread: '',
   silent: [],
   memories: new Map(Object.entries(memories).map(([id, content]) => [id, memory(content)])),
-  vectors: HELD,
-  nodes: HELD,
+  vectors: held(),
+  nodes: held(),
   relationships: new Map(),
   tables: new Map(),
+  structure: { postgres: {}, qdrant: { collections: {}, aliases: {} }, falkordb: { indexes: [], constraints: [] } },
   ...more,
 });
 
@@ -44,16 +50,50 @@ test('what is written after it was looked is no stranger', () => {
 });
 
 test('what was missing or left over before is no loss', () => {
-  const before = belongings({ a: 'one' }, { vectors: { missing: 2, strays: 1, doubles: 4 } });
+  const before = belongings(
+    { a: 'one', b: 'two' },
+    { vectors: held({ a: [vector(1), vector(1)], x: [vector(1)] }, 'b'), nodes: held({ a: ['a'], b: ['b'] }) },
+  );
   const after = belongings(
-    { a: 'one' },
-    { vectors: { missing: 5, strays: 2, doubles: 4 }, nodes: { missing: 1, strays: 0, doubles: 2 } },
+    { a: 'one', b: 'two' },
+    { vectors: held({ x: [vector(1)], y: [vector(1)] }, 'a', 'b'), nodes: held({ a: ['a', 'a'] }, 'b') },
   );
   expect(lossBetween(before, after)).toMatchObject({
-    vectors: 3,
+    vectors: 1,
     nodes: 1,
-    leftOver: { vectors: 1, nodes: 0, doubles: 2 },
+    altered: 0,
+    leftOver: { vectors: 1, nodes: 0, doubles: 1 },
   });
+});
+
+test('a vector that points elsewhere is altered, one that was made anew of the same text is not', () => {
+  const before = belongings({ a: 'one' }, { vectors: held({ a: [vector(0.6, 0.8)] }) });
+  const altered = (...now: ReturnType<typeof vector>[]) =>
+    lossBetween(before, belongings({ a: 'one' }, { vectors: held({ a: now }) })).altered;
+  expect(altered(vector(0.6001, 0.7999))).toBe(0);
+  expect(altered(vector(0.8, 0.6))).toBe(1);
+  expect(altered(vector(0.6, 0.8, 0))).toBe(1);
+  expect(altered({ ...vector(0.6, 0.8), payload: '{"userId":"ben"}' })).toBe(1);
+  expect(altered({ ...vector(0.6, 0.8), collection: 'novamem_ben' })).toBe(1);
+  const rewritten = belongings({ a: 'something else' }, { vectors: held({ a: [vector(0.8, 0.6)] }) });
+  expect(lossBetween(before, rewritten)).toMatchObject({ changed: 1, altered: 0 });
+});
+
+test('a collection that no memory needs any more may be gone, another one may not', () => {
+  const made = (...names: string[]) => ({
+    ...belongings({}).structure,
+    qdrant: { collections: Object.fromEntries(names.map((name) => [name, '384'])), aliases: {} },
+  });
+  const before = belongings(
+    { a: '' },
+    { vectors: held({ a: [vector(1)] }), structure: made('novamem_ana', 'other') },
+  );
+  const differing = (...names: string[]) =>
+    lossBetween(before, { ...before, structure: made(...names) }).equality.flatMap(({ what, ok }) =>
+      ok ? [] : [what],
+    );
+  expect(differing('novamem_ana', 'new')).toEqual([]);
+  expect(differing('other')).toEqual(['collections as they were made']);
 });
 
 test('a relationship counts where both its memories are left, as often as it is gone', () => {
@@ -95,7 +135,7 @@ test('rows of other tables are lost one by one and named; those of a lost memory
 
 test('of memories that cannot be read nothing is said, nor of what would be theirs', () => {
   const before = belongings({ a: '' });
-  const after = belongings({}, { unread: 'invalid page', vectors: { missing: 0, strays: 1, doubles: 0 } });
+  const after = belongings({}, { unread: 'invalid page', vectors: held({ b: [vector(1)] }) });
   expect(lossBetween(before, after)).toMatchObject({
     memories: 0,
     leftOver: { vectors: 0, nodes: 0 },

@@ -20,6 +20,7 @@ export const lossOf = (loss: Partial<Loss> = {}): Loss => ({
   leftOver: { vectors: 0, nodes: 0, doubles: 0 },
   unread: '',
   silent: [],
+  equality: [],
   ...loss,
 });
 

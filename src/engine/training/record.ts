@@ -76,7 +76,10 @@ export interface TrainingRecord {
   disaster: { id: string; title: string; did: string[] };
   /** When the pager went. */
   pagedAt: number;
-  /** When every prediction was made; when the first run began; when the last one that began ended. */
+  /**
+   * When every prediction was made; when the first repair began, or the first shell after that; when it was said to be recovered, and
+   * nothing was wrong any more.
+   */
   detectedAt: number | null;
   decidedAt: number | null;
   recoveredAt: number | null;

@@ -7,9 +7,12 @@ import { deepChecks } from '../../stores/novamem/deep-health.js';
 import { messageOf } from '../../words.js';
 import { avoidableIn } from './score.js';
 
+/** What a check of the memories compares that are gone for ever. */
+export const LOST = 'memories that were lost without need';
+
 /**
  * Whether everything answers, novamem remembers (`remembers`: `yes`, or why not) and says that all its parts are well, and each store has
- * what the memories that are left need.
+ * what the memories that are left need, and is made of what it was.
  */
 export async function recoveryChecks(
   cluster: Cluster,
@@ -35,12 +38,13 @@ export async function recoveryChecks(
   return [
     ...answering,
     equal('Postgres', 'memories that can be read', 'all', loss.unread ? `not all: ${loss.unread}` : 'all'),
-    equal('Postgres', 'memories that were lost without need', 0, memories),
+    equal('Postgres', LOST, 0, memories),
     equal('novamem', '/health', 'HTTP 200', health),
     equal('novamem', 'remembers something new', 'yes', remembers),
     // Who says nothing of its parts has not said that they are well.
     ...(parts.length > 0 ? parts : [equal('novamem', 'deep health', 'HTTP 200', 'it does not say')]),
     equal('Qdrant', 'memories without a vector', 0, vectors),
     equal('FalkorDB', 'memories without a node', 0, nodes),
+    ...loss.equality,
   ];
 }

@@ -41,7 +41,9 @@ type Scored = Omit<TrainingRecord, 'score'>;
 /** Marks for a lesson that is over. */
 export function scoreOf(record: Scored): Score {
   const parts = [
-    timeMarks('Detected in time', DETECT, record.pagedAt, record.detectedAt, record.lesson.minutes * TO_DETECT),
+    isDetected(record)
+      ? timeMarks('Detected in time', DETECT, record.pagedAt, record.detectedAt, record.lesson.minutes * TO_DETECT)
+      : { part: 'Detected in time', marks: 0, of: DETECT, because: 'it was taken for something else' },
     timeMarks('Decided in time', DECIDE, record.pagedAt, record.decidedAt, record.lesson.minutes * TO_DECIDE),
     record.givenUp
       ? { part: 'Recovered in time', marks: 0, of: RECOVER, because: 'given up' }
@@ -59,6 +61,14 @@ export function scoreOf(record: Scored): Score {
   ];
   const sum = parts.reduce((total, { marks }) => total + marks, 0);
   return { parts, total: Math.max(0, sum) };
+}
+
+const WHICH = 'scenario';
+
+/** The prediction that says what it is was right: that with the id `scenario`, else the first. */
+function isDetected({ predictions }: Scored): boolean {
+  const which = predictions.find(({ id }) => id === WHICH) ?? predictions[0];
+  return !which || which.given === null || which.given === which.answer;
 }
 
 function timeMarks(part: string, of: number, from: number, to: number | null, minutes: number): Marks {
@@ -133,7 +143,8 @@ const WORDS: Record<keyof LossCounts, (count: number) => string> = {
   vectors: (count) => `${count} without a vector`,
   nodes: (count) => `${count} without a node in the graph`,
   relationships: (count) => `${plural(count, 'relationship')} of the graph`,
-  altered: (count) => `strength or validity of ${plural(count, 'relationship')}`,
+  altered: (count) =>
+    `${plural(count, 'vector, node or relationship', 'vectors, nodes or relationships')} not as before`,
   rows: (count) => `${plural(count, 'row')} of other tables`,
 };
 

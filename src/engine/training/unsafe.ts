@@ -43,7 +43,9 @@ function holds(
     (backup === undefined || backup === choices.backup) &&
     Object.entries(answer).every(([step, given]) => choices.answers.get(step)?.given === given) &&
     (skipped === undefined || choices.skipped.has(skipped)) &&
-    (accepted === undefined || choices.accepted.has(accepted))
+    (accepted === undefined || choices.accepted.has(accepted)) &&
+    // A step left out and a guard let pass are choices by themselves; what was only opened or answered has not cost anything yet.
+    (skipped !== undefined || accepted !== undefined || choices.destroyed)
   );
 }
 

@@ -34,16 +34,37 @@ const PAGE = 1_000;
  * sort all that is left. Nothing where the graph is absent.
  */
 export async function* nodePages(falkordb: FalkorDB): AsyncGenerator<NodeOf[]> {
-  const { graph } = falkordb;
+  const asked = (range: string) => falkordb.query(falkordb.graph, `${range} RETURN ID(m), m.id`);
+  for await (const rows of rowPages(falkordb, asked)) yield rows.map(([node, id]) => nodeOf(node, id));
+}
+
+/** What a node with the label Memory says: its memory, and its labels and properties as one text. */
+export interface NodeContent {
+  memory: string | null;
+  says: string;
+}
+
+/** The same pages with what each node says: for a graph of some thousand. */
+export async function* nodeContentPages(falkordb: FalkorDB): AsyncGenerator<NodeContent[]> {
+  const asked = (range: string) =>
+    falkordb.typedQuery(falkordb.graph, `${range} RETURN m.id, labels(m), properties(m)`);
+  for await (const rows of rowPages(falkordb, asked))
+    yield rows.map(([id, labels, properties]) => ({
+      memory: nodeOf(0, id![1]).memory,
+      says: `${JSON.stringify(labels![1])} ${JSON.stringify(pairsOf(properties![1] as unknown[]).sort())}`,
+    }));
+}
+
+const pairsOf = (flat: readonly unknown[]): string[] =>
+  Array.from({ length: flat.length / 2 }, (_, index) => JSON.stringify([flat[index * 2], flat[index * 2 + 1]]));
+
+async function* rowPages<T>(falkordb: FalkorDB, ask: (range: string) => Promise<T[]>): AsyncGenerator<T[]> {
   const { highest, count } = await countNodes(falkordb);
   let seen = 0;
   for (let from = 0; from <= highest; from += PAGE) {
-    const rows = await falkordb.query(
-      graph,
-      `MATCH (m:Memory) WHERE ID(m) >= ${from} AND ID(m) < ${from + PAGE} RETURN ID(m), m.id`,
-    );
+    const rows = await ask(`MATCH (m:Memory) WHERE ID(m) >= ${from} AND ID(m) < ${from + PAGE}`);
     seen += rows.length;
-    yield rows.map(([node, id]) => nodeOf(node, id));
+    yield rows;
   }
   const { count: after } = await countNodes(falkordb);
   if (seen < Math.min(count, after))
@@ -71,7 +92,7 @@ export interface RelationshipOf {
   from: string;
   kind: string;
   to: string;
-  /** Its strength, and from when to when it is valid, as one text. */
+  /** Its type, its strength, and from when to when it is valid, as one text. */
   says: string;
 }
 
@@ -80,7 +101,7 @@ export async function relationshipEnds(falkordb: FalkorDB): Promise<Relationship
   if (!(await falkordb.graphs()).includes(falkordb.graph)) return [];
   const rows = await falkordb.query(
     falkordb.graph,
-    'MATCH (a:Memory)-[r]->(b:Memory) RETURN a.id, r.kind, b.id, r.strength, r.validFrom, r.validTo',
+    'MATCH (a:Memory)-[r]->(b:Memory) RETURN a.id, r.kind, b.id, type(r), r.strength, r.validFrom, r.validTo',
   );
   return rows.map(([from, kind, to, ...says]) => ({
     from: String(from),

@@ -84,10 +84,7 @@ export async function readPostgresInventory(
   onTable: (table: string, done: number, total: number) => void = () => {},
 ): Promise<PostgresInventory> {
   const [server] = await query<{ version: string }>("SELECT current_setting('server_version') AS version");
-  const names = await query<{ schema: string; name: string }>(
-    `SELECT n.nspname AS schema, c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-      WHERE c.relkind = 'r' AND n.nspname ${USER_SCHEMAS} AND ${notOfAnExtension('pg_class', 'c.oid')} ORDER BY 1, 2`,
-  );
+  const names = await tableNames(query);
   const tables: PostgresInventory['tables'] = {};
   for (const [index, { schema, name }] of names.entries()) {
     const [row] = await query<{ rows: string; checksum: string }>(
@@ -100,10 +97,7 @@ export async function readPostgresInventory(
   const sequences = await query<{ name: string; value: string }>(
     `SELECT schemaname || '.' || sequencename AS name, coalesce(last_value::text, 'unused') AS value FROM pg_sequences ORDER BY 1`,
   );
-  const objects = {} as PostgresInventory['objects'];
-  for (const kind of OBJECTS) {
-    objects[kind] = (await query<{ line: string }>(`${DEFINITIONS[kind]} ORDER BY 1`)).map((row) => row.line);
-  }
+  const objects = await definitionsIn(query);
   const invalid = await query<{ name: string }>(
     'SELECT indexrelid::regclass::text AS name FROM pg_index WHERE NOT indisvalid ORDER BY 1',
   );
@@ -116,6 +110,31 @@ export async function readPostgresInventory(
     objects,
     invalidIndexes: invalid.map((one) => one.name),
   };
+}
+
+const tableNames = (query: Reading['query']) =>
+  query<{ schema: string; name: string }>(
+    `SELECT n.nspname AS schema, c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+      WHERE c.relkind = 'r' AND n.nspname ${USER_SCHEMAS} AND ${notOfAnExtension('pg_class', 'c.oid')} ORDER BY 1, 2`,
+  );
+
+async function definitionsIn(query: Reading['query']): Promise<PostgresInventory['objects']> {
+  const objects = {} as PostgresInventory['objects'];
+  for (const kind of OBJECTS) {
+    objects[kind] = (await query<{ line: string }>(`${DEFINITIONS[kind]} ORDER BY 1`)).map((row) => row.line);
+  }
+  return objects;
+}
+
+/** `tables` (`schema.table`), and every kind of definition that an inventory has: no row of a table is read for it. */
+export function definitionsOf(postgres: Postgres): Promise<Record<string, string[]>> {
+  return postgres.reading(
+    async ({ query }) => {
+      const tables = await tableNames(query);
+      return { tables: tables.map(({ schema, name }) => `${schema}.${name}`), ...(await definitionsIn(query)) };
+    },
+    { snapshot: true },
+  );
 }
 
 /** Asked behind a privilege check: a refused query would end the snapshot's transaction. */

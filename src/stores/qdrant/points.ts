@@ -21,17 +21,27 @@ const PAGE = 1_000;
 
 /** Every point of a collection with the memory that it is of, a page at a time, in the order of the points' own ids. */
 export async function* pointPages(qdrant: Qdrant, collection: string): AsyncGenerator<PointOf[]> {
+  for await (const page of pages(qdrant, collection, { with_payload: ['entryId'], with_vector: false }))
+    yield page.map(({ id, payload }) => ({ point: id, memory: memoryOf(payload) }));
+}
+
+/** Every point of a collection with vector and payload, a page at a time: for a collection of some thousand. */
+export async function* wholePointPages(qdrant: Qdrant, collection: string): AsyncGenerator<Point[]> {
+  for await (const page of pages(qdrant, collection, { with_payload: true, with_vector: true }))
+    yield page.map(({ id, vector, payload }) => ({ id, vector, payload: payload ?? {} }));
+}
+
+async function* pages(
+  qdrant: Qdrant,
+  collection: string,
+  wanted: { with_payload: true | string[]; with_vector: boolean },
+) {
   let offset: string | number | undefined;
   do {
     const page = await reading(collection, () =>
-      qdrant.client.scroll(collection, {
-        limit: PAGE,
-        with_payload: ['entryId'],
-        with_vector: false,
-        ...(offset === undefined ? {} : { offset }),
-      }),
+      qdrant.client.scroll(collection, { limit: PAGE, ...wanted, ...(offset === undefined ? {} : { offset }) }),
     );
-    yield page.points.map(({ id, payload }) => ({ point: id, memory: memoryOf(payload) }));
+    yield page.points;
     offset = (page.next_page_offset as string | number | null | undefined) ?? undefined;
   } while (offset !== undefined);
 }

@@ -17,6 +17,11 @@ describe('what takes marks away', () => {
   test.each([
     ['a prediction that was wrong', { predictions: [predicted('yes'), predicted('no')] }, 85],
     ['a prediction that was not made', { predictions: [predicted('yes'), { ...predicted('no'), given: null }] }, 85],
+    [
+      'what it is, taken for something else',
+      { predictions: [predicted('yes'), { ...predicted('no'), id: 'scenario' }] },
+      80,
+    ],
     ['every hint, the stronger the more', { hints: [3, 7, 15].map((costs) => ({ text: '', costs, at: 0 })) }, 75],
     ['an unsafe choice', { unsafe: [{ what: 'x', because: 'y', at: 0 }] }, 90],
     ['twice the time', { recoveredAt: 20 * MINUTE }, 95],

@@ -41,7 +41,13 @@ test('what is done with the program in the shell is part of the lesson, and so i
   expect(record!.runs).toMatchObject([{ scenario: 'whole-cluster-lost', outcome: 'recovered', isRepair: true }]);
   expect(record!.loss).toMatchObject({ memories: 3, vectors: 0, nodes: 0, rows: 0 });
   expect(record!.wrongWayCost).toBe(of.wrong.costs);
-  expect(record!.unsafe.map(({ what }) => what)).toEqual(['began whole-cluster-lost', 'reported it as recovered']);
+  expect(record!.unsafe.map(({ what }) => what)).toEqual(['began whole-cluster-lost']);
+  expect(record!.predictions.slice(of.predict.length).map(({ id, given }) => [id, given])).toEqual([
+    ['whole-cluster-lost.restore-postgres', null],
+    ['whole-cluster-lost.restore-qdrant', null],
+    ['whole-cluster-lost.restore-falkordb', null],
+  ]);
+  expect(record!.recoveredAt).toBeNull();
   expect(isPassed(record!)).toBe(false);
   expect(trainings('ana').map((one) => one.id)).toEqual([record!.id]);
 }, 240_000);
@@ -67,11 +73,15 @@ test('to look at the prediction of a step changes nothing; nothing is written be
 test('what still cannot be read is no recovered cluster, whatever else is well', async () => {
   lesson('some-searches-fail');
   await training.start();
+  training.noteShell();
   predictRight();
+  training.noteShell();
   await training.finish('recovered');
   const { record } = training.getSnapshot();
   expect(record!.loss!.unread).toMatch(/invalid page/);
   expect(record!.checks.filter(({ ok }) => !ok)).toMatchObject([{ what: 'memories that can be read' }]);
+  // A shell after the predictions is where it was decided to mend it by hand, and nothing came of it.
+  expect(record!.decidedAt).toBe(record!.shells[1]);
   expect(record!.recoveredAt).toBeNull();
   expect(isPassed(record!)).toBe(false);
 }, 240_000);

@@ -27,6 +27,9 @@ function journal(scenario: string, backup: string | null, ...more: Partial<Happe
   ].map((event, seq) => ({ ts: '2026-11-23T03:12:00.000Z', seq, run: 'r', prev: '', ...event })) as JournalEvent[];
 }
 
+/** Of any of these runs. */
+const DESTROYS: Partial<Happening> = { type: 'step.started', step: 'restore' };
+
 const choices = (...journals: JournalEvent[][]) => journals.flatMap((events) => choicesIn(events, BACKUPS) ?? []);
 const said = (lesson: Lesson, ...journals: JournalEvent[][]) =>
   unsafeIn(lesson, choices(...journals)).map(({ what, because }) => `${what}: ${because}`);
@@ -34,8 +37,8 @@ const said = (lesson: Lesson, ...journals: JournalEvent[][]) =>
 test('the runbook of the right way, from any backup, is no unsafe choice unless the lesson says so', () => {
   expect(said(lessonWith([]), journal('qdrant-lost', 'newest'))).toEqual([]);
   const lesson = lessonWith([{ when: { backup: 'previous' }, because: 'it is a day old' }]);
-  expect(said(lesson, journal('qdrant-lost', 'newest'))).toEqual([]);
-  expect(said(lesson, journal('qdrant-lost', 'older'))).toEqual([
+  expect(said(lesson, journal('qdrant-lost', 'newest', DESTROYS))).toEqual([]);
+  expect(said(lesson, journal('qdrant-lost', 'older', DESTROYS))).toEqual([
     'began qdrant-lost from an older backup: it is a day old',
   ]);
 });
@@ -53,11 +56,39 @@ test('another runbook of which nothing was begun that destroys is none', () => {
   expect(said(lessonWith([]), journal('cross-check', null))).toEqual([]);
 });
 
+test('a runbook that was aborted before it destroyed anything is none, though the lesson names it', () => {
+  const lesson = lessonWith([
+    { when: { scenario: 'whole-cluster-lost' }, because: 'Postgres was well' },
+    { when: { answer: { way: 'empty' } }, because: 'there was more' },
+    { when: { scenario: 'whole-cluster-lost', skipped: 'recall' }, because: 'nobody knows' },
+  ]);
+  const answered: Partial<Happening>[] = [
+    { type: 'confirm.asked', step: 'way', destroys: [], question: 'which?' },
+    { type: 'confirm.given', step: 'way', who: 'ana', typed: 'empty' },
+  ];
+  expect(said(lesson, journal('whole-cluster-lost', 'newest', ...answered))).toEqual([]);
+  expect(said(lesson, journal('whole-cluster-lost', 'newest', ...answered, DESTROYS))).toEqual([
+    'began whole-cluster-lost: Postgres was well',
+    'began whole-cluster-lost with way answered empty: there was more',
+  ]);
+  const skipped = {
+    type: 'step.finished',
+    step: 'recall',
+    outcome: 'skipped',
+    tookMs: 0,
+    reason: SKIPPED_BY_OPERATOR,
+  };
+  expect(said(lesson, journal('whole-cluster-lost', 'newest', skipped as Partial<Happening>))).toEqual([
+    'began whole-cluster-lost with recall skipped: nobody knows',
+  ]);
+});
+
 test('all conditions of one must hold', () => {
   const lesson = lessonWith([{ when: { answer: { way: 'reindex' }, backup: 'none' }, because: 'slow' }]);
   const answered = (given: string): Partial<Happening>[] => [
     { type: 'confirm.asked', step: 'way', destroys: [], question: 'which?' },
     { type: 'confirm.given', step: 'way', who: 'ana', typed: given },
+    DESTROYS,
   ];
   expect(said(lesson, journal('qdrant-lost', null, ...answered('reindex')))).toHaveLength(1);
   expect(said(lesson, journal('qdrant-lost', 'newest', ...answered('reindex')))).toEqual([]);
@@ -91,6 +122,7 @@ test('each is told at the moment at which it was made, not at which its run bega
   const events = journal(
     'qdrant-lost',
     'newest',
+    DESTROYS,
     { type: 'confirm.asked', step: 'way', destroys: [], question: 'which?' },
     { type: 'confirm.given', step: 'way', who: 'ana', typed: 'empty', ts: at(20) } as Partial<Happening>,
     { type: 'guard.accepted', difference: 'backup', who: 'ana', ts: at(22) } as Partial<Happening>,
