@@ -94,7 +94,7 @@ async function teach(known: Known, first: Lesson | undefined, trainee: string): 
         '  curl -H "api-key: $QDRANT_API_KEY" $QDRANT_URL/collections',
         '  graph-cli GRAPH.LIST                    FalkorDB',
         '  curl $NOVAMEM_URL/health                novamem',
-        '  novamem-runbook backups list --profile $CLUSTER',
+        '  novamem-runbook backups list            this program, on this cluster only',
         'Where things lie: $POSTGRES_DATA $WAL_ARCHIVE $QDRANT_DATA',
         '  $FALKORDB_DATA $BACKUPS $LOGS',
         'exit comes back to the lesson, whose clock goes on.',

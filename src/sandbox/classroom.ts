@@ -10,6 +10,7 @@ import { runCommand } from '../hosts/run-command.js';
 import { Problem } from '../problem.js';
 import { sceneOf } from './disasters/disaster.js';
 import { findDisaster } from './disasters.js';
+import { lessonVariables, notePredicted } from './lesson-shell.js';
 import { remember } from './remember.js';
 import { sandboxDown, sandboxProfile, sandboxUp } from './sandbox.js';
 import { strike, type TakeBackup } from './strike.js';
@@ -63,6 +64,7 @@ export class Classroom {
     const secretOf = (reference: string | undefined) => (reference ? resolveSecret(reference, 'the sandbox') : '');
     return {
       PATH: [binFolder(this.name), process.env.PATH ?? '', ...this.#serverPrograms()].join(delimiter),
+      ...lessonVariables(this.name),
       CLUSTER: this.name,
       POSTGRES_DATA: places.postgresData,
       WAL_ARCHIVE: places.walArchive,
@@ -103,6 +105,10 @@ export class Classroom {
       safe: lines.join('\n'),
       next: 'mend the lesson',
     });
+  }
+
+  predicted(): void {
+    notePredicted(this.name);
   }
 
   remember(): Promise<void> {

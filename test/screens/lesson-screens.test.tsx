@@ -42,6 +42,7 @@ const stage = (): Stage => ({
     await qdrant().stop(open, { onLine: () => {} });
     return { title: 'Qdrant is down', did: ['Qdrant was stopped'], pager: 'it is red', users: 'nothing is found' };
   },
+  predicted() {},
   remember: () => remember(real.cluster.profile, ['what is written in the end']),
   close: async () => {},
 });

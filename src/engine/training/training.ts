@@ -25,6 +25,8 @@ export interface Stage {
     takeBackup: (profile: Profile, what: { base: boolean }) => Promise<unknown>,
     onPrepared: () => Promise<unknown>,
   ): Promise<{ title: string; did: string[]; pager: string; users: string }>;
+  /** Every question of the lesson is answered: what tells the cause need not be withheld any more. */
+  predicted(): void;
   /** Has a user write something down for which room must be found. */
   remember(): Promise<unknown>;
   /** Takes it down. */
@@ -108,7 +110,7 @@ export class Training {
       this.#cluster = cluster;
       this.#say('what happened on the days before: backups, and people who go on writing');
       const { title, did, pager, users } = await this.stage.strike(
-        (of, { base }) => takeBackup(of, base ? WITH_BASE_BACKUP : {}),
+        (of, { base }) => takeBackup(of, base ? WITH_BASE_BACKUP : {}, 'train'),
         () => this.#counting.begin(cluster),
       );
       if (this.#closing) return;
@@ -163,6 +165,7 @@ export class Training {
     asked.at = Date.now();
     if (this.#phase === 'paged' && this.#open() === undefined) {
       this.#record!.detectedAt = asked.at;
+      this.stage.predicted();
       void this.#desk?.diagnose();
       this.#phase = 'recovering';
     }
