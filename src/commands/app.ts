@@ -46,7 +46,7 @@ export async function openApp({
 }: AppRequest): Promise<number> {
   if (lessonShell()?.predicted === false) throw questionsFirst();
   const { openScreens } = await loadScreens();
-  const desk = new Desk(profile, overrides, mode, backup, scenario, accept);
+  const desk = new Desk(profile, overrides, mode, backup, scenario === undefined ? [] : [scenario], accept);
   if (prepared) void desk.show(async () => prepared);
   const { fault, how } = await openScreens(desk, scenario, outside(desk), isLinear()).then(
     (how) => ({ how, fault: undefined }),

@@ -1,10 +1,11 @@
 import { prepareRun } from '../engine/prepare-run.js';
 import type { TrainingRecord } from '../engine/training/record.js';
-import { lossWords } from '../engine/training/score.js';
+import { isPassed, lossWords } from '../engine/training/score.js';
 import type { Training } from '../engine/training/training.js';
 import { EXIT, Problem } from '../problem.js';
 import { debriefLines, moveText } from '../reports/debrief.js';
 import { isForShell, type Lesson, type Move, mapValues } from '../runbook/lesson.js';
+import { scenarioOf } from '../runbook/library.js';
 import type { Overrides } from '../runbook/runbook.js';
 import type { Classroom } from '../sandbox/classroom.js';
 import { listBackupSets } from '../stores/backup-set/find-backup-set.js';
@@ -27,17 +28,17 @@ export async function playLesson(training: Training, classroom: Classroom, way: 
   await training.start();
   const { phase, problem, pager, users } = training.getSnapshot();
   if (phase === 'failed')
-    throw new Problem(problem[0] ?? 'The lesson could not be prepared.', { next: problem.at(-1) ?? '' });
+    throw new Problem(problem[0] ?? 'The lesson could not be prepared.', { next: nextIn(problem) });
   print('', `2  ${lesson.scene}`, `   The pager  ${pager}`, `   Users      ${users}`);
-  for (const { id, ask, options, answer } of lesson.predict) {
-    const given = way === 'right' ? answer : options.find((one) => one !== answer)!;
-    print(`   ${ask} ${given}`);
-    training.predict(id, given);
+  // In both ways: what the wrong one costs is then the price of what is done, and of nothing else.
+  for (const { id, ask, answer } of lesson.predict) {
+    print(`   ${ask} ${answer}`);
+    training.predict(id, answer);
   }
   for (const [index, move] of lesson[way].path.entries()) {
     print('', `${index + 3}  ${moveText(move)}`);
     if ('shell' in move) print(...(await classroom.shell(move.shell)).map((line) => `   ${line}`));
-    else await runOf(training, { ...move, set: await readSet(move.set, classroom) }, way);
+    else await runOf(training, { ...move, set: await readSet(move.set, classroom) });
   }
   await training.finish('recovered');
   const { record, folder, problem: uncounted } = training.getSnapshot();
@@ -49,11 +50,11 @@ export async function playLesson(training: Training, classroom: Classroom, way: 
   return verdict(lesson, record!, way);
 }
 
-async function runOf(
-  training: Training,
-  move: Extract<Move, { run: string }>,
-  way: 'right' | 'wrong',
-): Promise<void> {
+/** What the lines of an error say to do next. */
+const nextIn = (lines: readonly string[]): string =>
+  lines.flatMap((line) => /^Next: (.*)$/s.exec(line)?.[1] ?? []).at(-1) ?? 'mend what it says, then try again';
+
+async function runOf(training: Training, move: Extract<Move, { run: string }>): Promise<void> {
   const { profile } = training.desk!;
   const backup = move.backup === 'previous' ? await previousOf(profile.backups) : move.backup;
   const run = await prepareRun({
@@ -66,9 +67,8 @@ async function runOf(
     onFailure: 'stop',
   });
   for (const step of run.getSnapshot().steps) {
-    const asked = training.predictionAt(move.run, step);
-    const wrong = step.teach?.predict?.options.find((one) => one !== asked?.answer);
-    if (asked) training.predictAt(move.run, step, way === 'right' ? asked.answer : wrong!);
+    const asked = training.predictionAt(scenarioOf(move.run), step);
+    if (asked) training.predictAt(scenarioOf(move.run), step, asked.answer);
   }
   await runHeadless(run, { json: false, confirm: profile.name });
 }
@@ -97,8 +97,9 @@ function verdict({ right, wrong }: Lesson, record: TrainingRecord, way: 'right' 
   );
   const isAsSaid = lost === said;
   if (!isAsSaid) print(`The ${way} way of this lesson loses ${lost}, and the lesson says: ${said}.`);
-  const hasMarks = way === 'right' ? total === 100 : total < 100;
-  if (!hasMarks) print(`The ${way} way of this lesson comes to ${total} marks of 100.`);
+  const hasMarks = way === 'right' ? total === 100 : !isPassed(record);
+  if (!hasMarks)
+    print(`The ${way} way of this lesson comes to ${total} marks of 100${way === 'wrong' ? ', and passes' : ''}.`);
   if (way === 'wrong' && isAsSaid && record.wrongWayCost === undefined)
     print('The wrong way of this lesson is not known again in the journals of its runs.');
   return isAsSaid && hasMarks && (way === 'right' || record.wrongWayCost !== undefined)

@@ -2,7 +2,7 @@ import { readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { homeFolder } from '../config/home.js';
 import { PACKAGE_ROOT } from '../config/package-root.js';
-import { faultLine } from '../config/yaml-file.js';
+import { faultLine, readYamlFile } from '../config/yaml-file.js';
 import { Problem } from '../problem.js';
 import { type Known, type Lesson, readLesson } from '../runbook/lesson.js';
 import { messageOf } from '../words.js';
@@ -52,9 +52,13 @@ export function lessons(known: Known): { lessons: Lesson[]; faulty: string[] } {
   };
 }
 
+/** A runbook may lie beside the lesson that uses it. */
+const isRunbook = (value: unknown): boolean => typeof value === 'object' && value !== null && 'steps' in value;
+
 /** What cannot even be read is a faulty lesson as well. */
 function readSafely(file: string, known: Known): { lesson?: Lesson; faulty: string[] } {
   try {
+    if (isRunbook(readYamlFile(file).value)) return { faulty: [] };
     const { lesson, faults } = readLesson(file, known);
     return { ...(lesson ? { lesson } : {}), faulty: faults.map(faultLine) };
   } catch (error) {

@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import type { Profile } from '../../config/profile.js';
 import { redact } from '../../config/redact.js';
 import { Problem } from '../../problem.js';
-import type { Lesson } from '../../runbook/lesson.js';
+import { type Lesson, ownRunbooks } from '../../runbook/lesson.js';
 import type { PredictionText, Teach } from '../../runbook/runbook.js';
 import { Cluster } from '../../stores/cluster.js';
 import { fileInstantOf, messageOf } from '../../words.js';
@@ -24,7 +24,7 @@ export interface Stage {
   strike(
     takeBackup: (profile: Profile, what: { base: boolean }) => Promise<unknown>,
     onPrepared: () => Promise<unknown>,
-  ): Promise<{ title: string; did: string[]; pager: string; users: string }>;
+  ): Promise<{ id: string; title: string; did: string[]; pager: string; users: string }>;
   /** Every question of the lesson is answered: what tells the cause need not be withheld any more. */
   predicted(): void;
   /** Has a user write something down for which room must be found. */
@@ -109,7 +109,7 @@ export class Training {
       const cluster = new Cluster(profile);
       this.#cluster = cluster;
       this.#say('what happened on the days before: backups, and people who go on writing');
-      const { title, did, pager, users } = await this.stage.strike(
+      const { pager, users, ...disaster } = await this.stage.strike(
         (of, { base }) => takeBackup(of, base ? WITH_BASE_BACKUP : {}, 'train'),
         () => this.#counting.begin(cluster),
       );
@@ -119,7 +119,7 @@ export class Training {
         pager: this.lesson.symptoms.pager ?? pager,
         users: this.lesson.symptoms.users ?? users,
       };
-      this.#begin(profile, { id: this.lesson.disaster, title, did });
+      this.#begin(profile, disaster);
     } catch (error) {
       this.#problem = (error instanceof Problem ? error.lines() : [messageOf(error)]).map(redact);
       await this.stage.close().catch(() => {});
@@ -152,7 +152,7 @@ export class Training {
       checks: [],
       betterPath: right.path,
     };
-    this.#desk = new Desk(profile, {}, 'train', 'latest');
+    this.#desk = new Desk(profile, {}, 'train', 'latest', ownRunbooks(this.lesson));
     this.#desk.look();
     this.#to('paged');
   }
