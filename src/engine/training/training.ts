@@ -194,6 +194,7 @@ export class Training {
     const costs = this.#nextHint();
     if (!record || costs === undefined) return;
     record.hints.push({ text: this.lesson.hints[record.hints.length]!, costs, at: Date.now() });
+    this.#keepUnfinished();
     this.#publisher.changed(true);
   }
 
@@ -224,13 +225,24 @@ export class Training {
     }
   }
 
-  /** Ends what runs, and takes the cluster down, as soon as it is made. What was not finished is no lesson that was taken. */
+  /** Ends what runs, and takes the cluster down, as soon as it is made. What was not finished has no marks, and is kept as left. */
   close(): Promise<unknown> {
     this.#closing ??= this.#end();
     return this.#closing;
   }
 
+  /** What was paid for stays known, also of somebody who leaves, or whose program is killed, and takes the lesson once more. */
+  #keepUnfinished(): void {
+    if (!this.#record || this.#record.score) return;
+    try {
+      keepTraining({ ...this.#record, leftAt: Date.now() });
+    } catch (error) {
+      this.#problem = [`It could not be kept: ${messageOf(error)}.`].map(redact);
+    }
+  }
+
   async #end(): Promise<void> {
+    this.#keepUnfinished();
     this.#desk?.leave();
     await this.#starting;
     this.#desk?.leave();
