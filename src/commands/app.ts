@@ -13,7 +13,9 @@ import { plainSummary } from '../reports/plain.js';
 import { reportOf } from '../reports/run-report.js';
 import { writeReports, writeReportsOf } from '../reports/write-reports.js';
 import type { Overrides } from '../runbook/runbook.js';
+import { lessonShell } from '../sandbox/lesson-shell.js';
 import { messageOf } from '../words.js';
+import { modeHere } from './find-cluster.js';
 import { exitCodeOf } from './headless.js';
 import { print, printWidth } from './print.js';
 import { isLinear, loadScreens, readAlone, stopHere } from './terminal.js';
@@ -38,12 +40,13 @@ export async function openApp({
   scenario,
   backup,
   overrides,
-  mode = 'live',
+  mode = modeHere(),
   run: prepared,
   accept = [],
 }: AppRequest): Promise<number> {
+  if (lessonShell()?.predicted === false) throw questionsFirst();
   const { openScreens } = await loadScreens();
-  const desk = new Desk(profile, overrides, mode, backup, scenario, accept);
+  const desk = new Desk(profile, overrides, mode, backup, scenario === undefined ? [] : [scenario], accept);
   desk.onEnded(writeReportsOf);
   if (prepared) void desk.show(async () => prepared);
   const { fault, how } = await openScreens(desk, scenario, outside(desk), isLinear()).then(
@@ -56,6 +59,13 @@ export async function openApp({
   if (fault !== undefined) throw brokenScreens(fault, profile.name, run, phase);
   return how === 'train' ? (await import('./train.js')).trainCommand(undefined, {}) : code;
 }
+
+/** The screens tell which runbook fits, and a lesson asks that first. */
+const questionsFirst = (): Problem =>
+  new Problem('This is the shell of a lesson whose questions are not answered yet: its screens come after them.', {
+    exitCode: EXIT.refused,
+    next: 'exit leads back to the lesson; what its cluster shows: novamem-runbook diagnose',
+  });
 
 /** Ends a run that is left, if it has not ended, and says what came of it. Answers the exit code. */
 async function endOf(run: Run): Promise<number> {

@@ -3,6 +3,7 @@ import { type Diagnosis, diagnose } from '../engine/diagnosis.js';
 import { shellWord } from '../hosts/command.js';
 import { EXIT } from '../problem.js';
 import { loadRunbook } from '../runbook/library.js';
+import { lessonShell } from '../sandbox/lesson-shell.js';
 import { Cluster } from '../stores/cluster.js';
 import { jsonLine, plural } from '../words.js';
 import { findCluster } from './find-cluster.js';
@@ -12,10 +13,22 @@ import { print } from './print.js';
 export async function diagnoseCommand({ profile, json }: { profile?: string; json?: boolean }): Promise<number> {
   const found = findCluster(profile);
   const diagnosis = await diagnose(new Cluster(found));
-  if (json) print(jsonLine(diagnosis));
-  else print(...diagnosisLines(diagnosis, shellWord(profileWord(found))));
+  const told = lessonShell()?.predicted === false ? withheld(diagnosis) : diagnosis;
+  if (json) print(jsonLine(told));
+  else print(...diagnosisLines(told, shellWord(profileWord(found))));
   return diagnosis.healthy ? EXIT.recovered : EXIT.stepFailed;
 }
+
+/** What is seen, without what follows from it. */
+const withheld = (diagnosis: Diagnosis): Diagnosis => ({
+  ...diagnosis,
+  scenarios: [],
+  advice: [
+    ...(diagnosis.healthy
+      ? []
+      : ['Say what it means: the questions of the lesson come first (exit leads back to it)']),
+  ],
+});
 
 function diagnosisLines(
   { cluster, healthy, scenarios, symptoms, well, advice }: Diagnosis,

@@ -1,8 +1,10 @@
 import type { Profile } from '../config/profile.js';
 import { findProfile, listProfiles } from '../config/profiles.js';
+import type { Mode } from '../engine/journal.js';
 import type { RecordedRun } from '../engine/runs.js';
-import { Problem } from '../problem.js';
+import { EXIT, Problem } from '../problem.js';
 import { reportOf } from '../reports/run-report.js';
+import { lessonShell } from '../sandbox/lesson-shell.js';
 import { DEFAULT_SANDBOX, sandboxNames, sandboxProfile } from '../sandbox/sandbox.js';
 
 /** The cluster that a recorded run has worked on, or the one that is named instead. */
@@ -20,9 +22,11 @@ export function clusterOf({ events }: RecordedRun, named: string | undefined): P
 
 /**
  * The profile to work on: the one that is named (a file, a remembered name or a sandbox); without a name the remembered
- * current one, else the sandbox.
+ * current one, else the sandbox. In the shell of a lesson there is only the cluster of the lesson.
  */
 export function findCluster(named: string | undefined): Profile {
+  const lesson = lessonShell();
+  if (lesson) return clusterOfLesson(lesson.cluster, named);
   if (named === undefined) {
     const { current } = listProfiles();
     if (current !== undefined) return findProfile(current);
@@ -40,4 +44,18 @@ export function findCluster(named: string | undefined): Profile {
   }
   if (named === DEFAULT_SANDBOX || sandboxNames().includes(named)) return sandboxProfile(named);
   return findProfile(named);
+}
+
+/** What a run that is begun here is for: in the shell of a lesson it is part of the lesson. */
+export const modeHere = (): Mode => (lessonShell() ? 'train' : 'live');
+
+function clusterOfLesson(cluster: string, named: string | undefined): Profile {
+  if (named === undefined || named === cluster) return sandboxProfile(cluster);
+  throw new Problem(
+    `This is the shell of a lesson, whose cluster is ${cluster}: from here no other is worked on, so not "${named}" either.`,
+    {
+      exitCode: EXIT.refused,
+      next: `leave --profile out, or leave this shell for your own clusters: exit`,
+    },
+  );
 }

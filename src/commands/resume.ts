@@ -3,6 +3,7 @@ import { requireConfirmation } from '../engine/confirmation.js';
 import type { Difference } from '../engine/differences.js';
 import { newestResumable, prepareResume } from '../engine/prepare-resume.js';
 import { findRun } from '../engine/runs.js';
+import { lessonShell } from '../sandbox/lesson-shell.js';
 import { clusterOf, findCluster } from './find-cluster.js';
 import { runHeadless } from './headless.js';
 
@@ -19,7 +20,9 @@ export interface ResumeOptions {
 export async function resumeCommand(wanted: string | undefined, options: ResumeOptions): Promise<number> {
   const recorded =
     wanted === undefined
-      ? newestResumable(options.profile === undefined ? undefined : findCluster(options.profile).name)
+      ? newestResumable(
+          options.profile === undefined && !lessonShell() ? undefined : findCluster(options.profile).name,
+        )
       : findRun(wanted);
   const profile = clusterOf(recorded, options.profile);
   const headless = options.headless || options.json || !process.stdout.isTTY || !process.stdin.isTTY;

@@ -3,7 +3,7 @@ import { requireConfirmation } from '../engine/confirmation.js';
 import type { Difference } from '../engine/differences.js';
 import { prepareRun } from '../engine/prepare-run.js';
 import { loadRunbook } from '../runbook/library.js';
-import { findCluster } from './find-cluster.js';
+import { findCluster, modeHere } from './find-cluster.js';
 import { runHeadless } from './headless.js';
 import { readOverrides } from './overrides.js';
 
@@ -31,7 +31,7 @@ export async function runCommand(scenario: string, options: RunOptions): Promise
   const run = await prepareRun({
     scenario,
     profile,
-    mode: 'live',
+    mode: modeHere(),
     backup: options.backup,
     overrides,
     onFailure: 'stop',

@@ -5,6 +5,7 @@ import type { Training } from '../engine/training/training.js';
 import { EXIT, Problem } from '../problem.js';
 import { debriefLines, moveText } from '../reports/debrief.js';
 import { isForShell, type Lesson, type Move, mapValues } from '../runbook/lesson.js';
+import { scenarioOf } from '../runbook/library.js';
 import type { Overrides } from '../runbook/runbook.js';
 import type { Classroom } from '../sandbox/classroom.js';
 import { listBackupSets } from '../stores/backup-set/find-backup-set.js';
@@ -27,7 +28,7 @@ export async function playLesson(training: Training, classroom: Classroom, way: 
   await training.start();
   const { phase, problem, pager, users } = training.getSnapshot();
   if (phase === 'failed')
-    throw new Problem(problem[0] ?? 'The lesson could not be prepared.', { next: problem.at(-1) ?? '' });
+    throw new Problem(problem[0] ?? 'The lesson could not be prepared.', { next: nextIn(problem) });
   print('', `2  ${lesson.scene}`, `   The pager  ${pager}`, `   Users      ${users}`);
   // Both ways: what the wrong one costs is then what was done, and not what was said.
   for (const { id, ask, answer } of lesson.predict) {
@@ -49,6 +50,10 @@ export async function playLesson(training: Training, classroom: Classroom, way: 
   return verdict(lesson, record!, way);
 }
 
+/** What the lines of an error say to do next. */
+const nextIn = (lines: readonly string[]): string =>
+  lines.flatMap((line) => /^Next: (.*)$/s.exec(line)?.[1] ?? []).at(-1) ?? 'mend what it says, then try again';
+
 async function runOf(training: Training, move: Extract<Move, { run: string }>): Promise<void> {
   const { profile } = training.desk!;
   const backup = move.backup === 'previous' ? await previousOf(profile.backups) : move.backup;
@@ -62,8 +67,8 @@ async function runOf(training: Training, move: Extract<Move, { run: string }>): 
     onFailure: 'stop',
   });
   for (const step of run.getSnapshot().steps) {
-    const asked = training.predictionAt(move.run, step);
-    if (asked) training.predictAt(move.run, step, asked.answer);
+    const asked = training.predictionAt(scenarioOf(move.run), step);
+    if (asked) training.predictAt(scenarioOf(move.run), step, asked.answer);
   }
   await runHeadless(run, { json: false, confirm: profile.name });
 }

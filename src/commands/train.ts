@@ -3,7 +3,7 @@ import { userInfo } from 'node:os';
 import { dirname, join } from 'node:path';
 import { redact } from '../config/redact.js';
 import { DIFFERENCES } from '../engine/differences.js';
-import { trainings } from '../engine/training/record.js';
+import { changedTrainings, trainings } from '../engine/training/record.js';
 import type { School } from '../engine/training/school.js';
 import { Training } from '../engine/training/training.js';
 import { openShell } from '../hosts/shell.js';
@@ -32,6 +32,7 @@ export interface TrainOptions {
 export async function trainCommand(wanted: string | undefined, options: TrainOptions): Promise<number> {
   const trainee = options.as ?? accountName();
   const known = knownTo(DIFFERENCES);
+  if (options.history || options.list || options.certificate) for (const line of changedTrainings()) say(line);
   if (options.history) return tell(progressLines(trainings(trainee), trainee));
   if (options.list || options.certificate) {
     const { lessons: all, faulty } = lessons(known);
@@ -71,7 +72,7 @@ async function teach(known: Known, first: Lesson | undefined, trainee: string): 
   const school: School = {
     trainee,
     lessons: all,
-    faulty,
+    faulty: [...faulty, ...changedTrainings()],
     standingIn: (lesson) => standingIn(lesson, taken),
     progress: () => progressLines(taken, trainee),
     take(lesson) {
@@ -95,7 +96,7 @@ async function teach(known: Known, first: Lesson | undefined, trainee: string): 
         '  curl -H "api-key: $QDRANT_API_KEY" $QDRANT_URL/collections',
         '  graph-cli GRAPH.LIST                    FalkorDB',
         '  curl $NOVAMEM_URL/health                novamem',
-        '  novamem-runbook backups list --profile $CLUSTER',
+        '  novamem-runbook backups list            this program, on this cluster only',
         'Where things lie: $POSTGRES_DATA $WAL_ARCHIVE $QDRANT_DATA',
         '  $FALKORDB_DATA $BACKUPS $LOGS',
         'exit comes back to the lesson, whose clock goes on.',
@@ -127,7 +128,9 @@ async function leave(training: Training): Promise<void> {
   print(...training.getSnapshot().problem);
   const { phase, record, lesson } = training.getSnapshot();
   if (phase !== 'over')
-    return print(`The lesson "${lesson.title}" was left; it does not count, and its cluster is gone.`);
+    return print(
+      `The lesson "${lesson.title}" was left: it has no marks, it stays in your history, and its cluster is gone.`,
+    );
   print(
     `${lesson.title}: ${headline(record!)}`,
     `Debrief  ${debriefFile(training)}`,

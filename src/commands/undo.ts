@@ -4,6 +4,7 @@ import type { Difference } from '../engine/differences.js';
 import { history } from '../engine/history.js';
 import { prepareResume } from '../engine/prepare-resume.js';
 import { findRun } from '../engine/runs.js';
+import { lessonShell } from '../sandbox/lesson-shell.js';
 import { clusterOf } from './find-cluster.js';
 import { runHeadless } from './headless.js';
 
@@ -18,8 +19,10 @@ export interface UndoOptions {
 
 /** `undo [RUN]`: puts back what a run of this or an earlier process has replaced. Exit 0 once it is as it was before. */
 export async function undoCommand(wanted: string | undefined, options: UndoOptions): Promise<number> {
+  const lesson = lessonShell();
   // Nothing of a drill is left that could be put back.
-  const newest = history().find((run) => run.drillOf === null)?.id ?? 'latest';
+  const newest =
+    history(lesson ? { cluster: lesson.cluster } : {}).find((run) => run.drillOf === null)?.id ?? 'latest';
   const recorded = findRun(wanted ?? newest);
   const { step, confirm, accept, takeOver = false, json = false } = options;
   const profile = clusterOf(recorded, options.profile);

@@ -97,8 +97,8 @@ export class Desk {
     readonly mode: Mode,
     /** A backup set named on the command line, which is offered first. */
     readonly named: string,
-    /** A scenario, or a runbook file, that was named on the command line. */
-    scenario?: string,
+    /** Scenarios and runbook files that are offered besides. */
+    besides: readonly string[] = [],
     readonly accept: readonly Difference[] = [],
   ) {
     this.#cluster = new Cluster(profile);
@@ -109,7 +109,7 @@ export class Desk {
       production: profile.production,
       mode,
       services: {},
-      scenarios: [...new Set([...scenarios(), ...(scenario === undefined ? [] : [scenario])])].map((name) => ({
+      scenarios: [...new Set([...scenarios(), ...besides])].map((name) => ({
         ...cardOf(name),
         ...lastOf(name, past),
       })),

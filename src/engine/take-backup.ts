@@ -5,6 +5,7 @@ import { Problem } from '../problem.js';
 import type { Overrides } from '../runbook/runbook.js';
 import type { BackupSet } from '../stores/backup-set/backup-set.js';
 import { openBackupSet } from '../stores/backup-set/open-backup-set.js';
+import type { Mode } from './journal.js';
 import { prepareRun } from './prepare-run.js';
 import type { Run } from './run.js';
 
@@ -12,12 +13,16 @@ import type { Run } from './run.js';
 export const WITH_BASE_BACKUP: Overrides = { 'backup-base': { take: true } };
 
 /** A run of the runbook `backup`, into the first backup root of the profile. */
-export const prepareBackup = (profile: Profile, overrides: Overrides = {}): Promise<Run> =>
-  prepareRun({ scenario: 'backup', profile, mode: 'live', backup: 'latest', overrides, onFailure: 'stop' });
+export const prepareBackup = (profile: Profile, overrides: Overrides = {}, mode: Mode = 'live'): Promise<Run> =>
+  prepareRun({ scenario: 'backup', profile, mode, backup: 'latest', overrides, onFailure: 'stop' });
 
 /** Takes a backup of a cluster as it is now, and proves it. One that is not whole is a Problem. */
-export async function takeBackup(profile: Profile, overrides: Overrides = {}): Promise<BackupSet> {
-  const run = await prepareBackup(profile, overrides);
+export async function takeBackup(
+  profile: Profile,
+  overrides: Overrides = {},
+  mode: Mode = 'live',
+): Promise<BackupSet> {
+  const run = await prepareBackup(profile, overrides, mode);
   let folder = '';
   run.onEvent((event) => {
     if (event.type === 'run.started') folder = event.newBackup ?? '';

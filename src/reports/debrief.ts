@@ -188,7 +188,7 @@ export function moveText(move: Move): string {
 function commandOf(move: RunMove): string {
   const { run, backup, accept } = move;
   return [
-    `novamem-runbook run ${run}`,
+    `novamem-runbook run ${run} --profile "$CLUSTER"`,
     { latest: '', previous: ' --backup ID', none: ' --backup none' }[backup],
     ...settingsOf(move).map(({ step, name, value }) =>
       isForShell(value) ? ` --set "${step}.${name}=${value}"` : ` --set ${shellWord(`${step}.${name}=${value}`)}`,

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
-import { basename } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
 import { type Fault, faultsOf, readYamlFile } from '../config/yaml-file.js';
 import { Problem } from '../problem.js';
-import { loadRunbook, scenarios } from './library.js';
+import { isRunbookFile, loadRunbook, scenarioOf, scenarios } from './library.js';
 import { identifier, type Overrides, predictionSchema, type Runbook, sentence } from './runbook.js';
 
 const count = z.int().min(0).default(0);
@@ -31,6 +31,7 @@ export type LossCounts = z.infer<typeof lossSchema>;
 
 const moveSchema = z.union([
   z.strictObject({
+    /** A scenario, or a runbook file beside the lesson. */
     run: sentence,
     /** `previous`: the one before the newest. */
     backup: z.enum(['latest', 'previous', 'none']).default('latest'),
@@ -56,6 +57,19 @@ const conditionsSchema = z.strictObject({
   accepted: sentence.optional(),
 });
 
+/** Damage of a team's own, done in the shell of the lesson. */
+const ownDisasterSchema = z.strictObject({
+  title: sentence,
+  /** What has to happen before, in this order, so that there is something to lose. */
+  before: z.array(z.enum(['backup', 'base-backup', 'memories'])).default([]),
+  shell: sentence,
+  /** What was done, a sentence each, as a debrief tells it. */
+  did: z.array(sentence).min(1),
+  pager: sentence,
+  users: sentence,
+});
+export type OwnDisaster = z.infer<typeof ownDisasterSchema>;
+
 const lessonSchema = z.strictObject({
   title: z
     .string()
@@ -65,7 +79,7 @@ const lessonSchema = z.strictObject({
   level: z.enum(['first', 'handbook', 'hard']),
   /** What somebody who knows the answer needs, in minutes. */
   minutes: z.number().min(1).max(240),
-  disaster: sentence,
+  disaster: z.union([sentence, ownDisasterSchema]),
   scene: sentence,
   /** In the place of what the disaster itself says. */
   symptoms: z.strictObject({ pager: sentence.optional(), users: sentence.optional() }).default({}),
@@ -79,11 +93,11 @@ const lessonSchema = z.strictObject({
   remember: z.array(sentence).min(1),
 });
 
-/** A validated lesson. */
+/** A validated lesson; runbooks of its own are named by their whole paths. */
 export interface Lesson extends z.infer<typeof lessonSchema> {
   id: string;
   file: string;
-  /** SHA-256 of the file's text. */
+  /** SHA-256 of the file's text, and of the runbooks beside it that it uses. */
   hash: string;
 }
 export type Prediction = Lesson['predict'][number];
@@ -102,10 +116,10 @@ export function readLesson(file: string, known: Known): { lesson?: Lesson; fault
   if (yaml.faults.length > 0) return { faults: yaml.faults };
   const parsed = lessonSchema.safeParse(yaml.value);
   if (!parsed.success) return { faults: faultsOf(yaml, parsed.error) };
-  const lesson = parsed.data;
+  const lesson = withOwnRunbooks(parsed.data, dirname(file));
   const faults: Fault[] = [];
   const at = (path: (string | number)[], message: string) => faults.push(yaml.faultAt(path, message));
-  if (!known.disasters.includes(lesson.disaster))
+  if (typeof lesson.disaster === 'string' && !known.disasters.includes(lesson.disaster))
     at(['disaster'], `there is no disaster "${lesson.disaster}"; known: ${known.disasters.join(', ')}`);
   const ids = lesson.predict.map((one) => one.id);
   for (const [index, { id, options, answer }] of lesson.predict.entries()) {
@@ -116,42 +130,111 @@ export function readLesson(file: string, known: Known): { lesson?: Lesson; fault
   for (const way of ['right', 'wrong'] as const)
     for (const [index, move] of lesson[way].path.entries())
       for (const { path, message } of faultsOfMove(move, known)) at([way, 'path', index, ...path], message);
+  if (!LOSSES.some((kind) => lesson.wrong.loses[kind] > lesson.right.loses[kind]))
+    at(['wrong', 'loses'], 'the wrong way loses nothing beyond what the right one loses: nobody could learn from it');
   const books = booksOf(lesson);
-  for (const [index, { when }] of lesson.unsafe.entries()) {
-    const place = (...path: string[]) => ['unsafe', index, 'when', ...path];
-    if (Object.keys(when).length === 0) at(place(), 'at least one condition is needed');
-    if (when.scenario !== undefined && !scenarios().includes(when.scenario))
-      at(place('scenario'), `there is no scenario "${when.scenario}"`);
-    const ofThat =
-      when.scenario === undefined || !scenarios().includes(when.scenario) ? [] : [loadRunbook(when.scenario)];
-    const steps = [...books, ...ofThat].flatMap((book) => book.steps.map((step) => step.id));
-    for (const step of [...Object.keys(when.answer ?? {}), ...(when.skipped === undefined ? [] : [when.skipped])])
-      if (!steps.includes(step)) at(place(), `none of its runbooks has a step "${step}"`);
-    if (when.accepted !== undefined && !known.differences.includes(when.accepted))
-      at(place('accepted'), `one of ${known.differences.join(', ')} is needed`);
-  }
+  const isWhole = books.length === namesIn(lesson).length;
+  for (const [index, { when }] of lesson.unsafe.entries())
+    for (const { path, message } of faultsOfConditions(when, isWhole ? books : undefined, known))
+      at(['unsafe', index, 'when', ...path], message);
   if (faults.length > 0) return { faults };
-  const hash = createHash('sha256').update(yaml.text).digest('hex');
-  return { lesson: { ...lesson, id: basename(file).replace(/\.ya?ml$/, ''), file, hash }, faults };
+  const hash = createHash('sha256').update(yaml.text);
+  for (const own of ownRunbooks(lesson)) hash.update(loadRunbook(own).hash);
+  return { lesson: { ...lesson, id: scenarioOf(file), file, hash: hash.digest('hex') }, faults };
 }
 
-function faultsOfMove(move: Move, { differences }: Known): { path: string[]; message: string }[] {
+const LOSSES = lossSchema.keyof().options;
+
+/** A runbook beside the lesson is found from wherever the program is started, and its runs go by its name. */
+function withOwnRunbooks(lesson: z.infer<typeof lessonSchema>, folder: string): z.infer<typeof lessonSchema> {
+  const found = (move: Move): Move =>
+    'run' in move && isRunbookFile(move.run) ? { ...move, run: resolve(folder, move.run) } : move;
+  const { right, wrong, unsafe } = lesson;
+  return {
+    ...lesson,
+    right: { ...right, path: right.path.map(found) },
+    wrong: { ...wrong, path: wrong.path.map(found) },
+    unsafe: unsafe.map(({ when: { scenario, ...when }, because }) => ({
+      when: scenario === undefined ? when : { ...when, scenario: scenarioOf(scenario) },
+      because,
+    })),
+  };
+}
+
+type Misplaced = { path: string[]; message: string };
+
+function faultsOfMove(move: Move, { differences }: Known): Misplaced[] {
   if ('shell' in move) return [];
-  const faults: { path: string[]; message: string }[] = move.accept
+  const { run, set, accept } = move;
+  const faults: Misplaced[] = accept
     .filter((one) => !differences.includes(one))
     .map(() => ({ path: ['accept'], message: `one of ${differences.join(', ')} is needed` }));
-  if (!scenarios().includes(move.run))
-    return [...faults, { path: ['run'], message: `there is no scenario "${move.run}"` }];
+  const unknown = faultOfRun(run);
+  if (unknown !== '') return [...faults, { path: ['run'], message: unknown }];
+  const given = mapValues(set, (value) => (isForShell(value) ? undefined : value));
+  const refused = refusedBy(() => loadRunbook(run, given));
+  return refused === '' ? faults : [...faults, { path: ['set'], message: refused }];
+}
+
+/** Why nothing can be run by that name; empty where something can. */
+function faultOfRun(run: string): string {
+  if (!isRunbookFile(run)) return scenarios().includes(run) ? '' : `there is no scenario "${run}"`;
+  return scenarios().includes(scenarioOf(run))
+    ? `the program has a runbook "${scenarioOf(run)}" itself: one of your own needs another name`
+    : refusedBy(() => loadRunbook(run));
+}
+
+/** What a Problem says, in one line; empty where there is none. */
+function refusedBy(act: () => unknown): string {
   try {
-    loadRunbook(
-      move.run,
-      mapValues(move.set, (value) => (isForShell(value) ? undefined : value)),
-    );
+    act();
+    return '';
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
-    faults.push({ path: ['set'], message: error.message.replace(/\s+/g, ' ') });
+    return error.message.replace(/\s+/g, ' ');
   }
+}
+
+/** `books`: the runbooks of both ways; undefined where one is faulty, since what follows from that is no fault of a condition. */
+function faultsOfConditions(
+  when: UnsafeChoice['when'],
+  books: readonly Runbook[] | undefined,
+  known: Known,
+): Misplaced[] {
+  if (Object.keys(when).length === 0) return [{ path: [], message: 'at least one condition is needed' }];
+  const { scenario, answer = {}, skipped, accepted } = when;
+  const faults: Misplaced[] = [];
+  const meant = books && meantBy(scenario, books);
+  if (books && !meant) faults.push({ path: ['scenario'], message: `there is no scenario "${scenario}"` });
+  const stepsCalled = (id: string) => (meant ?? []).flatMap((book) => book.steps.filter((step) => step.id === id));
+  for (const step of meant ? [...Object.keys(answer), ...(skipped === undefined ? [] : [skipped])] : [])
+    if (stepsCalled(step).length === 0)
+      faults.push({ path: [], message: `none of its runbooks has a step "${step}"` });
+  for (const [step, given] of Object.entries(answer)) {
+    const asking = stepsCalled(step).flatMap(({ kind, params }) => kind.answers?.(params) ?? []);
+    const choices = asking.flatMap((one) => one.choices);
+    // Free text has no choices: any may be given.
+    const isAnswer = choices.includes(given) || asking.some((one) => one.choices.length === 0);
+    if (stepsCalled(step).length > 0 && !isAnswer)
+      faults.push({
+        path: ['answer', step],
+        message:
+          asking.length === 0
+            ? `"${step}" is no step that asks`
+            : `"${step}" cannot be answered with ${given}; its answers: ${choices.join(', ')}`,
+      });
+  }
+  if (accepted !== undefined && !known.differences.includes(accepted))
+    faults.push({ path: ['accepted'], message: `one of ${known.differences.join(', ')} is needed` });
   return faults;
+}
+
+/** The runbooks that a choice can be made in; undefined where there is none of that name. */
+function meantBy(scenario: string | undefined, books: readonly Runbook[]): readonly Runbook[] | undefined {
+  if (scenario === undefined) return books;
+  const own = books.find((book) => book.scenario === scenario);
+  if (own) return [own];
+  return scenarios().includes(scenario) ? [loadRunbook(scenario)] : undefined;
 }
 
 /** The same steps and parameters, each with the value that is made of it; one that becomes undefined is left out. */
@@ -166,11 +249,20 @@ export function mapValues(set: Overrides, change: (value: unknown) => unknown): 
   return Object.fromEntries(Object.entries(set).map(([step, params]) => [step, changed(params)]));
 }
 
-/** The runbooks that both of its ways use. */
-function booksOf({ right, wrong }: Pick<Lesson, 'right' | 'wrong'>): Runbook[] {
-  const names = [...right.path, ...wrong.path].flatMap((move) => ('run' in move ? [move.run] : []));
-  return [...new Set(names)].filter((name) => scenarios().includes(name)).map((name) => loadRunbook(name));
-}
+type Ways = Pick<Lesson, 'right' | 'wrong'>;
+
+const namesIn = ({ right, wrong }: Ways): string[] => [
+  ...new Set([...right.path, ...wrong.path].flatMap((move) => ('run' in move ? [move.run] : []))),
+];
+
+/** The runbooks that both of its ways use; one that is faulty is left out. */
+const booksOf = (ways: Ways): Runbook[] =>
+  namesIn(ways)
+    .filter((name) => faultOfRun(name) === '')
+    .map((name) => loadRunbook(name));
+
+/** The files of the runbooks beside a lesson that it uses. */
+export const ownRunbooks = (ways: Ways): string[] => namesIn(ways).filter(isRunbookFile);
 
 /** The JSON Schema that editors use for lesson files. */
 export const lessonJsonSchema = (): unknown => z.toJSONSchema(lessonSchema, { io: 'input' });

@@ -22,20 +22,23 @@ export function scenarios(): string[] {
 
 export const runbookFile = (scenario: string) => join(RUNBOOK_FOLDER, `${scenario}.yaml`);
 
+/** Whether a runbook file is meant, and no scenario of the program. */
+export const isRunbookFile = (scenarioOrFile: string): boolean => /\.ya?ml$/.test(scenarioOrFile);
+
+/** What the runs of a scenario, or of a runbook file, are called. */
+export const scenarioOf = (scenarioOrFile: string): string =>
+  isRunbookFile(scenarioOrFile) ? basename(scenarioOrFile).replace(/\.ya?ml$/, '') : scenarioOrFile;
+
 /** The validated runbook of a scenario, or of a runbook file of the user's own. Faults are a Problem that lists them. */
 export function loadRunbook(scenarioOrFile: string, overrides: Overrides = {}): Runbook {
-  const isFile = /\.ya?ml$/.test(scenarioOrFile);
+  const isFile = isRunbookFile(scenarioOrFile);
   if (!isFile && !scenarios().includes(scenarioOrFile)) {
     throw new Problem(`There is no scenario "${scenarioOrFile}".`, {
       next: `choose one of: ${scenarios().join(', ')}, or name a runbook file (….yaml)`,
     });
   }
   const file = isFile ? scenarioOrFile : runbookFile(scenarioOrFile);
-  const { runbook, faults } = readRunbook(
-    file,
-    isFile ? basename(file).replace(/\.ya?ml$/, '') : scenarioOrFile,
-    overrides,
-  );
+  const { runbook, faults } = readRunbook(file, scenarioOf(scenarioOrFile), overrides);
   if (runbook) return runbook;
   throw new Problem(`The runbook cannot be used:\n${faults.map((fault) => `  ${faultLine(fault)}`).join('\n')}`, {
     next: `mend it, then: novamem-runbook validate ${file}`,

@@ -151,9 +151,11 @@ export function readRunbook(
         message: `--set names the step "${id}", which this runbook does not have (it has: ${ids.join(', ')})`,
       });
   }
+  const faulty = new Set(ids.filter((_, index) => steps[index] === undefined));
   for (const [index, step] of steps.entries()) {
     const asking = steps.find((one) => one && one.id === step?.only?.step);
-    const fault = step?.only ? faultOfCondition(step.needs, step.only, asking) : '';
+    // What follows from a fault of the step that asks is none of this one.
+    const fault = step?.only && !faulty.has(step.only.step) ? faultOfCondition(step.needs, step.only, asking) : '';
     if (fault) faults.push(yaml.faultAt(['steps', index, 'if'], fault, true));
   }
   if (faults.length > 0) return { faults };

@@ -8,8 +8,10 @@ import { shellWord } from '../hosts/command.js';
 import { openGateway } from '../hosts/gateway.js';
 import { runCommand } from '../hosts/run-command.js';
 import { Problem } from '../problem.js';
-import { sceneOf } from './disasters/disaster.js';
+import type { Lesson } from '../runbook/lesson.js';
+import { type Disaster, sceneOf } from './disasters/disaster.js';
 import { findDisaster } from './disasters.js';
+import { lessonVariables, notePredicted } from './lesson-shell.js';
 import { remember } from './remember.js';
 import { sandboxDown, sandboxProfile, sandboxUp } from './sandbox.js';
 import { strike, type TakeBackup } from './strike.js';
@@ -26,10 +28,10 @@ const PROGRAM = join(PACKAGE_ROOT, 'bin', 'novamem-runbook.js');
 export class Classroom {
   readonly name = `lesson-${randomBytes(3).toString('hex')}`;
 
-  constructor(readonly disaster: string) {}
+  constructor(readonly disaster: Lesson['disaster']) {}
 
   async open(onLine: (line: string) => void): Promise<Profile> {
-    const why = findDisaster(this.disaster).impossible?.();
+    const why = this.#disaster().impossible?.();
     if (why)
       throw new Problem(`This lesson cannot be given here: ${why}.`, {
         next: 'choose another: novamem-runbook train',
@@ -51,9 +53,20 @@ export class Classroom {
   }
 
   async strike(takeBackup: TakeBackup, onPrepared: () => Promise<unknown>) {
-    const { title, pager, users, ...disaster } = findDisaster(this.disaster);
-    const did = await strike(this.name, { title, pager, users, ...disaster }, takeBackup, onPrepared);
-    return { title, did, pager, users };
+    const disaster = this.#disaster();
+    const { id, title, pager, users } = disaster;
+    const did = await strike(this.name, disaster, takeBackup, onPrepared);
+    return { id, title, did, pager, users };
+  }
+
+  #disaster(): Omit<Disaster, 'scenario'> {
+    if (typeof this.disaster === 'string') return findDisaster(this.disaster);
+    const { shell, did, ...told } = this.disaster;
+    const strike = async () => {
+      await this.shell(shell);
+      return did;
+    };
+    return { id: 'of-the-lesson', ...told, strike };
   }
 
   /** Where things are, for a shell: the variables that the commands of a lesson use, and that the stores' own programs go by. */
@@ -63,6 +76,7 @@ export class Classroom {
     const secretOf = (reference: string | undefined) => (reference ? resolveSecret(reference, 'the sandbox') : '');
     return {
       PATH: [binFolder(this.name), process.env.PATH ?? '', ...this.#serverPrograms()].join(delimiter),
+      ...lessonVariables(this.name),
       CLUSTER: this.name,
       POSTGRES_DATA: places.postgresData,
       WAL_ARCHIVE: places.walArchive,
@@ -103,6 +117,10 @@ export class Classroom {
       safe: lines.join('\n'),
       next: 'mend the lesson',
     });
+  }
+
+  predicted(): void {
+    notePredicted(this.name);
   }
 
   remember(): Promise<void> {

@@ -1,10 +1,11 @@
-import { readdirSync } from 'node:fs';
+import { readdirSync, realpathSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { homeFolder } from '../config/home.js';
 import { PACKAGE_ROOT } from '../config/package-root.js';
-import { faultLine } from '../config/yaml-file.js';
+import { faultLine, readYamlFile } from '../config/yaml-file.js';
 import { Problem } from '../problem.js';
 import { type Known, type Lesson, readLesson } from '../runbook/lesson.js';
+import { scenarioOf } from '../runbook/library.js';
 import { messageOf } from '../words.js';
 import { DISASTERS } from './disasters.js';
 
@@ -52,14 +53,30 @@ export function lessons(known: Known): { lessons: Lesson[]; faulty: string[] } {
   };
 }
 
+/** A runbook may lie beside the lesson that uses it. */
+const isRunbook = (value: unknown): boolean => typeof value === 'object' && value !== null && 'steps' in value;
+
 /** What cannot even be read is a faulty lesson as well. */
 function readSafely(file: string, known: Known): { lesson?: Lesson; faulty: string[] } {
   try {
+    if (isRunbook(readYamlFile(file).value)) return { faulty: [] };
     const { lesson, faults } = readLesson(file, known);
     return { ...(lesson ? { lesson } : {}), faulty: faults.map(faultLine) };
   } catch (error) {
     return { faulty: [messageOf(error)] };
   }
+}
+
+/** What is done counts for the name: no other file may have that of a lesson on offer. */
+function requireOwnName({ file, id }: Lesson): void {
+  const other = lessonFiles().find((one) => scenarioOf(one) === id);
+  if (other === undefined || realpathSync(other) === realpathSync(file)) return;
+  throw new Problem(
+    `There is another lesson called ${id} (${other}), and what is done in this one would count for that.`,
+    {
+      next: `give ${file} another name`,
+    },
+  );
 }
 
 /** A lesson by its id, or a lesson file. Faults are a Problem that lists them. */
@@ -70,6 +87,7 @@ export function findLesson(wanted: string, known: Known): Lesson {
     : lessonFiles().find((one) => [`${wanted}.yaml`, `${wanted}.yml`].includes(basename(one)));
   if (!file) throw new Problem(`There is no lesson "${wanted}".`, { next: 'novamem-runbook train --list' });
   const { lesson, faults } = readLesson(file, known);
+  if (lesson && isFile) requireOwnName(lesson);
   if (lesson) return lesson;
   throw new Problem(`The lesson cannot be used:\n${faults.map((fault) => `  ${faultLine(fault)}`).join('\n')}`, {
     next: `mend it, then: novamem-runbook validate ${file}`,

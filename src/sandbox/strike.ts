@@ -16,7 +16,7 @@ export type TakeBackup = (profile: Profile, what: { base: boolean }) => Promise<
  */
 export async function strike(
   name: string,
-  disaster: Disaster,
+  disaster: Pick<Disaster, 'id' | 'before' | 'impossible' | 'strike'>,
   takeBackup: TakeBackup,
   onPrepared: () => Promise<unknown> = async () => {},
 ): Promise<string[]> {

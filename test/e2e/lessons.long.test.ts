@@ -23,7 +23,7 @@ describe.each(lessons.map((lesson) => [lesson.id, lesson] as const))('%s', (id, 
   right: rightWay,
   wrong,
 }) => {
-  const why = findDisaster(disaster).impossible?.();
+  const why = findDisaster(disaster as string).impossible?.();
   const told = (words: string, none: string) =>
     new RegExp(words === '' ? none : `^Missing afterwards, of \\d+ memories: ${words}\\.$`, 'm');
   test.skipIf(why)(

@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import type { TrainingRecord } from '../../src/engine/training/record.js';
+import { certificate } from '../../src/reports/certificate.js';
 import { debriefLines } from '../../src/reports/debrief.js';
 import { progressLines, standingIn } from '../../src/reports/progress.js';
+import type { Lesson } from '../../src/runbook/lesson.js';
 import type { Loss } from '../../src/stores/loss.js';
 import { flawlessLesson, lossOf } from '../support/taken-lesson.js';
 
@@ -91,6 +93,22 @@ describe('progress over time', () => {
     ]);
     expect(lines.at(-1)).toMatch(/^ {12}─{7}┴ 70 pass/);
     expect(Math.max(...lines.map((line) => line.length))).toBeLessThan(80);
+  });
+
+  test('one that was left has no marks, and the certificate says what was told in it', () => {
+    const { score: _, loss: __, ...unfinished } = flawlessLesson;
+    const left = { ...unfinished, leftAt: MINUTE, hints: [{ text: 'a', costs: 3, at: 0 }] };
+    const all = [left, flawlessLesson];
+    expect(progressLines(all, 'ana').slice(0, 3)).toEqual([
+      'ana: taken once, left once, 1 lesson of the list',
+      '',
+      '1970-01-01               –  left, 1 hint  A lesson',
+    ]);
+    expect(standingIn({ id: 'a-lesson' }, [left])).toBe('left');
+    expect(standingIn({ id: 'a-lesson' }, all)).toBe('100, passed (2nd)');
+    const lesson = { ...flawlessLesson.lesson } as Lesson;
+    expect(certificate([lesson], all, 'ana').join('\n')).toContain('| 100 | yes | 2nd (1 left, 1 hint before) |');
+    expect(certificate([lesson], [left], 'ana').join('\n')).toContain('| no | – | never taken |');
   });
 
   test('the best of all times is how somebody stands in a lesson', () => {

@@ -40,8 +40,15 @@ const stage = (): Stage => ({
   async strike(_takeBackup, onPrepared) {
     await onPrepared();
     await qdrant().stop(open, { onLine: () => {} });
-    return { title: 'Qdrant is down', did: ['Qdrant was stopped'], pager: 'it is red', users: 'nothing is found' };
+    return {
+      id: 'some',
+      title: 'Qdrant is down',
+      did: ['Qdrant was stopped'],
+      pager: 'it is red',
+      users: 'nothing is found',
+    };
   },
+  predicted() {},
   remember: () => remember(real.cluster.profile, ['what is written in the end']),
   close: async () => {},
 });

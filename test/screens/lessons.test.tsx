@@ -31,6 +31,7 @@ function school(): School & { closed: number } {
         strike: async () => {
           throw new Error('it was never opened');
         },
+        predicted() {},
         remember: async () => {
           throw new Error('it was never opened');
         },

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -85,6 +86,8 @@ export interface TrainingRecord {
   recoveredAt: number | null;
   endedAt: number | null;
   givenUp: boolean;
+  /** Absent where it was taken to its end. What was paid for until then stays known. */
+  leftAt?: number;
   predictions: Predicted[];
   hints: HintGiven[];
   shells: number[];
@@ -113,18 +116,35 @@ export const trainingFolder = (id: string): string => join(homeFolder(), FOLDER,
 export function keepTraining(record: TrainingRecord): string {
   const folder = homeSubfolder(FOLDER, record.id);
   const file = join(folder, FILE);
-  writeFileSync(`${file}.new`, `${JSON.stringify(redactDeep(record), null, 1)}\n`, { mode: 0o600 });
+  const kept = redactDeep(record) as TrainingRecord;
+  writeFileSync(`${file}.new`, `${textOf({ ...kept, seal: sealOf(kept) })}\n`, { mode: 0o600 });
   renameSync(`${file}.new`, file);
   return folder;
 }
 
-/** Every lesson that was taken to its end, the oldest first. `trainee`: that person's only. What cannot be read is left out. */
+const textOf = (value: unknown): string => JSON.stringify(value, null, 1);
+
+/** Tells a record that was changed by hand, as the seal of a journal does. */
+const sealOf = (record: unknown): string => createHash('sha256').update(textOf(record)).digest('hex');
+
+/** Whether it came to its end, with marks. */
+export const wasTaken = ({ score, leftAt }: TrainingRecord): boolean => score !== undefined && leftAt === undefined;
+
+/**
+ * Every lesson that somebody began, the oldest first; those that were left, too. `trainee`: that person's only. What cannot be read, or
+ * was changed, is left out.
+ */
 export function trainings(trainee?: string): TrainingRecord[] {
   return idsOf()
-    .map(read)
-    .filter((one) => one !== undefined)
+    .flatMap((id) => read(id)?.record ?? [])
     .filter((one) => one.played === undefined && (trainee === undefined || one.trainee === trainee));
 }
+
+/** The records that do not count, since they are not as they were written. A line each. */
+export const changedTrainings = (): string[] =>
+  idsOf()
+    .filter((id) => read(id)?.changed)
+    .map((id) => `${join(trainingFolder(id), FILE)} was changed since it was written, and does not count`);
 
 function idsOf(): string[] {
   try {
@@ -142,16 +162,24 @@ const readable = z.looseObject({
   trainee: z.string(),
   pagedAt: z.number(),
   lesson: z.looseObject({ id: z.string(), title: z.string(), hash: z.string() }),
-  score: z.looseObject({ total: z.number() }),
-  loss: z.looseObject({ memories: z.number(), unread: z.string() }),
+  hints: z.array(z.unknown()),
   unavoidable: z.looseObject({ memories: z.number() }),
   checks: z.array(z.looseObject({ ok: z.boolean() })),
 });
+const countable = z.union([
+  readable.extend({ leftAt: z.number() }),
+  readable.extend({
+    score: z.looseObject({ total: z.number() }),
+    loss: z.looseObject({ memories: z.number(), unread: z.string() }),
+  }),
+]);
 
-function read(id: string): TrainingRecord | undefined {
+/** Undefined where it is no record, or one of an earlier version. */
+function read(id: string): { record?: TrainingRecord; changed?: true } | undefined {
   try {
-    const read: unknown = JSON.parse(readFileSync(join(trainingFolder(id), FILE), 'utf8'));
-    return readable.safeParse(read).success ? (read as TrainingRecord) : undefined;
+    const { seal, ...record } = JSON.parse(readFileSync(join(trainingFolder(id), FILE), 'utf8'));
+    if (seal !== sealOf(record)) return { changed: true };
+    return countable.safeParse(record).success ? { record: record as TrainingRecord } : undefined;
   } catch {
     return undefined;
   }

@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import type { Profile } from '../../config/profile.js';
 import { redact } from '../../config/redact.js';
 import { Problem } from '../../problem.js';
-import type { Lesson } from '../../runbook/lesson.js';
+import { type Lesson, ownRunbooks } from '../../runbook/lesson.js';
 import type { PredictionText, Teach } from '../../runbook/runbook.js';
 import { Cluster } from '../../stores/cluster.js';
 import { fileInstantOf, messageOf } from '../../words.js';
@@ -24,7 +24,9 @@ export interface Stage {
   strike(
     takeBackup: (profile: Profile, what: { base: boolean }) => Promise<unknown>,
     onPrepared: () => Promise<unknown>,
-  ): Promise<{ title: string; did: string[]; pager: string; users: string }>;
+  ): Promise<{ id: string; title: string; did: string[]; pager: string; users: string }>;
+  /** Every question of the lesson is answered: what tells the cause need not be withheld any more. */
+  predicted(): void;
   /** Has a user write something down for which room must be found. */
   remember(): Promise<unknown>;
   /** Takes it down. */
@@ -107,8 +109,8 @@ export class Training {
       const cluster = new Cluster(profile);
       this.#cluster = cluster;
       this.#say('what happened on the days before: backups, and people who go on writing');
-      const { title, did, pager, users } = await this.stage.strike(
-        (of, { base }) => takeBackup(of, base ? WITH_BASE_BACKUP : {}),
+      const { pager, users, ...disaster } = await this.stage.strike(
+        (of, { base }) => takeBackup(of, base ? WITH_BASE_BACKUP : {}, 'train'),
         () => this.#counting.begin(cluster),
       );
       if (this.#closing) return;
@@ -117,7 +119,7 @@ export class Training {
         pager: this.lesson.symptoms.pager ?? pager,
         users: this.lesson.symptoms.users ?? users,
       };
-      this.#begin(profile, { id: this.lesson.disaster, title, did });
+      this.#begin(profile, disaster);
     } catch (error) {
       this.#problem = (error instanceof Problem ? error.lines() : [messageOf(error)]).map(redact);
       await this.stage.close().catch(() => {});
@@ -150,7 +152,7 @@ export class Training {
       checks: [],
       betterPath: right.path,
     };
-    this.#desk = new Desk(profile, {}, 'train', 'latest');
+    this.#desk = new Desk(profile, {}, 'train', 'latest', ownRunbooks(this.lesson));
     this.#desk.look();
     this.#to('paged');
   }
@@ -163,6 +165,7 @@ export class Training {
     asked.at = Date.now();
     if (this.#phase === 'paged' && this.#open() === undefined) {
       this.#record!.detectedAt = asked.at;
+      this.stage.predicted();
       void this.#desk?.diagnose();
       this.#phase = 'recovering';
     }
@@ -191,6 +194,7 @@ export class Training {
     const costs = this.#nextHint();
     if (!record || costs === undefined) return;
     record.hints.push({ text: this.lesson.hints[record.hints.length]!, costs, at: Date.now() });
+    this.#keepUnfinished();
     this.#publisher.changed(true);
   }
 
@@ -221,13 +225,24 @@ export class Training {
     }
   }
 
-  /** Ends what runs, and takes the cluster down, as soon as it is made. What was not finished is no lesson that was taken. */
+  /** Ends what runs, and takes the cluster down, as soon as it is made. What was not finished has no marks, and is kept as left. */
   close(): Promise<unknown> {
     this.#closing ??= this.#end();
     return this.#closing;
   }
 
+  /** What was paid for stays known, also of somebody who leaves, or whose program is killed, and takes the lesson once more. */
+  #keepUnfinished(): void {
+    if (!this.#record || this.#record.score) return;
+    try {
+      keepTraining({ ...this.#record, leftAt: Date.now() });
+    } catch (error) {
+      this.#problem = [`It could not be kept: ${messageOf(error)}.`].map(redact);
+    }
+  }
+
   async #end(): Promise<void> {
+    this.#keepUnfinished();
     this.#desk?.leave();
     await this.#starting;
     this.#desk?.leave();

@@ -1,4 +1,5 @@
 import type { Lesson, UnsafeChoice } from '../../runbook/lesson.js';
+import { scenarioOf } from '../../runbook/library.js';
 import type { Choices } from './choices.js';
 import type { UnsafeTaken } from './record.js';
 
@@ -22,7 +23,9 @@ export function unsafeIn(lesson: Lesson, runs: readonly Choices[]): UnsafeTaken[
     );
     const isNamed = (key: 'scenario' | 'accepted' | 'skipped', value: string) =>
       named.some(({ when }) => when[key] === value);
-    const right = lesson.right.path.filter((move) => 'run' in move).filter(({ run }) => run === choices.scenario);
+    const right = lesson.right.path
+      .filter((move) => 'run' in move)
+      .filter(({ run }) => scenarioOf(run) === choices.scenario);
     if (choices.destroyed && right.length === 0 && !isNamed('scenario', choices.scenario))
       taken.push({ what: `began ${choices.scenario}`, because: BY_ITSELF.scenario, at: choices.at });
     for (const [one, at] of choices.accepted)

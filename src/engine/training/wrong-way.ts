@@ -1,4 +1,5 @@
 import type { Lesson, LossCounts, Move } from '../../runbook/lesson.js';
+import { scenarioOf } from '../../runbook/library.js';
 import type { Choices } from './choices.js';
 import { lossWords } from './score.js';
 
@@ -15,7 +16,7 @@ export function tookWrongWay({ wrong }: Pick<Lesson, 'wrong'>, runs: readonly Ch
 
 function isThat({ run, backup, set, accept }: Extract<Move, { run: string }>, choices: Choices): boolean {
   return (
-    run === choices.scenario &&
+    scenarioOf(run) === choices.scenario &&
     // A runbook that needs no backup has none, whatever there is.
     [backup, 'none'].includes(choices.backup) &&
     accept.every((one) => choices.accepted.has(one)) &&

@@ -86,16 +86,19 @@ test('what still cannot be read is no recovered cluster, whatever else is well',
   expect(isPassed(record!)).toBe(false);
 }, 240_000);
 
-test('whoever leaves while it is counted has taken no lesson', async () => {
+test('whoever leaves while it is counted has no marks, and is known to have left', async () => {
   lesson('first-night');
   await training.start();
   predictRight();
   const before = trainings('ana').length;
+  training.hint();
+  expect(trainings('ana').at(-1)).toMatchObject({ hints: [{ costs: 3 }], leftAt: expect.any(Number) });
   const counting = training.finish('given up');
   expect(phase()).toBe('proving');
   await Promise.all([training.close(), counting]);
   expect(training.getSnapshot().record!.score).toBeUndefined();
-  expect(trainings('ana')).toHaveLength(before);
+  expect(trainings('ana').slice(before)).toMatchObject([{ leftAt: expect.any(Number) }]);
+  expect(trainings('ana').at(-1)!.score).toBeUndefined();
   expect(clusters()).toEqual([]);
 }, 240_000);
 
