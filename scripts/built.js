@@ -13,7 +13,7 @@ function newest(path) {
 }
 
 /** The programs: what is typed, and what starts as a process of its own. */
-const PROGRAMS = ['cli', 'sandbox/stand-in-main', 'sandbox/keeper-main'];
+const PROGRAMS = ['cli', 'sandbox/stand-in-main', 'sandbox/keeper-main', 'sandbox/idle-session-main'];
 
 /** Puts each program, with what it needs of others' packages, into few files: that many modules take long to be found and read. */
 function bundle(folder) {

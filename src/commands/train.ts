@@ -3,7 +3,7 @@ import { userInfo } from 'node:os';
 import { dirname, join } from 'node:path';
 import { redact } from '../config/redact.js';
 import { DIFFERENCES } from '../engine/differences.js';
-import { changedTrainings, trainings } from '../engine/training/record.js';
+import { changedTrainings, type TrainingRecord, trainings } from '../engine/training/record.js';
 import type { School } from '../engine/training/school.js';
 import { Training } from '../engine/training/training.js';
 import { openShell } from '../hosts/shell.js';
@@ -14,6 +14,7 @@ import { progressLines, standingIn } from '../reports/progress.js';
 import { writeReportsOf } from '../reports/write-reports.js';
 import type { Known, Lesson } from '../runbook/lesson.js';
 import { Classroom } from '../sandbox/classroom.js';
+import { whyNotHere } from '../sandbox/disasters.js';
 import { findLesson, knownTo, lessons } from '../sandbox/lessons.js';
 import { messageOf } from '../words.js';
 import { columns, print, say } from './print.js';
@@ -37,7 +38,7 @@ export async function trainCommand(wanted: string | undefined, options: TrainOpt
   if (options.list || options.certificate) {
     const { lessons: all, faulty } = lessons(known);
     for (const line of faulty) say(line);
-    return tell(options.list ? list(all, trainee) : certificate(all, trainings(trainee), trainee));
+    return tell(options.list ? list(all, trainee) : certified(all, trainee));
   }
   const lesson = wanted === undefined ? undefined : findLesson(wanted, known);
   if (options.play) {
@@ -73,7 +74,7 @@ async function teach(known: Known, first: Lesson | undefined, trainee: string): 
     trainee,
     lessons: all,
     faulty: [...faulty, ...changedTrainings()],
-    standingIn: (lesson) => standingIn(lesson, taken),
+    standingIn: (lesson) => standingHere(lesson, taken),
     progress: () => progressLines(taken, trainee),
     take(lesson) {
       current = begin(lesson, trainee, {
@@ -184,10 +185,32 @@ function list(all: readonly Lesson[], trainee: string): string[] {
       lesson.id,
       lesson.level,
       `${lesson.minutes} min`,
-      standingIn(lesson, taken),
+      standingHere(lesson, taken),
       lesson.title,
     ]),
   ]);
+}
+
+/** How somebody stands in a lesson; one that was never taken says it where it cannot be given here. */
+function standingHere(lesson: Lesson, taken: readonly TrainingRecord[]): string {
+  const wasTaken = taken.some((one) => one.lesson.id === lesson.id);
+  return wasTaken || whyNotHere(lesson.disaster) === undefined ? standingIn(lesson, taken) : 'not here';
+}
+
+/** The certificate. Of what cannot be given here it counts only what was taken elsewhere, and says so. */
+function certified(all: readonly Lesson[], trainee: string): string[] {
+  const taken = trainings(trainee);
+  const missing = all.filter((lesson) => standingHere(lesson, taken) === 'not here');
+  return [
+    ...certificate(
+      all.filter((lesson) => !missing.includes(lesson)),
+      taken,
+      trainee,
+    ),
+    ...missing.map(
+      ({ title, disaster }) => `Not counted: ${title}, which cannot be given here (${whyNotHere(disaster)}).`,
+    ),
+  ];
 }
 
 function tell(lines: readonly string[]): number {

@@ -45,6 +45,9 @@ export function findDisaster(id: string): Disaster {
   throw new Problem(`There is no disaster "${id}".`, { next: 'novamem-runbook sandbox break --list' });
 }
 
+/** Why a disaster cannot happen here; undefined where it can. */
+export const whyNotHere = (id: unknown): string | undefined => DISASTERS.find((one) => one.id === id)?.impossible?.();
+
 /** The same for the same seed on every machine; where that one cannot happen, the next that can. */
 export function disasterBySeed(seed: string): Disaster {
   const first = createHash('sha256').update(seed).digest().readUInt32BE() % DISASTERS.length;

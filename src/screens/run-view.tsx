@@ -1,10 +1,12 @@
 import { Box, Text } from 'ink';
 import { rtoClock } from '../engine/rto-clock.js';
 import { AT_WORK, type RunSnapshot } from '../engine/snapshot.js';
+import { OVER } from '../engine/turn.js';
 import { logTimeOf } from '../words.js';
 import { Lines, useSpace } from './frame.js';
+import { useLesson } from './lessons/lesson.js';
 import { Chosen, useLinear } from './linear.js';
-import { progressLines, sideBySideLines, standingWords } from './step-lines.js';
+import { hintLines, progressLines, sideBySideLines, standingWords } from './step-lines.js';
 import { StepList } from './step-list.js';
 import { cut } from './text.js';
 
@@ -21,6 +23,7 @@ export function RunView({ run, selected, isChosen, now }: Props) {
   const { columns, bodyRows } = useSpace();
   const step = run.steps[selected]!;
   const linear = useLinear();
+  const inLesson = useLesson() !== undefined;
   if (linear) {
     return (
       <>
@@ -30,6 +33,7 @@ export function RunView({ run, selected, isChosen, now }: Props) {
           <>
             <Chosen label={step.id} at={selected} of={run.steps.length} />
             <Lines lines={progressLines(step, columns, now)} />
+            {inLesson && OVER.has(step.state) && <Lines lines={hintLines(step.teach, columns)} />}
           </>
         )}
       </>
@@ -45,7 +49,10 @@ export function RunView({ run, selected, isChosen, now }: Props) {
     ? atWork.flatMap((one) =>
         shareOfRoom(sideBySideLines(one, detailWidth - 1, now), Math.floor(upper / atWork.length)),
       )
-    : progressLines(step, detailWidth - 1, now);
+    : [
+        ...progressLines(step, detailWidth - 1, now),
+        ...(inLesson && OVER.has(step.state) ? hintLines(step.teach, detailWidth - 1) : []),
+      ];
   return (
     <>
       <Box height={upper} overflow="hidden">

@@ -44,14 +44,18 @@ export function planLines(step: StepSnapshot, width: number, whole = false): str
 /** What a lesson asks and hints at there, with the answer: told in a dry run. */
 export function teachLines({ teach }: StepSnapshot, width: number): string[] {
   const label = (name: string, text: string) => labelled(name, text, width);
-  const { predict, hints = [] } = teach ?? {};
+  const { predict } = teach ?? {};
   return [
     ...(predict ? label('Predict', predict.ask) : []),
     ...(predict?.options ?? []).flatMap((option) => label('', `- ${option}`)),
     ...(predict ? label('Answer', `${predict.answer}: ${predict.because}`) : []),
-    ...hints.flatMap((hint) => label('Hint', hint)),
+    ...hintLines(teach, width),
   ];
 }
+
+/** What a step has to teach; in a lesson it is told once the step is over, when nothing is given away by it. */
+export const hintLines = (teach: StepSnapshot['teach'], width: number): string[] =>
+  (teach?.hints ?? []).flatMap((hint) => labelled('Hint', hint, width));
 
 /** How long it takes, and how that is known. */
 export function takesLines({ plan }: StepSnapshot, width: number): string[] {

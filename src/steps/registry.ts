@@ -4,6 +4,7 @@ import { clusterCrosscheck } from './cluster/crosscheck.js';
 import { clusterInventory } from './cluster/inventory.js';
 import { clusterReconcile } from './cluster/reconcile.js';
 import { falkordbBackup } from './falkordb/backup.js';
+import { falkordbFill } from './falkordb/fill.js';
 import { falkordbRebuild } from './falkordb/rebuild.js';
 import { falkordbReset } from './falkordb/reset.js';
 import { falkordbRestore } from './falkordb/restore.js';
@@ -48,6 +49,7 @@ const KINDS: readonly AnyStepKind[] = [
   qdrantBackup,
   qdrantReindex,
   falkordbRestore,
+  falkordbFill,
   falkordbRebuild,
   falkordbReset,
   falkordbSurvey,

@@ -33,6 +33,7 @@ describe('the package', () => {
     for (const file of [
       'bin/novamem-runbook.js',
       'dist/bundle/cli.js',
+      'dist/bundle/idle-session-main.js',
       'dist/bundle/stand-in-main.js',
       'dist/bundle/keeper-main.js',
       'man/novamem-runbook.1',

@@ -7,10 +7,11 @@ import type { RunbookStep } from '../../src/runbook/runbook.js';
 import { findLesson, knownTo, lessons } from '../../src/sandbox/lessons.js';
 import { remember } from '../../src/sandbox/remember.js';
 import { TrainApp } from '../../src/screens/lessons/train-app.js';
+import { stepEvents } from '../../src/steps/step-events.js';
 import { eventually } from '../support/eventually.js';
 import { open, type RealCluster, realCluster } from '../support/sandbox.js';
 import { KEYS, type TestScreen, testScreen } from '../support/screen.js';
-import { step, tinyKind, tinyRun } from '../support/tiny-run.js';
+import { gate, step, tinyKind, tinyRun } from '../support/tiny-run.js';
 
 // A lesson on its screens, on a real cluster that is made once: each test really stops its Qdrant, and it is started again afterwards.
 
@@ -156,6 +157,27 @@ test('why a prediction at a step was right or wrong is there after a hint', asyn
   await screen.shows('A nudge costs 3');
   screen.press(KEYS.escape);
   await screen.shows('It is so.');
+});
+
+test('what a step has to teach is told once it is over, and not before', async () => {
+  await recovering();
+  const teaches = (id: string, ...more: Parameters<typeof tinyKind>) => ({
+    ...step(id, tinyKind(...more)),
+    teach: { hints: [`so much for ${id}`] },
+  });
+  const { opened, open: letOn } = gate();
+  const works = teaches('works', 'tiny.works', { run: () => stepEvents(() => opened) });
+  const steps = [teaches('looks', 'tiny.looks'), { ...works, needs: ['looks'] }];
+  void training!.desk!.show(async () => tinyRun(steps, { mode: 'train', cluster: real.cluster }).run);
+  await screen.shows('enter begin');
+  screen.press(KEYS.enter);
+  try {
+    expect(await screen.shows('works')).not.toContain('so much for works');
+    screen.press(KEYS.up);
+    expect(await screen.shows('so much for looks')).not.toContain('so much for works');
+  } finally {
+    letOn();
+  }
 });
 
 test('given up, it is counted and debriefed; space scrolls, and esc leads back to the lesson in the list', async () => {

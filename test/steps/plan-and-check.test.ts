@@ -44,7 +44,7 @@ const PARAMETERS: Record<string, unknown[]> = {
   'operator.confirm': [{ question: 'Gone?', words: 'it is gone' }],
   'postgres.base-backup': [{}, { take: true }],
   'postgres.point-in-time': [{}, { target: 'latest' }, { target: '2099-01-01 00:00 UTC' }, { target: 'before 735' }],
-  'falkordb.restore': [{}, { acceptDamaged: true }, { postgresStays: true }],
+  'falkordb.restore': [{}, { acceptDamaged: true }],
   'qdrant.reindex': [
     { by: 'endpoint' },
     { by: 'endpoint', endpointExists: true },

@@ -11,6 +11,10 @@ export interface Choices {
   skipped: Map<string, number>;
   /** Difference that a guard was told to let pass → when. */
   accepted: Map<string, number>;
+  /** Step that only looks → its kind. */
+  looks: Map<string, string>;
+  /** Kind → when a step of it last succeeded. */
+  succeeded: Map<string, number>;
   /** A step that destroys was begun: who only looked, or took a backup, has risked nothing. */
   destroyed: boolean;
   /** When it began. */
@@ -50,6 +54,16 @@ export function choicesIn(events: readonly JournalEvent[], backups: readonly str
     accepted: new Map(
       events.flatMap((event) =>
         event.type === 'guard.accepted' ? [[event.difference, Date.parse(event.ts)] as const] : [],
+      ),
+    ),
+    looks: new Map(first.steps.flatMap(({ id, uses, effect }) => (effect === 'read' ? [[id, uses] as const] : []))),
+    succeeded: new Map(
+      first.steps.flatMap(({ id, uses }) =>
+        events.flatMap((event) =>
+          event.type === 'step.finished' && event.step === id && event.outcome === 'succeeded'
+            ? [[uses, Date.parse(event.ts)] as const]
+            : [],
+        ),
       ),
     ),
     destroyed: first.steps.some(

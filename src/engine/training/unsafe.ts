@@ -32,10 +32,15 @@ export function unsafeIn(lesson: Lesson, runs: readonly Choices[]): UnsafeTaken[
       if (!right.some(({ accept }) => accept.includes(one)) && !isNamed('accepted', one))
         taken.push({ what: `let pass: ${one}`, because: BY_ITSELF.accepted, at });
     for (const [one, at] of choices.skipped)
-      if (!isNamed('skipped', one)) taken.push({ what: `skipped ${one}`, because: BY_ITSELF.skipped, at });
+      if (!isNamed('skipped', one) && !isProvenLater(choices.looks.get(one), at, runs))
+        taken.push({ what: `skipped ${one}`, because: BY_ITSELF.skipped, at });
   }
   return taken;
 }
+
+/** What one run could not prove yet, as long as another store was gone, a later one has proven. */
+const isProvenLater = (kind: string | undefined, at: number, runs: readonly Choices[]) =>
+  kind !== undefined && runs.some(({ succeeded }) => (succeeded.get(kind) ?? 0) > at);
 
 function holds(
   { scenario, backup, answer = {}, skipped, accepted }: UnsafeChoice['when'],

@@ -1,5 +1,6 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
+import { closeSync, mkdirSync, mkdtempSync, openSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { sizeOfTree } from '../../hosts/copy-tree.js';
 import { plural, sizeOf } from '../../words.js';
@@ -13,6 +14,34 @@ const PIECE = 64 << 10;
 /** What fills it: nothing of it belongs to Postgres. */
 export const BALLAST = 'core.dump';
 
+/** Mounts a disk in memory over a folder. Why it could not be done, empty where it was. */
+function mountDisk(folder: string, options: string): string {
+  const { status, stderr, error } = spawnSync('mount', ['-t', 'tmpfs', '-o', options, 'tmpfs', folder], {
+    encoding: 'utf8',
+  });
+  return status === 0 ? '' : (error?.message ?? stderr).trim() || `mount ended with ${status}`;
+}
+
+let tried: { why: string | undefined } | undefined;
+
+/** Root in a container often may not mount either, which only a try shows. It is tried once. */
+function whyNoSmallDisk(): string | undefined {
+  tried ??= { why: process.getuid?.() === 0 ? whyNotMounted() : 'a small disk can only be mounted as root' };
+  return tried.why;
+}
+
+function whyNotMounted(): string | undefined {
+  const folder = mkdtempSync(join(tmpdir(), 'novamem-runbook-small-disk-'));
+  try {
+    const refused = mountDisk(folder, 'size=64k');
+    if (refused !== '') return `a small disk cannot be mounted: ${refused}`;
+    const { status, stderr } = spawnSync('umount', [folder], { encoding: 'utf8' });
+    return status === 0 ? undefined : `a small disk cannot be unmounted: ${stderr.trim()}`;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
 export const diskFull: Disaster = {
   id: 'disk-full',
   title: 'The disk under Postgres is full of something that is not its own; nothing is lost',
@@ -20,7 +49,7 @@ export const diskFull: Disaster = {
   pager: 'Postgres: could not write: No space left on device',
   users: 'Nothing can be remembered any more; searching still works.',
   before: ['backup'],
-  impossible: () => (process.getuid?.() === 0 ? undefined : 'a small disk can only be mounted as root'),
+  impossible: whyNoSmallDisk,
   async strike(scene) {
     const data = scene.places.postgresData;
     const { uid, gid, mode } = statSync(data);
@@ -29,15 +58,12 @@ export const diskFull: Disaster = {
     const aside = `${data}-before-the-small-disk`;
     renameSync(data, aside);
     mkdirSync(data, { mode: 0o700 });
-    const mounted = spawnSync('mount', [
-      ...['-t', 'tmpfs', '-o', `size=${bytes + ROOM},mode=${(mode & 0o777).toString(8)},uid=${uid},gid=${gid}`],
-      ...['tmpfs', data],
-    ]);
-    if (mounted.status !== 0) {
+    const refused = mountDisk(data, `size=${bytes + ROOM},mode=${(mode & 0o777).toString(8)},uid=${uid},gid=${gid}`);
+    if (refused !== '') {
       rmSync(data, { recursive: true });
       renameSync(aside, data);
       await start(scene, 'postgres');
-      throw new Error(`no small disk can be mounted here: ${String(mounted.stderr).trim()}`);
+      throw new Error(`no small disk can be mounted here: ${refused}`);
     }
     execFileSync('cp', ['-aT', aside, data]);
     rmSync(aside, { recursive: true });

@@ -1,11 +1,11 @@
 import { spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, renameSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import { PACKAGE_ROOT } from '../../config/package-root.js';
 import { resolveSecret } from '../../config/secrets.js';
 import { waitFor } from '../../hosts/waiting.js';
-import { quoteIdentifier } from '../../stores/postgres/connection.js';
+import { type Postgres, quoteIdentifier } from '../../stores/postgres/connection.js';
 import { otherSessions } from '../../stores/postgres/server.js';
-import { newestTools } from '../../stores/postgres/tools.js';
 import { plural } from '../../words.js';
 import { remember, WRITTEN_SINCE } from '../remember.js';
 import { type Disaster, gateway, type Scene, start, stop } from './disaster.js';
@@ -14,6 +14,11 @@ import { type Disaster, gateway, type Scene, start, stop } from './disaster.js';
 
 const BLOCK = 8192;
 const ARCHIVER_PATIENCE = 30_000;
+const SESSION_PATIENCE = 30_000;
+
+/** What the session calls itself that was forgotten, and its program, compiled: it is started as a process of its own. */
+const FORGOTTEN = 'nightly report';
+const IDLE_SESSION = join(PACKAGE_ROOT, 'dist', 'bundle', 'idle-session-main.js');
 
 /** Ends every session and drops the database. */
 export async function dropDatabase({ cluster: { postgres } }: Scene): Promise<string> {
@@ -114,6 +119,17 @@ export const walArchiveNotMounted: Disaster = {
   },
 };
 
+/** The session is there, waits for its client in a transaction, and has the lock. */
+async function holdsLock(postgres: Postgres): Promise<true | undefined> {
+  const [row] = await postgres.read<{ holds: boolean }>(
+    `SELECT EXISTS (SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+       WHERE l.relation = 'memory_entries'::regclass AND l.granted
+         AND a.application_name = $1 AND a.state = 'idle in transaction') AS holds`,
+    [FORGOTTEN],
+  );
+  return row!.holds || undefined;
+}
+
 export const sessionHoldsLock: Disaster = {
   id: 'session-holds-lock',
   title: 'A forgotten session holds a lock on the memories, whose table was emptied',
@@ -123,25 +139,27 @@ export const sessionHoldsLock: Disaster = {
   before: ['backup', 'memories'],
   async strike({ cluster: { postgres, profile } }) {
     await postgres.write(gateway, 'DELETE FROM memory_entries');
-    const tools = await newestTools();
     const { host, port, user, database } = postgres;
-    const child = spawn(
-      join(tools.bin, 'psql'),
-      [
-        ...['-h', host, '-p', String(port), '-U', user, '-d', database, '-X', '-q'],
-        ...['-c', 'BEGIN; LOCK TABLE memory_entries IN ACCESS SHARE MODE; SELECT pg_sleep(86400)'],
-      ],
-      {
-        detached: true,
-        stdio: 'ignore',
-        env: {
-          ...process.env,
-          PGAPPNAME: 'nightly report',
-          PGPASSWORD: resolveSecret(profile.postgres.passwordFrom!, 'the Postgres password'),
-        },
+    const child = spawn(process.execPath, [IDLE_SESSION, 'memory_entries'], {
+      detached: true,
+      stdio: 'ignore',
+      env: {
+        ...process.env,
+        PGHOST: host,
+        PGPORT: String(port),
+        PGUSER: user,
+        PGDATABASE: database,
+        PGAPPNAME: FORGOTTEN,
+        PGPASSWORD: resolveSecret(profile.postgres.passwordFrom!, 'the Postgres password'),
       },
-    );
+    });
+    const failed = new Promise<never>((_, reject) => child.once('error', reject));
     child.unref();
-    return ['every row of memory_entries deleted', 'a session "nightly report" holds ACCESS SHARE on memory_entries'];
+    const holds = await Promise.race([waitFor(() => holdsLock(postgres), { timeoutMs: SESSION_PATIENCE }), failed]);
+    if (!holds) throw new Error(`no session holds a lock on memory_entries, though one was begun (pid ${child.pid})`);
+    return [
+      'every row of memory_entries deleted',
+      `a session "${FORGOTTEN}", idle in its transaction, holds ACCESS SHARE on memory_entries`,
+    ];
   },
 };

@@ -5,7 +5,7 @@ import type { Host } from '../../hosts/host.js';
 import type { BackupFile, BackupSet } from '../../stores/backup-set/backup-set.js';
 import { type Check, equal } from '../../stores/check.js';
 import type { Cluster } from '../../stores/cluster.js';
-import { contentOf, contentText, moreIn } from '../../stores/falkordb/graph-content.js';
+import { contentOf, contentText } from '../../stores/falkordb/graph-content.js';
 import { untilBuilt } from '../../stores/falkordb/indexes.js';
 import { compareFalkordb, type FalkordbInventory, inventoryFalkordb } from '../../stores/falkordb/inventory.js';
 import {
@@ -20,7 +20,6 @@ import {
   placementRefusal,
   placesOf,
 } from '../../stores/falkordb/persistence.js';
-import { memoryGraphContent } from '../../stores/novamem/memory-graph.js';
 import { countOf, messageOf, plural, sizeOf } from '../../words.js';
 import { bringHere, bringingFindings, bringingTexts, placeHere } from '../backup/brought-here.js';
 import { fileFindings, lacks } from '../backup/file.js';
@@ -43,7 +42,6 @@ import {
 } from './files.js';
 import { loadingFindings, refuseBlocked, seenIn, serverFindings, serverStateFindings } from './findings.js';
 import { proveWritable, savingCheck, startServer } from './server.js';
-import { lossFinding, postgresGraph } from './sources.js';
 import { filesUndoChecks, planFilesUndo } from './undo-plan.js';
 
 const params = z.strictObject({
@@ -51,8 +49,6 @@ const params = z.strictObject({
   from: z.enum(['auto', 'appendonlydir', 'appendonly.aof', 'dump.rdb']).default('auto'),
   /** Restore files that are cut off, and lose what stands behind the cut. */
   acceptDamaged: z.boolean().default(false),
-  /** Postgres stays as it is: what it says of the graph and the backup set lacks is counted as lost. */
-  postgresStays: z.boolean().default(false),
   patienceSeconds: z.number().int().positive().max(86_400).default(600),
 });
 type Params = z.infer<typeof params>;
@@ -62,8 +58,6 @@ interface Facts extends FilesFacts {
   placed: string[];
   /** What the server had loaded right after. */
   loaded?: FalkordbInventory;
-  /** What Postgres, which stays, knows more of: `3 nodes`. Empty where it is nothing. */
-  behind?: string;
 }
 
 type Files = FalkordbFiles & { files: BackupFile[] };
@@ -159,7 +153,7 @@ export const falkordbRestore: StepKind<Params, Facts> = {
     if (among.length === 0) {
       return [lacks(ctx.backup, `FalkorDB data${p.from === 'auto' ? '' : ` in the form ${p.from}`}`)];
     }
-    findings.push(...(await lossFindings(p, ctx)), ...(await serverStateFindings(ctx)));
+    findings.push(...contentFindings(ctx), ...(await serverStateFindings(ctx)));
     const settings = await settingsNow(cluster);
     const chosen = (settings ? loadable(settings, among) : undefined) ?? among[0]!;
     for (const file of chosen.files) findings.push(...(await fileFindings(file, 'file')));
@@ -247,9 +241,6 @@ export const falkordbRestore: StepKind<Params, Facts> = {
       const graphs = Object.keys(loaded.graphs);
       emit.output(`FalkorDB has loaded ${plural(graphs.length, 'graph')}: ${graphs.join(', ')}`);
       await proveWritable(ctx, emit, settings, patienceMs, signal);
-      const content = p.postgresStays ? contentOf(loaded, cluster.falkordb.graph) : undefined;
-      const known = content && (await postgresGraph(ctx).catch(() => undefined));
-      if (known) emit.facts({ behind: moreIn(memoryGraphContent(known), content) });
     }),
 
   async verify(_p, { cluster, backup }, facts) {
@@ -276,9 +267,6 @@ export const falkordbRestore: StepKind<Params, Facts> = {
       },
     ];
   },
-
-  conclusion: ({ behind = '' }) =>
-    behind === '' ? undefined : { text: `without what Postgres knows more of: ${behind}`, exception: false },
 
   async probe(_p, ctx, facts): Promise<Probe> {
     if (!facts.dir) return 'not-started';
@@ -340,29 +328,19 @@ async function damageFindings(p: Params, { backup }: StepContext, files: Files):
   ];
 }
 
-/** What the backup set holds, and what Postgres holds more, where it stays as it is. */
-async function lossFindings({ postgresStays }: Params, ctx: StepContext): Promise<Finding[]> {
-  const { backup, cluster } = ctx;
+/** What the backup set holds. */
+function contentFindings({ backup, cluster }: StepContext): Finding[] {
   const inventory = backup?.inventory?.falkordb;
   const content = contentOf(inventory, cluster.falkordb.graph);
-  if (!content) {
-    if (!inventory)
-      return [{ level: 'info', message: 'this backup set has no inventory: how much its graph holds is not known' }];
-    return [
-      {
-        level: 'warning',
-        message: `this backup set has no graph ${cluster.falkordb.graph}; its graphs: ${Object.keys(inventory.graphs).join(', ') || 'none'}`,
-      },
-    ];
-  }
-  const findings: Finding[] = [{ level: 'info', message: `the backup's graph: ${contentText(content)}` }];
-  if (!postgresStays) return findings;
-  try {
-    findings.push(lossFinding(content, 'Postgres', memoryGraphContent(await postgresGraph(ctx))));
-  } catch (error) {
-    findings.push({ level: 'info', message: `not compared with Postgres: ${messageOf(error)}` });
-  }
-  return findings;
+  if (content) return [{ level: 'info', message: `the backup's graph: ${contentText(content)}` }];
+  if (!inventory)
+    return [{ level: 'info', message: 'this backup set has no inventory: how much its graph holds is not known' }];
+  return [
+    {
+      level: 'warning',
+      message: `this backup set has no graph ${cluster.falkordb.graph}; its graphs: ${Object.keys(inventory.graphs).join(', ') || 'none'}`,
+    },
+  ];
 }
 
 async function proveFiles(files: Files, emit: Emitter<Facts>, signal: AbortSignal): Promise<void> {

@@ -23,8 +23,9 @@ export async function openBackupSet(folder: string, s3?: S3Settings): Promise<Ba
   const storage = storageOf(folder, s3);
   const place = storage.isHere ? resolve(folder) : folder.replace(/\/+$/, '');
   if (storage.isHere) await requireFolder(place);
-  const manifest = await storage.seen(under(place, MANIFEST_FILE));
-  if (manifest) return openWithManifest(place, storage);
+  const manifest = under(place, MANIFEST_FILE);
+  // Whatever has that name here, be it no file: such a set is not one of loose files.
+  if (storage.isHere ? await exists(manifest) : await storage.seen(manifest)) return openWithManifest(place, storage);
   if (await storage.seen(under(place, UNFINISHED_FILE))) {
     throw new Problem(
       `The backup set ${place} is unfinished: the run that made it ended before its manifest was written.`,

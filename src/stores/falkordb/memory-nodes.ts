@@ -11,6 +11,11 @@ export const MERGE_MEMORIES =
 export const MERGE_RELATIONS =
   'UNWIND $rows AS row MATCH (a:Memory {id: row.from}), (b:Memory {id: row.to}) MERGE (a)-[r:RELATES {kind: row.kind}]->(b) SET r.strength = row.strength RETURN count(r)';
 
+const DELETE_MEMORIES = 'UNWIND $rows AS row MATCH (m:Memory {id: row.id}) DETACH DELETE m';
+
+const DELETE_RELATIONS =
+  'UNWIND $rows AS row MATCH (a:Memory {id: row.from})-[r:RELATES {kind: row.kind}]->(b:Memory {id: row.to}) DELETE r';
+
 /** How many of these memories have a node in the graph. */
 export async function memoriesIn(falkordb: FalkorDB, ids: readonly string[]): Promise<number> {
   const rows = withRows(ids.map((id) => ({ id })));
@@ -19,6 +24,47 @@ export async function memoriesIn(falkordb: FalkorDB, ids: readonly string[]): Pr
     `${rows}UNWIND $rows AS row MATCH (m:Memory {id: row.id}) RETURN count(m)`,
   );
   return Number(row?.[0] ?? 0);
+}
+
+/** Those of these memories that have no node in a graph. */
+export async function memoriesMissing<M extends { id: string }>(
+  falkordb: FalkorDB,
+  graph: string,
+  memories: readonly M[],
+): Promise<M[]> {
+  const rows = withRows(memories.map(({ id }) => ({ id })));
+  const missing = await falkordb.query(
+    graph,
+    `${rows}UNWIND $rows AS row OPTIONAL MATCH (m:Memory {id: row.id}) WITH row, count(m) AS there WHERE there = 0 RETURN row.id`,
+  );
+  const ids = new Set(missing.map(([id]) => String(id)));
+  return memories.filter(({ id }) => ids.has(id));
+}
+
+/** Those of these relations that have no relationship of their kind in a graph, whatever its strength and its validity. */
+export async function relationsMissing(
+  falkordb: FalkorDB,
+  graph: string,
+  relations: readonly MemoryRelation[],
+): Promise<MemoryRelation[]> {
+  const rows = withRows(relations.map(({ from, to, kind }, at) => ({ at, from, to, kind })));
+  const missing = await falkordb.query(
+    graph,
+    `${rows}UNWIND $rows AS row OPTIONAL MATCH (a:Memory {id: row.from})-[r:RELATES {kind: row.kind}]->(b:Memory {id: row.to}) WITH row, count(r) AS there WHERE there = 0 RETURN row.at`,
+  );
+  const places = new Set(missing.map(([at]) => Number(at)));
+  return relations.filter((_, at) => places.has(at));
+}
+
+/** Takes relations out of a graph, and memories with all their relationships; those that are not there are no fault. */
+export async function takeOut(
+  falkordb: FalkorDB,
+  gateway: Gateway,
+  graph: string,
+  { memories, relations }: { memories: readonly MemoryNode[]; relations: readonly MemoryRelation[] },
+): Promise<void> {
+  if (relations.length > 0) await falkordb.change(gateway, graph, DELETE_RELATIONS, relations);
+  if (memories.length > 0) await falkordb.change(gateway, graph, DELETE_MEMORIES, memories);
 }
 
 /** Puts memories into a graph; those that are there already stay one. */

@@ -109,6 +109,25 @@ test('what a person skipped, and a guard that was let pass, count without the le
   ]);
 });
 
+test('a proof that was skipped is none where a later run has proven it', () => {
+  const steps = [{ id: 'health', uses: 'novamem.health', effect: 'read', needs: [], params: {} }];
+  const finished = (outcome: string, minute: number, more = {}) =>
+    ({
+      ...{ type: 'step.finished', step: 'health', outcome, tookMs: 0, reason: '', ...more },
+      ...{ ts: `2026-11-23T03:${minute}:00.000Z` },
+    }) as Partial<Happening>;
+  const run = (...events: Partial<Happening>[]) => {
+    const [first, ...rest] = journal('qdrant-lost', 'newest', ...events);
+    return [{ ...first, steps }, ...rest] as unknown as JournalEvent[];
+  };
+  const skipped = run(finished('skipped', 20, { reason: SKIPPED_BY_OPERATOR }));
+  expect(said(lessonWith([]), skipped, run(finished('succeeded', 25)))).toEqual([]);
+  const open = [expect.stringMatching(/^skipped health/)];
+  expect(said(lessonWith([]), skipped)).toEqual(open);
+  expect(said(lessonWith([]), run(finished('succeeded', 15)), skipped)).toEqual(open);
+  expect(said(lessonWith([]), skipped, run(finished('failed', 25)))).toEqual(open);
+});
+
 test('a run that was left at its plan is no choice', () => {
   expect(said(lessonWith([]), journal('whole-cluster-lost', 'newest').slice(0, 1))).toEqual([]);
 });
