@@ -14,6 +14,8 @@ export interface SandboxRecord {
   maker: ProcessMark;
   /** Set when the sandbox lives only as long as this process. */
   owner?: ProcessMark;
+  /** The disaster that a seed has chosen, and that has happened to it: told when it is asked for. */
+  struck?: { seed: string; disaster: string };
   ports: { postgres: number; qdrant: number; qdrantGrpc: number; falkordb: number; novamem: number };
 }
 

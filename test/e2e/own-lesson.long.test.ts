@@ -47,3 +47,12 @@ test('costs the wrong way what it says', { timeout: PATIENCE }, async () => {
   expect(stdout).toMatch(/\d of 100: not passed/);
   expect(stdout).toContain('The memories of today were in Postgres and nowhere else.');
 });
+
+test('says once what to do where its disaster fails', { timeout: PATIENCE }, async () => {
+  const failing = join(folder, 'failing.yaml');
+  writeFileSync(failing, readFileSync(lesson, 'utf8').replace(/shell: \|[\s\S]*? {2}did:/, 'shell: "false"\n  did:'));
+  const { exitCode, stderr } = await program('train', failing, '--play', 'right');
+  expect(exitCode).not.toBe(0);
+  expect(stderr).toMatch(/^The command of the lesson failed .*: false$/m);
+  expect(stderr.match(/Next: /g)).toHaveLength(1);
+});

@@ -36,12 +36,14 @@ describe('the wheel of misfortune', () => {
     const real = await realCluster(100);
     const wheel = ['sandbox', 'break', '--name', real.cluster.name, '--seed', 'monday'];
     const revealed = await runProgram([...wheel, '--reveal']);
-    const [, id] = /it is (\S+): /.exec(revealed.stdout)!;
+    const [, id] = /it would be (\S+): /.exec(revealed.stdout)!;
     const { title, pager } = DISASTERS.find((one) => one.id === id)!;
     const turned = await runProgram(wheel, { timeoutMs: 120_000 });
     expect(turned.exitCode, turned.stderr).toBe(0);
     expect(turned.stdout).toContain(`The pager  ${pager}`);
     expect(turned.stdout).not.toContain(title);
-    expect((await runProgram([...wheel, '--reveal'])).stdout).toBe(revealed.stdout);
+    expect((await runProgram(['sandbox', 'break', '--name', real.cluster.name, '--reveal'])).stdout).toContain(
+      `With the seed monday it was ${id}: `,
+    );
   });
 });
