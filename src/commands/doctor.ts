@@ -48,7 +48,7 @@ function linesOf({ cluster, reached, observations, possible, obstacles }: Examin
       .filter(({ level }) => level === 'ok')
       .flatMap(({ about, message }) => wrapped(`  ${about}: ${message}`, 4)),
     ...(cluster === null
-      ? ['', 'No cluster is known yet. Next: novamem-runbook profile import-env .env, or profile add']
+      ? ['', ...wrapped('No cluster is known yet. Next: novamem-runbook profile import-env .env, or profile add', 2)]
       : isAsked
         ? ['', ...wrapped(`Nothing stands in the way of: ${possible.join(', ') || 'no scenario'}`, 2)]
         : ['', 'No scenario was looked at: first the profile is to be mended.']),
