@@ -198,7 +198,7 @@ describe('a dry run in the terminal', () => {
     program.type(ENTER);
     await says(/DRY RUN, falkordb lost[\s\S]*Keys: n next/);
     program.type('n');
-    expect(await says(/DRY RUN, step 1 of 9, falkordb lost[\s\S]*Keys: n next, p before/)).toMatch(
+    expect(await says(/DRY RUN, step 1 of 10, falkordb lost[\s\S]*Keys: n next, p before/)).toMatch(
       /^Why: What it writes while/m,
     );
   });
