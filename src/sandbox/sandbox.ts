@@ -127,8 +127,13 @@ function isBeingMade(name: string, pid: number | undefined): Problem {
 /** Stops everything of a sandbox and removes it. Answers false when there is none of that name (or not in that folder). */
 export async function sandboxDown(name: string, folder?: string): Promise<boolean> {
   const record = readRecord(name);
-  if (!record || (folder !== undefined && record.folder !== folder)) return false;
-  await takeDown(record);
+  if (record && (folder === undefined || record.folder === folder)) {
+    await takeDown(record);
+    return true;
+  }
+  // Its record is gone, or is that of a later one: what works in the folder is its own all the same.
+  if (folder === undefined || !existsSync(folder)) return false;
+  await endServersIn(folder);
   return true;
 }
 
@@ -210,9 +215,18 @@ async function startAll(
 }
 
 /** Ends every process of a sandbox at once, then removes its folder and, last, its record. */
-async function takeDown(record: SandboxRecord): Promise<void> {
-  forgetIdentity(record.name);
-  const { pidFile } = placesIn(record.folder);
+async function takeDown({ name, folder }: SandboxRecord): Promise<void> {
+  forgetIdentity(name);
+  await endServersIn(folder);
+  removeRecord(name);
+  // Its keeper has nothing left to keep.
+  keepers.get(folder)?.kill('SIGKILL');
+  keepers.delete(folder);
+}
+
+/** Ends the servers of a sandbox, and removes its folder. */
+async function endServersIn(folder: string): Promise<void> {
+  const { pidFile } = placesIn(folder);
   const marks = SERVICES.flatMap((service): { mark: ProcessMark; signal: NodeJS.Signals }[] => {
     const file = pidFile(service);
     if (!existsSync(file)) return [];
@@ -221,20 +235,16 @@ async function takeDown(record: SandboxRecord): Promise<void> {
     return isAlive(mark) ? [{ mark, signal: service === 'postgres' ? 'SIGQUIT' : 'SIGKILL' }] : [];
   });
   // A folder that was removed took the pid files along: its servers are known by where they work.
-  if (!existsSync(record.folder))
-    marks.push(...serversIn(record.folder).map((mark) => ({ mark, signal: 'SIGKILL' as const })));
+  if (!existsSync(folder))
+    marks.push(...serversIn(folder).map((mark) => ({ mark, signal: 'SIGKILL' as const })));
   for (const { mark, signal } of marks) endNow(mark, signal);
   const gone = await waitFor(async () => (marks.some(({ mark }) => isAlive(mark)) ? undefined : true), {
     timeoutMs: 10_000,
     slowest: 100,
   });
   if (!gone) for (const { mark } of marks) endNow(mark, 'SIGKILL');
-  unmountBelow(record.folder);
-  rmSync(record.folder, { recursive: true, force: true, maxRetries: 5 });
-  removeRecord(record.name);
-  // Its keeper has nothing left to keep.
-  keepers.get(record.folder)?.kill('SIGKILL');
-  keepers.delete(record.folder);
+  unmountBelow(folder);
+  rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
 }
 
 /** A disaster may have put a small disk under a store. */

@@ -105,7 +105,7 @@ test('the right way by keys: nothing is lost, one hint is paid for', async () =>
   program.type('\u001b');
   await program.shows(/enter predict/);
   await predict(program, ['Qdrant lost', 'novamem', 'nothing']);
-  await program.shows(/What happened\?/);
+  await program.shows(/What happened\? 1 scenario fits/, 30_000);
   await pick(program, 'Qdrant lost');
   await program.shows(/From which backup/);
   program.type(ENTER);
@@ -135,7 +135,7 @@ test('given up: the way is shown, nothing was recovered, and no marks are given 
   const program = open(['train', '--as', trainee]);
   await paged(program);
   await predict(program, ['Postgres data damaged', 'nothing', 'all memories']);
-  await program.shows(/What happened\?/);
+  await program.shows(/What happened\? 1 scenario fits/, 30_000);
   program.type('q');
   await pick(program, 'I give up');
   const debrief = await program.shows(/not passed \(given up\)/, 60_000);
@@ -170,7 +170,7 @@ test('killed in the middle of a run, nothing is left of it, and the next lesson 
   const program = open(['train', '--as', trainee]);
   await paged(program);
   await predict(program, ['Qdrant lost', 'novamem', 'nothing']);
-  await program.shows(/What happened\?/);
+  await program.shows(/What happened\? 1 scenario fits/, 30_000);
   await pick(program, 'Qdrant lost');
   await program.shows(/From which backup/);
   program.type(ENTER);

@@ -11,7 +11,7 @@ import { homeSubfolder } from '../../src/config/home.js';
 import { SERVICES } from '../../src/config/profile.js';
 import { markOf, type ProcessMark } from '../../src/hosts/process-mark.js';
 import { loseEverything } from '../../src/sandbox/lose-everything.js';
-import { readRecord, type SandboxRecord, writeRecord } from '../../src/sandbox/registry.js';
+import { readRecord, removeRecord, type SandboxRecord, writeRecord } from '../../src/sandbox/registry.js';
 import { cleanStale, sandboxDown, sandboxProfile, sandboxStatus, sandboxUp } from '../../src/sandbox/sandbox.js';
 import { placesIn } from '../../src/sandbox/sandbox-profile.js';
 import { Cluster } from '../../src/stores/cluster.js';
@@ -231,9 +231,13 @@ setInterval(() => {}, 1_000);
 }
 
 describe('a sandbox that lives as long as a process', () => {
-  test('is taken down by its keeper when that process is killed', async () => {
+  test.each([
+    'when that process is killed',
+    'when its record is gone by then',
+  ])('is taken down by its keeper %s', async (when) => {
     const { owner, record } = await ownedByAnother();
     const servers = serversOf(record);
+    if (when.includes('record')) removeRecord(record.name);
     owner.kill('SIGKILL');
     await eventually('its folder is gone', () => !existsSync(record.folder), 30_000);
     await eventually('its processes are gone', () => !servers.some(isRunning));
