@@ -73,7 +73,8 @@ export class ShellCluster {
         said = (said + text).slice(-4000);
       });
     const [code] = await once(child, 'exit');
-    if (code !== 0) throw new Error(`${basename(file)} ${args.join(' ')} ended with ${code}:\n${said}`);
+    if (code !== 0)
+      throw Object.assign(new Error(`${basename(file)} ${args.join(' ')} ended with ${code}:\n${said}`), { code });
   }
 
   /** Postgres and Qdrant run and are empty, FalkorDB and novamem are stopped, and the graph's files are gone. */
