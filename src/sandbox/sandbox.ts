@@ -235,8 +235,7 @@ async function endServersIn(folder: string): Promise<void> {
     return isAlive(mark) ? [{ mark, signal: service === 'postgres' ? 'SIGQUIT' : 'SIGKILL' }] : [];
   });
   // A folder that was removed took the pid files along: its servers are known by where they work.
-  if (!existsSync(folder))
-    marks.push(...serversIn(folder).map((mark) => ({ mark, signal: 'SIGKILL' as const })));
+  if (!existsSync(folder)) marks.push(...serversIn(folder).map((mark) => ({ mark, signal: 'SIGKILL' as const })));
   for (const { mark, signal } of marks) endNow(mark, signal);
   const gone = await waitFor(async () => (marks.some(({ mark }) => isAlive(mark)) ? undefined : true), {
     timeoutMs: 10_000,
