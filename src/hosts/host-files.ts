@@ -23,11 +23,21 @@ export interface Carrying {
   signal?: AbortSignal;
 }
 
+/** What a person would type for what is done with files. */
+export interface Saying {
+  /** `mv a b` as it is, or `ssh ops@graph-1 -- 'mv a b'`. */
+  said(file: string, ...args: string[]): string;
+  /** The same for writing a text. */
+  saidText(path: string, text: string): string;
+  /** And for bringing a file there. */
+  saidSend(from: string, to: string): string;
+}
+
 /**
  * The files of one host. A path that is absent is `undefined` or false, or rejects with a sentence; a host that cannot be reached rejects
  * with a Problem, never with "absent".
  */
-export interface HostFiles {
+export interface HostFiles extends Saying {
   /** Whether anything has this name, be it a link that leads nowhere. */
   exists(path: string): Promise<boolean>;
   stat(path: string): Promise<FileStat | undefined>;
@@ -67,12 +77,14 @@ export interface HostFiles {
 
   /** Has the files reachable while their service is stopped; they may be without. */
   open(gateway: Gateway, signal?: AbortSignal): Promise<void>;
-  /** Ends what `open` has begun: before the service is started. */
+  /** Ends what `open` has begun, in this process or in another: before the service is started, and when a step has failed. */
   close(gateway: Gateway): Promise<void>;
-  /** What a person would type for what is done there: `mv a b` as it is, or `ssh ops@graph-1 -- 'mv a b'`. */
-  said(file: string, ...args: string[]): string;
-  /** The same for writing a text. */
-  saidText(path: string, text: string): string;
-  /** And for bringing a file there. */
-  saidSend(from: string, to: string): string;
+  /** How the same is said while their service is stopped. */
+  readonly whileStopped: Saying & {
+    /** What a person would type to have them reachable, and to end that. */
+    opening(): Promise<string[]>;
+    closing(): string[];
+  };
+  /** What must be known of which files these are; '' where there is nothing to say. */
+  caution(): Promise<string>;
 }

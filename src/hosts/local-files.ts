@@ -4,12 +4,14 @@ import { access, open, readdir, readFile, realpath, stat } from 'node:fs/promise
 import { commandText, textSaid } from './command.js';
 import { copyTo, exists, freeBytes, giveTo, makeFolder, moveAside, remove, setMode, writeText } from './files.js';
 import type { Gateway } from './gateway.js';
-import type { Carrying, Entry, HostFiles } from './host-files.js';
+import type { Carrying, Entry, HostFiles, Saying } from './host-files.js';
 
 const kindOf = (found: { isFile(): boolean; isDirectory(): boolean }) =>
   found.isFile() ? 'file' : found.isDirectory() ? 'folder' : 'other';
 
 const said = (file: string, ...args: string[]) => commandText({ file, args });
+
+const saying: Saying = { said, saidText: textSaid, saidSend: (from, to) => said('cp', from, to) };
 
 /** The files of this machine. */
 export const localFiles: HostFiles = {
@@ -69,9 +71,9 @@ export const localFiles: HostFiles = {
   fetch: carry,
   async open() {},
   async close() {},
-  said,
-  saidText: textSaid,
-  saidSend: (from, to) => said('cp', from, to),
+  ...saying,
+  whileStopped: { ...saying, opening: async () => [], closing: () => [] },
+  caution: async () => '',
 };
 
 async function sha256(

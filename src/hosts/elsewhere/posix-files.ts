@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { PassThrough } from 'node:stream';
-import { shellWord, textSaid } from '../command.js';
+import { type Command, shellWord, textSaid } from '../command.js';
 import type { Gateway } from '../gateway.js';
-import type { Carrying, Entry, FileStat, HostFiles } from '../host-files.js';
+import type { Carrying, Entry, FileStat, HostFiles, Saying } from '../host-files.js';
 import type { Answer, Asking, Reaching } from './reaching.js';
 import { fetchFile, keep, sendFile } from './transfer.js';
 
@@ -10,7 +10,18 @@ import { fetchFile, keep, sendFile } from './transfer.js';
 export interface Opening {
   open(gateway: Gateway, signal?: AbortSignal): Promise<void>;
   close(gateway: Gateway): Promise<void>;
+  /** What a person would type instead. */
+  opening(): Promise<string[]>;
+  closing(): string[];
+  /** As `HostFiles.caution`. */
+  caution(): Promise<string>;
 }
+
+const sayingBy = (text: (command: Command) => string): Saying => ({
+  said: (file, ...args) => text({ file, args }),
+  saidText: (path, words) => text({ file: 'sh', args: ['-c', textSaid(path, words)] }),
+  saidSend: (from, to) => `${text({ file: 'sh', args: ['-c', `cat > ${shellWord(to)}`] })} < ${shellWord(from)}`,
+});
 
 const [ABSENT, TAKEN] = [3, 17];
 const FOLDER_BITS = 0o170000;
@@ -19,10 +30,20 @@ const FOLDER_BITS = 0o170000;
 export class PosixFiles implements HostFiles {
   readonly #reaching: Reaching;
   readonly #opening: Opening | undefined;
+  readonly said: Saying['said'];
+  readonly saidText: Saying['saidText'];
+  readonly saidSend: Saying['saidSend'];
+  readonly whileStopped: HostFiles['whileStopped'];
 
   constructor(reaching: Reaching, opening?: Opening) {
     this.#reaching = reaching;
     this.#opening = opening;
+    ({ said: this.said, saidText: this.saidText, saidSend: this.saidSend } = sayingBy((one) => reaching.text(one)));
+    this.whileStopped = {
+      ...sayingBy((command) => reaching.textWhileStopped(command)),
+      opening: async () => (await opening?.opening()) ?? [],
+      closing: () => opening?.closing() ?? [],
+    };
   }
 
   async exists(path: string): Promise<boolean> {
@@ -176,16 +197,8 @@ cat > "$n" && [ "$(wc -c < "$n")" -eq ${bytes.length} ] && ${keep('"$n"')} && mv
     await this.#opening?.close(gateway);
   }
 
-  said(file: string, ...args: string[]): string {
-    return this.#reaching.text({ file, args });
-  }
-
-  saidText(path: string, text: string): string {
-    return this.said('sh', '-c', textSaid(path, text));
-  }
-
-  saidSend(from: string, to: string): string {
-    return `${this.said('sh', '-c', `cat > ${shellWord(to)}`)} < ${shellWord(from)}`;
+  async caution(): Promise<string> {
+    return (await this.#opening?.caution()) ?? '';
   }
 
   readonly #asking = (script: string, args: readonly string[], more: Asking) => this.#ask(script, args, more);

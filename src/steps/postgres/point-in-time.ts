@@ -35,7 +35,7 @@ export const postgresPointInTime: StepKind<RecoveryParams, RecoveryFacts> = {
     const aside = dataDir === '' ? '' : asideFor(dataDir, ctx);
     return {
       summary: `Recover Postgres to ${target ? targetWords(target) : 'a moment that is asked for'}`,
-      commands: course ? commandsOf(survey, course, aside, ctx) : [],
+      commands: course ? await commandsOf(survey, course, aside, ctx) : [],
       destroys: await atStake(survey, ctx),
       wayBack: dataDir === '' ? 'none' : `the data directory of now is kept as ${aside}, never deleted`,
       pointOfNoReturn: 'none: moving the old directory back undoes it',

@@ -25,10 +25,11 @@ export function effortOf({ wal }: Survey, { base, stop, reach }: Course): Pick<S
   return { estimateMs: SERVER_MS + bytes / ROUGH_BYTES_PER_MS, work: { amount: bytes, unit: 'bytes' } };
 }
 
-export function commandsOf(survey: Survey, course: Course, aside: string, ctx: StepContext): string[] {
+export async function commandsOf(survey: Survey, course: Course, aside: string, ctx: StepContext): Promise<string[]> {
   const { dataDir, owner, tools } = survey;
   const place = placeFor(survey, ctx);
-  const { start = '(start Postgres)', stop = '(stop Postgres)' } = ctx.cluster.driver('postgres')?.commands ?? {};
+  const driven = await ctx.cluster.driver('postgres')?.commands();
+  const { start, stop } = driven ?? { start: '(start Postgres)', stop: '(stop Postgres)' };
   const settings = settingLines(replaySettings(course));
   return [
     commandText(verifyCommand(tools!, course.base)),

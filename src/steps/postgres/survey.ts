@@ -102,7 +102,7 @@ async function survey(ctx: StepContext): Promise<Place[]> {
     ...(walArchive ? [lookAtArchive(walArchive, profile.s3)] : []),
     ...(dataDir
       ? [
-          lookAtDataDirectories(dataDir, cluster.driver('postgres')?.commands.start),
+          lookAtDataDirectories(dataDir, (await cluster.driver('postgres')?.commands())?.start),
           primaryOf(dataDir).then((sources) => lookedAt(`${dataDir}, whom it follows`, sources)),
         ]
       : profile.postgres.dataDir
