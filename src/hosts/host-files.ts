@@ -56,6 +56,8 @@ export interface HostFiles extends Saying {
   mayWrite(path: string): Promise<boolean>;
   /** Who this program is there: its user's number. */
   user(): Promise<number>;
+  /** Those of these programs that are not on the PATH there. */
+  missing(programs: readonly string[]): Promise<string[]>;
 
   makeFolder(gateway: Gateway, path: string, mode?: number): Promise<void>;
   /** Renames within a file system. `to` must not exist; the folder above it is made. */

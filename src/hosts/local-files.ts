@@ -3,6 +3,7 @@ import { constants, createReadStream } from 'node:fs';
 import { access, open, readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { commandText, textSaid } from './command.js';
 import { copyTo, exists, freeBytes, giveTo, makeFolder, moveAside, remove, setMode, writeText } from './files.js';
+import { findProgram } from './find-program.js';
 import type { Gateway } from './gateway.js';
 import type { Carrying, Entry, HostFiles, Saying } from './host-files.js';
 
@@ -61,6 +62,10 @@ export const localFiles: HostFiles = {
       () => false,
     ),
   user: async () => process.getuid?.() ?? 0,
+  async missing(programs) {
+    const found = await Promise.all(programs.map(findProgram));
+    return programs.filter((_, index) => found[index] === undefined);
+  },
   makeFolder,
   moveAside,
   remove,

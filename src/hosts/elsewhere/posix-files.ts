@@ -138,6 +138,11 @@ for f in * .[!.]* ..?*; do if [ -e "$f" ] || [ -h "$f" ]; then stat -c '%f %n' "
     return Number((await this.#ask('id -u', [])).out.toString());
   }
 
+  async missing(programs: readonly string[]): Promise<string[]> {
+    const script = 'for p; do command -v "$p" >/dev/null 2>&1 || echo "$p"; done';
+    return (await this.#ask(script, programs)).out.toString().split('\n').filter(Boolean);
+  }
+
   makeFolder(gateway: Gateway, path: string, mode = 0o700): Promise<void> {
     const script = `umask 077; [ -d "$1" ] || { mkdir -p "$1" && chmod ${mode.toString(8)} "$1"; }`;
     return this.#change(gateway, this.said('mkdir', '-p', path), script, [path]);
