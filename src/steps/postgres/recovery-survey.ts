@@ -1,7 +1,8 @@
 import { readdir, realpath, stat, statfs } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { shellWord } from '../../hosts/command.js';
-import { exists, seemsReadableBy } from '../../hosts/files.js';
+import { exists } from '../../hosts/files.js';
+import { seemsReadableBy } from '../../hosts/readable-by.js';
 import { inspectCommand } from '../../hosts/run-command.js';
 import { Problem } from '../../problem.js';
 import { listBackupSets, setsIn } from '../../stores/backup-set/find-backup-set.js';
