@@ -8,6 +8,8 @@ export interface FileStat {
   mode: number;
   uid: number;
   gid: number;
+  /** Seconds since 1970. */
+  mtime: number;
   /** The file system that it is on, by its number. */
   device: number;
 }
@@ -67,7 +69,7 @@ export interface HostFiles {
   mayWrite(path: string): Promise<boolean>;
   /** Who this program is there: its user's number. */
   user(): Promise<number>;
-  /** In which folder a process there works: empty where that is not told, undefined where there is no such process. */
+  /** In which folder a process there works: empty where that is not told, undefined where no such process runs. */
   workingFolder(pid: number): Promise<string | undefined>;
 
   makeFolder(gateway: Gateway, path: string, mode?: number): Promise<void>;

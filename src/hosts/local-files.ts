@@ -29,8 +29,9 @@ export const localFiles: HostFiles = {
   async stat(path) {
     try {
       const found = await stat(path);
-      const { uid, gid, size, mode, dev } = found;
-      return { kind: kindOf(found), bytes: size, mode: mode & 0o7777, uid, gid, device: dev };
+      const { uid, gid, size, mode, mtimeMs, dev: device } = found;
+      const mtime = Math.floor(mtimeMs / 1000);
+      return { kind: kindOf(found), bytes: size, mode: mode & 0o7777, uid, gid, mtime, device };
     } catch (error) {
       if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined;
       throw error;
@@ -78,7 +79,8 @@ export const localFiles: HostFiles = {
     } catch {
       try {
         process.kill(pid, 0);
-        return '';
+        const isOver = /^State:\s+Z/m.test(await readFile(`/proc/${pid}/status`, 'utf8').catch(() => ''));
+        return isOver ? undefined : '';
       } catch (error) {
         return (error as NodeJS.ErrnoException).code === 'EPERM' ? '' : undefined;
       }

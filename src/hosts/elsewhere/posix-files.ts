@@ -34,7 +34,7 @@ export class PosixFiles implements HostFiles {
   }
 
   async stat(path: string): Promise<FileStat | undefined> {
-    const { code, out } = await this.#ask('[ -e "$1" ] || exit 3; stat -L -c \'%f %s %u %g %d\' "$1"', [path], {
+    const { code, out } = await this.#ask('[ -e "$1" ] || exit 3; stat -L -c \'%f %s %u %g %Y %d\' "$1"', [path], {
       absent: true,
     });
     return code === ABSENT ? undefined : statIn(out.toString());
@@ -138,6 +138,7 @@ for f in * .[!.]* ..?*; do if [ -e "$f" ] || [ -h "$f" ]; then stat -c '%f %n' "
 
   async workingFolder(pid: number): Promise<string | undefined> {
     const script = `if d=$(readlink "/proc/$1/cwd" 2>/dev/null); then echo "$d"
+elif grep -qs '^State:.*Z' "/proc/$1/status"; then exit 3
 elif [ -d "/proc/$1" ] || kill -0 "$1" 2>/dev/null; then :; else exit 3; fi`;
     const { code, out } = await this.#ask(script, [String(pid)], { absent: true });
     return code === ABSENT ? undefined : out.toString().replace(/\n$/, '');
@@ -308,7 +309,7 @@ function treeIn(text: string, where: string): TreeEntry[] {
 }
 
 function statIn(text: string): FileStat {
-  const [mode, bytes, uid, gid, device] = text.trim().split(' ');
+  const [mode, bytes, uid, gid, mtime, device] = text.trim().split(' ');
   const bits = Number.parseInt(mode!, 16);
   const kind = kindOf(bits);
   return {
@@ -317,6 +318,7 @@ function statIn(text: string): FileStat {
     bytes: Number(bytes),
     uid: Number(uid),
     gid: Number(gid),
+    mtime: Number(mtime),
     device: Number(device),
   };
 }
