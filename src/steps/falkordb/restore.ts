@@ -1,5 +1,6 @@
 import { dirname, isAbsolute, join, relative } from 'node:path';
 import { z } from 'zod';
+import { seenIn } from '../../hosts/elsewhere/seen-in.js';
 import { sha256Of } from '../../hosts/files.js';
 import type { Host } from '../../hosts/host.js';
 import type { BackupFile, BackupSet } from '../../stores/backup-set/backup-set.js';
@@ -40,7 +41,7 @@ import {
   putInPlace,
   puttingInPlace,
 } from './files.js';
-import { loadingFindings, refuseBlocked, seenIn, serverFindings, serverStateFindings } from './findings.js';
+import { loadingFindings, refuseBlocked, serverFindings, serverStateFindings } from './findings.js';
 import { proveWritable, savingCheck, startServer } from './server.js';
 import { filesUndoChecks, planFilesUndo } from './undo-plan.js';
 
