@@ -5,6 +5,7 @@ import { commandText } from './command.js';
 import { keepOnDisk } from './durable.js';
 import { exists } from './files.js';
 import type { Gateway } from './gateway.js';
+import type { HostFiles, TreeEntry } from './host-files.js';
 
 /** What lies below a folder. */
 export interface TreeSize {
@@ -30,8 +31,7 @@ interface Entry {
  */
 async function* entriesBelow(
   folder: string,
-  path = '',
-  above: readonly string[] = [],
+  { path = '', above = [], deep = true }: { path?: string; above?: readonly string[]; deep?: boolean } = {},
 ): AsyncGenerator<Entry, void, undefined> {
   const real = await realpath(join(folder, path));
   if (above.includes(real)) throw new Error(`${join(folder, path)} leads back into itself`);
@@ -47,14 +47,25 @@ async function* entriesBelow(
     if (found.isFile()) yield { path: below, kind: 'file', bytes: found.size, mode, mtime, atime };
     if (!found.isDirectory()) continue;
     yield { path: below, kind: 'folder', bytes: 0, mode, mtime, atime };
-    yield* entriesBelow(folder, below, [...above, real]);
+    if (deep) yield* entriesBelow(folder, { path: below, above: [...above, real] });
   }
 }
 
-/** Counts what lies below a folder, links followed. */
-export async function sizeOfTree(folder: string): Promise<TreeSize> {
+/** All that is below a folder of this machine, or only what lies in it. */
+export async function treeOf(folder: string, { deep = true }: { deep?: boolean } = {}): Promise<TreeEntry[]> {
+  const found: TreeEntry[] = [];
+  for await (const { path, kind, bytes, mode, mtime } of entriesBelow(folder, { deep }))
+    found.push({ path, kind, bytes, mode: mode & 0o7777, mtime: Math.floor(mtime.getTime() / 1000) });
+  return found;
+}
+
+type Trees = Pick<HostFiles, 'tree'>;
+const LOCAL: Trees = { tree: treeOf };
+
+/** Counts what lies below a folder of a host, links followed. */
+export async function sizeOfTree(folder: string, there: Trees = LOCAL): Promise<TreeSize> {
   const size: TreeSize = { files: 0, folders: 0, bytes: 0 };
-  for await (const { kind, bytes } of entriesBelow(folder)) {
+  for (const { kind, bytes } of await there.tree(folder)) {
     if (kind === 'folder') size.folders += 1;
     else size.files += 1;
     size.bytes += bytes;
@@ -62,15 +73,14 @@ export async function sizeOfTree(folder: string): Promise<TreeSize> {
   return size;
 }
 
-/** What is not the same below two folders: files that are missing, too many or of another size; empty where nothing is. */
-export async function differencesBetween(left: string, right: string): Promise<string[]> {
-  const listed = async (folder: string) => {
-    const found = new Map<string, string>();
-    for await (const { path, kind, bytes } of entriesBelow(folder))
-      found.set(path, kind === 'folder' ? kind : `${bytes} bytes`);
-    return found;
-  };
-  const [a, b] = [await listed(left), await listed(right)];
+/**
+ * What is not the same below a folder of a host and one of this machine: files that are missing, too many or of another size; empty where
+ * nothing is.
+ */
+export async function differencesBetween(left: string, right: string, there: Trees = LOCAL): Promise<string[]> {
+  const listed = (entries: TreeEntry[]) =>
+    new Map(entries.map(({ path, kind, bytes }) => [path, kind === 'folder' ? kind : `${bytes} bytes`]));
+  const [a, b] = [listed(await there.tree(left)), listed(await treeOf(right))];
   return [...new Set([...a.keys(), ...b.keys()])]
     .sort()
     .filter((path) => a.get(path) !== b.get(path))

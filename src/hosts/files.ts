@@ -10,7 +10,6 @@ import {
   mkdir,
   open,
   readdir,
-  realpath,
   rename,
   rm,
   stat,
@@ -36,26 +35,6 @@ export async function mayWriteTo(file: string): Promise<boolean> {
     () => true,
     () => false,
   );
-}
-
-/**
- * Whether a user can read a file or folder, by the rights of it and of the folders above it. Groups beyond the user's own and
- * access lists are not looked at, so a no is a suspicion only.
- */
-export async function seemsReadableBy(path: string, user: { uid: number; gid: number }): Promise<boolean> {
-  if (user.uid === 0) return true;
-  const has = async (at: string, rights: number) => {
-    const { uid, gid, mode } = await stat(at);
-    const shift = uid === user.uid ? 6 : gid === user.gid ? 3 : 0;
-    return ((mode >> shift) & rights) === rights;
-  };
-  const real = await realpath(path);
-  const [READ, ENTER] = [4, 1];
-  if (!(await has(real, (await stat(real)).isDirectory() ? READ | ENTER : READ))) return false;
-  for (let at = dirname(real); ; at = dirname(at)) {
-    if (!(await has(at, ENTER))) return false;
-    if (at === dirname(at)) return true;
-  }
 }
 
 /** Bytes that are free for this user on the file system that a path is or will be on: that of the nearest folder above it that is there. */

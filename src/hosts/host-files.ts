@@ -8,6 +8,21 @@ export interface FileStat {
   mode: number;
   uid: number;
   gid: number;
+  /** Seconds since 1970. */
+  mtime: number;
+  /** The file system that it is on, by its number. */
+  device: number;
+}
+
+/** A file or folder at any depth below a folder: links are followed, and what is neither is left out. */
+export interface TreeEntry {
+  /** Relative to the folder. */
+  path: string;
+  kind: 'file' | 'folder';
+  bytes: number;
+  mode: number;
+  /** Seconds since 1970. */
+  mtime: number;
 }
 
 /** What lies in a folder; a link is what it is, not what it leads to. */
@@ -31,6 +46,15 @@ export interface Saying {
   saidText(path: string, text: string): string;
   /** And for bringing a file there. */
   saidSend(from: string, to: string): string;
+  /** For bringing a folder there, and here. */
+  saidSendTree(from: string, to: string, without?: readonly string[]): string;
+  saidFetchTree(from: string, to: string): string;
+}
+
+/** How a folder that is brought somewhere is followed. */
+export interface CarryingTree extends Carrying {
+  /** Told the bytes of each file that was read once more where it arrived, and is the same. */
+  onProven?: (bytes: number) => void;
 }
 
 /**
@@ -42,6 +66,8 @@ export interface HostFiles extends Saying {
   exists(path: string): Promise<boolean>;
   stat(path: string): Promise<FileStat | undefined>;
   list(folder: string): Promise<Entry[]>;
+  /** All that is below a folder, or only what lies in it; what something leads back into is refused. */
+  tree(folder: string, more?: { deep?: boolean }): Promise<TreeEntry[]>;
   /** With every link followed. */
   realPath(path: string): Promise<string>;
   /** A file, or `length` bytes of it from `from` on: as many of them as there are. */
@@ -58,6 +84,8 @@ export interface HostFiles extends Saying {
   user(): Promise<number>;
   /** Those of these programs that are not on the PATH there. */
   missing(programs: readonly string[]): Promise<string[]>;
+  /** In which folder a process there works: empty where that is not told, undefined where no such process runs. */
+  workingFolder(pid: number): Promise<string | undefined>;
 
   makeFolder(gateway: Gateway, path: string, mode?: number): Promise<void>;
   /** Renames within a file system. `to` must not exist; the folder above it is made. */
@@ -76,6 +104,20 @@ export interface HostFiles extends Saying {
   send(gateway: Gateway, from: string, to: string, more?: Carrying): Promise<string>;
   /** Brings a file to this machine in the same way: as much of it as there was when it was begun, since it may grow. */
   fetch(gateway: Gateway, from: string, to: string, more?: Carrying): Promise<string>;
+  /**
+   * Brings what is in a folder of this machine there, but for some names of its top level: each file with its SHA-256 compared on both ends. What
+   * an attempt that was cut off has brought into `to` is gone on with, and whatever else lies there is removed.
+   */
+  sendTree(
+    gateway: Gateway,
+    from: string,
+    to: string,
+    more?: CarryingTree & { without?: readonly string[] },
+  ): Promise<void>;
+  /** Brings a folder to this machine, rights and times kept: whole, or not at all. `to` must not exist. */
+  fetchTree(gateway: Gateway, from: string, to: string, more?: CarryingTree): Promise<void>;
+  /** Copies a file there to another place there, which must be free. */
+  copy(gateway: Gateway, from: string, to: string): Promise<void>;
 
   /** Has the files reachable while their service is stopped; they may be without. */
   open(gateway: Gateway, signal?: AbortSignal): Promise<void>;

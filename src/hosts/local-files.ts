@@ -1,18 +1,36 @@
 import { createHash } from 'node:crypto';
 import { constants, createReadStream } from 'node:fs';
-import { access, open, readdir, readFile, realpath, stat } from 'node:fs/promises';
+import { access, open, readdir, readFile, readlink, realpath, stat } from 'node:fs/promises';
 import { commandText, textSaid } from './command.js';
-import { copyTo, exists, freeBytes, giveTo, makeFolder, moveAside, remove, setMode, writeText } from './files.js';
+import { copyTree, treeOf } from './copy-tree.js';
+import {
+  copyContent,
+  copyTo,
+  exists,
+  freeBytes,
+  giveTo,
+  makeFolder,
+  moveAside,
+  remove,
+  setMode,
+  writeText,
+} from './files.js';
 import { findProgram } from './find-program.js';
 import type { Gateway } from './gateway.js';
-import type { Carrying, Entry, HostFiles, Saying } from './host-files.js';
+import type { Carrying, CarryingTree, Entry, HostFiles, Saying } from './host-files.js';
 
 const kindOf = (found: { isFile(): boolean; isDirectory(): boolean }) =>
   found.isFile() ? 'file' : found.isDirectory() ? 'folder' : 'other';
 
 const said = (file: string, ...args: string[]) => commandText({ file, args });
 
-const saying: Saying = { said, saidText: textSaid, saidSend: (from, to) => said('cp', from, to) };
+const saying: Saying = {
+  said,
+  saidText: textSaid,
+  saidSend: (from, to) => said('cp', from, to),
+  saidSendTree: (from, to) => said('cp', '-rT', from, to),
+  saidFetchTree: (from, to) => said('cp', '-aLT', '--reflink=auto', from, to),
+};
 
 /** The files of this machine. */
 export const localFiles: HostFiles = {
@@ -20,8 +38,9 @@ export const localFiles: HostFiles = {
   async stat(path) {
     try {
       const found = await stat(path);
-      const { uid, gid, size, mode } = found;
-      return { kind: kindOf(found), bytes: size, mode: mode & 0o7777, uid, gid };
+      const { uid, gid, size, mode, mtimeMs, dev: device } = found;
+      const mtime = Math.floor(mtimeMs / 1000);
+      return { kind: kindOf(found), bytes: size, mode: mode & 0o7777, uid, gid, mtime, device };
     } catch (error) {
       if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined;
       throw error;
@@ -36,6 +55,7 @@ export const localFiles: HostFiles = {
       }),
     );
   },
+  tree: treeOf,
   realPath: realpath,
   async read(path, piece) {
     if (!piece) return readFile(path);
@@ -66,6 +86,19 @@ export const localFiles: HostFiles = {
     const found = await Promise.all(programs.map(findProgram));
     return programs.filter((_, index) => found[index] === undefined);
   },
+  async workingFolder(pid) {
+    try {
+      return await readlink(`/proc/${pid}/cwd`);
+    } catch {
+      try {
+        process.kill(pid, 0);
+        const isOver = /^State:\s+Z/m.test(await readFile(`/proc/${pid}/status`, 'utf8').catch(() => ''));
+        return isOver ? undefined : '';
+      } catch (error) {
+        return (error as NodeJS.ErrnoException).code === 'EPERM' ? '' : undefined;
+      }
+    }
+  },
   makeFolder,
   moveAside,
   remove,
@@ -74,12 +107,27 @@ export const localFiles: HostFiles = {
   giveTo,
   send: carry,
   fetch: carry,
+  sendTree,
+  fetchTree: copyTree,
+  copy: copyTo,
   async open() {},
   async close() {},
   ...saying,
   whileStopped: { ...saying, opening: async () => [], closing: () => [] },
   caution: async () => '',
 };
+
+/** Nothing is gone on with: to read what is there costs as much as to copy it. */
+async function sendTree(
+  gateway: Gateway,
+  from: string,
+  to: string,
+  more: CarryingTree & { without?: readonly string[] } = {},
+): Promise<void> {
+  if (await exists(to)) await remove(gateway, to);
+  await makeFolder(gateway, to);
+  await copyContent(gateway, from, to, more);
+}
 
 async function sha256(
   path: string,

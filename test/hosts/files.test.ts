@@ -20,11 +20,11 @@ import {
   freeBytesIfHere,
   makeFolder,
   moveAside,
-  seemsReadableBy,
   sha256Of,
   writeText,
 } from '../../src/hosts/files.js';
 import { closedGateway, GatewayRefusal, openGateway } from '../../src/hosts/gateway.js';
+import { seemsReadableBy } from '../../src/hosts/readable-by.js';
 import { tempFolder } from '../support/temp.js';
 
 const gateway = openGateway(() => {});

@@ -63,7 +63,7 @@ exec)
   pod=
   while [ "$1" != -- ]; do case $1 in pod/*) pod=\${1#pod/} ;; esac; shift; done
   shift
-  if [ "$pod" = falkordb-0 ]; then
+  if [ "\${pod%-0}" != "$pod" ]; then
     if ! . "$STATE/running"; then echo "Error from server (NotFound): pods \\"$pod\\" not found" >&2; exit 1; fi
   elif [ -n "$pod" ]; then
     if [ ! -e "$STATE/made" ]; then echo "Error from server (NotFound): pods \\"$pod\\" not found" >&2; exit 1; fi

@@ -15,7 +15,7 @@ const LITTLE_ROOM = 1024 ** 3;
 /** What is done with files there is done by these: a shell and busybox have them all. */
 const FOR_FILES = [
   ...['sh', 'cat', 'chmod', 'chown', 'cp', 'df', 'dirname', 'head', 'id', 'mkdir', 'mv', 'readlink', 'rm'],
-  ...['sha256sum', 'stat', 'sync', 'tail', 'wc'],
+  ...['sha256sum', 'stat', 'sync', 'tail', 'tar', 'wc'],
 ];
 
 /** By what a service is driven where its commands run. */
@@ -94,14 +94,15 @@ async function observeFolder(
   { files, title }: Host,
   dataDir: string,
 ): Promise<void> {
-  // Only FalkorDB's files are replaced there; of the others the room is all that is asked for.
-  const lacking = service === 'falkordb' ? look.block : look.warn;
+  // Of Qdrant the room is all that is asked for.
+  const isReplaced = service !== 'qdrant';
+  const lacking = isReplaced ? look.block : look.warn;
   if (!(await files.exists(dataDir)))
     return lacking(
       `${dataDir} is not on ${title}`,
       `correct ${service}.dataDir or hosts.${service} in the profile: the folder as ${SERVICE_TITLES[service]} itself sees it`,
     );
-  if (service === 'falkordb') {
+  if (isReplaced) {
     if (await files.mayWrite(dataDir)) look.ok(`${dataDir} on ${title} can be written`);
     else
       look.block(

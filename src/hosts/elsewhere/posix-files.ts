@@ -2,9 +2,10 @@ import { once } from 'node:events';
 import { PassThrough } from 'node:stream';
 import { type Command, shellWord, textSaid } from '../command.js';
 import type { Gateway } from '../gateway.js';
-import type { Carrying, Entry, FileStat, HostFiles, Saying } from '../host-files.js';
+import type { Carrying, CarryingTree, Entry, FileStat, HostFiles, Saying, TreeEntry } from '../host-files.js';
 import type { Answer, Asking, Reaching } from './reaching.js';
 import { fetchFile, keep, sendFile } from './transfer.js';
+import { fetchTree, sendTree } from './tree-transfer.js';
 
 /** What has the files of a stopped service reachable: nothing is needed where its container can be made once more. */
 export interface Opening {
@@ -21,9 +22,19 @@ const sayingBy = (text: (command: Command) => string): Saying => ({
   said: (file, ...args) => text({ file, args }),
   saidText: (path, words) => text({ file: 'sh', args: ['-c', textSaid(path, words)] }),
   saidSend: (from, to) => `${text({ file: 'sh', args: ['-c', `cat > ${shellWord(to)}`] })} < ${shellWord(from)}`,
+  saidSendTree(from, to, without = []) {
+    const leaving = without.map((name) => `--exclude=./${name}`);
+    const packed = ['tar', '-C', from, ...leaving, '-chf', '-', '.'].map(shellWord).join(' ');
+    const unpacked = `mkdir -p ${shellWord(to)} && tar -C ${shellWord(to)} -xof -`;
+    return `${packed} | ${text({ file: 'sh', args: ['-c', unpacked] })}`;
+  },
+  saidFetchTree: (from, to) =>
+    `mkdir -p ${shellWord(to)} && ${text({ file: 'tar', args: ['-C', from, '-chf', '-', '.'] })} | tar -C ${shellWord(to)} -xpf -`,
 });
 
 const [ABSENT, TAKEN] = [3, 17];
+/** For what is as long as there are bytes. */
+const LONG = Number.POSITIVE_INFINITY;
 const FOLDER_BITS = 0o170000;
 
 /** The files of a host elsewhere, by what every shell and busybox has. */
@@ -33,12 +44,16 @@ export class PosixFiles implements HostFiles {
   readonly said: Saying['said'];
   readonly saidText: Saying['saidText'];
   readonly saidSend: Saying['saidSend'];
+  readonly saidSendTree: Saying['saidSendTree'];
+  readonly saidFetchTree: Saying['saidFetchTree'];
   readonly whileStopped: HostFiles['whileStopped'];
 
   constructor(reaching: Reaching, opening?: Opening) {
     this.#reaching = reaching;
     this.#opening = opening;
-    ({ said: this.said, saidText: this.saidText, saidSend: this.saidSend } = sayingBy((one) => reaching.text(one)));
+    const saying = sayingBy((command) => reaching.text(command));
+    ({ said: this.said, saidText: this.saidText, saidSend: this.saidSend } = saying);
+    ({ saidSendTree: this.saidSendTree, saidFetchTree: this.saidFetchTree } = saying);
     this.whileStopped = {
       ...sayingBy((command) => reaching.textWhileStopped(command)),
       opening: async () => (await opening?.opening()) ?? [],
@@ -52,7 +67,7 @@ export class PosixFiles implements HostFiles {
   }
 
   async stat(path: string): Promise<FileStat | undefined> {
-    const { code, out } = await this.#ask('[ -e "$1" ] || exit 3; stat -L -c \'%f %s %u %g\' "$1"', [path], {
+    const { code, out } = await this.#ask('[ -e "$1" ] || exit 3; stat -L -c \'%f %s %u %g %Y %d\' "$1"', [path], {
       absent: true,
     });
     return code === ABSENT ? undefined : statIn(out.toString());
@@ -74,6 +89,13 @@ for f in * .[!.]* ..?*; do if [ -e "$f" ] || [ -h "$f" ]; then stat -c '%f %n' "
       });
   }
 
+  async tree(folder: string, { deep = true }: { deep?: boolean } = {}): Promise<TreeEntry[]> {
+    // A link that leads nowhere stays one; what is gone since it was found fails, since nothing below it may change.
+    const script = `cd "$1" && find -L .${deep ? '' : ' -maxdepth 1'} \\( -type f -o -type d \\) -exec stat -L -c '%f %s %Y %n' {} +`;
+    const { out } = await this.#ask(script, [folder], { patience: LONG });
+    return treeIn(out.toString(), `${folder} on ${this.#reaching.title}`);
+  }
+
   async realPath(path: string): Promise<string> {
     const { out } = await this.#ask('[ -e "$1" ] && readlink -f "$1"', [path]);
     return out.toString().replace(/\n$/, '');
@@ -90,11 +112,20 @@ for f in * .[!.]* ..?*; do if [ -e "$f" ] || [ -h "$f" ]; then stat -c '%f %n' "
   ): AsyncGenerator<Buffer> {
     const start = from === 0 ? 'cat "$1"' : `tail -c +${from + 1} "$1"`;
     const script = `[ -r "$1" ] || cat "$1" || exit; ${start}${bytes === undefined ? '' : ` | head -c ${bytes - from}`}`;
+    yield* this.#output(script, [path], signal ? { signal } : {});
+  }
+
+  async *#output(
+    script: string,
+    args: readonly string[],
+    { signal, feed }: Pick<Asking, 'signal' | 'feed'>,
+  ): AsyncGenerator<Buffer> {
     const pieces = new PassThrough({ highWaterMark: 1 << 20 });
     const enough = new AbortController();
-    const read = this.#ask(script, [path], {
+    const read = this.#ask(script, args, {
+      ...(feed ? { feed } : {}),
       onChunk: (chunk) => (pieces.write(chunk) ? undefined : once(pieces, 'drain', { signal: enough.signal })),
-      patience: Number.POSITIVE_INFINITY,
+      patience: LONG,
       signal: AbortSignal.any(signal ? [signal, enough.signal] : [enough.signal]),
     }).then(
       () => pieces.end(),
@@ -111,7 +142,7 @@ for f in * .[!.]* ..?*; do if [ -e "$f" ] || [ -h "$f" ]; then stat -c '%f %n' "
   async sha256(path: string, { bytes, signal }: { bytes?: number; signal?: AbortSignal } = {}): Promise<string> {
     const hash = bytes === undefined ? 'sha256sum < "$1"' : `head -c ${bytes} "$1" | sha256sum`;
     const { out } = await this.#ask(`[ -r "$1" ] || cat "$1" || exit; ${hash}`, [path], {
-      patience: Number.POSITIVE_INFINITY,
+      patience: LONG,
       ...(signal ? { signal } : {}),
     });
     const found = /^[0-9a-f]{64}/.exec(out.toString());
@@ -141,6 +172,14 @@ for f in * .[!.]* ..?*; do if [ -e "$f" ] || [ -h "$f" ]; then stat -c '%f %n' "
   async missing(programs: readonly string[]): Promise<string[]> {
     const script = 'for p; do command -v "$p" >/dev/null 2>&1 || echo "$p"; done';
     return (await this.#ask(script, programs)).out.toString().split('\n').filter(Boolean);
+  }
+
+  async workingFolder(pid: number): Promise<string | undefined> {
+    const script = `if d=$(readlink "/proc/$1/cwd" 2>/dev/null); then echo "$d"
+elif grep -qs '^State:.*Z' "/proc/$1/status"; then exit 3
+elif [ -d "/proc/$1" ] || kill -0 "$1" 2>/dev/null; then :; else exit 3; fi`;
+    const { code, out } = await this.#ask(script, [String(pid)], { absent: true });
+    return code === ABSENT ? undefined : out.toString().replace(/\n$/, '');
   }
 
   makeFolder(gateway: Gateway, path: string, mode = 0o700): Promise<void> {
@@ -194,6 +233,31 @@ cat > "$n" && [ "$(wc -c < "$n")" -eq ${bytes.length} ] && ${keep('"$n"')} && mv
     return gateway.change({ channel: 'file', text }, () => fetchFile(this, from, to, more));
   }
 
+  sendTree(
+    gateway: Gateway,
+    from: string,
+    to: string,
+    more: CarryingTree & { without?: readonly string[] } = {},
+  ): Promise<void> {
+    return gateway.change({ channel: 'file', text: this.saidSendTree(from, to, more.without) }, () =>
+      sendTree(this.#asking, from, to, more),
+    );
+  }
+
+  fetchTree(gateway: Gateway, from: string, to: string, more: CarryingTree = {}): Promise<void> {
+    const reading = (script: string, args: readonly string[], asking: Pick<Asking, 'signal' | 'feed'>) =>
+      this.#output(script, args, asking);
+    return gateway.change({ channel: 'file', text: this.saidFetchTree(from, to) }, async () =>
+      fetchTree(this.#asking, reading, { from, entries: await this.tree(from) }, to, more),
+    );
+  }
+
+  copy(gateway: Gateway, from: string, to: string): Promise<void> {
+    const script = `if [ -e "$2" ] || [ -h "$2" ]; then exit ${TAKEN}; fi
+cp -p "$1" "$2.part" && ${keep('"$2.part"')} && mv "$2.part" "$2" && ${keep('"$(dirname "$2")"')}`;
+    return this.#change(gateway, this.said('cp', '-p', from, to), script, [from, to], { patience: LONG });
+  }
+
   async open(gateway: Gateway, signal?: AbortSignal): Promise<void> {
     await this.#opening?.open(gateway, signal);
   }
@@ -244,8 +308,28 @@ function kindOf(mode: number): Entry['kind'] {
   }
 }
 
+function treeIn(text: string, where: string): TreeEntry[] {
+  return text
+    .split('\n')
+    .filter((line) => line !== '' && !/ \.$/.test(line))
+    .map((line) => {
+      const found = /^([0-9a-f]+) (\d+) (\d+) \.\/(.+)$/.exec(line);
+      if (!found) throw new Error(`${where} holds a name that cannot be read: ${line}`);
+      const bits = Number.parseInt(found[1]!, 16);
+      const isFolder = kindOf(bits) === 'folder';
+      return {
+        path: found[4]!,
+        kind: isFolder ? ('folder' as const) : ('file' as const),
+        bytes: isFolder ? 0 : Number(found[2]),
+        mode: bits & 0o7777,
+        mtime: Number(found[3]),
+      };
+    })
+    .sort((a, b) => (a.path < b.path ? -1 : 1));
+}
+
 function statIn(text: string): FileStat {
-  const [mode, bytes, uid, gid] = text.trim().split(' ');
+  const [mode, bytes, uid, gid, mtime, device] = text.trim().split(' ');
   const bits = Number.parseInt(mode!, 16);
   const kind = kindOf(bits);
   return {
@@ -254,5 +338,7 @@ function statIn(text: string): FileStat {
     bytes: Number(bytes),
     uid: Number(uid),
     gid: Number(gid),
+    mtime: Number(mtime),
+    device: Number(device),
   };
 }

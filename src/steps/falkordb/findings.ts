@@ -1,5 +1,5 @@
 import { dirname } from 'node:path';
-import { NotReached } from '../../hosts/elsewhere/reaching.js';
+import { seenIn } from '../../hosts/elsewhere/seen-in.js';
 import type { Host } from '../../hosts/host.js';
 import { mayWriteIn } from '../../hosts/server-process.js';
 import type { Cluster } from '../../stores/cluster.js';
@@ -208,16 +208,6 @@ async function silentFindings(cluster: Cluster, seen: string): Promise<Finding[]
       next: whereElse(host),
     },
   ];
-}
-
-/** What a look at the server's files answers; undefined where nothing runs through which they could be seen. */
-export async function seenIn<T>(look: () => Promise<T>): Promise<T | undefined> {
-  try {
-    return await look();
-  } catch (error) {
-    if (error instanceof NotReached && error.stopped) return undefined;
-    throw error;
-  }
 }
 
 /** The finding for a server whose memory holds what its files do not. */

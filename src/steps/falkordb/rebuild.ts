@@ -27,11 +27,12 @@ import {
 } from '../../stores/novamem/memory-graph.js';
 import { countOf, messageOf, plural } from '../../words.js';
 import type { Finding, Probe, StepContext, StepKind } from '../step.js';
+import { filesEvents } from '../stopped-service.js';
 import { uncountedIn, unreachable } from '../store-readiness.js';
 import { startEmpty } from './files.js';
 import { evictionFindings, refuseBlocked, serverFindings, serverStateFindings, WITHOUT_MODULE } from './findings.js';
 import { build, makeRoom, type RebuildFacts, type RebuildWork, safetyName, undoRebuild } from './rebuilding.js';
-import { filesEvents, proveWritable, savingCheck, startServer } from './server.js';
+import { proveWritable, savingCheck, startServer } from './server.js';
 import { lossFinding, nameOfBackup, postgresGraph } from './sources.js';
 import { planRebuildUndo, rebuildUndoChecks } from './undo-plan.js';
 
@@ -110,7 +111,7 @@ export const falkordbRebuild: StepKind<Params, RebuildFacts> = {
   },
 
   run: (p, ctx, signal) =>
-    filesEvents<RebuildFacts>(ctx, async (emit) => {
+    filesEvents<RebuildFacts>('falkordb', ctx, async (emit) => {
       const { cluster } = ctx;
       const patienceMs = p.patienceSeconds * 1000;
       const work: RebuildWork = { ctx, emit, patienceMs, signal };
@@ -163,7 +164,7 @@ export const falkordbRebuild: StepKind<Params, RebuildFacts> = {
   planUndo: (_p, ctx, facts, since) => planRebuildUndo(ctx, facts, since),
   verifyUndo: (_p, ctx, facts) => rebuildUndoChecks(ctx, facts),
   undo: (p, ctx, facts) =>
-    filesEvents<RebuildFacts>(ctx, (emit) =>
+    filesEvents<RebuildFacts>('falkordb', ctx, (emit) =>
       undoRebuild({ ctx, emit, patienceMs: p.patienceSeconds * 1000, signal: new AbortController().signal }, facts),
     ),
 };

@@ -8,10 +8,11 @@ import { type PersistenceSettings, persistenceOf, placesOf } from '../../stores/
 import { memoryGraphContent } from '../../stores/novamem/memory-graph.js';
 import { plural } from '../../words.js';
 import type { Finding, Probe, StepContext, StepKind } from '../step.js';
+import { filesEvents, saidWhileStopped } from '../stopped-service.js';
 import { uncountedIn } from '../store-readiness.js';
 import { asideName, type FilesFacts, movingAside, putFilesBack, startEmpty } from './files.js';
 import { refuseBlocked, serverFindings, serverStateFindings } from './findings.js';
-import { filesEvents, proveWritable, saidWhileStopped, savingCheck } from './server.js';
+import { proveWritable, savingCheck } from './server.js';
 import { graphSources, nameOfBackup } from './sources.js';
 import { filesUndoChecks, planFilesUndo } from './undo-plan.js';
 
@@ -44,7 +45,8 @@ export const falkordbReset: StepKind<Params, Facts> = {
     return {
       summary: `Start FalkorDB with an empty graph ${falkordb.graph}`,
       commands: [
-        ...(await saidWhileStopped(ctx, (stopped) => movingAside(stopped, aside, folder))),
+        `${falkordb.clientCommand} SHUTDOWN NOSAVE`,
+        ...(await saidWhileStopped('falkordb', ctx, (stopped) => movingAside(stopped, aside, folder))),
         ...INDEXED.map(
           (property) => `${falkordb.clientCommand} GRAPH.QUERY ${falkordb.graph} '${indexText(property)}'`,
         ),
@@ -61,7 +63,7 @@ export const falkordbReset: StepKind<Params, Facts> = {
   check: async (_p, ctx) => [...(await lossFindings(ctx)), ...(await serverStateFindings(ctx))],
 
   run: (p, ctx, signal) =>
-    filesEvents<Facts>(ctx, async (emit) => {
+    filesEvents<Facts>('falkordb', ctx, async (emit) => {
       const { falkordb } = ctx.cluster;
       const patienceMs = p.patienceSeconds * 1000;
       const { postgres } = await graphSources(ctx);
@@ -107,7 +109,7 @@ export const falkordbReset: StepKind<Params, Facts> = {
   },
 
   undo: (p, ctx, facts) =>
-    filesEvents<Facts>(ctx, (emit) => putFilesBack(ctx, emit, facts, p.patienceSeconds * 1000)),
+    filesEvents<Facts>('falkordb', ctx, (emit) => putFilesBack(ctx, emit, facts, p.patienceSeconds * 1000)),
   planUndo: (_p, ctx, facts, since) => planFilesUndo(ctx, facts, since),
   verifyUndo: (_p, ctx, facts) => filesUndoChecks(ctx, facts),
 };

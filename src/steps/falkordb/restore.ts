@@ -1,5 +1,6 @@
 import { dirname, isAbsolute, join, relative } from 'node:path';
 import { z } from 'zod';
+import { seenIn } from '../../hosts/elsewhere/seen-in.js';
 import { sha256Of } from '../../hosts/files.js';
 import type { Host } from '../../hosts/host.js';
 import type { BackupFile, BackupSet } from '../../stores/backup-set/backup-set.js';
@@ -25,6 +26,7 @@ import { bringHere, bringingFindings, bringingTexts, placeHere } from '../backup
 import { fileFindings, lacks } from '../backup/file.js';
 import type { Finding, Probe, StepContext, StepKind } from '../step.js';
 import type { Emitter } from '../step-events.js';
+import { filesEvents, saidWhileStopped } from '../stopped-service.js';
 import { uncountedIn } from '../store-readiness.js';
 import {
   asideName,
@@ -40,8 +42,8 @@ import {
   putInPlace,
   puttingInPlace,
 } from './files.js';
-import { loadingFindings, refuseBlocked, seenIn, serverFindings, serverStateFindings } from './findings.js';
-import { filesEvents, proveWritable, saidWhileStopped, savingCheck, startServer } from './server.js';
+import { loadingFindings, refuseBlocked, serverFindings, serverStateFindings } from './findings.js';
+import { proveWritable, savingCheck, startServer } from './server.js';
 import { filesUndoChecks, planFilesUndo } from './undo-plan.js';
 
 const params = z.strictObject({
@@ -125,7 +127,8 @@ export const falkordbRestore: StepKind<Params, Facts> = {
       commands: [
         ...bringingTexts(ctx, files?.files ?? []),
         ...(here || !placement || dir === '' ? [] : bringing(ctx, placement, dir)),
-        ...(await saidWhileStopped(ctx, (stopped) => [
+        `${cluster.falkordb.clientCommand} SHUTDOWN NOSAVE`,
+        ...(await saidWhileStopped('falkordb', ctx, (stopped) => [
           ...movingAside(stopped, aside, join(dir, asideName(ctx.runId))),
           ...(here || !placement ? placing(stopped, placement) : puttingInPlace(stopped, ctx, placement, dir)),
           ...(isHere || !files ? [] : [stopped.saidSend(placeHere(ctx, files.path), `${dir}/`)]),
@@ -174,7 +177,7 @@ export const falkordbRestore: StepKind<Params, Facts> = {
   },
 
   run: (p, ctx, signal) =>
-    filesEvents<Facts>(ctx, async (emit) => {
+    filesEvents<Facts>('falkordb', ctx, async (emit) => {
       const { cluster } = ctx;
       const patienceMs = p.patienceSeconds * 1000;
       const wanted = candidates(p, ctx.backup);
@@ -277,7 +280,7 @@ export const falkordbRestore: StepKind<Params, Facts> = {
   },
 
   undo: (p, ctx, facts) =>
-    filesEvents<Facts>(ctx, (emit) => putFilesBack(ctx, emit, facts, p.patienceSeconds * 1000)),
+    filesEvents<Facts>('falkordb', ctx, (emit) => putFilesBack(ctx, emit, facts, p.patienceSeconds * 1000)),
   planUndo: (_p, ctx, facts, since) => planFilesUndo(ctx, facts, since),
   verifyUndo: (_p, ctx, facts) => filesUndoChecks(ctx, facts),
 };

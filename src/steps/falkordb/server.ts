@@ -1,5 +1,4 @@
 import { dirname } from 'node:path';
-import type { Saying } from '../../hosts/host-files.js';
 import { steadyNow, waitFor } from '../../hosts/waiting.js';
 import { type Check, equal } from '../../stores/check.js';
 import type { Cluster } from '../../stores/cluster.js';
@@ -8,7 +7,7 @@ import type { PersistenceSettings } from '../../stores/falkordb/persistence.js';
 import { messageOf } from '../../words.js';
 import { startService } from '../service.js';
 import type { StepContext } from '../step.js';
-import { type Emitter, stepEvents } from '../step-events.js';
+import type { Emitter } from '../step-events.js';
 
 /** A data folder that is gone with the disk is made again, for the owner of the folder above it. */
 export async function makeDataFolder(folder: string, ctx: StepContext, emit: Emitter<unknown>): Promise<void> {
@@ -63,42 +62,6 @@ export async function shutDown(
   emit.output('FalkorDB is stopped');
   await cluster.host('falkordb').files.open(ctx.gateway, signal);
 }
-
-/** What a person would type to end the server, to do with its files what `between` says, and to start it. */
-export async function saidWhileStopped(
-  { cluster }: StepContext,
-  between: (files: Saying) => readonly string[],
-): Promise<string[]> {
-  const driven = await cluster.driver('falkordb')?.commands();
-  const { whileStopped } = cluster.host('falkordb').files;
-  return [
-    `${cluster.falkordb.clientCommand} SHUTDOWN NOSAVE`,
-    ...(driven ? [driven.stop] : []),
-    ...(await whileStopped.opening()),
-    ...between(whileStopped),
-    ...whileStopped.closing(),
-    driven?.start ?? '(start FalkorDB by hand)',
-  ];
-}
-
-/**
- * The events of work on the server's files. However it ends, nothing is left behind of what they were reached through while it was
- * stopped: that could keep its volume from the server itself.
- */
-export const filesEvents = <F>(ctx: StepContext, work: (emit: Emitter<F>) => Promise<void>) =>
-  stepEvents<F>(async (emit) => {
-    const { files } = ctx.cluster.host('falkordb');
-    let failure: { error: unknown } | undefined;
-    await work(emit).catch((error: unknown) => {
-      failure = { error };
-    });
-    await files.close(ctx.gateway).catch((left: unknown) => {
-      emit.output(messageOf(left));
-      if (!failure) throw left;
-      failure.error = new Error(`${messageOf(failure.error)}. ${messageOf(left)}`, { cause: failure.error });
-    });
-    if (failure) throw failure.error;
-  });
 
 /** Starts it; whatever its files were reached through while it was stopped is gone by then. */
 export async function startServer(

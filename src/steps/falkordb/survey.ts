@@ -1,6 +1,7 @@
 import { basename } from 'node:path';
 import { z } from 'zod';
 import { SERVICE_TITLES } from '../../config/profile.js';
+import { seenIn } from '../../hosts/elsewhere/seen-in.js';
 import { type Check, equal } from '../../stores/check.js';
 import { contentText, graphContent, isEmpty, moreIn, NOTHING } from '../../stores/falkordb/graph-content.js';
 import {
@@ -14,7 +15,6 @@ import {
 import { memoryGraphContent } from '../../stores/novamem/memory-graph.js';
 import { type Finding, readingPlan, type StepContext, type StepKind } from '../step.js';
 import { stepEvents } from '../step-events.js';
-import { seenIn } from './findings.js';
 import { graphSources, sourcesTable } from './sources.js';
 
 const params = z.strictObject({});

@@ -1,10 +1,11 @@
 import { basename } from 'node:path';
+import { seenIn } from '../../hosts/elsewhere/seen-in.js';
 import { type Check, equal } from '../../stores/check.js';
 import { graphContent, isEmpty, totalOf } from '../../stores/falkordb/graph-content.js';
 import { instantOf, plural } from '../../words.js';
 import type { StepContext, UndoPlan } from '../step.js';
 import type { FilesFacts } from './files.js';
-import { seenIn } from './findings.js';
+
 import type { RebuildFacts } from './rebuilding.js';
 
 // What an undo would do to FalkorDB, and the proof that it did.

@@ -1,7 +1,9 @@
+import { NotReached } from '../../hosts/elsewhere/reaching.js';
 import { readControlData } from '../../stores/postgres/control-data.js';
 import { messageOf } from '../../words.js';
 import type { Finding, StepContext } from '../step.js';
 import { unreachable } from '../store-readiness.js';
+import { filesOf, onHost } from './server-files.js';
 
 // A Postgres server that does not answer: whether it was only stopped, or cannot start any more.
 
@@ -50,24 +52,27 @@ async function signsOfDamage(ctx: StepContext): Promise<{ words: Finding[]; cont
   const since = lines.slice(lines.findLastIndex((line) => WENT_ON.test(line)) + 1);
   const word = since.find((line) => CANNOT_START.test(line));
   const words: Finding[] = lines.slice(-3).map((line) => ({ level: 'info', message: `the server's log: ${line}` }));
-  const dataDir = cluster.dataDirHere('postgres');
-  if (!dataDir) {
-    const { here, title } = cluster.host('postgres');
-    const message = here
-      ? 'the profile does not say where the data directory is (postgres.dataDir): its control file is not looked at'
-      : `the data directory is on ${title}: its control file is not looked at`;
-    return { words, control: [{ level: 'info', message }], damaged: word ?? '' };
-  }
+  const { dataDir } = cluster.profile.postgres;
+  const unseen = (message: string) => ({
+    words,
+    control: [{ level: 'info' as const, message }],
+    damaged: word ?? '',
+  });
+  if (!dataDir)
+    return unseen(
+      'the profile does not say where the data directory is (postgres.dataDir): its control file is not looked at',
+    );
   try {
-    const control = await readControlData(dataDir);
-    const message = `pg_controldata ${dataDir}: ${control.fault || `"${control.state}", last checkpoint ${control.checkpointAt}, data checksums ${control.checksums ? 'on' : 'off'}`}`;
+    const control = await readControlData(dataDir, undefined, filesOf(ctx));
+    const message = `pg_controldata ${dataDir}${onHost(ctx)}: ${control.fault || `"${control.state}", last checkpoint ${control.checkpointAt}, data checksums ${control.checksums ? 'on' : 'off'}`}`;
     return {
       words,
       control: [{ level: control.fault ? 'warning' : 'info', message }],
       damaged: word ?? (control.fault ? `its control file is damaged (${control.fault})` : ''),
     };
   } catch (error) {
-    const message = `pg_controldata ${dataDir}: ${messageOf(error)}`;
+    if (error instanceof NotReached) return unseen(`the control file is not looked at: ${error.message}`);
+    const message = `pg_controldata ${dataDir}${onHost(ctx)}: ${messageOf(error)}`;
     const missing = /could not open file|No such file/.test(message);
     return {
       words,

@@ -1,17 +1,17 @@
 import type { Course } from '../../stores/postgres/recovery-course.js';
 import { parseTarget, TARGET_FORMS, targetWords } from '../../stores/postgres/recovery-target.js';
 import { lsnText } from '../../stores/postgres/wal-position.js';
-import { stopService } from '../service.js';
 import type { Probe, StepContext, StepKind, StepPlan } from '../step.js';
-import { stepEvents } from '../step-events.js';
+import { filesEvents } from '../stopped-service.js';
 import { archiveHistory, proveBase, putSettingsBack, sendRest, stopForGood, undoRecovery } from './recovering.js';
 import { asideOf, type RecoveryFacts, type RecoveryParams, recoveryParams } from './recovery.js';
 import { recoveryChecks, stopChecks } from './recovery-evidence.js';
 import { reachFindings } from './recovery-moments.js';
-import { placeBase, swapIn } from './recovery-placing.js';
+import { bringBase, makeReady, swapIn } from './recovery-placing.js';
 import { atStake, commandsOf, courseFindings, effortOf, serverFindings } from './recovery-plan.js';
 import { type Survey, surveyNow, surveyOnce } from './recovery-survey.js';
 import { replay } from './replay.js';
+import { hostOfPostgres, reachFiles, stopServer } from './server-files.js';
 import { planRecoveryUndo, recoveryUndoChecks } from './undo-plan.js';
 
 /** Recovers Postgres to a moment: a base backup and the archived log, replayed up to just before what went wrong. */
@@ -42,7 +42,7 @@ export const postgresPointInTime: StepKind<RecoveryParams, RecoveryFacts> = {
       onAbort:
         dataDir === ''
           ? 'nothing is changed'
-          : `Postgres is stopped; its old data is in ${aside} once it was moved, else still in its place. Undo puts it back and starts it. By hand: if [ -d ${aside} ]; then mv ${dataDir} ${dataDir}.undone; mv ${aside} ${dataDir}; fi, and start Postgres`,
+          : `Postgres runs on as long as the base backup is on its way; after that it is stopped, and its old data is in ${aside} once it was moved, else still in its place. Undo puts it back and starts it. By hand: ${byHand(dataDir, aside, ctx)}, and start Postgres`,
       ...(course ? effortOf(survey, course) : {}),
       ...(p.target === undefined && ctx.answer === undefined
         ? { asks: { type: 'text', question: 'To which moment shall Postgres be recovered?', hint: TARGET_FORMS } }
@@ -61,14 +61,17 @@ export const postgresPointInTime: StepKind<RecoveryParams, RecoveryFacts> = {
   },
 
   run: (p, ctx, signal) =>
-    stepEvents<RecoveryFacts>(async (emit) => {
+    filesEvents<RecoveryFacts>('postgres', ctx, async (emit) => {
       const patience = p.patienceSeconds * 1000;
+      await reachFiles(ctx, signal);
       const survey = await surveyNow(p, ctx);
       const course = courseIn(survey);
       await proveBase(survey, course, emit, signal);
       const facts = await factsFor(survey, course, ctx);
       // Before anything is done: from here on an undo has something to do, if only to start the server again.
       emit.facts(facts);
+      // It takes its time, and over a network it may be cut off: what runs goes on running meanwhile.
+      await bringBase(course.base, facts, ctx, emit, signal);
       if ((await ctx.cluster.answering('postgres')).answers && survey.oldDir === facts.dataDir)
         await sendRest(survey, ctx, emit, signal);
       await stopForGood(facts.dataDir, ctx, emit, signal);
@@ -77,7 +80,8 @@ export const postgresPointInTime: StepKind<RecoveryParams, RecoveryFacts> = {
       const final = courseIn(after);
       Object.assign(facts, expectations(final));
       emit.facts(expectations(final));
-      await placeBase(after, final, p, facts, ctx, emit, signal);
+      if (final.base.folder !== course.base.folder) await bringBase(final.base, facts, ctx, emit, signal);
+      await makeReady(after, final, p, facts, ctx, emit, signal);
       await swapIn(facts, ctx, emit);
       try {
         const words = await replay(after, final, facts, ctx, emit, patience, signal);
@@ -99,7 +103,7 @@ export const postgresPointInTime: StepKind<RecoveryParams, RecoveryFacts> = {
         await archiveHistory(facts, after, ctx, emit, signal);
       } catch (error) {
         // A half-recovered server that answers would be taken for a whole one.
-        await stopService('postgres', ctx, emit, 60_000, new AbortController().signal).catch((stopping: Error) =>
+        await stopServer(ctx, emit, new AbortController().signal, 60_000).catch((stopping: Error) =>
           emit.output(`warning: ${stopping.message}`),
         );
         throw error;
@@ -117,10 +121,17 @@ export const postgresPointInTime: StepKind<RecoveryParams, RecoveryFacts> = {
     return checks?.every((check) => check.ok) ? 'done' : 'partial';
   },
 
-  undo: (_p, ctx, facts) => stepEvents<RecoveryFacts>((emit) => undoRecovery(facts, ctx, emit)),
+  undo: (_p, ctx, facts) => filesEvents<RecoveryFacts>('postgres', ctx, (emit) => undoRecovery(facts, ctx, emit)),
   planUndo: (_p, ctx, facts, since) => planRecoveryUndo(ctx, facts, since),
   verifyUndo: (_p, ctx, facts) => recoveryUndoChecks(ctx, facts),
 };
+
+/** The way back as lines for a shell where the files are. */
+function byHand(dataDir: string, aside: string, ctx: StepContext): string {
+  const line = `if [ -d ${aside} ]; then mv ${dataDir} ${dataDir}.undone; mv ${aside} ${dataDir}; fi`;
+  const { here, files } = hostOfPostgres(ctx);
+  return here ? line : files.said('sh', '-c', line);
+}
 
 /** Where the data directory of before is, or will be, kept: the first attempt has decided it. */
 function asideFor(dataDir: string, ctx: StepContext): string {

@@ -1,25 +1,23 @@
-import { readFile, readlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { exists, giveTo, moveAside, remove, writeText } from '../../hosts/files.js';
 import { steadyNow, waitFor } from '../../hosts/waiting.js';
 import { faultOfBase } from '../../stores/postgres/base-backup.js';
 import type { Course } from '../../stores/postgres/recovery-course.js';
 import { withoutLines } from '../../stores/postgres/recovery-settings.js';
 import { describeReplication } from '../../stores/postgres/replication.js';
+import { servedBy } from '../../stores/postgres/served-by.js';
 import { historyName } from '../../stores/postgres/wal-position.js';
 import { durationOf, messageOf, sizeOf } from '../../words.js';
-import { startService, stopService } from '../service.js';
 import type { StepContext } from '../step.js';
 import type { Emit, RecoveryFacts } from './recovery.js';
 import { LOG_FOLDER } from './recovery-log.js';
 import { AUTO_CONF, freeName, placeFor } from './recovery-placing.js';
 import type { Survey } from './recovery-survey.js';
+import { filesOf, reachFiles, startServer, stopServer } from './server-files.js';
 
 // What a recovery does before and after its replay, and how it is undone: the doing of `postgres.point-in-time`. The new data
 // directory is made ready in postgres-recovery-placing.ts, the replay followed in postgres-replay.ts.
 
 const ARCHIVE_PATIENCE = 30_000;
-const SERVICE_PATIENCE = 600_000;
 const STEADY_MS = 1_000;
 
 /** Proves the base backup before anything is stopped. */
@@ -58,12 +56,12 @@ export async function sendRest(survey: Survey, ctx: StepContext, emit: Emit, sig
 
 /** Stops the server and makes sure that it stays stopped: its files are about to be moved. */
 export async function stopForGood(dataDir: string, ctx: StepContext, emit: Emit, signal: AbortSignal): Promise<void> {
-  await stopService('postgres', ctx, emit, SERVICE_PATIENCE, signal);
+  await stopServer(ctx, emit, signal);
   let since = steadyNow();
   const steady = await waitFor(
     async () => {
       const { answers } = await ctx.cluster.answering('postgres');
-      if (answers || (await isServed(dataDir))) since = steadyNow();
+      if (answers || (await servedBy(dataDir, filesOf(ctx))) !== undefined) since = steadyNow();
       return steadyNow() - since >= STEADY_MS ? true : undefined;
     },
     { timeoutMs: 30_000, slowest: 250, signal },
@@ -72,21 +70,6 @@ export async function stopForGood(dataDir: string, ctx: StepContext, emit: Emit,
     throw new Error(
       `a server still works in ${dataDir}, or something starts it again and again: its files cannot be replaced. Nothing was moved`,
     );
-}
-
-/** Whether a server says that it works in a data directory, and its process is there. */
-export async function isServed(dataDir: string): Promise<boolean> {
-  const pid = Number((await readFile(join(dataDir, 'postmaster.pid'), 'utf8').catch(() => '')).split('\n')[0]);
-  if (!(pid > 0)) return false;
-  // In a container the same number is another process: a server works in its data directory.
-  const worksIn = await readlink(`/proc/${pid}/cwd`).catch(() => undefined);
-  if (worksIn !== undefined) return worksIn === dataDir;
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
 }
 
 /** Takes the settings of the recovery out again and starts the server anew, as it is to run from now on. */
@@ -99,12 +82,13 @@ export async function putSettingsBack(
 ): Promise<void> {
   const { dataDir, settings = [] } = facts;
   const auto = join(dataDir, AUTO_CONF);
-  await stopService('postgres', ctx, emit, SERVICE_PATIENCE, signal);
-  await writeText(ctx.gateway, auto, withoutLines(await readFile(auto, 'utf8'), settings));
-  await giveTo(ctx.gateway, auto, survey.owner);
-  await remove(ctx.gateway, join(dataDir, LOG_FOLDER));
+  const files = filesOf(ctx);
+  await stopServer(ctx, emit, signal);
+  await files.writeText(ctx.gateway, auto, withoutLines(String(await files.read(auto)), settings));
+  await files.giveTo(ctx.gateway, auto, survey.owner);
+  await files.remove(ctx.gateway, join(dataDir, LOG_FOLDER));
   await markHistory(facts, survey, ctx);
-  await startService('postgres', ctx, emit, SERVICE_PATIENCE, signal);
+  await startServer(ctx, emit, signal);
   emit.output('the settings of the recovery are taken out again');
 }
 
@@ -113,13 +97,15 @@ export async function putSettingsBack(
  * follow that timeline. The server archives what is marked as ready, as it does itself: at its start at once, later only when
  * a segment ends, which not every role may bring about.
  */
-async function markHistory({ dataDir, said, archiveMode }: RecoveryFacts, survey: Survey, { gateway }: StepContext) {
+async function markHistory({ dataDir, said, archiveMode }: RecoveryFacts, survey: Survey, ctx: StepContext) {
+  const files = filesOf(ctx);
   if (said?.newTimeline === undefined || archiveMode === 'off') return;
   const name = historyName(said.newTimeline);
   const mark = join(dataDir, 'pg_wal', 'archive_status', name);
-  if ((await exists(`${mark}.ready`)) || (await exists(`${mark}.done`)) || (await survey.archive!.has(name))) return;
-  await writeText(gateway, `${mark}.ready`, '');
-  await giveTo(gateway, `${mark}.ready`, survey.owner);
+  if ((await files.exists(`${mark}.ready`)) || (await files.exists(`${mark}.done`))) return;
+  if (await survey.archive!.has(name)) return;
+  await files.writeText(ctx.gateway, `${mark}.ready`, '');
+  await files.giveTo(ctx.gateway, `${mark}.ready`, survey.owner);
 }
 
 /** Waits until the history of the new timeline is archived, and says what follows where it is not. */
@@ -169,23 +155,26 @@ export async function undoRecovery(facts: Partial<RecoveryFacts>, ctx: StepConte
   const { signal } = new AbortController();
   const { dataDir, aside } = facts;
   if (dataDir === undefined || aside === undefined) return emit.output('nothing had been touched yet');
-  const isMoved = await exists(aside);
+  const files = filesOf(ctx);
+  await reachFiles(ctx, signal);
+  const isMoved = await files.exists(aside);
   if (facts.swapped && facts.hadData && !isMoved)
     throw new Error(`the data directory of before is not in ${aside} any more. Nothing was changed`);
   const half = placeFor({ dataDir }, ctx);
-  if (await exists(half)) await remove(ctx.gateway, half);
+  if (await files.exists(half)) await files.remove(ctx.gateway, half);
   if (isMoved || (facts.swapping && facts.hadData === false)) {
     await stopForGood(dataDir, ctx, emit, signal);
-    if (await exists(dataDir)) {
-      const undone = await freeName(join(dirname(aside), `${basename(aside)}-undone`));
-      await moveAside(ctx.gateway, dataDir, undone);
+    if (await files.exists(dataDir)) {
+      const undone = await freeName(join(dirname(aside), `${basename(aside)}-undone`), files);
+      await files.moveAside(ctx.gateway, dataDir, undone);
       emit.output(`what had been recovered is kept as ${undone}; remove it when it is no longer needed`);
     }
-    if (isMoved) await moveAside(ctx.gateway, aside, dataDir);
+    if (isMoved) await files.moveAside(ctx.gateway, aside, dataDir);
   }
+  if (facts.wasRunning && facts.hadData !== false) await startServer(ctx, emit, signal);
+  else await files.close(ctx.gateway);
   if (facts.hadData === false)
     return emit.output('there was no data directory before this step, and there is none now');
-  if (facts.wasRunning) await startService('postgres', ctx, emit, SERVICE_PATIENCE, signal);
   emit.output(
     isMoved
       ? `the data directory of before is back in ${dataDir}${facts.wasRunning ? '' : '; Postgres did not run before, and is left stopped'}`

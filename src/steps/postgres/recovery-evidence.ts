@@ -1,5 +1,4 @@
 import { join } from 'node:path';
-import { exists } from '../../hosts/files.js';
 import { type Check, equal } from '../../stores/check.js';
 import { openWalArchive } from '../../stores/postgres/open-wal-archive.js';
 import { describeReplication } from '../../stores/postgres/replication.js';
@@ -7,6 +6,7 @@ import { historyName, parseLsn } from '../../stores/postgres/wal-position.js';
 import type { StepContext } from '../step.js';
 import type { RecoveryFacts } from './recovery.js';
 import { RECOVERY_SIGNAL } from './recovery-placing.js';
+import { filesOf, hostOfPostgres } from './server-files.js';
 
 // What proves a recovery to a point in time.
 
@@ -43,7 +43,7 @@ export async function recoveryChecks(_p: unknown, ctx: StepContext, facts: Recov
       'postgres',
       'recovery.signal',
       'gone',
-      (await exists(join(facts.dataDir, RECOVERY_SIGNAL))) ? 'still there' : 'gone',
+      (await filesOf(ctx).exists(join(facts.dataDir, RECOVERY_SIGNAL))) ? 'still there' : 'gone',
     ),
     ...(facts.archiveMode === undefined ? [] : [equal('postgres', 'archive_mode', facts.archiveMode, row!.mode)]),
     ...(row!.mode === 'off' ? [] : await historyChecks(ctx, database, facts)),
@@ -84,13 +84,14 @@ export function stopChecks({ said, expected, last }: RecoveryFacts): Check[] {
   ];
 }
 
-async function historyChecks({ cluster }: StepContext, database: string, { said }: RecoveryFacts): Promise<Check[]> {
+async function historyChecks(ctx: StepContext, database: string, { said }: RecoveryFacts): Promise<Check[]> {
+  const { cluster } = ctx;
   const timeline = said?.newTimeline;
   const { postgres } = cluster;
   const place = cluster.profile.postgres.walArchive;
   if (timeline === undefined || place === undefined) return [];
   // An archive command that is broken was told before, and takes nothing away from what was recovered.
   if ((await describeReplication(postgres, database)).failing !== '') return [];
-  const there = await openWalArchive(place, cluster.profile.s3).has(historyName(timeline));
+  const there = await openWalArchive(place, cluster.profile.s3, hostOfPostgres(ctx)).has(historyName(timeline));
   return [equal('postgres', `history of timeline ${timeline} in the archive`, 'there', there ? 'there' : 'missing')];
 }

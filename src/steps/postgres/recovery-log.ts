@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import type { HostFiles } from '../../hosts/host-files.js';
 import type { ServiceDriver } from '../../hosts/services/driver.js';
 import { LogTail, type RecoveryWords, readWords } from '../../stores/postgres/recovery-log.js';
 import type { Emit } from './recovery.js';
@@ -34,10 +35,11 @@ export class RecoveryLog {
 
   constructor(
     dataDir: string,
+    files: HostFiles,
     readonly driver: ServiceDriver,
     readonly emit: Emit,
   ) {
-    this.#tail = new LogTail(join(dataDir, LOG_FOLDER, LOG_FILE));
+    this.#tail = new LogTail(join(dataDir, LOG_FOLDER, LOG_FILE), files);
   }
 
   /** Remembers what the service's log ends with, so that only newer lines are taken for this recovery. */

@@ -1,17 +1,7 @@
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import {
-  copyContent,
-  copyTo,
-  exists,
-  giveTo,
-  makeFolder,
-  moveAside,
-  remove,
-  setMode,
-  writeText,
-} from '../../hosts/files.js';
-import { BACKUP_LABEL, BACKUP_MANIFEST } from '../../stores/postgres/base-backup.js';
+import { orElse } from '../../hosts/elsewhere/seen-in.js';
+import type { HostFiles } from '../../hosts/host-files.js';
+import { BACKUP_LABEL, BACKUP_MANIFEST, type BaseBackup } from '../../stores/postgres/base-backup.js';
 import type { KnownWal } from '../../stores/postgres/known-wal.js';
 import type { Course } from '../../stores/postgres/recovery-course.js';
 import { settingLines, withLines } from '../../stores/postgres/recovery-settings.js';
@@ -22,6 +12,7 @@ import type { StepContext } from '../step.js';
 import { asideOf, type Emit, type RecoveryFacts, type RecoveryParams } from './recovery.js';
 import { recoveryLogSettings } from './recovery-log.js';
 import type { Survey } from './recovery-survey.js';
+import { filesOf, hostOfPostgres } from './server-files.js';
 
 // How a new data directory is made ready beside the old one, and swapped in.
 
@@ -29,7 +20,7 @@ import type { Survey } from './recovery-survey.js';
  * What is never taken from a base backup: it belongs to a running server, would make a standby of the recovery, or would have
  * the recovered directory, or a copy of it, taken for a base backup.
  */
-const NOT_PLACED = ['postmaster.pid', 'postmaster.opts', 'recovery.signal', 'standby.signal', BACKUP_MANIFEST];
+export const NOT_PLACED = ['postmaster.pid', 'postmaster.opts', 'recovery.signal', 'standby.signal', BACKUP_MANIFEST];
 const CONFIGURATION = ['postgresql.conf', 'postgresql.auto.conf', 'pg_hba.conf', 'pg_ident.conf'];
 export const AUTO_CONF = 'postgresql.auto.conf';
 export const RECOVERY_SIGNAL = 'recovery.signal';
@@ -38,8 +29,32 @@ export const RECOVERY_SIGNAL = 'recovery.signal';
 export const placeFor = ({ dataDir }: Pick<RecoveryFacts, 'dataDir'>, { runId }: StepContext): string =>
   `${dataDir}.placing-${runId}`;
 
-/** Makes the new data directory ready beside the old one: the base backup, the log that the archive lacks, the settings. */
-export async function placeBase(
+/** Brings the base backup beside the data directory, while the server may still run. What an earlier attempt has brought is gone on with. */
+export async function bringBase(
+  base: BaseBackup,
+  facts: RecoveryFacts,
+  ctx: StepContext,
+  emit: Emit,
+  signal: AbortSignal,
+): Promise<void> {
+  const { files, here, title } = hostOfPostgres(ctx);
+  const place = placeFor(facts, ctx);
+  await files.sendTree(ctx.gateway, base.folder, place, {
+    without: NOT_PLACED,
+    onBytes: emit.bytes(
+      base.bytes,
+      here ? `placing the base backup ${base.id}` : `bringing the base backup ${base.id} to ${title}`,
+    ),
+    onProven: emit.bytes(base.bytes, `reading on ${title} what has arrived`),
+    signal,
+  });
+  // T9: without it a server starts all the same, from the wrong position, and its data are wrong.
+  if (!(await files.exists(join(place, BACKUP_LABEL)))) throw new Error(`${base.folder} has no ${BACKUP_LABEL}`);
+  if (!here) emit.output(`the base backup lies in ${place} on ${title}; each file has the same SHA-256 as here`);
+}
+
+/** Makes what was brought ready: the log that the archive lacks, the configuration, the settings of the recovery. */
+export async function makeReady(
   survey: Survey,
   course: Course,
   p: RecoveryParams,
@@ -49,15 +64,8 @@ export async function placeBase(
   signal: AbortSignal,
 ): Promise<void> {
   const { gateway } = ctx;
-  const { base } = course;
+  const files = filesOf(ctx);
   const place = placeFor(facts, ctx);
-  // Of an earlier attempt that was ended while it copied: no server was ever started in it.
-  if (await exists(place)) await remove(gateway, place);
-  await makeFolder(gateway, place);
-  const onBytes = emit.bytes(base.bytes, `placing the base backup ${base.id}`);
-  await copyContent(gateway, base.folder, place, { without: NOT_PLACED, onBytes, signal });
-  // T9: without it a server starts all the same, from the wrong position, and its data are wrong.
-  if (!(await exists(join(place, BACKUP_LABEL)))) throw new Error(`${base.folder} has no ${BACKUP_LABEL}`);
   await bringLog(survey, place, ctx, emit, signal);
   if (p.configuration === 'current' && survey.oldDir !== undefined)
     await bringConfiguration(survey.oldDir, place, ctx, emit);
@@ -65,10 +73,10 @@ export async function placeBase(
   facts.settings = lines;
   emit.facts({ settings: lines });
   const auto = join(place, AUTO_CONF);
-  await writeText(gateway, auto, withLines(await readFile(auto, 'utf8').catch(() => ''), lines));
-  await writeText(gateway, join(place, RECOVERY_SIGNAL), '');
-  await giveTo(gateway, place, survey.owner);
-  await setMode(gateway, place, 0o700);
+  await files.writeText(gateway, auto, withLines(String(await orElse(files.read(auto), '')), lines));
+  await files.writeText(gateway, join(place, RECOVERY_SIGNAL), '');
+  await files.giveTo(gateway, place, survey.owner);
+  await files.setMode(gateway, place, 0o700);
 }
 
 /** Exactly one target; promote, since the default would leave it read-only; the timeline by its number; nothing archived meanwhile. */
@@ -94,25 +102,27 @@ export function replaySettings({ target, timeline }: Course): Record<string, str
 async function bringLog(
   { wal }: Survey,
   place: string,
-  { gateway }: StepContext,
+  ctx: StepContext,
   emit: Emit,
   signal: AbortSignal,
 ): Promise<void> {
+  const { gateway } = ctx;
   const { unarchived, files } = wal!;
+  const there = filesOf(ctx);
   for (const name of unarchived) {
     signal.throwIfAborted();
     const to = join(place, 'pg_wal', name);
     // A base backup brings the beginning of the same segment along; the old directory has all of it.
-    if (await exists(to)) await remove(gateway, to);
-    await copyTo(gateway, files.get(name)!.file, to);
+    if (await there.exists(to)) await there.remove(gateway, to);
+    await there.copy(gateway, files.get(name)!.file, to);
   }
   if (unarchived.length > 0)
     emit.output(`${plural(unarchived.length, 'file')} of log that the archive lacks: taken from the old directory`);
   const unfinished = newestSegmentOf(wal!);
   if (unfinished === undefined) return;
   const status = join(place, 'pg_wal', 'archive_status');
-  await makeFolder(gateway, status);
-  await writeText(gateway, join(status, `${unfinished}.done`), '');
+  await there.makeFolder(gateway, status);
+  await there.writeText(gateway, join(status, `${unfinished}.done`), '');
 }
 
 /**
@@ -128,11 +138,13 @@ function newestSegmentOf({ segments, unarchived, segmentBytes }: KnownWal): stri
 /** The service has to come back as it was configured an hour ago, not as it was when the base backup was taken. */
 async function bringConfiguration(oldDir: string, place: string, ctx: StepContext, emit: Emit): Promise<void> {
   const changed: string[] = [];
+  const files = filesOf(ctx);
+  const textOf = async (folder: string, name: string) =>
+    (await orElse(files.read(join(folder, name)), undefined))?.toString();
   for (const name of CONFIGURATION) {
-    const now = await readFile(join(oldDir, name), 'utf8').catch(() => undefined);
-    const then = await readFile(join(place, name), 'utf8').catch(() => undefined);
-    if (now === undefined || now === then) continue;
-    await writeText(ctx.gateway, join(place, name), now);
+    const now = await textOf(oldDir, name);
+    if (now === undefined || now === (await textOf(place, name))) continue;
+    await files.writeText(ctx.gateway, join(place, name), now);
     changed.push(name);
   }
   if (changed.length > 0)
@@ -147,23 +159,24 @@ async function bringConfiguration(oldDir: string, place: string, ctx: StepContex
  */
 export async function swapIn(facts: RecoveryFacts, ctx: StepContext, emit: Emit): Promise<void> {
   const { dataDir, aside } = facts;
-  const isOriginal = facts.hadData && !(await exists(aside));
+  const files = filesOf(ctx);
+  const isOriginal = facts.hadData && !(await files.exists(aside));
   facts.swapping = true;
   // Before it is done: from here on what lies in its place may be this step's.
   emit.facts({ swapping: true });
-  if (await exists(dataDir)) {
-    const to = isOriginal ? aside : await freeName(`${asideOf(dataDir, ctx.runId)}-attempt`);
-    await moveAside(ctx.gateway, dataDir, to);
+  if (await files.exists(dataDir)) {
+    const to = isOriginal ? aside : await freeName(`${asideOf(dataDir, ctx.runId)}-attempt`, files);
+    await files.moveAside(ctx.gateway, dataDir, to);
     if (isOriginal) emit.safetyCopy('the data directory of Postgres', to, 'renamed, nothing in it was changed');
     else emit.output(`what lay in ${dataDir} is kept as ${to}; remove it when it is no longer needed`);
   }
-  await moveAside(ctx.gateway, placeFor(facts, ctx), dataDir);
+  await files.moveAside(ctx.gateway, placeFor(facts, ctx), dataDir);
   facts.swapped = true;
   emit.facts({ swapped: true });
 }
 
-export async function freeName(path: string): Promise<string> {
+export async function freeName(path: string, files: HostFiles): Promise<string> {
   let name = path;
-  for (let number = 2; await exists(name); number += 1) name = `${path}-${number}`;
+  for (let number = 2; await files.exists(name); number += 1) name = `${path}-${number}`;
   return name;
 }

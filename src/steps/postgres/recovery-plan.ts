@@ -8,8 +8,10 @@ import { lsnText } from '../../stores/postgres/wal-position.js';
 import { leftOut } from '../../stores/postgres/wal-removals.js';
 import { countOf, durationOf, plural, sizeOf } from '../../words.js';
 import type { Finding, StepContext, StepPlan } from '../step.js';
-import { AUTO_CONF, placeFor, RECOVERY_SIGNAL, replaySettings } from './recovery-placing.js';
+import { saidWhileStopped } from '../stopped-service.js';
+import { AUTO_CONF, NOT_PLACED, placeFor, RECOVERY_SIGNAL, replaySettings } from './recovery-placing.js';
 import type { Survey } from './recovery-survey.js';
+import { filesOf, onHost } from './server-files.js';
 
 // What is told of a recovery before it is begun: its commands, what is at stake, and what was found.
 
@@ -28,19 +30,20 @@ export function effortOf({ wal }: Survey, { base, stop, reach }: Course): Pick<S
 export async function commandsOf(survey: Survey, course: Course, aside: string, ctx: StepContext): Promise<string[]> {
   const { dataDir, owner, tools } = survey;
   const place = placeFor(survey, ctx);
-  const driven = await ctx.cluster.driver('postgres')?.commands();
-  const { start, stop } = driven ?? { start: '(start Postgres)', stop: '(stop Postgres)' };
+  const files = filesOf(ctx);
   const settings = settingLines(replaySettings(course));
   return [
     commandText(verifyCommand(tools!, course.base)),
+    files.saidSendTree(course.base.folder, place, NOT_PLACED),
     'SELECT pg_switch_wal();',
-    stop,
-    `cp -rT ${course.base.folder} ${place}`,
-    `add to ${join(place, AUTO_CONF)}: restore_command, ${settings.join(', ')}`,
-    `touch ${join(place, RECOVERY_SIGNAL)} && chown -R ${owner.uid}:${owner.gid} ${place} && chmod 700 ${place}`,
-    ...(survey.oldDir === undefined ? [] : [`mv -T ${dataDir} ${aside}`]),
-    `mv -T ${place} ${dataDir}`,
-    start,
+    ...(await saidWhileStopped('postgres', ctx, (stopped) => [
+      `add to ${join(place, AUTO_CONF)}${onHost(ctx)}: restore_command, ${settings.join(', ')}`,
+      stopped.said('touch', join(place, RECOVERY_SIGNAL)),
+      stopped.said('chown', '-R', `${owner.uid}:${owner.gid}`, place),
+      stopped.said('chmod', '700', place),
+      ...(survey.oldDir === undefined ? [] : [stopped.said('mv', '-T', dataDir, aside)]),
+      stopped.said('mv', '-T', place, dataDir),
+    ])),
     'wait until SELECT pg_is_in_recovery() is false; take the settings out again; stop and start once more',
   ];
 }

@@ -1,7 +1,9 @@
-import { readdir, realpath, stat, statfs } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { shellWord } from '../../hosts/command.js';
-import { exists, seemsReadableBy } from '../../hosts/files.js';
+import { sizeOfTree } from '../../hosts/copy-tree.js';
+import { NotReached } from '../../hosts/elsewhere/reaching.js';
+import { orElse } from '../../hosts/elsewhere/seen-in.js';
+import { exists } from '../../hosts/files.js';
+import { seemsReadableBy } from '../../hosts/readable-by.js';
 import { inspectCommand } from '../../hosts/run-command.js';
 import { Problem } from '../../problem.js';
 import { listBackupSets, setsIn } from '../../stores/backup-set/find-backup-set.js';
@@ -18,8 +20,9 @@ import { DEFAULT_SEGMENT_BYTES } from '../../stores/postgres/wal-position.js';
 import { isS3 } from '../../stores/storage/storage.js';
 import { messageOf, sizeOf } from '../../words.js';
 import type { Finding, StepContext } from '../step.js';
-import { elsewhereFinding } from './elsewhere.js';
 import type { RecoveryFacts, RecoveryParams } from './recovery.js';
+import { placeFor } from './recovery-placing.js';
+import { filesOf, hostOfPostgres, onHost } from './server-files.js';
 
 // What is true before a recovery to a point in time: found without touching anything, by plan and check and once more by run.
 
@@ -51,9 +54,25 @@ export function surveyOnce(p: RecoveryParams, ctx: StepContext): Promise<Survey>
   return survey;
 }
 
-/** Looks at everything that a recovery needs. What stands in its way is a finding; it rejects for defects only. */
+/**
+ * Looks at everything that a recovery needs. What stands in its way is a finding; it rejects for defects only, and where a host cannot be
+ * reached.
+ */
 export async function surveyNow(p: RecoveryParams, ctx: StepContext): Promise<Survey> {
   const survey: Survey = { findings: [], dataDir: '', bases: [], owner: { uid: 0, gid: 0 } };
+  try {
+    return await lookAtAll(survey, p, ctx);
+  } catch (error) {
+    if (!(error instanceof NotReached && error.stopped)) throw error;
+    survey.findings.push({
+      level: 'warning',
+      message: `${hostOfPostgres(ctx).title} is stopped: its files are seen only once this step begins, and nothing is touched before they were looked at`,
+    });
+    return survey;
+  }
+}
+
+async function lookAtAll(survey: Survey, p: RecoveryParams, ctx: StepContext): Promise<Survey> {
   const block = (message: string, next: string) => survey.findings.push({ level: 'blocking', message, next });
   const given = p.target ?? ctx.answer;
   const parsed = given === undefined ? undefined : parseTarget(given);
@@ -76,7 +95,7 @@ export async function surveyNow(p: RecoveryParams, ctx: StepContext): Promise<Su
   if ('obstacle' in found) block(found.obstacle, found.next);
   else {
     survey.course = found;
-    await demandRoom(survey, found, block);
+    await demandRoom(survey, found, ctx, block);
   }
   return survey;
 }
@@ -86,11 +105,6 @@ type Block = (message: string, next: string) => void;
 /** What the profile must say for this at all. */
 function demandProfile({ cluster }: StepContext, block: Block): boolean {
   const { dataDir, walArchive } = cluster.profile.postgres;
-  const elsewhere = elsewhereFinding({ cluster }, 'a recovery to a point in time');
-  if (elsewhere) {
-    block(elsewhere.message, elsewhere.next);
-    return false;
-  }
   if (dataDir === undefined)
     block(
       'the profile does not say where the data directory of Postgres is, and it has to be replaced as files',
@@ -112,20 +126,25 @@ function demandProfile({ cluster }: StepContext, block: Block): boolean {
 async function findDirectory(survey: Survey, ctx: StepContext, block: Block): Promise<boolean> {
   const configured = ctx.cluster.profile.postgres.dataDir!;
   const { aside } = ctx.earlier as Partial<RecoveryFacts>;
-  const dataDir = await realpath(configured).catch(() => resolve(configured));
+  const { files, here, title } = hostOfPostgres(ctx);
+  const dataDir = await orElse(files.realPath(configured), here ? resolve(configured) : configured);
   survey.dataDir = dataDir;
-  if (aside !== undefined && (await exists(aside))) survey.oldDir = aside;
-  else if ((await exists(dataDir)) && (await readdir(dataDir).catch(() => [])).length > 0) survey.oldDir = dataDir;
+  if (aside !== undefined && (await files.exists(aside))) survey.oldDir = aside;
+  else if ((await files.exists(dataDir)) && (await orElse(files.list(dataDir), [])).length > 0)
+    survey.oldDir = dataDir;
   const { oldDir } = survey;
   const above = dirname(dataDir);
-  if (!(await exists(above))) {
+  const folder = await files.stat(above);
+  if (!folder) {
     block(
-      `neither ${dataDir} nor the folder above it is on this machine`,
-      'run this program where the data directory is',
+      `neither ${dataDir} nor the folder above it is on ${title}`,
+      here
+        ? 'run this program where the data directory is, or say in the profile how to get there: hosts: { postgres: { ssh: USER@HOST } }'
+        : 'mend hosts.postgres or postgres.dataDir in the profile',
     );
     return false;
   }
-  const like = await stat(oldDir ?? above);
+  const like = (oldDir === undefined ? undefined : await files.stat(oldDir)) ?? folder;
   const runsAs = ctx.cluster.profile.services.postgres;
   survey.owner = oldDir === undefined && runsAs?.driver === 'process' && runsAs.user ? runsAs.user : like;
   if (oldDir === undefined)
@@ -133,20 +152,26 @@ async function findDirectory(survey: Survey, ctx: StepContext, block: Block): Pr
       level: 'warning',
       message: `${dataDir} is not there or empty: it is made anew, and nothing of it can be kept`,
     });
-  else if (!(await exists(join(oldDir, 'PG_VERSION')))) {
-    block(`${oldDir} is no data directory of Postgres: it has no PG_VERSION`, 'mend postgres.dataDir in the profile');
+  else if (!(await files.exists(join(oldDir, 'PG_VERSION')))) {
+    block(
+      `${oldDir}${onHost(ctx)} is no data directory of Postgres: it has no PG_VERSION`,
+      'mend postgres.dataDir in the profile',
+    );
     return false;
   }
-  const me = process.getuid?.();
+  const me = await files.user();
   if (me !== 0 && me !== survey.owner.uid) {
     block(
-      `${dataDir} belongs to user ${survey.owner.uid}, and this program runs as ${me}: it could neither move nor place files`,
-      'run this program as root, or as that user',
+      `${dataDir}${onHost(ctx)} belongs to user ${survey.owner.uid}, and this program ${here ? 'runs as' : 'is there'} ${me}: it could neither move nor place files`,
+      here
+        ? 'run this program as root, or as that user'
+        : 'reach the host as root or as that user; over ssh, with sudo: true',
     );
     return false;
   }
   // A folder on which a disk is mounted cannot be renamed, and keeping it is the way back.
-  if ((await exists(dataDir)) && (await stat(dataDir)).dev !== (await stat(above)).dev) {
+  const device = (await files.stat(dataDir))?.device;
+  if (device !== undefined && device !== folder.device) {
     block(
       `${dataDir} is a disk of its own, so it cannot be set aside as a whole`,
       `mount the disk on ${above}, with the data directory as a folder in it`,
@@ -170,23 +195,27 @@ async function isServersOwn(dataDir: string, ctx: StepContext, block: Block): Pr
     .then(([row]) => row?.at ?? '')
     .catch(() => '');
   if (said === '') return isServedThere(dataDir, ctx, block);
-  const real = await realpath(said).catch(() => resolve(said));
+  const real = await orElse(filesOf(ctx).realPath(said), said);
   if (real === dataDir) return true;
-  block(
-    `the server says that its data directory is ${said}, and the profile says ${dataDir}`,
-    'mend postgres.dataDir in the profile, or run this program where the server is',
-  );
+  block(`the server says that its data directory is ${said}, and the profile says ${dataDir}`, whereElse(ctx));
   return false;
 }
 
+const whereElse = (ctx: StepContext) =>
+  hostOfPostgres(ctx).here
+    ? 'mend postgres.dataDir in the profile, or run this program where the server is'
+    : 'mend postgres.dataDir or hosts.postgres in the profile';
+
 /** Not every role may see where the data directory is; but a server that answers has left its mark in the right one. */
-async function isServedThere(dataDir: string, { cluster }: StepContext, block: Block): Promise<boolean> {
-  const hasData = await exists(join(dataDir, 'PG_VERSION'));
-  if (!hasData || (await exists(join(dataDir, 'postmaster.pid')))) return true;
+async function isServedThere(dataDir: string, ctx: StepContext, block: Block): Promise<boolean> {
+  const { cluster } = ctx;
+  const files = filesOf(ctx);
+  const hasData = await files.exists(join(dataDir, 'PG_VERSION'));
+  if (!hasData || (await files.exists(join(dataDir, 'postmaster.pid')))) return true;
   if (!(await cluster.answering('postgres')).answers) return true;
   block(
-    `Postgres answers at ${cluster.postgres.address}, but no server works in ${dataDir}: it has no postmaster.pid`,
-    'mend postgres.dataDir in the profile, or run this program where the server is',
+    `Postgres answers at ${cluster.postgres.address}, but no server works in ${dataDir}${onHost(ctx)}: it has no postmaster.pid`,
+    whereElse(ctx),
   );
   return false;
 }
@@ -195,10 +224,11 @@ const PROGRAMS = ['pg_verifybackup', 'pg_waldump', 'pg_controldata'];
 
 async function findTools(survey: Survey, ctx: StepContext, block: Block): Promise<boolean> {
   const { oldDir } = survey;
+  const files = filesOf(ctx);
   const server = await describeServer(ctx.cluster.postgres).catch(() => undefined);
   const roots = ctx.cluster.profile.backups;
   const major =
-    (oldDir ? await majorOf(oldDir) : undefined) ??
+    (oldDir ? await majorOf(oldDir, files) : undefined) ??
     server?.major ??
     (await findBaseBackups(roots, [])).usable[0]?.major;
   const tools = await toolsFor(major ?? 0);
@@ -210,20 +240,21 @@ async function findTools(survey: Survey, ctx: StepContext, block: Block): Promis
       missing.length > 0
         ? `${missing.join(', ')} ${missing.length === 1 ? 'is' : 'are'} not in ${tools.bin}`
         : `the programs of Postgres ${tools.version} are here, and the data is of version ${major}`,
-      `install the server programs of version ${major ?? tools.major} (Debian: apt-get install postgresql-${major ?? tools.major})`,
+      `install the server programs of version ${major ?? tools.major} here (Debian: apt-get install postgresql-${major ?? tools.major})`,
     );
     return false;
   }
   survey.tools = tools;
   if (oldDir === undefined) return true;
-  if ((await readdir(join(oldDir, 'pg_tblspc')).catch(() => [])).length > 0) {
+  if ((await orElse(files.list(join(oldDir, 'pg_tblspc')), [])).length > 0) {
     block(
       'the server has tablespaces of its own, which this program cannot set aside and place again',
       'recover with the means of your own: https://www.postgresql.org/docs/current/continuous-archiving.html',
     );
     return false;
   }
-  survey.control = await readControlData(oldDir, tools).catch((error: unknown) => {
+  survey.control = await readControlData(oldDir, tools, files).catch((error: unknown) => {
+    if (error instanceof NotReached) throw error;
     survey.findings.push({
       level: 'warning',
       message: `the control file of ${oldDir} cannot be read (${messageOf(error)}): whether archive and base backups are of this cluster is not proven`,
@@ -241,15 +272,18 @@ async function findTools(survey: Survey, ctx: StepContext, block: Block): Promis
 
 async function findWal(survey: Survey, ctx: StepContext, block: Block): Promise<boolean> {
   const { control, oldDir } = survey;
+  const host = hostOfPostgres(ctx);
   const place = ctx.cluster.profile.postgres.walArchive!;
   try {
-    survey.archive = openWalArchive(place, ctx.cluster.profile.s3);
+    survey.archive = openWalArchive(place, ctx.cluster.profile.s3, host);
     survey.wal = await gatherWal(
       survey.archive,
       oldDir ? join(oldDir, 'pg_wal') : undefined,
       control?.segmentBytes ?? DEFAULT_SEGMENT_BYTES,
+      host,
     );
   } catch (error) {
+    if (error instanceof NotReached) throw error;
     const cause = (error as Error).cause;
     block(
       messageOf(error),
@@ -267,12 +301,12 @@ async function findWal(survey: Survey, ctx: StepContext, block: Block): Promise<
   }
   const newest = survey.wal.newestArchived;
   const asked = newest === undefined ? place : survey.archive.fileOf(newest).file;
-  if (isS3(place)) survey.findings.push(await awsFinding(place, survey));
-  else if (!(await seemsReadableBy(asked, survey.owner)))
+  if (isS3(place)) survey.findings.push(await awsFinding(place, survey, ctx));
+  else if (!(await seemsReadableBy(asked, survey.owner, host.files)))
     survey.findings.push({
       level: 'warning',
-      message: `${asked} does not seem to be readable by user ${survey.owner.uid}, as whom the server asks the archive: the recovery would end half-way`,
-      next: `try it: setpriv --reuid ${survey.owner.uid} --regid ${survey.owner.gid} --clear-groups head -c 1 ${shellWord(asked)}`,
+      message: `${asked}${onHost(ctx)} does not seem to be readable by user ${survey.owner.uid}, as whom the server asks the archive: the recovery would end half-way`,
+      next: `try it: ${host.files.said('setpriv', '--reuid', `${survey.owner.uid}`, '--regid', `${survey.owner.gid}`, '--clear-groups', 'head', '-c', '1', asked)}`,
     });
   if (newest === undefined)
     survey.findings.push({
@@ -284,8 +318,8 @@ async function findWal(survey: Survey, ctx: StepContext, block: Block): Promise<
 }
 
 /** The server asks for the log by the program `aws`, as its own user and with the credentials of that user. */
-async function awsFinding(place: string, { owner, archive }: Survey): Promise<Finding> {
-  const { exitCode } = await inspectCommand({ file: 'aws', args: ['--version'] });
+async function awsFinding(place: string, { owner, archive }: Survey, ctx: StepContext): Promise<Finding> {
+  const { exitCode } = await inspectCommand(hostOfPostgres(ctx).reach({ file: 'aws', args: ['--version'] }));
   if (exitCode === 0)
     return {
       level: 'info',
@@ -293,7 +327,7 @@ async function awsFinding(place: string, { owner, archive }: Survey): Promise<Fi
     };
   return {
     level: 'warning',
-    message: `the program aws, by which the server asks ${place} for its log, was not found from here: unless the server finds it, the recovery would end half-way`,
+    message: `the program aws, by which the server asks ${place} for its log, was not found ${hostOfPostgres(ctx).here ? 'from here' : `from ${hostOfPostgres(ctx).title}`}: unless the server finds it, the recovery would end half-way`,
     next: `install it (Debian: apt-get install awscli), and try as the server's user: ${archive!.restoreCommand('SEGMENT').replaceAll('%f', 'SEGMENT').replaceAll('%p', '/tmp/SEGMENT')}`,
   };
 }
@@ -344,14 +378,16 @@ function newestTimeline({ segments, histories }: KnownWal): number {
 }
 
 /** The old directory stays, so there must be room for a second one. */
-async function demandRoom(survey: Survey, { base }: Course, block: Block): Promise<void> {
+async function demandRoom(survey: Survey, { base }: Course, ctx: StepContext, block: Block): Promise<void> {
   const { dataDir, wal } = survey;
-  const { bavail, bsize } = await statfs(dirname(dataDir));
-  const free = bavail * bsize;
-  const needed = base.bytes + 2 * wal!.segmentBytes;
+  const files = filesOf(ctx);
+  const free = await files.freeBytes(dirname(dataDir));
+  const place = placeFor(survey, ctx);
+  const brought = (await files.exists(place)) ? (await sizeOfTree(place, files)).bytes : 0;
+  const needed = Math.max(0, base.bytes - brought) + 2 * wal!.segmentBytes;
   if (free >= needed) return;
   block(
-    `${dirname(dataDir)} has ${sizeOf(free)} free, and ${sizeOf(needed)} are needed: the data directory of now is kept beside the new one`,
+    `${dirname(dataDir)}${onHost(ctx)} has ${sizeOf(free)} free, and ${sizeOf(needed)} are needed: the data directory of now is kept beside the new one`,
     'make room',
   );
 }

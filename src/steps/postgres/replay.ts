@@ -1,14 +1,16 @@
+import type { HostFiles } from '../../hosts/host-files.js';
 import { steadyNow, waitFor } from '../../hosts/waiting.js';
 import { sqlState } from '../../stores/postgres/connection.js';
 import type { Course } from '../../stores/postgres/recovery-course.js';
 import { explainFatal, type RecoveryWords } from '../../stores/postgres/recovery-log.js';
+import { servedBy } from '../../stores/postgres/served-by.js';
 import { lsnText, parseLsn, parseSegmentName } from '../../stores/postgres/wal-position.js';
 import { durationOf, messageOf } from '../../words.js';
 import type { StepContext } from '../step.js';
-import { isServed } from './recovering.js';
 import type { Emit, RecoveryFacts } from './recovery.js';
 import { RecoveryLog } from './recovery-log.js';
 import type { Survey } from './recovery-survey.js';
+import { filesOf } from './server-files.js';
 
 /** How long a server may need until it is to be seen as a process at all. */
 const BIRTH_MS = 5_000;
@@ -28,8 +30,10 @@ export async function replay(
 ): Promise<RecoveryWords> {
   const { postgres } = ctx.cluster;
   const driver = ctx.cluster.driver('postgres')!;
-  const log = new RecoveryLog(facts.dataDir, driver, emit);
+  const files = filesOf(ctx);
+  const log = new RecoveryLog(facts.dataDir, files, driver, emit);
   await log.begin();
+  await files.close(ctx.gateway);
   const isReady = async () => (await ctx.cluster.answering('postgres')).answers;
   const dead = async (what: string) => {
     const { fatal } = await log.readService();
@@ -56,7 +60,7 @@ export async function replay(
         );
       if (words.fatal !== undefined) throw await dead('the recovery failed');
       const service = await driver.state();
-      const isSilent = state.kind === 'silent' && service === 'unknown' && !(await isServed(facts.dataDir));
+      const isSilent = state.kind === 'silent' && service === 'unknown' && (await isGone(facts.dataDir, files));
       if ((service === 'stopped' || isSilent) && steadyNow() - startedAt > BIRTH_MS)
         throw await dead('Postgres has ended during the recovery');
       tellProgress(survey, course, words, state.kind === 'replaying' ? state.at : undefined, emit);
@@ -91,6 +95,13 @@ export async function replay(
     }
   }
 }
+
+/** Where a host cannot be reached for a moment, nothing is known of what runs there. */
+const isGone = (dataDir: string, files: HostFiles): Promise<boolean> =>
+  servedBy(dataDir, files).then(
+    (pid) => pid === undefined,
+    () => false,
+  );
 
 type State =
   | { kind: 'writable' | 'answering' | 'silent'; said: string }

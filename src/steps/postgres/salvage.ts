@@ -1,5 +1,7 @@
 import { createReadStream } from 'node:fs';
+import { seenIn } from '../../hosts/elsewhere/seen-in.js';
 import { exists } from '../../hosts/files.js';
+import { localFiles } from '../../hosts/local-files.js';
 import { serversIn } from '../../hosts/process-mark.js';
 import { nextOf } from '../../problem.js';
 import { openBackupSet } from '../../stores/backup-set/open-backup-set.js';
@@ -14,6 +16,7 @@ import { stepEvents } from '../step-events.js';
 import { postgresRawCopy } from './raw-copy.js';
 import { type SalvageFacts, type SalvageParams, salvageParams } from './salvage-facts.js';
 import { salvage, workingFolder } from './salvaging.js';
+import { filesOf } from './server-files.js';
 
 /** Gets every row that can still be read out of a copy of the data directory, and says what never comes back. */
 export const postgresSalvage: StepKind<SalvageParams, SalvageFacts> = {
@@ -45,14 +48,17 @@ export const postgresSalvage: StepKind<SalvageParams, SalvageFacts> = {
   },
 
   async check(p, ctx) {
-    const dataDir = ctx.cluster.dataDirHere('postgres');
+    const { dataDir } = ctx.cluster.profile.postgres;
     const raw = ctx.factsOf(postgresRawCopy)[0];
     const from = raw?.copy ?? dataDir;
+    const files = raw ? localFiles : filesOf(ctx);
     if (from === undefined || (ctx.phase === 'ready' && !raw)) return [];
     const findings: Finding[] = [];
-    const major = await majorOf(from);
+    const seen = await seenIn(async () => ({ major: await majorOf(from, files), isThere: await files.exists(from) }));
+    if (!seen) return [];
+    const { major, isThere } = seen;
     if (major === undefined) {
-      return (await exists(from))
+      return isThere
         ? [{ level: 'warning', message: `${from} has no PG_VERSION: no server can start on what is left there` }]
         : [];
     }

@@ -5,6 +5,7 @@ import { homeFolder } from '../../config/home.js';
 import { profileWord } from '../../config/profiles.js';
 import { shellWord } from '../../hosts/command.js';
 import { exists } from '../../hosts/files.js';
+import type { Host } from '../../hosts/host.js';
 import { type Check, equal } from '../../stores/check.js';
 import { lookAtDataDirectories } from '../../stores/elsewhere/data-directories.js';
 import { lookForDumps } from '../../stores/elsewhere/dumps.js';
@@ -14,7 +15,7 @@ import { lookForStandbys, primaryOf } from '../../stores/elsewhere/standbys.js';
 import { lookAtArchive } from '../../stores/elsewhere/write-ahead-log.js';
 import { firstBytes } from '../../stores/postgres/dump.js';
 import { isS3 } from '../../stores/storage/storage.js';
-import { plural } from '../../words.js';
+import { messageOf, plural } from '../../words.js';
 import { type Finding, readingPlan, type StepContext, type StepKind } from '../step.js';
 import { stepEvents } from '../step-events.js';
 
@@ -36,12 +37,14 @@ export const postgresSurvey: StepKind<Params, Facts> = {
 
   async plan(_p, { cluster }) {
     const { profile } = cluster;
-    const here = cluster.dataDirHere('postgres');
+    const { dataDir } = profile.postgres;
+    const { files } = cluster.host('postgres');
+    const archive = profile.postgres.walArchive;
     return readingPlan('Look everywhere for something better than a salvage', [
       ...profile.backups.map((root) => `${listingText(root)}    # dumps and base backups, by content`),
       `find '${runsFolder()}' -path '*/safety/*' -type f    # safety copies of earlier runs`,
-      ...(profile.postgres.walArchive ? [listingText(profile.postgres.walArchive)] : []),
-      ...(here ? [`pg_controldata '${here}'`] : []),
+      ...(archive ? [isS3(archive) ? listingText(archive) : files.said('find', archive, '-type', 'f')] : []),
+      ...(dataDir ? [files.said('pg_controldata', dataDir)] : []),
       'SELECT * FROM pg_stat_replication',
       'SELECT datname FROM pg_database',
     ]);
@@ -93,29 +96,30 @@ async function survey(ctx: StepContext): Promise<Place[]> {
   const restore = (folder: string) =>
     `novamem-runbook run postgres-corrupt --profile ${shellWord(profileWord(profile))} --backup ${shellWord(folder)}`;
   const { walArchive } = profile.postgres;
-  const dataDir = cluster.dataDirHere('postgres');
-  const { title } = cluster.host('postgres');
+  const { dataDir } = profile.postgres;
+  const host = cluster.host('postgres');
   const ofServer = async (place: Promise<Place>): Promise<Place> => ({ ...(await place), lost: true });
   return Promise.all([
     ...profile.backups.map((root) => lookForDumps(root, restore, profile.s3)),
     lookAtEarlierRuns(ctx, restore),
-    ...(walArchive ? [lookAtArchive(walArchive, profile.s3)] : []),
+    ...(walArchive ? [lookAtArchive(walArchive, profile.s3, host)] : []),
     ...(dataDir
       ? [
-          lookAtDataDirectories(dataDir, (await cluster.driver('postgres')?.commands())?.start),
-          primaryOf(dataDir).then((sources) => lookedAt(`${dataDir}, whom it follows`, sources)),
+          lookAtDataDirectories(dataDir, (await cluster.driver('postgres')?.commands())?.start, host),
+          lookAtPrimary(dataDir, host),
         ]
-      : profile.postgres.dataDir
-        ? [
-            notLookedAt(
-              `${profile.postgres.dataDir} on ${title}`,
-              'this program looks at data directories of its own machine only',
-            ),
-          ]
-        : []),
+      : []),
     ofServer(lookForKeptDatabases(postgres)),
     ofServer(lookForStandbys(postgres)),
   ]);
+}
+
+async function lookAtPrimary(dataDir: string, { files }: Host): Promise<Place> {
+  const place = `${dataDir}, whom it follows`;
+  return primaryOf(dataDir, files).then(
+    (sources) => lookedAt(place, sources),
+    (error: unknown) => notLookedAt(place, messageOf(error)),
+  );
 }
 
 /** Safety copies and salvaged dumps that earlier runs of this program keep. */

@@ -1,4 +1,4 @@
-import { exists } from '../../hosts/files.js';
+import { seenIn } from '../../hosts/elsewhere/seen-in.js';
 import { type Check, equal } from '../../stores/check.js';
 import type { Postgres } from '../../stores/postgres/connection.js';
 import { countMemories, describeServer, estimatedRows } from '../../stores/postgres/server.js';
@@ -7,6 +7,7 @@ import type { StepContext, UndoPlan } from '../step.js';
 import { databaseNamed } from './changing-places.js';
 import type { RecoveryFacts } from './recovery.js';
 import { type RestoreFacts, rowChecks } from './restoring.js';
+import { filesOf } from './server-files.js';
 
 // What an undo would do to Postgres, and the proof that it did.
 
@@ -112,15 +113,20 @@ export async function planRecoveryUndo(
 }
 
 export async function recoveryUndoChecks(
-  { cluster }: StepContext,
+  ctx: StepContext,
   { dataDir, aside, hadData, wasRunning }: Partial<RecoveryFacts>,
 ): Promise<Check[]> {
   if (dataDir === undefined || aside === undefined) return [];
-  const there = async (path: string) => ((await exists(path)) ? 'yes' : 'no');
+  const { cluster } = ctx;
+  // What was stopped before is stopped again, and in Kubernetes its files are seen by nobody then.
+  const there = async (path: string, expected: string) => {
+    const found = await seenIn(() => filesOf(ctx).exists(path));
+    return found === undefined ? [] : [equal(`data directory ${path}`, 'is there', expected, found ? 'yes' : 'no')];
+  };
   const answers = async () => ((await cluster.answering('postgres')).answers ? 'yes' : 'no');
   return [
-    equal(`data directory ${dataDir}`, 'is there', hadData === false ? 'no' : 'yes', await there(dataDir)),
-    equal(`data directory ${aside}`, 'is there', 'no', await there(aside)),
+    ...(await there(dataDir, hadData === false ? 'no' : 'yes')),
+    ...(await there(aside, 'no')),
     ...(wasRunning && hadData !== false ? [equal('service postgres', 'answers', 'yes', await answers())] : []),
   ];
 }

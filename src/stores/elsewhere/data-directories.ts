@@ -1,23 +1,28 @@
-import { readdir, readFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { exists } from '../../hosts/files.js';
-import { isAlive, markOf } from '../../hosts/process-mark.js';
+import { HERE, type Host } from '../../hosts/host.js';
 import { messageOf } from '../../words.js';
 import { majorOf, readControlData } from '../postgres/control-data.js';
+import { servedBy } from '../postgres/served-by.js';
 import { lookedAt, notLookedAt, type Place, type Source } from './source.js';
 
-/** Looks at the profile's data directory and at others that lie beside it. `start`: how its server is started. */
-export async function lookAtDataDirectories(dataDir: string, start: string | undefined): Promise<Place> {
+/** Looks at the profile's data directory and at others that lie beside it on the server's host. `start`: how its server is started. */
+export async function lookAtDataDirectories(
+  dataDir: string,
+  start: string | undefined,
+  host: Host = HERE,
+): Promise<Place> {
   const beside = dirname(dataDir);
+  const place = host.here ? dataDir : `${dataDir} on ${host.title}`;
+  const { files } = host;
   try {
     const sources: Source[] = [];
-    for (const name of await readdir(beside).catch(() => [] as string[])) {
+    for (const { name, kind } of (await files.exists(beside)) ? await files.list(beside) : []) {
       const folder = join(beside, name);
-      if (name !== basename(dataDir) && (await majorOf(folder)) !== undefined)
-        sources.push(await otherDirectory(folder));
+      if (name === basename(dataDir) || !['folder', 'link'].includes(kind)) continue;
+      if ((await majorOf(folder, files)) !== undefined) sources.push(await otherDirectory(folder, host));
     }
-    if ((await majorOf(dataDir)) !== undefined) sources.unshift(await ownDirectory(dataDir, start));
-    else if (!(await exists(dataDir)))
+    if ((await majorOf(dataDir, files)) !== undefined) sources.unshift(await ownDirectory(dataDir, start, host));
+    else if (!(await files.exists(dataDir)))
       sources.unshift({ what: 'data directory', where: dataDir, facts: 'it is gone', worth: 'none' });
     else
       sources.unshift({
@@ -26,26 +31,16 @@ export async function lookAtDataDirectories(dataDir: string, start: string | und
         facts: 'it is there, but it has no PG_VERSION: it is empty, or what is left of it cannot be started',
         worth: 'none',
       });
-    return lookedAt(dataDir, sources);
+    return lookedAt(place, sources);
   } catch (error) {
-    return notLookedAt(dataDir, messageOf(error));
+    return notLookedAt(place, messageOf(error));
   }
 }
 
-/** The process that serves a data directory, as its lock file says; undefined where none runs. */
-export async function servedBy(dataDir: string): Promise<number | undefined> {
-  const text = await readFile(join(dataDir, 'postmaster.pid'), 'utf8').catch(() => '');
-  const pid = Number.parseInt(text, 10);
-  if (!(pid > 0) || !isAlive(markOf(pid))) return undefined;
-  // A lock file that was left behind may name a process of somebody else by now.
-  const name = await readFile(`/proc/${pid}/comm`, 'utf8').catch(() => 'postgres');
-  return /postgres|postmaster/.test(name) ? pid : undefined;
-}
-
-async function ownDirectory(dataDir: string, start: string | undefined): Promise<Source> {
+async function ownDirectory(dataDir: string, start: string | undefined, { files }: Host): Promise<Source> {
   const source = { what: 'data directory', where: dataDir };
-  const pid = await servedBy(dataDir);
-  const control = await readControlData(dataDir).catch((error: unknown) => messageOf(error));
+  const pid = await servedBy(dataDir, files);
+  const control = await readControlData(dataDir, undefined, files).catch((error: unknown) => messageOf(error));
   if (typeof control === 'string') return { ...source, facts: `pg_controldata: ${control}`, worth: 'none' };
   if (control.fault) return { ...source, facts: `its control file is damaged: ${control.fault}`, worth: 'none' };
   const state = `"${control.state}", last checkpoint ${control.checkpointAt}`;
@@ -62,8 +57,8 @@ async function ownDirectory(dataDir: string, start: string | undefined): Promise
   };
 }
 
-async function otherDirectory(folder: string): Promise<Source> {
-  const control = await readControlData(folder).catch((error: unknown) => messageOf(error));
+async function otherDirectory(folder: string, { files }: Host): Promise<Source> {
+  const control = await readControlData(folder, undefined, files).catch((error: unknown) => messageOf(error));
   const facts =
     typeof control === 'string'
       ? `pg_controldata: ${control}`

@@ -1,6 +1,6 @@
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { exists } from '../../hosts/files.js';
+import type { HostFiles } from '../../hosts/host-files.js';
+import { localFiles } from '../../hosts/local-files.js';
 import { messageOf } from '../../words.js';
 import type { Postgres } from '../postgres/connection.js';
 import { lookedAt, notLookedAt, type Place, type Source } from './source.js';
@@ -47,10 +47,10 @@ export async function lookForStandbys(postgres: Postgres): Promise<Place> {
 }
 
 /** Whom a data directory follows, as its own files tell; none where it is no standby. */
-export async function primaryOf(dataDir: string): Promise<Source[]> {
-  if (!(await exists(join(dataDir, 'standby.signal')))) return [];
+export async function primaryOf(dataDir: string, files: HostFiles = localFiles): Promise<Source[]> {
+  if (!(await files.exists(join(dataDir, 'standby.signal')))) return [];
   const texts = await Promise.all(
-    ['postgresql.auto.conf', 'postgresql.conf'].map((name) => readFile(join(dataDir, name), 'utf8').catch(() => '')),
+    ['postgresql.auto.conf', 'postgresql.conf'].map((name) => files.read(join(dataDir, name)).then(String, () => '')),
   );
   const setting = /^\s*primary_conninfo\s*=\s*'((?:[^']|'')*)'/m.exec(texts.join('\n'))?.[1] ?? '';
   // Only what tells the way: the rest may be a password.

@@ -1,6 +1,10 @@
-import { readFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { orElse } from '../../hosts/elsewhere/seen-in.js';
 import { exists } from '../../hosts/files.js';
+import type { HostFiles } from '../../hosts/host-files.js';
+import { localFiles } from '../../hosts/local-files.js';
 import { inspectCommand } from '../../hosts/run-command.js';
 import { Problem } from '../../problem.js';
 import { type Installation, installations } from './tools.js';
@@ -23,8 +27,8 @@ export interface ControlData {
 }
 
 /** The major version of a data directory, from its file PG_VERSION; undefined where there is none. */
-export async function majorOf(dataDir: string): Promise<number | undefined> {
-  const text = await readFile(join(dataDir, 'PG_VERSION'), 'utf8').catch(() => '');
+export async function majorOf(dataDir: string, files: HostFiles = localFiles): Promise<number | undefined> {
+  const text = String(await orElse(files.read(join(dataDir, 'PG_VERSION')), ''));
   const major = Number.parseInt(text, 10);
   return Number.isNaN(major) ? undefined : major;
 }
@@ -38,8 +42,16 @@ export async function serverProgramsFor(major: number): Promise<Installation> {
   });
 }
 
-/** Reads the control file of a data directory that nobody need be serving. Rejects where pg_controldata cannot be run or read it. */
-export async function readControlData(dataDir: string, tools?: Installation): Promise<ControlData> {
+/**
+ * Reads the control file of a data directory that nobody need be serving. Rejects where pg_controldata cannot be run or read it. It is this
+ * machine's program that reads it: on the host of the data there may be none, and in a container that is stopped none can be run.
+ */
+export async function readControlData(
+  dataDir: string,
+  tools?: Installation,
+  files: HostFiles = localFiles,
+): Promise<ControlData> {
+  if (files !== localFiles) return readFetched(dataDir, tools, files);
   const major = (await majorOf(dataDir)) ?? 0;
   const all = await installations();
   const candidates = tools ? [tools] : [...all.filter((one) => one.major === major), ...all];
@@ -53,6 +65,21 @@ export async function readControlData(dataDir: string, tools?: Installation): Pr
     return data;
   }
   throw new Error('pg_controldata is not installed on this machine');
+}
+
+async function readFetched(dataDir: string, tools: Installation | undefined, files: HostFiles): Promise<ControlData> {
+  const needed = ['PG_VERSION', 'global/pg_control'];
+  const contents = await Promise.all(needed.map((name) => files.read(join(dataDir, name))));
+  const folder = await mkdtemp(join(tmpdir(), 'novamem-runbook-control-'));
+  try {
+    await mkdir(join(folder, 'global'));
+    for (const [at, name] of needed.entries()) await writeFile(join(folder, name), contents[at]!);
+    return await readControlData(folder, tools);
+  } catch (error) {
+    throw new Error((error as Error).message.replaceAll(folder, dataDir), { cause: error });
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
 }
 
 /** Parses the output of pg_controldata. A control file whose own checksum does not fit is printed with a warning and exit 0. */

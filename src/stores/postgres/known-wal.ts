@@ -1,6 +1,7 @@
-import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { HERE } from '../storage/here.js';
+import { HERE, type Host } from '../../hosts/host.js';
+import { inParallel } from '../qdrant/inventory.js';
+import { storageOn } from '../storage/on-host.js';
 import { readWhole } from '../storage/storage.js';
 import { readSegmentHeader, type WalArchive } from './wal-archive.js';
 import type { LogFile } from './wal-files.js';
@@ -34,12 +35,19 @@ export interface KnownWal {
   archived: { segments: Segment[]; backups: string[]; compressed: number };
 }
 
-/** Looks into the archive, and into the `pg_wal` of a data directory (`walFolder`), where there is one. */
+let looks = 0;
+/** A folder of recycled files has dozens, each of which is asked for its first page. */
+const AT_ONCE = 4;
+
+/** Looks into the archive, and into the `pg_wal` of a data directory (`walFolder`) of the server's host, where there is one. */
 export async function gatherWal(
   archive: WalArchive,
   walFolder: string | undefined,
   segmentBytes: number,
+  host: Host = HERE,
 ): Promise<KnownWal> {
+  looks += 1;
+  const look = looks;
   const listing = await archive.list(segmentBytes);
   const nameOf = (segment: Segment) => segmentName(segment, segmentBytes);
   const files = new Map<string, LogFile>();
@@ -48,17 +56,22 @@ export async function gatherWal(
   const segments = [...listing.segments];
   const histories = [...listing.histories];
   const unarchived: string[] = [];
-  for (const name of walFolder === undefined ? [] : (await readdir(walFolder).catch(() => [])).sort()) {
-    if (files.has(name)) continue;
-    const path = { file: join(walFolder!, name), storage: HERE };
+  const bytes = new Map(listing.bytes ?? []);
+  const own = walFolder !== undefined && (await host.files.exists(walFolder)) ? walFolder : undefined;
+  const lying = own === undefined ? [] : await host.files.tree(own, { deep: false });
+  const candidates = lying.filter(({ path, kind }) => kind === 'file' && !files.has(path));
+  await inParallel(candidates, AT_ONCE, async ({ path: name, bytes: length }) => {
+    const path = { file: join(own!, name), storage: storageOn(host), look };
     const segment = parseSegmentName(name, segmentBytes);
     const history = parseHistoryName(name);
     if (segment && (await isWritten(path, segment, segmentBytes))) segments.push(segment);
     else if (history !== undefined) histories.push(history);
-    else continue;
+    else return;
     files.set(name, path);
+    if (!host.here) bytes.set(name, length);
     unarchived.push(name);
-  }
+  });
+  unarchived.sort();
   const newest = listing.segments.reduce<Segment | undefined>(
     (last, one) => (last && last.number > one.number ? last : one),
     undefined,
@@ -67,7 +80,7 @@ export async function gatherWal(
   return {
     segmentBytes,
     files,
-    bytes: listing.bytes ?? new Map(),
+    bytes,
     unarchived,
     segments,
     histories,

@@ -1,4 +1,6 @@
-import { open } from 'node:fs/promises';
+import { NotReached } from '../../hosts/elsewhere/reaching.js';
+import type { HostFiles } from '../../hosts/host-files.js';
+import { localFiles } from '../../hosts/local-files.js';
 import { lineSplitter } from '../../hosts/run-command.js';
 import { ARCHIVE_GONE, COPY_FAILED } from './wal-archive.js';
 import { type Lsn, parseLsn } from './wal-position.js';
@@ -9,23 +11,28 @@ export class LogTail {
   #lines: string[] = [];
   readonly #splitter = lineSplitter((line) => this.#lines.push(line));
 
-  constructor(readonly file: string) {}
+  constructor(
+    readonly file: string,
+    readonly files: HostFiles = localFiles,
+  ) {}
 
   async read(): Promise<string[]> {
-    const handle = await open(this.file, 'r').catch(() => undefined);
-    if (!handle) return [];
-    try {
-      for await (const chunk of handle.createReadStream({ start: this.#offset, autoClose: false })) {
-        this.#offset += (chunk as Buffer).length;
-        this.#splitter.take(chunk as Buffer);
-      }
-    } finally {
-      await handle.close();
-    }
+    const bytes = (await this.files.stat(this.file).catch(unlessUnreached))?.bytes ?? 0;
+    if (bytes <= this.#offset) return [];
+    const piece = { from: this.#offset, length: bytes - this.#offset };
+    const chunk = (await this.files.read(this.file, piece).catch(unlessUnreached)) ?? Buffer.alloc(0);
+    this.#offset += chunk.length;
+    this.#splitter.take(chunk);
     const lines = this.#lines;
     this.#lines = [];
     return lines;
   }
+}
+
+/** A host that is not reached for a moment is asked again; the log is still there then. */
+function unlessUnreached(error: unknown): undefined {
+  if (error instanceof NotReached) return undefined;
+  throw error;
 }
 
 /** What a server's own log says of a recovery. Its messages must be in English (`lc_messages = 'C'`). */

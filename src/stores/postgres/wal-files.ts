@@ -5,18 +5,23 @@ import { join } from 'node:path';
 import { freeBytes } from '../../hosts/files.js';
 import { sizeOf } from '../../words.js';
 import { inParallel } from '../qdrant/inventory.js';
-import type { Storage } from '../storage/storage.js';
+import type { Readable } from '../storage/storage.js';
 
 /** A file of the log: a segment, or a history. */
 export interface LogFile {
   file: string;
-  storage: Storage;
+  storage: Readable;
+  /** Of a file that is still written to: which look at it this is. What another look has fetched is another file. */
+  look?: number;
 }
 
 const AT_ONCE = 4;
 /** What was fetched stays until this program ends: every look at the log begins where the one before did. */
 let cache: Promise<string> | undefined;
 const fetched = new Map<string, Promise<string>>();
+let fetchings = 0;
+
+const keyOf = ({ file, storage, look = 0 }: LogFile) => [storage.of ?? '', file, look].join('\n');
 
 function cacheFolder(): Promise<string> {
   cache ??= mkdtemp(join(tmpdir(), `novamem-runbook-wal-cache-${process.pid}-`)).then((folder) => {
@@ -43,24 +48,26 @@ export async function pathsOf(
   }
   if (elsewhere.length === 0) return paths;
   const folder = await cacheFolder();
-  const needed = elsewhere.filter(([, { file }]) => !fetched.has(file)).length * bytes;
+  const needed = elsewhere.filter(([, one]) => !fetched.has(keyOf(one))).length * bytes;
   const free = await freeBytes(folder);
   if (needed > 0 && free <= needed)
     throw new Error(
       `${sizeOf(needed)} of log have to be fetched into ${tmpdir()}, and ${sizeOf(free)} are free there; name another folder: TMPDIR=FOLDER`,
     );
-  await inParallel(elsewhere, AT_ONCE, async ([name, { file, storage }]) => {
+  await inParallel(elsewhere, AT_ONCE, async ([name, one]) => {
     signal?.throwIfAborted();
     // Others may wait for the same file, who were not told to stop.
-    const fetching = fetched.get(file) ?? fetchOne(storage, file, join(folder, name));
-    fetched.set(file, fetching);
-    fetching.catch(() => fetched.delete(file));
+    const key = keyOf(one);
+    fetchings += 1;
+    const fetching = fetched.get(key) ?? fetchOne(one.storage, one.file, join(folder, `${fetchings}-${name}`));
+    fetched.set(key, fetching);
+    fetching.catch(() => fetched.delete(key));
     paths.set(name, await fetching);
   });
   return paths;
 }
 
-async function fetchOne(storage: Storage, file: string, to: string): Promise<string> {
+async function fetchOne(storage: Readable, file: string, to: string): Promise<string> {
   const part = `${to}.part`;
   const target = await open(part, 'w', 0o600);
   try {

@@ -2,26 +2,35 @@ import { constants } from 'node:fs';
 import { access, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { shellWord } from '../../hosts/command.js';
+import { NotReached } from '../../hosts/elsewhere/reaching.js';
+import { HERE, type Host } from '../../hosts/host.js';
 import { messageOf } from '../../words.js';
-import { HERE } from '../storage/here.js';
+import { storageOn } from '../storage/on-host.js';
 import { ARCHIVE_GONE, COPY_FAILED, listingOf, type WalArchive } from './wal-archive.js';
 
-/** An archive in a folder of this machine, to which an `archive_command` such as `cp %p /backups/wal/%f` copies. */
-export function folderArchive(folder: string): WalArchive {
-  const fileOf = (name: string) => ({ file: join(folder, name), storage: HERE });
+/** An archive in a folder of the server's host, to which an `archive_command` such as `cp %p /backups/wal/%f` copies. */
+export function folderArchive(folder: string, host: Host = HERE): WalArchive {
+  const storage = storageOn(host);
+  const fileOf = (name: string) => ({ file: join(folder, name), storage });
   return {
     place: folder,
     fileOf,
-    has: async (name) => (await HERE.seen(fileOf(name).file)) !== undefined,
+    has: async (name) => (await storage.seen(fileOf(name).file)) !== undefined,
     async list(segmentBytes) {
-      let names: string[];
       try {
-        await access(folder, constants.R_OK | constants.X_OK);
-        names = await readdir(folder);
+        if (host.here) {
+          await access(folder, constants.R_OK | constants.X_OK);
+          return listingOf(await readdir(folder), segmentBytes);
+        }
+        // How long each is comes along: to ask for one after the other would take long.
+        const found = (await host.files.tree(folder, { deep: false })).filter(({ kind }) => kind === 'file');
+        const bytes = new Map(found.map((one) => [one.path, one.bytes]));
+        return { ...listingOf([...bytes.keys()], segmentBytes), bytes };
       } catch (error) {
-        throw new Error(`the WAL archive ${folder} cannot be read: ${messageOf(error)}`);
+        if (error instanceof NotReached) throw error;
+        const where = host.here ? '' : ` on ${host.title}`;
+        throw new Error(`the WAL archive ${folder}${where} cannot be read: ${messageOf(error)}`);
       }
-      return listingOf(names, segmentBytes);
     },
     restoreCommand(witness) {
       // The server replaces %f and %p; a % of the path itself is doubled.

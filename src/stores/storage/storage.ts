@@ -60,6 +60,13 @@ export interface RemoteStorage extends AnyStorage {
 
 export type Storage = LocalStorage | RemoteStorage;
 
+/** What reading single files takes. */
+export type Readable = Pick<AnyStorage, 'seen' | 'read'> & {
+  readonly isHere: boolean;
+  /** Whose files these are, where a path alone does not tell: a host. */
+  readonly of?: string;
+};
+
 export interface Transfer {
   /** Told how many more bytes have come, or gone. */
   onBytes?: (bytes: number) => void;
@@ -84,7 +91,7 @@ export function folderOf(file: string): string {
 }
 
 /** A whole small file; one larger than `most` bytes is refused. */
-export async function readWhole(storage: Storage, file: string, most = 1 << 20): Promise<Buffer> {
+export async function readWhole(storage: Readable, file: string, most = 1 << 20): Promise<Buffer> {
   const pieces: Buffer[] = [];
   let bytes = 0;
   for await (const piece of storage.read(file)) {

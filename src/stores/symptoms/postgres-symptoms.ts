@@ -1,6 +1,6 @@
-import { accessSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { isHere } from '../../hosts/here.js';
+import type { Host } from '../../hosts/host.js';
 import { countOf, instantOf, messageOf, plural } from '../../words.js';
 import { DATABASE_MISSING, type Postgres, quoteIdentifier, type Reading, sqlState } from '../postgres/connection.js';
 import type { PostgresInventory } from '../postgres/inventory.js';
@@ -15,10 +15,11 @@ const UNREADABLE: ReadonlySet<string> = new Set(['XX001', 'XX002', '58P01', '580
 const CONTROL = 'global/pg_control';
 const TOO_SLOW = '57014';
 
-/** What is wrong with Postgres, found by reading every table once. `dataDir`: where that is on this machine. */
+/** What is wrong with Postgres, found by reading every table once. `dataDir`: where that is on the server's host. */
 export async function lookAtPostgres(
   looking: Looking,
   postgres: Postgres,
+  there: Host,
   dataDir: string | undefined,
   expected: PostgresInventory | undefined,
 ): Promise<void> {
@@ -27,21 +28,21 @@ export async function lookAtPostgres(
     looking,
     'Postgres',
     postgres.host,
-    dataDir === undefined ? [] : [dataDir, join(dataDir, 'pg_wal')],
+    dataDir === undefined || !there.here ? [] : [dataDir, join(dataDir, 'pg_wal')],
   );
   try {
     await postgres.reading(async (reading) => {
       await lookAtServer(looking, reading);
       await lookAtArchiving(looking, reading);
-      const there = await tablesIn(reading);
+      const tables = await tablesIn(reading);
       const wanted = expected ? Object.keys(expected.tables) : [MEMORIES];
-      const missing = wanted.filter((table) => !there.includes(table));
+      const missing = wanted.filter((table) => !tables.includes(table));
       if (missing.length > 0)
         looking.ail(
           'missing',
           `Postgres: ${missing.length} of ${plural(wanted.length, 'table')} missing: ${missing.slice(0, 5).join(', ')}`,
         );
-      for (const table of there) await lookAtTable(looking, reading, table, expected?.tables[table]?.rows);
+      for (const table of tables) await lookAtTable(looking, reading, table, expected?.tables[table]?.rows);
       const { memories = 0 } = looking.counts;
       if (memories > 0) looking.isWell(`Postgres holds ${plural(memories, 'memory', 'memories')}`);
       await countPending(looking, reading);
@@ -50,7 +51,7 @@ export async function lookAtPostgres(
     if (sqlState(error) === DATABASE_MISSING) looking.ail('missing', `Postgres: ${messageOf(error)}`);
     else {
       looking.fail(error, 'Postgres: ');
-      lookAtFolder(looking, postgres, dataDir);
+      await lookAtFolder(looking, postgres, there, dataDir);
     }
   }
 }
@@ -127,21 +128,20 @@ async function countPending(looking: Looking, reading: Reading): Promise<void> {
   looking.counted({ pending: Number(row!.count) });
 }
 
-/** A server that does not answer may have lost its data, where that can be seen from here. */
-function lookAtFolder(looking: Looking, { host }: Postgres, dataDir: string | undefined): void {
-  if (dataDir === undefined || !isHere(host)) return;
-  if (!existsSync(join(dataDir, 'PG_VERSION')))
-    looking.ail('missing', `Postgres: there is no data directory at ${dataDir}`);
-  else if (isGone(join(dataDir, CONTROL)))
-    looking.ail('missing', `Postgres: its ${CONTROL} is gone from ${dataDir}, and it does not start without`);
-}
-
-/** Not merely closed to this user. */
-function isGone(file: string): boolean {
-  try {
-    accessSync(file);
-    return false;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'ENOENT';
-  }
+/** A server that does not answer may have lost its data, where that can be seen. */
+async function lookAtFolder(
+  looking: Looking,
+  { host }: Postgres,
+  { files, here, title }: Host,
+  dataDir: string | undefined,
+): Promise<void> {
+  if (dataDir === undefined || (here && !isHere(host))) return;
+  looking.now('its files');
+  const at = here ? dataDir : `${dataDir} on ${title}`;
+  // What cannot be seen, or is merely closed to this user, is no loss.
+  const isGone = async (path: string) => (await files.exists(path).catch(() => true)) === false;
+  if (await isGone(join(dataDir, 'PG_VERSION')))
+    looking.ail('missing', `Postgres: there is no data directory at ${at}`);
+  else if (await isGone(join(dataDir, CONTROL)))
+    looking.ail('missing', `Postgres: its ${CONTROL} is gone from ${at}, and it does not start without`);
 }

@@ -25,10 +25,10 @@ export interface Symptoms {
 /** Looks at every part of a cluster side by side; reads only, and ends within ten seconds whatever hangs. */
 export async function symptomsOf(cluster: Cluster): Promise<Symptoms> {
   const { backup, inventory, passedOver } = await newestBackup(cluster);
-  const { postgres, novamem } = cluster;
+  const { postgres, novamem, profile } = cluster;
   const looks = await Promise.all([
     new Looking('postgres').within(STORE_PATIENCE_MS, (looking) =>
-      lookAtPostgres(looking, postgres, cluster.dataDirHere('postgres'), inventory?.postgres),
+      lookAtPostgres(looking, postgres, cluster.host('postgres'), profile.postgres.dataDir, inventory?.postgres),
     ),
     new Looking('qdrant').within(STORE_PATIENCE_MS, (looking) => lookAtQdrant(looking, cluster, inventory?.qdrant)),
     new Looking('falkordb').within(STORE_PATIENCE_MS, (looking) =>

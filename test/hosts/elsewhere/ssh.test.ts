@@ -1,10 +1,23 @@
+import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { basename, join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { commandText } from '../../../src/hosts/command.js';
+import { treeOf } from '../../../src/hosts/copy-tree.js';
 import { closedGateway, GatewayRefusal } from '../../../src/hosts/gateway.js';
 import type { Host } from '../../../src/hosts/host.js';
+import type { CarryingTree } from '../../../src/hosts/host-files.js';
 import { hostOf } from '../../../src/hosts/host-of.js';
 import { localFiles } from '../../../src/hosts/local-files.js';
 import { inspectCommand, readCommand } from '../../../src/hosts/run-command.js';
@@ -148,6 +161,91 @@ describe.skipIf(missing)(`over SSH${missing ? ` (not run here: ${missing})` : ''
       expect(told[0]).toBe(0);
       expect(await there().sha256(`${root}/another`)).toBe(await localFiles.sha256(here));
     });
+  });
+
+  describe('a folder', () => {
+    /** Names that a shell would read otherwise, an empty file, rights, and enough bytes to be cut off in between. */
+    function tree(): string {
+      const folder = tempFolder('tree');
+      for (const name of ['base/1', 'base/5', 'empty', `long/${'x'.repeat(90)}/${'y'.repeat(90)}`])
+        mkdirSync(join(folder, name), { recursive: true, mode: 0o700 });
+      for (const name of [`it's`, 'two words', '-dash', '$(touch x)', 'base/1/a"b', '.hidden', 'base/5/umlaut-ä'])
+        writeFileSync(join(folder, name), `of ${name}`, { mode: 0o600 });
+      writeFileSync(join(folder, `long/${'x'.repeat(90)}/${'y'.repeat(90)}/z`), '');
+      for (const name of ['1', '2', '3', '4', '5', '6'])
+        writeFileSync(join(folder, 'base/5', name), randomBytes(4_000_001), { mode: 0o600 });
+      chmodSync(join(folder, 'base/5/1'), 0o640);
+      utimesSync(join(folder, 'base/5/1'), 1_000, 2_000);
+      return folder;
+    }
+    const hashes = (folder: string, run = (line: string) => execFileSync('sh', ['-c', line], { encoding: 'utf8' })) =>
+      run(`cd '${folder}' && find . -type f -exec sha256sum {} + | sort && find . | sort`);
+
+    test.each([
+      'send',
+      'fetch',
+    ] as const)('is whole where it arrives, and is gone on with where the connection was cut (%s)', async (way) => {
+      const source = tree();
+      const far = `${root}/tree-${way}`;
+      const here = join(tempFolder('tree-here'), 'below', 'tree');
+      if (way === 'fetch') await there().sendTree(open, source, far);
+      const bring = (more: CarryingTree) =>
+        way === 'send' ? there().sendTree(open, source, far, more) : there().fetchTree(open, far, here, more);
+      let done = 0;
+      const cut = bring({
+        onBytes: (more) => {
+          done += more;
+          if (done > 12_000_000) void ssh.cut();
+        },
+      });
+      await expect(cut).rejects.toThrow(/^files-1 cannot be reached, or the connection to it was cut: /);
+      expect(existsSync(here)).toBe(false);
+      const told: number[] = [];
+      let proven = 0;
+      await bring({ onBytes: (more) => told.push(more), onProven: (more) => (proven += more) });
+      expect(told[0]).toBeGreaterThan(0);
+      const bytes = (await treeOf(source)).reduce((sum, one) => sum + one.bytes, 0);
+      expect([told.reduce((sum, one) => sum + one, 0), proven]).toEqual([bytes, bytes]);
+      expect(way === 'send' ? hashes(far, ssh.run) : hashes(here)).toBe(hashes(source));
+      expect((await there().tree(far)).map(({ path, mode }) => [path, mode])).toEqual(
+        (await treeOf(source)).map(({ path, mode }) => [path, mode]).sort(([a], [b]) => (a! < b! ? -1 : 1)),
+      );
+      if (way === 'fetch')
+        expect(statSync(join(here, 'base/5/1'))).toMatchObject({ mtimeMs: 2_000_000, mode: 0o100640 });
+    });
+
+    test('that is sent takes the place of what lay there, and leaves out what it is told to', async () => {
+      const source = tempFolder('tree');
+      for (const name of ['kept', 'same', 'changed']) writeFileSync(join(source, name), name);
+      ssh.run(
+        `mkdir -p ${root}/old && cd ${root}/old && printf same > same && printf x > changed && printf x > more`,
+      );
+      await there().sendTree(open, source, `${root}/old`, { without: ['kept'] });
+      expect(ssh.run(`cd ${root}/old && tail -n +1 *`)).toBe('==> changed <==\nchanged\n==> same <==\nsame');
+    });
+
+    test('is sent and fetched by lines that a person could paste', async () => {
+      const source = tempFolder('tree');
+      writeFileSync(join(source, `it's`), 'x');
+      writeFileSync(join(source, 'left'), 'x');
+      const back = `${source}-back`;
+      execFileSync('sh', ['-c', there().saidSendTree(source, `${root}/pasted`, ['left'])]);
+      execFileSync('sh', ['-c', there().saidFetchTree(`${root}/pasted`, back)]);
+      expect(readdirSync(back)).toEqual([`it's`]);
+      rmSync(back, { recursive: true });
+    });
+
+    test('that cannot be read is no empty one', async () => {
+      await expect(there().tree(`${root}/absent`)).rejects.toThrow(/^files-1: .*absent/);
+      await expect(there().fetchTree(open, `${root}/absent`, `${tempFolder('x')}/y`)).rejects.toThrow(/absent/);
+    });
+  });
+
+  test('a process is found by its number with the folder that it works in', async () => {
+    const pid = Number(ssh.run('cd /usr; sleep 4242.5 </dev/null >/dev/null 2>&1 & echo $!'));
+    expect(await there().workingFolder(pid)).toBe('/usr');
+    process.kill(pid);
+    await eventually('it is gone', async () => (await there().workingFolder(pid)) === undefined);
   });
 
   describe('a command', () => {

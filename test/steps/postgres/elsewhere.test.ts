@@ -1,15 +1,16 @@
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { profileSchema } from '../../../src/config/profile.js';
 import { downFindings } from '../../../src/steps/postgres/down.js';
 import { postgresPointInTime } from '../../../src/steps/postgres/point-in-time.js';
 import { postgresRawCopy } from '../../../src/steps/postgres/raw-copy.js';
-import { postgresSalvage } from '../../../src/steps/postgres/salvage.js';
 import { postgresSurvey } from '../../../src/steps/postgres/survey.js';
 import type { StepKind } from '../../../src/steps/step.js';
 import { Cluster } from '../../../src/stores/cluster.js';
+import { symptomsOf } from '../../../src/stores/symptoms/symptoms.js';
 import { contextOf, findings, perform } from '../../support/sandbox.js';
+import { type SshHost, sshHost, whyNoSshServer } from '../../support/ssh-server.js';
 import { tempFolder } from '../../support/temp.js';
 
 // A data directory on another host, and a folder of this machine that has the same path.
@@ -30,38 +31,73 @@ function elsewhere(hosts: object) {
   return { root, dataDir, ctx: contextOf(new Cluster(profile)) };
 }
 
-const OTHER = { postgres: { ssh: 'ops@db-1', sudo: false } };
+const missing = whyNoSshServer();
 const blocking = async <P, F>(kind: StepKind<P, F>, given: unknown, ctx: ReturnType<typeof contextOf>) =>
   (await findings(kind, given, ctx)).filter((line) => line.startsWith('blocking'));
 
-test.each([
-  ['a recovery to a point in time', postgresPointInTime, { target: 'latest' }],
-  ['a raw copy', postgresRawCopy, {}],
-] as [
-  string,
-  StepKind<unknown, unknown>,
-  object,
-][])('%s is refused, and touches nothing here', async (_what, kind, given) => {
-  const { ctx, root } = elsewhere(OTHER);
-  expect(await blocking(kind, given, ctx)).toEqual([
-    expect.stringMatching(
-      /^blocking: the data directory of Postgres is on ops@db-1, and a .* can only be done on the machine/,
-    ),
-  ]);
-  expect((await perform(kind, given, ctx)).error?.message).toMatch(/on the machine that has it|not on this machine/);
-  expect(readdirSync(root)).toEqual(['main']);
+describe.skipIf(missing)(`over SSH${missing ? ` (not run here: ${missing})` : ''}`, () => {
+  let db: SshHost;
+  beforeAll(async () => {
+    if (!missing) db = await sshHost('db-1');
+  });
+  const other = () => elsewhere({ postgres: { ssh: db.name, sudo: false } });
+
+  test('a recovery and a raw copy look at that host alone, and touch nothing here', async () => {
+    const { ctx, root, dataDir } = other();
+    // The folders of this machine are there as well, but for what only the host sees.
+    const gone = {
+      ...ctx.cluster.profile,
+      postgres: { ...ctx.cluster.profile.postgres, dataDir: '/run/there/main' },
+    };
+    const onThere = { ...ctx, cluster: new Cluster(gone) };
+    expect(await blocking(postgresPointInTime, { target: 'latest' }, onThere)).toEqual([
+      'blocking: neither /run/there/main nor the folder above it is on db-1',
+    ]);
+    expect(await findings(postgresRawCopy, {}, onThere)).toEqual([
+      'warning: nothing is left to copy: /run/there/main on db-1 is gone',
+    ]);
+    expect(readdirSync(root)).toEqual(['main']);
+    expect((await postgresRawCopy.plan(postgresRawCopy.params.parse({}), ctx)).commands).toEqual([
+      expect.stringMatching(new RegExp(`^mkdir -p .* && ssh db-1 -- 'tar -C ${dataDir} -chf - \\.' \\| tar -C `)),
+    ]);
+  });
+
+  test('the survey, the findings of a server that is down and the diagnosis say what is seen there', async () => {
+    const { ctx } = other();
+    const dataDir = '/run/there/pg/main';
+    db.run(
+      `mkdir -p ${dataDir}/global /run/there/pg/old && echo 15 > ${dataDir}/PG_VERSION && echo 15 > /run/there/pg/old/PG_VERSION`,
+    );
+    const { profile } = ctx.cluster;
+    const cluster = new Cluster({ ...profile, postgres: { ...profile.postgres, dataDir } });
+    const onThere = { ...ctx, cluster };
+    const said = await findings(postgresSurvey, {}, onThere);
+    expect(said.join('\n')).toMatch(/data directory \/run\/there\/pg\/main: pg_controldata: .*pg_control/);
+    expect(said.join('\n')).toContain('another data directory /run/there/pg/old');
+    expect((await downFindings(onThere)).map(({ message }) => message).join('\n')).toMatch(
+      /data directory or its control file is missing \(\/run\/there\/pg\/main\)/,
+    );
+    const { symptoms } = await symptomsOf(cluster);
+    expect(symptoms.map(({ seen }) => seen)).toContainEqual(
+      'Postgres: its global/pg_control is gone from /run/there/pg/main on db-1, and it does not start without',
+    );
+  });
 });
 
-test('its survey says that it did not look there, and its other findings speak of nothing that lies here', async () => {
-  const { ctx, dataDir } = elsewhere(OTHER);
-  const said = [
-    ...(await findings(postgresSurvey, {}, ctx)),
-    ...(await findings(postgresSalvage, {}, ctx)),
-    ...(await downFindings(ctx)).map(({ message }) => message),
-  ].filter((line) => line.includes(dataDir));
-  expect(said).toEqual([
-    expect.stringMatching(/on ops@db-1.*this program looks at data directories of its own machine only/),
-  ]);
+test('a host that cannot be reached is said to be that, and what lies here is not taken for it', async () => {
+  const { ctx, root, dataDir } = elsewhere({ postgres: { ssh: 'nowhere.invalid', sudo: false } });
+  for (const kind of [postgresPointInTime, postgresRawCopy] as StepKind<unknown, unknown>[]) {
+    const given = kind.kind === 'postgres.raw-copy' ? {} : { target: 'latest' };
+    await expect(findings(kind, given, ctx)).rejects.toThrow(/^nowhere\.invalid cannot be reached/);
+    expect((await perform(kind, given, ctx)).error?.message).toMatch(/^nowhere\.invalid cannot be reached/);
+  }
+  expect((await findings(postgresSurvey, {}, ctx)).filter((line) => line.includes(dataDir))).toEqual(
+    Array(2).fill(expect.stringMatching(/nowhere\.invalid cannot be reached/)),
+  );
+  expect((await downFindings(ctx)).map(({ message }) => message)).toContainEqual(
+    expect.stringMatching(/^the control file is not looked at: nowhere\.invalid cannot be reached/),
+  );
+  expect(readdirSync(root)).toEqual(['main']);
 });
 
 test('without a host in the profile the folder of this machine is what is meant', async () => {

@@ -16,8 +16,8 @@ import { postgresRawCopy } from '../../../src/steps/postgres/raw-copy.js';
 import { postgresRestoreSalvaged } from '../../../src/steps/postgres/restore-salvaged.js';
 import { postgresSalvage } from '../../../src/steps/postgres/salvage.js';
 import type { StepContext } from '../../../src/steps/step.js';
-import { servedBy } from '../../../src/stores/elsewhere/data-directories.js';
 import { countRows } from '../../../src/stores/postgres/dump.js';
+import { servedBy } from '../../../src/stores/postgres/served-by.js';
 import { toolsFor } from '../../../src/stores/postgres/tools.js';
 import {
   cutOff,
