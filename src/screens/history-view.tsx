@@ -116,7 +116,7 @@ function PastRunView({
 const headOf = ({ cluster, production }: DeskSnapshot) => ({ cluster, production, right: '' });
 
 const WIDEST_TITLE = 26;
-const HEADINGS = `${'began (UTC)'.padEnd(16)}  ${'what'.padEnd(WIDEST_TITLE)} how it ended, and how long it took`;
+const HEADINGS = `${'began (UTC)'.padEnd(16)}  ${'what'.padEnd(WIDEST_TITLE)} outcome`;
 
 function labelOf(entry: HistoryEntry): string {
   const { startedAt, title, scenario, mode, begun, tookMs } = entry;
