@@ -50,7 +50,9 @@ describe.each([
     const wrong = await program.shows(/cannot begin/);
     // By the key that is there, and by no command line.
     if (rows > 20)
-      expect(wrong.replaceAll(/\s+/g, ' ')).toMatch(/Mend retry, and answer another moment: [^-]* everything: latest /);
+      expect(wrong.replaceAll(/\s+/g, ' ')).toMatch(
+        /Mend retry, and answer another moment: [^-]* everything: latest /,
+      );
     expect(wrong).not.toContain('--set');
     program.type('r');
     await program.shows(/To which moment shall Postgres be recovered\?/);
