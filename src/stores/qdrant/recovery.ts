@@ -44,12 +44,13 @@ export class Refused extends Error {
   override name = 'Refused';
 }
 
+const NOT_KNOWN = 501;
 /** What proxies say when they wait no longer for the server behind them. */
 const GIVEN_UP = new Set([408, 499, 502, 503, 504, 522, 524]);
 
 /**
  * Resolves when the server says that it has recovered. Rejects with an AnswerLost where everything was sent (`isSent`) and the
- * connection, or a proxy, broke before it said anything, with a Refused where it does not take the request (HTTP 4xx) or may not
+ * connection, or a proxy, broke before it said anything, with a Refused where it does not take the request (HTTP 4xx, 501) or may not
  * read the file.
  */
 export async function recovered(
@@ -74,7 +75,7 @@ export async function recovered(
   if (isSent() && GIVEN_UP.has(status) && !isOfQdrant(body))
     throw new AnswerLost(`${what}: HTTP ${status}, and not from Qdrant`);
   if (status === 200) return;
-  const isRefused = (status >= 400 && status < 500) || isRefusal(body);
+  const isRefused = (status >= 400 && status < 500) || status === NOT_KNOWN || isRefusal(body);
   throw new (isRefused ? Refused : Error)(`${what}: HTTP ${status} ${wordsOf(body)}`);
 }
 
