@@ -1,8 +1,7 @@
-import { createHash } from 'node:crypto';
-import { open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { freeBytes, makeFolder, remove } from '../../hosts/files.js';
-import type { BackupFile, BackupSet } from '../../stores/backup-set/backup-set.js';
+import { type BackupFile, type BackupSet, bytesOf } from '../../stores/backup-set/backup-set.js';
+import { fetchFile } from '../../stores/storage/fetch-file.js';
 import { HERE } from '../../stores/storage/here.js';
 import { sizeOf } from '../../words.js';
 import type { Finding, StepContext } from '../step.js';
@@ -31,7 +30,7 @@ export async function bringingFindings(
   files: readonly BackupFile[],
   what: string,
 ): Promise<Finding[]> {
-  const bytes = bytesOf(files);
+  const bytes = bytesToBring(files);
   if (bytes === 0) return [];
   const free = await freeBytes(workFolder);
   if (free <= bytes) return [{ level: 'blocking', ...noRoom(backup, workFolder, bytes, free) }];
@@ -43,7 +42,8 @@ export async function bringingFindings(
   ];
 }
 
-const bytesOf = (files: readonly BackupFile[]) => files.filter(isElsewhere).reduce((sum, one) => sum + one.bytes, 0);
+const bytesToBring = (files: readonly BackupFile[]) =>
+  files.filter(isElsewhere).reduce((sum, one) => sum + one.bytes, 0);
 
 const noRoom = (backup: BackupSet | undefined, workFolder: string, bytes: number, free: number) => ({
   message: `${sizeOf(bytes)} of ${backup?.folder} have to be brought into ${workFolder}, and ${sizeOf(free)} are free there`,
@@ -65,7 +65,7 @@ export async function bringHere(
   emit: Emitter<unknown>,
   signal: AbortSignal,
 ): Promise<BroughtHere> {
-  const bytes = bytesOf(files);
+  const bytes = bytesToBring(files);
   if (!files.some(isElsewhere)) return { files: [...files], [Symbol.asyncDispose]: async () => {} };
   const folder = folderHere(ctx.workFolder);
   const away = () => remove(ctx.gateway, folder);
@@ -97,24 +97,11 @@ async function bring(
   const to = placeHere(ctx, file);
   await makeFolder(ctx.gateway, dirname(to));
   return ctx.gateway.change({ channel: 'file', text: `${storage.readText(file)} > '${to}'` }, async () => {
-    const hash = createHash('sha256');
-    const target = await open(to, 'wx', 0o600);
-    let bytes = 0;
-    try {
-      for await (const piece of storage.read(file, { signal })) {
-        hash.update(piece);
-        await target.writeFile(piece);
-        bytes += piece.length;
-        onBytes(piece.length);
-      }
-    } finally {
-      await target.close();
-    }
-    const got = hash.digest('hex');
+    const got = await fetchFile(storage, file, to, { onBytes, signal });
     if (sha256 !== undefined && got !== sha256)
       throw new Error(
         `${file} is not the one that was backed up: its SHA-256 is ${got}, the manifest says ${sha256}. Nothing was changed`,
       );
-    return { file: to, bytes, ...(sha256 === undefined ? {} : { sha256 }) };
+    return { file: to, bytes: await bytesOf(to), ...(sha256 === undefined ? {} : { sha256 }) };
   });
 }

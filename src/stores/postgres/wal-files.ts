@@ -1,10 +1,11 @@
 import { rmSync } from 'node:fs';
-import { mkdtemp, open, rename, rm } from 'node:fs/promises';
+import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { freeBytes } from '../../hosts/files.js';
 import { sizeOf } from '../../words.js';
 import { inParallel } from '../qdrant/inventory.js';
+import { fetchFile } from '../storage/fetch-file.js';
 import type { Storage } from '../storage/storage.js';
 
 /** A file of the log: a segment, or a history. */
@@ -61,16 +62,6 @@ export async function pathsOf(
 }
 
 async function fetchOne(storage: Storage, file: string, to: string): Promise<string> {
-  const part = `${to}.part`;
-  const target = await open(part, 'w', 0o600);
-  try {
-    for await (const piece of storage.read(file)) await target.writeFile(piece);
-  } catch (error) {
-    await rm(part, { force: true });
-    throw error;
-  } finally {
-    await target.close();
-  }
-  await rename(part, to);
+  await fetchFile(storage, file, to);
   return to;
 }
