@@ -128,7 +128,7 @@ export const postgresBaseBackup: StepKind<Params, Facts> = {
         );
       // The server's own clock, asked after the end: a moment by it is surely behind the end of the backup.
       const [clock] = await postgres.read<{ now: Date }>('SELECT clock_timestamp() AS now');
-      const base = await readBaseBackup(folder, newBackupOf(ctx).id, clock!.now);
+      const base = await readBaseBackup(folder, newBackupOf(ctx).id, { endedAt: clock!.now });
       emit.facts({
         part: {
           folder: FOLDER,

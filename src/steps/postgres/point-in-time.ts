@@ -5,7 +5,8 @@ import { stopService } from '../service.js';
 import type { Probe, StepContext, StepKind, StepPlan } from '../step.js';
 import { stepEvents } from '../step-events.js';
 import { archiveHistory, proveBase, putSettingsBack, sendRest, stopForGood, undoRecovery } from './recovering.js';
-import { asideOf, type RecoveryFacts, type RecoveryParams, recoveryParams } from './recovery.js';
+import { asideOf, placeFor, type RecoveryFacts, type RecoveryParams, recoveryParams } from './recovery.js';
+import { isElsewhere } from './recovery-bringing.js';
 import { recoveryChecks, stopChecks } from './recovery-evidence.js';
 import { reachFindings } from './recovery-moments.js';
 import { placeBase, swapIn } from './recovery-placing.js';
@@ -42,7 +43,7 @@ export const postgresPointInTime: StepKind<RecoveryParams, RecoveryFacts> = {
       onAbort:
         dataDir === ''
           ? 'nothing is changed'
-          : `Postgres is stopped; its old data is in ${aside} once it was moved, else still in its place. Undo puts it back and starts it. By hand: if [ -d ${aside} ]; then mv ${dataDir} ${dataDir}.undone; mv ${aside} ${dataDir}; fi, and start Postgres`,
+          : `${course && isElsewhere(course.base) ? `What was brought of the base backup stays in ${placeFor(survey, ctx)}: a resumed run goes on with it, an undo removes it. ` : ''}Postgres is stopped; its old data is in ${aside} once it was moved, else still in its place. Undo puts it back and starts it. By hand: if [ -d ${aside} ]; then mv ${dataDir} ${dataDir}.undone; mv ${aside} ${dataDir}; fi, and start Postgres`,
       ...(course ? effortOf(survey, course) : {}),
       ...(p.target === undefined && ctx.answer === undefined
         ? { asks: { type: 'text', question: 'To which moment shall Postgres be recovered?', hint: TARGET_FORMS } }
@@ -54,7 +55,7 @@ export const postgresPointInTime: StepKind<RecoveryParams, RecoveryFacts> = {
     const survey = await surveyOnce(p, ctx);
     const isAsked = p.target === undefined && ctx.answer === undefined;
     const findings = [...survey.findings];
-    if (survey.course) findings.push(...courseFindings(survey, survey.course));
+    if (survey.course) findings.push(...courseFindings(survey, survey.course, ctx));
     // What was asked for and cannot be reached is asked for again: then the facts are wanted as well.
     if (isAsked || !survey.course) findings.push(...(await reachFindings(survey, ctx)));
     return [...findings, ...(await serverFindings(ctx))];
@@ -65,9 +66,10 @@ export const postgresPointInTime: StepKind<RecoveryParams, RecoveryFacts> = {
       const patience = p.patienceSeconds * 1000;
       const survey = await surveyNow(p, ctx);
       const course = courseIn(survey);
-      await proveBase(survey, course, emit, signal);
       const facts = await factsFor(survey, course, ctx);
-      // Before anything is done: from here on an undo has something to do, if only to start the server again.
+      // Before anything is done: from here on an undo has something to do, if only to remove what was brought.
+      if (isElsewhere(course.base)) emit.facts(facts);
+      await proveBase(survey, course, facts, ctx, emit, signal);
       emit.facts(facts);
       if ((await ctx.cluster.answering('postgres')).answers && survey.oldDir === facts.dataDir)
         await sendRest(survey, ctx, emit, signal);

@@ -10,9 +10,10 @@ import { historyName } from '../../stores/postgres/wal-position.js';
 import { durationOf, messageOf, sizeOf } from '../../words.js';
 import { startService, stopService } from '../service.js';
 import type { StepContext } from '../step.js';
-import type { Emit, RecoveryFacts } from './recovery.js';
+import { type Emit, placeFor, type RecoveryFacts } from './recovery.js';
+import { bringBase, isElsewhere, proveBrought } from './recovery-bringing.js';
 import { LOG_FOLDER } from './recovery-log.js';
-import { AUTO_CONF, freeName, placeFor } from './recovery-placing.js';
+import { AUTO_CONF, freeName } from './recovery-placing.js';
 import type { Survey } from './recovery-survey.js';
 
 // What a recovery does before and after its replay, and how it is undone: the doing of `postgres.point-in-time`. The new data
@@ -22,8 +23,19 @@ const ARCHIVE_PATIENCE = 30_000;
 const SERVICE_PATIENCE = 600_000;
 const STEADY_MS = 1_000;
 
-/** Proves the base backup before anything is stopped. */
-export async function proveBase(survey: Survey, { base }: Course, emit: Emit, signal: AbortSignal): Promise<void> {
+/** Proves the base backup before anything is stopped; one that lies elsewhere is brought for that. */
+export async function proveBase(
+  survey: Survey,
+  { base }: Course,
+  facts: RecoveryFacts,
+  ctx: StepContext,
+  emit: Emit,
+  signal: AbortSignal,
+): Promise<void> {
+  if (isElsewhere(base)) {
+    await bringBase(base, facts, ctx, emit, signal);
+    return proveBrought(survey, base, facts, ctx, emit, signal);
+  }
   emit.output(`reading the whole base backup ${base.folder} (${sizeOf(base.bytes)}) before anything is stopped`);
   const fault = await faultOfBase(survey.tools!, base, { signal, onLine: (line) => emit.output(line) });
   if (fault !== '')

@@ -19,7 +19,8 @@ import { targetSettings } from '../../stores/postgres/recovery-target.js';
 import { segmentName } from '../../stores/postgres/wal-position.js';
 import { plural } from '../../words.js';
 import type { StepContext } from '../step.js';
-import { asideOf, type Emit, type RecoveryFacts, type RecoveryParams } from './recovery.js';
+import { asideOf, type Emit, placeFor, type RecoveryFacts, type RecoveryParams } from './recovery.js';
+import { bringBase, isElsewhere, proveBrought } from './recovery-bringing.js';
 import { recoveryLogSettings } from './recovery-log.js';
 import type { Survey } from './recovery-survey.js';
 
@@ -34,10 +35,6 @@ const CONFIGURATION = ['postgresql.conf', 'postgresql.auto.conf', 'pg_hba.conf',
 export const AUTO_CONF = 'postgresql.auto.conf';
 export const RECOVERY_SIGNAL = 'recovery.signal';
 
-/** Where the new data directory is made ready: a half-made one must never lie where a server could be started in it. */
-export const placeFor = ({ dataDir }: Pick<RecoveryFacts, 'dataDir'>, { runId }: StepContext): string =>
-  `${dataDir}.placing-${runId}`;
-
 /** Makes the new data directory ready beside the old one: the base backup, the log that the archive lacks, the settings. */
 export async function placeBase(
   survey: Survey,
@@ -51,11 +48,17 @@ export async function placeBase(
   const { gateway } = ctx;
   const { base } = course;
   const place = placeFor(facts, ctx);
-  // Of an earlier attempt that was ended while it copied: no server was ever started in it.
-  if (await exists(place)) await remove(gateway, place);
-  await makeFolder(gateway, place);
-  const onBytes = emit.bytes(base.bytes, `placing the base backup ${base.id}`);
-  await copyContent(gateway, base.folder, place, { without: NOT_PLACED, onBytes, signal });
+  if (isElsewhere(base)) {
+    if (await bringBase(base, facts, ctx, emit, signal)) await proveBrought(survey, base, facts, ctx, emit, signal);
+    // What is changed from here on is no base backup any more, and must not be taken for one by another attempt.
+    for (const name of [BACKUP_MANIFEST, ...NOT_PLACED]) await remove(gateway, join(place, name));
+  } else {
+    // Of an earlier attempt that was ended while it copied: no server was ever started in it.
+    if (await exists(place)) await remove(gateway, place);
+    await makeFolder(gateway, place);
+    const onBytes = emit.bytes(base.bytes, `placing the base backup ${base.id}`);
+    await copyContent(gateway, base.folder, place, { without: NOT_PLACED, onBytes, signal });
+  }
   // T9: without it a server starts all the same, from the wrong position, and its data are wrong.
   if (!(await exists(join(place, BACKUP_LABEL)))) throw new Error(`${base.folder} has no ${BACKUP_LABEL}`);
   await bringLog(survey, place, ctx, emit, signal);

@@ -6,9 +6,12 @@ import { settingLines } from '../../stores/postgres/recovery-settings.js';
 import { countMemories, estimatedRows } from '../../stores/postgres/server.js';
 import { lsnText } from '../../stores/postgres/wal-position.js';
 import { leftOut } from '../../stores/postgres/wal-removals.js';
+import { HERE } from '../../stores/storage/here.js';
 import { countOf, durationOf, plural, sizeOf } from '../../words.js';
 import type { Finding, StepContext, StepPlan } from '../step.js';
-import { AUTO_CONF, placeFor, RECOVERY_SIGNAL, replaySettings } from './recovery-placing.js';
+import { placeFor } from './recovery.js';
+import { EMPTY_FOLDERS, isElsewhere } from './recovery-bringing.js';
+import { AUTO_CONF, RECOVERY_SIGNAL, replaySettings } from './recovery-placing.js';
 import type { Survey } from './recovery-survey.js';
 
 // What is told of a recovery before it is begun: its commands, what is at stake, and what was found.
@@ -30,11 +33,17 @@ export function commandsOf(survey: Survey, course: Course, aside: string, ctx: S
   const place = placeFor(survey, ctx);
   const { start = '(start Postgres)', stop = '(stop Postgres)' } = ctx.cluster.driver('postgres')?.commands ?? {};
   const settings = settingLines(replaySettings(course));
+  const { base } = course;
+  const { storage = HERE } = base;
+  const copy = storage.copyText(base.folder, place);
+  const proof = (folder: string) => commandText(verifyCommand(tools!, { ...base, folder }));
   return [
-    commandText(verifyCommand(tools!, course.base)),
+    ...(isElsewhere(base)
+      ? [copy, `(cd ${place} && mkdir -p ${EMPTY_FOLDERS.join(' ')})`, proof(place)]
+      : [proof(base.folder)]),
     'SELECT pg_switch_wal();',
     stop,
-    `cp -rT ${course.base.folder} ${place}`,
+    ...(isElsewhere(base) ? [] : [copy]),
     `add to ${join(place, AUTO_CONF)}: restore_command, ${settings.join(', ')}`,
     `touch ${join(place, RECOVERY_SIGNAL)} && chown -R ${owner.uid}:${owner.gid} ${place} && chmod 700 ${place}`,
     ...(survey.oldDir === undefined ? [] : [`mv -T ${dataDir} ${aside}`]),
@@ -66,13 +75,14 @@ export async function atStake(survey: Survey, ctx: StepContext): Promise<string[
   return lines;
 }
 
-export function courseFindings({ wal, archive }: Survey, course: Course): Finding[] {
+export function courseFindings(survey: Survey, course: Course, ctx: StepContext): Finding[] {
+  const { wal, archive } = survey;
   const { base, reach, stop, timeline, stretches } = course;
   const age = base.endedAt ? `, ended ${durationOf(Date.now() - base.endedAt.getTime())} ago` : '';
   const found: Finding[] = [
     {
       level: 'info',
-      message: `begins with the base backup ${base.id} (${sizeOf(base.bytes)}${age})`,
+      message: `begins with the base backup ${base.id} (${sizeOf(base.bytes)}${age})${isElsewhere(base) ? `, which is brought from ${base.folder} to ${placeFor(survey, ctx)} before anything is stopped` : ''}`,
     },
     {
       level: 'info',

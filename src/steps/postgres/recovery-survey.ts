@@ -1,10 +1,9 @@
-import { readdir, realpath, stat, statfs } from 'node:fs/promises';
+import { readdir, realpath, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { shellWord } from '../../hosts/command.js';
-import { exists, seemsReadableBy } from '../../hosts/files.js';
+import { exists, freeBytes, seemsReadableBy } from '../../hosts/files.js';
 import { inspectCommand } from '../../hosts/run-command.js';
 import { Problem } from '../../problem.js';
-import { listBackupSets, setsIn } from '../../stores/backup-set/find-backup-set.js';
 import { type BaseBackup, findBaseBackups, placesOfBase } from '../../stores/postgres/base-backup.js';
 import { type ControlData, majorOf, readControlData } from '../../stores/postgres/control-data.js';
 import { gatherWal, type KnownWal } from '../../stores/postgres/known-wal.js';
@@ -15,11 +14,12 @@ import { describeServer } from '../../stores/postgres/server.js';
 import { type Installation, toolsFor } from '../../stores/postgres/tools.js';
 import { readBackupEnds, type WalArchive } from '../../stores/postgres/wal-archive.js';
 import { DEFAULT_SEGMENT_BYTES } from '../../stores/postgres/wal-position.js';
+import { HERE } from '../../stores/storage/here.js';
 import { isS3 } from '../../stores/storage/storage.js';
 import { messageOf, sizeOf } from '../../words.js';
 import type { Finding, StepContext } from '../step.js';
 import { elsewhereFinding } from './elsewhere.js';
-import type { RecoveryFacts, RecoveryParams } from './recovery.js';
+import { placeFor, type RecoveryFacts, type RecoveryParams } from './recovery.js';
 
 // What is true before a recovery to a point in time: found without touching anything, by plan and check and once more by run.
 
@@ -76,7 +76,7 @@ export async function surveyNow(p: RecoveryParams, ctx: StepContext): Promise<Su
   if ('obstacle' in found) block(found.obstacle, found.next);
   else {
     survey.course = found;
-    await demandRoom(survey, found, block);
+    await demandRoom(survey, found, ctx, block);
   }
   return survey;
 }
@@ -196,11 +196,11 @@ const PROGRAMS = ['pg_verifybackup', 'pg_waldump', 'pg_controldata'];
 async function findTools(survey: Survey, ctx: StepContext, block: Block): Promise<boolean> {
   const { oldDir } = survey;
   const server = await describeServer(ctx.cluster.postgres).catch(() => undefined);
-  const roots = ctx.cluster.profile.backups;
+  const { backups: roots, s3 } = ctx.cluster.profile;
   const major =
     (oldDir ? await majorOf(oldDir) : undefined) ??
     server?.major ??
-    (await findBaseBackups(roots, [])).usable[0]?.major;
+    (await findBaseBackups(roots, [], { s3 })).usable[0]?.major;
   const tools = await toolsFor(major ?? 0);
   const missing = (
     await Promise.all(PROGRAMS.map(async (name) => ((await exists(join(tools.bin, name))) ? '' : name)))
@@ -298,25 +298,14 @@ async function awsFinding(place: string, { owner, archive }: Survey): Promise<Fi
   };
 }
 
-/** A server cannot begin with a base backup that lies in a bucket. */
-async function tellOfBasesElsewhere(ctx: StepContext, tell: (message: string) => void): Promise<void> {
-  const { backups, s3 } = ctx.cluster.profile;
-  const listed = await listBackupSets(backups.filter(isS3), s3);
-  for (const set of setsIn(listed, ctx.cluster.name))
-    if (set.postgresBase)
-      tell(
-        `the base backup of the set ${set.id} lies in ${set.postgresBase.folder}; to begin with it, bring it here (aws s3 cp --recursive ${set.postgresBase.folder} FOLDER) and name it: --set <step>.base=FOLDER`,
-      );
-}
-
 async function findBases(survey: Survey, p: RecoveryParams, ctx: StepContext, block: Block): Promise<boolean> {
   const { archive, wal, control, tools } = survey;
   const ends = await readBackupEnds(archive!, wal!.archived.backups);
-  const { usable, unusable } = await findBaseBackups(ctx.cluster.profile.backups, ends, p.base);
-  const named = p.base === undefined ? [] : placesOfBase(resolve(p.base));
+  const { backups, s3 } = ctx.cluster.profile;
+  const { usable, unusable } = await findBaseBackups(backups, ends, { named: p.base, s3 });
+  const named = p.base === undefined ? [] : placesOfBase(p.base);
   const tell = (message: string) => survey.findings.push({ level: 'info', message });
-  await tellOfBasesElsewhere(ctx, tell);
-  for (const { folder, why } of unusable) tell(`the base backup ${folder} cannot be used: ${why}`);
+  for (const { folder, why } of unusable) tell(`${folder} cannot be used: ${why}`);
   for (const base of usable) {
     if (p.base !== undefined && base.id !== p.base && !named.includes(base.folder)) continue;
     if (base.major !== tools!.major) tell(`the base backup ${base.id} is of Postgres ${base.major}`);
@@ -344,10 +333,12 @@ function newestTimeline({ segments, histories }: KnownWal): number {
 }
 
 /** The old directory stays, so there must be room for a second one. */
-async function demandRoom(survey: Survey, { base }: Course, block: Block): Promise<void> {
+async function demandRoom(survey: Survey, { base }: Course, ctx: StepContext, block: Block): Promise<void> {
   const { dataDir, wal } = survey;
-  const { bavail, bsize } = await statfs(dirname(dataDir));
-  const free = bavail * bsize;
+  const place = placeFor(survey, ctx);
+  // Of an earlier attempt: it is taken up, or makes room.
+  const there = (await exists(place)) ? (await HERE.filesBelow(place)).reduce((sum, { bytes }) => sum + bytes, 0) : 0;
+  const free = (await freeBytes(dirname(dataDir))) + there;
   const needed = base.bytes + 2 * wal!.segmentBytes;
   if (free >= needed) return;
   block(

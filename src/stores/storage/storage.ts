@@ -42,6 +42,8 @@ interface AnyStorage {
   remove(gateway: Gateway, path: string): Promise<void>;
   /** How a shell reads a file: `aws s3 cp s3://… -`. */
   readText(file: string): string;
+  /** How a shell brings a folder with all that is in it into a folder of this machine. */
+  copyText(folder: string, to: string): string;
 }
 
 /** A storage whose files any program of this machine opens by their names. */

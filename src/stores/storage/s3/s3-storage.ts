@@ -126,6 +126,7 @@ export function s3Storage(settings: S3Settings): RemoteStorage {
       );
     },
     readText: (file) => aws('cp', file, '-'),
+    copyText: (folder, to) => aws('cp', '--recursive', folder, to),
   };
 }
 
