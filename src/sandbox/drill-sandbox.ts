@@ -66,7 +66,9 @@ export function shapeFor({ postgres, qdrant, falkordb, novamem, drill }: Profile
 async function requireRoom(set: BackupSet): Promise<void> {
   const folder = realpathSync(tmpdir());
   const free = await freeBytes(folder);
-  const wanted = set.bytes * GROWTH;
+  // A base backup is no part of what a drill restores.
+  const restored = [...(set.postgres ? [set.postgres] : []), ...set.qdrant, ...(set.falkordb?.files ?? [])];
+  const wanted = restored.reduce((sum, { bytes }) => sum + bytes, 0) * GROWTH;
   if (free === undefined || free > wanted) return;
   throw new Problem(
     `A drill of the backup set ${set.id} (${sizeOf(set.bytes)}) takes about ${sizeOf(wanted)} below ${folder}, and ${sizeOf(free)} are free.`,

@@ -1,8 +1,10 @@
 import { dirname, join } from 'node:path';
 import { freeBytes, makeFolder, remove } from '../../hosts/files.js';
+import { localFiles } from '../../hosts/local-files.js';
 import { type BackupFile, type BackupSet, bytesOf } from '../../stores/backup-set/backup-set.js';
 import { fetchFile } from '../../stores/storage/fetch-file.js';
 import { HERE } from '../../stores/storage/here.js';
+import { type ReadableFiles, storedFiles } from '../../stores/storage/stored-files.js';
 import { sizeOf } from '../../words.js';
 import type { Finding, StepContext } from '../step.js';
 import type { Emitter } from '../step-events.js';
@@ -17,6 +19,16 @@ export function placeHere({ backup, workFolder }: Pick<StepContext, 'backup' | '
   if (!backup?.storage || backup.storage.isHere) return path;
   return join(folderHere(workFolder), path.slice(backup.folder.length));
 }
+
+/** What reads files of the set by the paths of `placeHere`, wherever they still are. */
+export const setFiles = ({ backup, workFolder }: StepContext): ReadableFiles =>
+  !backup?.storage || backup.storage.isHere
+    ? localFiles
+    : storedFiles(backup.storage, backup.folder, folderHere(workFolder));
+
+/** The same words, about files where they lie now. */
+export const withOrigin = ({ backup, workFolder }: StepContext, words: string): string =>
+  !backup?.storage || backup.storage.isHere ? words : words.replaceAll(folderHere(workFolder), backup.folder);
 
 const folderHere = (workFolder: string) => join(workFolder, 'brought-here');
 
@@ -37,7 +49,7 @@ export async function bringingFindings(
   return [
     {
       level: 'info',
-      message: `the ${what} (${sizeOf(bytes)}) lies in ${backup?.folder}: it is brought into ${workFolder} first, and removed from there at the end of the step`,
+      message: `the ${what} (${sizeOf(bytes)}) lies in ${backup?.folder}: it is brought into ${workFolder} first, where ${sizeOf(free)} are free, and removed from there at the end of the step`,
     },
   ];
 }

@@ -107,6 +107,33 @@ describe('a restore out of a bucket', () => {
     }
   });
 
+  test('of a graph whose files would not load is refused before anything begins', async () => {
+    const plan = await falkordbRestore.plan(falkordbRestore.params.parse({}), context(backup));
+    expect(plan.commands).toContainEqual(expect.stringMatching(/brought-here\/falkordb\/\S+base\.rdb/));
+    const well = await findings(falkordbRestore, {}, context(backup));
+    expect(well.filter((one) => one.startsWith('blocking'))).toEqual([]);
+    const base = backup.falkordb!.files.find(({ file }) => file.endsWith('.base.rdb'))!.file;
+    const key = base.slice(store.url('').length);
+    const good = await store.get(key);
+    const bad = Buffer.from(good);
+    bad[bad.length - 9] = 0;
+    await store.put(key, bad);
+    const found = await findings(falkordbRestore, {}, context(backup));
+    await store.put(key, good);
+    expect(found).toContainEqual(
+      `blocking: ${base}: it does not end with the end mark of an RDB file: it was cut off`,
+    );
+    const manifest = backup.falkordb!.files.find(({ file }) => file.endsWith('.manifest'))!.file;
+    const named = manifest.slice(store.url('').length);
+    const text = await store.get(named);
+    await store.put(named, text.toString().replace('base.rdb', 'gone.rdb'));
+    const gone = await findings(falkordbRestore, {}, context(backup));
+    await store.put(named, text);
+    expect(gone).toContainEqual(
+      expect.stringMatching(/^blocking: s3:\S+: the manifest names \S+gone\.rdb, which is absent/),
+    );
+  });
+
   test('of a file that is missing is told before anything begins', async () => {
     const set = {
       ...backup,
