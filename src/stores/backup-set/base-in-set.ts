@@ -1,5 +1,5 @@
 import { countOf, plural } from '../../words.js';
-import { type BackupManifest, faultInPlace, readBackupManifest, readBaseBackup } from '../postgres/base-backup.js';
+import { faultInPlace, readBackupManifest, readBaseBackup } from '../postgres/base-backup.js';
 import { checksumBy } from '../postgres/manifest-checksum.js';
 import { inParallel } from '../qdrant/inventory.js';
 import { HERE } from '../storage/here.js';
@@ -20,34 +20,43 @@ export async function faultOfBaseIn({
   const { folder } = postgresBase;
   if (storage.isHere) return { fault: await faultInPlace(folder), unread: '' };
   const { hasWal } = await readBaseBackup(folder, folder, { storage });
-  const { Files = [] } = await readBackupManifest(folder, storage);
   return {
-    fault: await faultElsewhere(folder, storage, Files),
+    fault: (await sizeFault(folder, storage)) || (await contentFault(folder, storage)),
     unread: hasWal ? 'the log that it brings along is proven when it is recovered from' : '',
   };
 }
 
-async function faultElsewhere(
-  folder: string,
-  storage: Storage,
-  files: NonNullable<BackupManifest['Files']>,
-): Promise<string> {
-  const named = files.flatMap(({ Path, ...one }) =>
-    Path === undefined ? [] : [{ ...one, file: under(folder, Path) }],
-  );
+/** The files that a base backup lists, where they should be. */
+async function listed(folder: string, storage: Storage) {
+  const { Files = [] } = await readBackupManifest(folder, storage);
+  return Files.flatMap(({ Path, ...one }) => (Path === undefined ? [] : [{ ...one, file: under(folder, Path) }]));
+}
+
+/** Which of the files that a base backup lists are missing or of another size; empty where none is. None of them is read. */
+export async function sizeFault(folder: string, storage: Storage): Promise<string> {
+  const named = await listed(folder, storage);
   const sizes = await storage.sizesOf(
     folder,
     named.map(({ file }) => file),
   );
   const wrong = named.filter(({ file, Size }) => sizes.get(file) !== Size).map(({ file }) => file);
-  if (wrong.length > 0)
-    return `${countOf(wrong.length)} of its files are missing or of another size, the first: ${wrong.sort()[0]}`;
-  await inParallel(named, AT_ONCE, async ({ file, Checksum, 'Checksum-Algorithm': algorithm }) => {
-    const checksum = checksumBy(algorithm);
-    if (!checksum) return;
-    for await (const piece of storage.read(file)) checksum.update(piece);
-    if (checksum.digest() !== Checksum) wrong.push(file);
-  });
+  return wrong.length === 0
+    ? ''
+    : `${countOf(wrong.length)} of its files are missing or of another size, the first: ${wrong.sort()[0]}`;
+}
+
+async function contentFault(folder: string, storage: Storage): Promise<string> {
+  const wrong: string[] = [];
+  await inParallel(
+    await listed(folder, storage),
+    AT_ONCE,
+    async ({ file, Checksum, 'Checksum-Algorithm': algorithm }) => {
+      const checksum = checksumBy(algorithm);
+      if (!checksum) return;
+      for await (const piece of storage.read(file)) checksum.update(piece);
+      if (checksum.digest() !== Checksum) wrong.push(file);
+    },
+  );
   return wrong.length === 0
     ? ''
     : `${plural(wrong.length, 'file')} with another checksum than its backup_manifest says, the first: ${wrong.sort()[0]}`;
