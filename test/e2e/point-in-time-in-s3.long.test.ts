@@ -1,5 +1,5 @@
 import { chmodSync, existsSync, readdirSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import type { Profile } from '../../src/config/profile.js';
@@ -80,7 +80,7 @@ beforeAll(async () => {
 
 afterAll(() => {
   // What was fetched is kept until the program ends, and a test's process does not end as the program does.
-  const own = `novamem-runbook-wal-cache-${process.pid}-`;
+  const own = `novamem-runbook-wal-${hostname()}-${process.pid}-`;
   for (const name of readdirSync(tmpdir()).filter((one) => one.startsWith(own)))
     rmSync(join(tmpdir(), name), { recursive: true });
 });

@@ -1,8 +1,7 @@
-import { rmSync } from 'node:fs';
-import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { freeBytes } from '../../hosts/files.js';
+import { ownTempFolder } from '../../hosts/temp-folders.js';
 import { sizeOf } from '../../words.js';
 import { inParallel } from '../qdrant/inventory.js';
 import { fetchFile } from '../storage/fetch-file.js';
@@ -20,10 +19,7 @@ let cache: Promise<string> | undefined;
 const fetched = new Map<string, Promise<string>>();
 
 function cacheFolder(): Promise<string> {
-  cache ??= mkdtemp(join(tmpdir(), `novamem-runbook-wal-cache-${process.pid}-`)).then((folder) => {
-    process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
-    return folder;
-  });
+  cache ??= ownTempFolder('wal');
   return cache;
 }
 
