@@ -47,7 +47,7 @@ export async function drillSandbox(
   return { profile, notes: [servers.map(serverText).join(', '), novamemText(shape)] };
 }
 
-export function shapeFor({ postgres, qdrant, falkordb, novamem, drill }: Profile, set: BackupSet): SandboxShape {
+export function shapeFor({ postgres, qdrant, falkordb, novamem, drill, s3 }: Profile, set: BackupSet): SandboxShape {
   const url = new URL(postgres.url);
   const major = Number.parseInt(set.inventory?.postgres?.serverVersion ?? '', 10);
   return {
@@ -56,6 +56,7 @@ export function shapeFor({ postgres, qdrant, falkordb, novamem, drill }: Profile
     collectionPrefix: qdrant.collectionPrefix,
     graph: falkordb.graph,
     recall: drill.recall,
+    ...(s3 ? { s3 } : {}),
     ...(Number.isNaN(major) ? {} : { postgresMajor: major }),
     ...(drill.novamem
       ? { novamem: { ...drill.novamem, ...(novamem?.tokenFrom ? { tokenFrom: novamem.tokenFrom } : {}) } }

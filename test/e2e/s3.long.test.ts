@@ -1,11 +1,12 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { stringify } from 'yaml';
 import { filesBelow } from '../../src/hosts/files.js';
 import { wholeClusterLost } from '../../src/sandbox/disasters/backups.js';
 import { sceneOf } from '../../src/sandbox/disasters/disaster.js';
-import { type FaultyProxy, faultyProxy } from '../support/faulty-proxy.js';
+import { sandboxDown } from '../../src/sandbox/sandbox.js';
+import { type FaultyProxy, faultyProxy, httpAnswer } from '../support/faulty-proxy.js';
 import { type Ended, runProgram } from '../support/program.js';
 import { S3_KEYS, type S3Store, s3Store } from '../support/s3-store.js';
 import { type RealCluster, realCluster } from '../support/sandbox.js';
@@ -24,6 +25,12 @@ let profile: string;
 const run = (...words: string[]): Promise<Ended> =>
   runProgram([...words], { environment: { ...S3_KEYS, AWS_SESSION_TOKEN: '' }, timeoutMs: 240_000 });
 const said = ({ stdout, stderr }: Ended) => stdout + stderr;
+
+/** The throw-away cluster that a drill was told to keep. */
+let kept = '';
+afterAll(async () => {
+  if (kept !== '') await sandboxDown(kept);
+});
 
 beforeAll(async () => {
   real = await realCluster(600);
@@ -52,6 +59,24 @@ describe('a cluster whose only backup root is a bucket', () => {
     expect(drill.exitCode, said(drill)).toBe(0);
     expect(proxy.met).toBeGreaterThan(0);
     await proxy.become();
+  });
+
+  test('is drilled with --keep, and what failed is gone on with out of the same bucket', async () => {
+    await proxy.become({
+      kind: 'answers',
+      to: /^GET .*\.snapshot/,
+      answer: httpAnswer(403, '<Error><Code>AccessDenied</Code></Error>', { type: 'application/xml' }),
+    });
+    const drill = await run('drill', '--profile', profile, '--keep');
+    await proxy.become();
+    expect(drill.exitCode, said(drill)).toBe(1);
+    const name = /sandbox down --name (\S+)/.exec(said(drill))![1]!;
+    kept = name;
+    const newest = /^\S+/m.exec(
+      (await run('runs', 'list')).stdout.split('\n').find((line) => line.includes(name))!,
+    )![0];
+    const resumed = await run('resume', newest, '--profile', name, '--headless', '--confirm', name);
+    expect(resumed.exitCode, said(resumed)).toBe(0);
   });
 
   test('is lost and recovered whole out of it, while the connection breaks', async () => {
