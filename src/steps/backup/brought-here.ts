@@ -1,5 +1,6 @@
+import { rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { freeBytes, makeFolder, remove } from '../../hosts/files.js';
+import { exists, freeBytes, makeFolder, remove, sha256Of } from '../../hosts/files.js';
 import { localFiles } from '../../hosts/local-files.js';
 import { type BackupFile, type BackupSet, bytesOf } from '../../stores/backup-set/backup-set.js';
 import { fetchFile } from '../../stores/storage/fetch-file.js';
@@ -44,7 +45,7 @@ export async function bringingFindings(
 ): Promise<Finding[]> {
   const bytes = bytesToBring(files);
   if (bytes === 0) return [];
-  const free = await freeBytes(workFolder);
+  const free = await freeFor(workFolder);
   if (free <= bytes) return [{ level: 'blocking', ...noRoom(backup, workFolder, bytes, free) }];
   return [
     {
@@ -53,6 +54,10 @@ export async function bringingFindings(
     },
   ];
 }
+
+/** What is free, and what an earlier attempt has filled already. */
+const freeFor = async (workFolder: string) =>
+  (await freeBytes(workFolder)) + (await bytesBelow(folderHere(workFolder)));
 
 const bytesToBring = (files: readonly BackupFile[]) =>
   files.filter(isElsewhere).reduce((sum, one) => sum + one.bytes, 0);
@@ -69,7 +74,8 @@ export interface BroughtHere extends AsyncDisposable {
 
 /**
  * Brings files of the run's backup set here, those that are not; each is compared with its SHA-256, computed while it is
- * written. Rejects before anything else is done where one is not what the manifest says.
+ * written. Rejects before anything else is done where one is not what the manifest says. What was brought until it broke off stays, for
+ * the attempt after it.
  */
 export async function bringHere(
   ctx: StepContext,
@@ -81,39 +87,56 @@ export async function bringHere(
   if (!files.some(isElsewhere)) return { files: [...files], [Symbol.asyncDispose]: async () => {} };
   const folder = folderHere(ctx.workFolder);
   const away = () => remove(ctx.gateway, folder);
-  // What an attempt that was killed has left.
-  await away();
-  const free = await freeBytes(ctx.workFolder);
+  // An attempt that broke off has left it, and it is gone on with.
+  const earlier = await bytesBelow(folder);
+  const free = await freeFor(ctx.workFolder);
   if (free <= bytes) {
     const { message, next } = noRoom(ctx.backup, ctx.workFolder, bytes, free);
     throw new Error(`${message}. Nothing was changed. ${next}`);
   }
   const onBytes = emit.bytes(bytes, `bringing ${ctx.backup?.id} here from ${ctx.backup?.folder}`);
-  try {
-    const brought: BackupFile[] = [];
-    for (const file of files) brought.push(isElsewhere(file) ? await bring(ctx, file, onBytes, signal) : file);
-    emit.output(`${sizeOf(bytes)} were brought into ${folder}, as they were backed up as far as a checksum says`);
-    return { files: brought, [Symbol.asyncDispose]: away };
-  } catch (error) {
-    await away();
-    throw error;
-  }
+  if (earlier > 0) emit.output(`${sizeOf(earlier)} are in ${folder} since an earlier attempt, which is gone on with`);
+  const brought: BackupFile[] = [];
+  for (const file of files) brought.push(isElsewhere(file) ? await bring(ctx, file, onBytes, signal) : file);
+  emit.output(`${sizeOf(bytes)} were brought into ${folder}, as they were backed up as far as a checksum says`);
+  return { files: brought, [Symbol.asyncDispose]: away };
+}
+
+const bytesBelow = async (folder: string) =>
+  (await exists(folder)) ? (await HERE.filesBelow(folder)).reduce((sum, { bytes }) => sum + bytes, 0) : 0;
+
+/** An attempt that broke off has brought all of it. */
+async function isHereAlready(
+  to: string,
+  { bytes, sha256 }: { bytes: number; sha256: string | undefined },
+  signal: AbortSignal,
+): Promise<boolean> {
+  return (
+    sha256 !== undefined && (await HERE.seen(to))?.bytes === bytes && (await sha256Of(to, { signal })) === sha256
+  );
 }
 
 async function bring(
   ctx: StepContext,
-  { file, sha256, storage = HERE }: BackupFile,
+  { file, bytes, sha256, storage = HERE }: BackupFile,
   onBytes: (bytes: number) => void,
   signal: AbortSignal,
 ): Promise<BackupFile> {
   const to = placeHere(ctx, file);
   await makeFolder(ctx.gateway, dirname(to));
   return ctx.gateway.change({ channel: 'file', text: `${storage.readText(file)} > '${to}'` }, async () => {
-    const got = await fetchFile(storage, file, to, { onBytes, signal });
-    if (sha256 !== undefined && got !== sha256)
-      throw new Error(
-        `${file} is not the one that was backed up: its SHA-256 is ${got}, the manifest says ${sha256}. Nothing was changed`,
-      );
+    if (await isHereAlready(to, { bytes, sha256 }, signal)) onBytes(bytes);
+    else {
+      // Nothing but a checksum could tell two halves of two files.
+      const goesOn = sha256 === undefined ? {} : { bytes };
+      const got = await fetchFile(storage, file, to, { onBytes, signal, ...goesOn });
+      if (sha256 !== undefined && got !== sha256) {
+        await rm(to);
+        throw new Error(
+          `${file} is not the one that was backed up: its SHA-256 is ${got}, the manifest says ${sha256}. Nothing was changed`,
+        );
+      }
+    }
     return { file: to, bytes: await bytesOf(to), ...(sha256 === undefined ? {} : { sha256 }) };
   });
 }

@@ -67,10 +67,10 @@ export async function bringBase(
     // The list first: by it the next attempt knows whose files these are.
     const first = missing.filter(({ file }) => file === under(folder, BACKUP_MANIFEST));
     for (const some of [first, missing.filter((one) => !first.includes(one))])
-      await inParallel(some, AT_ONCE, async ({ file, to }) => {
+      await inParallel(some, AT_ONCE, async ({ file, to, bytes }) => {
         signal.throwIfAborted();
         await mkdir(dirname(to), { recursive: true, mode: 0o700 });
-        await fetchFile(storage, file, to, { onBytes, signal });
+        await fetchFile(storage, file, to, { onBytes, signal, bytes });
       });
     await keepOnDisk(place);
   });
