@@ -7,6 +7,7 @@ import { postgresPointInTime } from '../../src/steps/postgres/point-in-time.js';
 import type { BackupSet } from '../../src/stores/backup-set/backup-set.js';
 import { Cluster } from '../../src/stores/cluster.js';
 import { findBaseBackups } from '../../src/stores/postgres/base-backup.js';
+import { s3Storage } from '../../src/stores/storage/s3/s3-storage.js';
 import { awsStandIn } from '../support/aws-stand-in.js';
 import { eventually } from '../support/eventually.js';
 import { type FaultyProxy, faultyProxy, httpAnswer } from '../support/faulty-proxy.js';
@@ -45,6 +46,15 @@ const keyOf = (file: string) => `sets/${backup.id}/postgres/base/${file}`;
 const context = () => contextOf(new Cluster(profile));
 const baseReads = (from: number) =>
   store.asked.slice(from).filter((one) => one.startsWith('GET') && one.includes('/postgres/base/'));
+
+/** What lies in the base backup of a set, without the set, as `aws s3 cp --recursive` would put it elsewhere. */
+async function copied(set: string, key: string): Promise<string> {
+  const storage = s3Storage(store.settings);
+  const base = `${set}/postgres/base/`;
+  for (const { file } of await storage.filesBelow(base))
+    await store.put(`${key}/${file.slice(base.length)}`, await store.get(file.slice(store.url('').length)));
+  return store.url(key);
+}
 
 beforeAll(async () => {
   const standIn = awsStandIn();
@@ -111,6 +121,21 @@ test('a base backup in a bucket is found, and proven to the last byte', async ()
   expect(await real.sql('SELECT count(*)::int AS rows FROM story')).toEqual([{ rows: 1 }]);
   expect(leftBeside(real)).toEqual([]);
   await store.put(key, good);
+});
+
+test('a base backup that somebody copied into a bucket is named by its URL', async () => {
+  const url = await copied(backup.folder, 'by-hand/monday');
+  const own = { ...profile, backups: [] };
+  const found = await findings(postgresPointInTime, { target: before, base: `${url}/` }, contextOf(new Cluster(own)));
+  expect(found).toContainEqual(
+    expect.stringMatching(/^info: begins with the base backup monday .*which is brought from s3:\S+by-hand\/monday/),
+  );
+  const absent = await findings(
+    postgresPointInTime,
+    { target: before, base: `${url}-x` },
+    contextOf(new Cluster(own)),
+  );
+  expect(absent).toContainEqual(expect.stringMatching(/^blocking: there is no usable base backup "s3:/));
 });
 
 test('a deletion is undone out of a bucket, in a second attempt that brings the rest only, with a stand-in for aws', async () => {

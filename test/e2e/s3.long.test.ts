@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
@@ -6,8 +8,9 @@ import { filesBelow } from '../../src/hosts/files.js';
 import { wholeClusterLost } from '../../src/sandbox/disasters/backups.js';
 import { sceneOf } from '../../src/sandbox/disasters/disaster.js';
 import { sandboxDown } from '../../src/sandbox/sandbox.js';
+import { eventually } from '../support/eventually.js';
 import { type FaultyProxy, faultyProxy, httpAnswer } from '../support/faulty-proxy.js';
-import { type Ended, runProgram } from '../support/program.js';
+import { type Ended, PROGRAM, runProgram } from '../support/program.js';
 import { S3_KEYS, type S3Store, s3Store } from '../support/s3-store.js';
 import { type RealCluster, realCluster } from '../support/sandbox.js';
 import { tempFolder } from '../support/temp.js';
@@ -49,6 +52,30 @@ describe('a cluster whose only backup root is a bucket', () => {
     expect(backup.exitCode, said(backup)).toBe(0);
     const listed = await run('backups', 'list', '--profile', profile);
     expect(listed.stdout).toMatch(/manifest.*s3:\/\/acme-backups\/acme\/\d{8}T\d{6}Z/);
+    const verified = await run('backups', 'verify', 'latest', '--profile', profile);
+    expect(verified.exitCode, said(verified)).toBe(0);
+  });
+
+  test('is backed up by a resumed run where the program was killed while it sent', async () => {
+    const from = store.asked.length;
+    const child = spawn(process.execPath, [PROGRAM, 'backup', '--profile', profile], {
+      env: { ...process.env, ...S3_KEYS, AWS_SESSION_TOKEN: '' },
+      stdio: 'ignore',
+    });
+    const ended = once(child, 'exit');
+    const sent = () => store.asked.slice(from).filter((one) => /^PUT .*\.(snapshot|dump)/.test(one));
+    await eventually('a piece of it is sent', async () => sent().length > 0);
+    child.kill('SIGKILL');
+    await ended;
+    const [killed] = JSON.parse((await run('runs', 'list', '--json')).stdout) as {
+      id: string;
+      outcome: string | null;
+    }[];
+    const before = (await run('backups', 'list', '--profile', profile)).stdout;
+    expect(before).toMatch(/unusable.*is unfinished/);
+    const resumed = await run('resume', killed!.id, '--profile', profile, '--headless');
+    expect(resumed.exitCode, said(resumed)).toBe(0);
+    expect((await run('backups', 'list', '--profile', profile)).stdout).not.toMatch(/unusable/);
     const verified = await run('backups', 'verify', 'latest', '--profile', profile);
     expect(verified.exitCode, said(verified)).toBe(0);
   });
