@@ -12,13 +12,13 @@ import {
   versionOf,
 } from '../../stores/qdrant/inventory.js';
 import { comparesChecksums } from '../../stores/qdrant/server.js';
-import { uploadText } from '../../stores/qdrant/transfer.js';
 import { countOf, durationOf, messageOf, plural, sizeOf } from '../../words.js';
 import { fileFindings, lacks } from '../backup/file.js';
 import { safetyRoomFindings } from '../room.js';
 import type { Finding, Probe, StepContext, StepKind } from '../step.js';
 import { type Emitter, stepEvents } from '../step-events.js';
 import { uncountedIn, unreachable } from '../store-readiness.js';
+import { givingText } from './beside.js';
 import { aliasChecks, healthChecks, restoreAliases, shared } from './collections.js';
 import { targetsOf, wholeFindings } from './nodes.js';
 import { Pace } from './pace.js';
@@ -41,6 +41,8 @@ const params = z.strictObject({
   collection: z.string().optional(),
   /** The most at a time; how many it is follows what the server gets done. */
   atOnce: z.number().int().positive().max(32).default(8),
+  /** Upload each, also where the server runs on this machine and could read the files itself. */
+  upload: z.boolean().default(false),
 });
 type Params = z.infer<typeof params>;
 
@@ -124,15 +126,15 @@ export const qdrantRestore: StepKind<Params, Facts> = {
     const { answers } = await ctx.cluster.answering('qdrant');
     const now = answers ? await pointsNow(qdrant, names) : new Map<string, number | undefined>();
     const points = [...now.values()].reduce<number>((sum, count) => sum + (count ?? 0), 0);
-    const uploads: string[] = [];
+    const commands: string[] = [];
     for (const one of snapshots)
       for (const node of await targetsOf(ctx.cluster, one).catch(() => [qdrant]))
-        uploads.push(uploadText(node, { ...one, sha256: one.sha256 ?? '…' }));
+        commands.push(givingText(node, one, one.sha256 ?? '…', p.upload));
     const age = ctx.backup?.takenAt ? `, ${durationOf(Date.now() - ctx.backup.takenAt.getTime())} old` : '';
     const unreadable = [...now].filter(([, count]) => count === undefined).map(([name]) => name);
     return {
       summary: `Restore ${plural(names.length, 'Qdrant collection')} (${sizeOf(bytes)}${age}), at most ${p.atOnce} at a time`,
-      commands: uploads,
+      commands,
       destroys: [
         ...(now.size === 0
           ? []
@@ -264,6 +266,7 @@ export const qdrantRestore: StepKind<Params, Facts> = {
             await uploadWithWayBack(ctx, emit, one, sums[index]!, facts.safety[name], {
               onBytes,
               signal,
+              byUpload: p.upload || !isCompared,
               // Only with the last of them the whole collection is there.
               ...(isLast && backupHas(ctx, name) ? { isRestored } : {}),
             }).catch(async (error: unknown) => {
@@ -276,10 +279,12 @@ export const qdrantRestore: StepKind<Params, Facts> = {
           await shared(ctx.cluster, name);
           finished += 1;
           const { count } = await qdrant.client.count(name, { exact: true });
-          emit.addFacts({ restored: { [name]: { sha256: sums.join(' '), points: count } } });
           emit.output(`${name} restored, ${plural(count, 'point')} (${finished} of ${names.length})`);
-          // Here, while others are still sent.
-          emit.addFacts({ proven: { [name]: await evidenceOf(ctx, name) } });
+          emit.addFacts({
+            restored: { [name]: { sha256: sums.join(' '), points: count } },
+            // Here, while others are still sent.
+            proven: { [name]: await evidenceOf(ctx, name) },
+          });
         },
       );
       await restoreAliases(names, ctx, emit);

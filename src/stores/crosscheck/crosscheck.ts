@@ -1,7 +1,7 @@
 import { keepMemoryFlat } from '../../hosts/flat-memory.js';
 import type { Cluster } from '../cluster.js';
 import { countNodes, nodePages } from '../falkordb/nodes.js';
-import { type MemoryRow, memoriesAmong, orphansAmong, readMemories } from '../postgres/memories.js';
+import { type MemoryRow, memoriesAmong, orphansAmong, readMemories, readMemoryIds } from '../postgres/memories.js';
 import { inParallel, listCollections } from '../qdrant/inventory.js';
 import { pointPages } from '../qdrant/points.js';
 import { MemoryIndex, type Seen } from './memory-index.js';
@@ -123,7 +123,7 @@ class Work {
   async readMemories(): Promise<void> {
     const { result } = this;
     let total = 0;
-    await readMemories(
+    await readMemoryIds(
       this.cluster.postgres,
       (count) => {
         total = count;
