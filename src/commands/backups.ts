@@ -101,10 +101,13 @@ export async function backupsVerifyCommand(wanted: string, { profile }: { profil
     print(`${said.padEnd(10)} ${file}`);
   }
   if (set.postgresBase) {
-    const { fault, whole } = await faultOfBaseIn(set);
+    const { fault, unread } = await faultOfBaseIn(set);
     if (fault !== '') faults += 1;
     print(
-      `${(fault === '' ? 'ok' : 'CHANGED').padEnd(10)} ${set.postgresBase.folder}${fault === '' ? (whole ? '' : ': its files are there with their sizes, and were not read') : `: ${fault}`}`,
+      `${(fault === '' ? 'ok' : 'CHANGED').padEnd(10)} ${set.postgresBase.folder}${[fault, unread]
+        .filter((words) => words !== '')
+        .map((words) => `: ${words}`)
+        .join('')}`,
     );
   }
   print(

@@ -1,4 +1,5 @@
 import type { Profile } from '../config/profile.js';
+import { removeAbandoned } from '../hosts/temp-folders.js';
 import { EXIT, Problem } from '../problem.js';
 import { loadRunbook } from '../runbook/library.js';
 import type { Overrides, Runbook } from '../runbook/runbook.js';
@@ -96,6 +97,7 @@ export async function prepareResume({
       next: `give the profile of ${started.profile} with --profile, or name another run: novamem-runbook runs list`,
     });
   const runbook = runbookOf(past, id, accept.includes('runbook'));
+  await removeAbandoned();
   const cluster = new Cluster(profile);
   await requireThrowAway(started.mode, cluster);
   const backup = started.backup ? await openBackupSet(started.backup.folder, profile.s3) : undefined;
@@ -127,6 +129,8 @@ export async function prepareResume({
       ...(started.runbookFile ? { runbookFile: started.runbookFile } : {}),
       cluster,
       ...(backup ? { backup } : {}),
+      // Whose set it restores is then no stranger's.
+      ...(started.drillOf ? { drillOf: started.drillOf } : {}),
       ...(started.newBackup ? { newBackup: newBackupAt(started.newBackup, folder) } : {}),
       past: {
         ...pastOf(journal.events),

@@ -5,6 +5,7 @@ import { programVersion } from '../config/package-root.js';
 import type { Profile } from '../config/profile.js';
 import { profileWord } from '../config/profiles.js';
 import { shellWord } from '../hosts/command.js';
+import { removeAbandoned } from '../hosts/temp-folders.js';
 import { Problem } from '../problem.js';
 import { loadRunbook } from '../runbook/library.js';
 import type { Overrides, Runbook, RunbookStep } from '../runbook/runbook.js';
@@ -80,6 +81,7 @@ export async function prepareRun(request: RunRequest): Promise<Run> {
   const writes = runbook.steps.some((step) => step.kind.backupSet === 'writes');
   const root = writes ? request.profile.backups.find(isWritable) : undefined;
   const folder = makeRunFolder(homeSubfolder('runs'), id);
+  if (request.mode !== 'dry-run') await removeAbandoned();
   return new Run({
     id,
     folder,

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { homeFolder } from '../config/home.js';
 import type { Profile } from '../config/profile.js';
 import { closedGateway } from '../hosts/gateway.js';
 import { within } from '../hosts/waiting.js';
@@ -31,7 +32,8 @@ export interface Prerequisites {
   obstacles: Obstacle[];
 }
 
-const NOWHERE = '/nonexistent';
+/** A run that there is not: what it would find is not there, and the room that it would have is. */
+const noRun = () => join(homeFolder(), 'runs', 'doctor');
 const BASE_BACKUP = 'postgres.base-backup';
 /** A survey asks how much a disaster has left: before one there is nothing to be found. */
 const isSurvey = ({ kind }: RunbookStep) => kind.kind.endsWith('.survey');
@@ -135,8 +137,8 @@ async function findingsIn(
         cluster,
         gateway: closedGateway(),
         ...(backup ? { backup } : {}),
-        ...(root ? { newBackup: newBackupAt(under(root, 'doctor'), NOWHERE) } : {}),
-        workFolder: join(NOWHERE, step.id),
+        ...(root ? { newBackup: newBackupAt(under(root, 'doctor'), noRun()) } : {}),
+        workFolder: join(noRun(), 'safety', step.id),
         phase: 'preflight',
         startsEarlier: (service) => startsBefore(runbook.steps, step.id, service),
         earlier: {},

@@ -39,10 +39,21 @@ export async function mayWriteTo(file: string): Promise<boolean> {
 
 /** Bytes that are free for this user on the file system that a path is or will be on: that of the nearest folder above it that is there. */
 export async function freeBytes(path: string): Promise<number> {
+  const { bavail, bsize } = await statfs(await nearestThere(path));
+  return bavail * bsize;
+}
+
+/** Whether two paths are, or will be, on one file system. */
+export async function onSameDisk(one: string, other: string): Promise<boolean> {
+  const [a, b] = await Promise.all([one, other].map(async (path) => (await stat(await nearestThere(path))).dev));
+  return a === b;
+}
+
+/** A path, or the nearest folder above it that is there. */
+async function nearestThere(path: string): Promise<string> {
   let there = path;
   while (!(await exists(there)) && dirname(there) !== there) there = dirname(there);
-  const { bavail, bsize } = await statfs(there);
-  return bavail * bsize;
+  return there;
 }
 
 /** The same of a server's own folder; undefined where neither it nor the one above it is on this machine. */

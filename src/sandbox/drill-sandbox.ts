@@ -47,7 +47,7 @@ export async function drillSandbox(
   return { profile, notes: [servers.map(serverText).join(', '), novamemText(shape)] };
 }
 
-export function shapeFor({ postgres, qdrant, falkordb, novamem, drill }: Profile, set: BackupSet): SandboxShape {
+export function shapeFor({ postgres, qdrant, falkordb, novamem, drill, s3 }: Profile, set: BackupSet): SandboxShape {
   const url = new URL(postgres.url);
   const major = Number.parseInt(set.inventory?.postgres?.serverVersion ?? '', 10);
   return {
@@ -56,6 +56,7 @@ export function shapeFor({ postgres, qdrant, falkordb, novamem, drill }: Profile
     collectionPrefix: qdrant.collectionPrefix,
     graph: falkordb.graph,
     recall: drill.recall,
+    ...(s3 ? { s3 } : {}),
     ...(Number.isNaN(major) ? {} : { postgresMajor: major }),
     ...(drill.novamem
       ? { novamem: { ...drill.novamem, ...(novamem?.tokenFrom ? { tokenFrom: novamem.tokenFrom } : {}) } }
@@ -66,7 +67,9 @@ export function shapeFor({ postgres, qdrant, falkordb, novamem, drill }: Profile
 async function requireRoom(set: BackupSet): Promise<void> {
   const folder = realpathSync(tmpdir());
   const free = await freeBytes(folder);
-  const wanted = set.bytes * GROWTH;
+  // A base backup is no part of what a drill restores.
+  const restored = [...(set.postgres ? [set.postgres] : []), ...set.qdrant, ...(set.falkordb?.files ?? [])];
+  const wanted = restored.reduce((sum, { bytes }) => sum + bytes, 0) * GROWTH;
   if (free === undefined || free > wanted) return;
   throw new Problem(
     `A drill of the backup set ${set.id} (${sizeOf(set.bytes)}) takes about ${sizeOf(wanted)} below ${folder}, and ${sizeOf(free)} are free.`,

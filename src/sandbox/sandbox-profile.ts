@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { PACKAGE_ROOT } from '../config/package-root.js';
 import type { Profile, ServiceName } from '../config/profile.js';
+import type { S3Settings } from '../config/s3.js';
 import type { Binaries } from './binaries.js';
 import type { SandboxRecord } from './registry.js';
 
@@ -17,6 +18,8 @@ export interface SandboxShape {
   novamem?: { command: string[]; environment: Record<string, string>; tokenFrom?: string };
   /** The profile's `drill.recall` of the cluster that it stands for. */
   recall: boolean;
+  /** How the bucket is reached from which it is restored, now and when that is resumed. */
+  s3?: S3Settings;
 }
 
 export const ORDINARY: SandboxShape = {
@@ -128,6 +131,7 @@ export function profileOf(
     },
     backups: [places.backups],
     hosts: {},
+    ...(shape.s3 ? { s3: shape.s3 } : {}),
     drill: { everyDays: 90, recall: shape.recall },
   };
 }

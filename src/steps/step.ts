@@ -98,7 +98,7 @@ export interface NewBackup {
   id: string;
   /** Where it is made. */
   folder: string;
-  /** The URL to which it is sent at the end; absent where the folder is its place. */
+  /** The URL to which it is sent piece by piece; absent where the folder is its place. */
   to?: string;
 }
 

@@ -1,12 +1,16 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { stringify } from 'yaml';
 import { filesBelow } from '../../src/hosts/files.js';
 import { wholeClusterLost } from '../../src/sandbox/disasters/backups.js';
 import { sceneOf } from '../../src/sandbox/disasters/disaster.js';
-import { type FaultyProxy, faultyProxy } from '../support/faulty-proxy.js';
-import { type Ended, runProgram } from '../support/program.js';
+import { sandboxDown } from '../../src/sandbox/sandbox.js';
+import { eventually } from '../support/eventually.js';
+import { type FaultyProxy, faultyProxy, httpAnswer } from '../support/faulty-proxy.js';
+import { type Ended, PROGRAM, runProgram } from '../support/program.js';
 import { S3_KEYS, type S3Store, s3Store } from '../support/s3-store.js';
 import { type RealCluster, realCluster } from '../support/sandbox.js';
 import { tempFolder } from '../support/temp.js';
@@ -24,6 +28,12 @@ let profile: string;
 const run = (...words: string[]): Promise<Ended> =>
   runProgram([...words], { environment: { ...S3_KEYS, AWS_SESSION_TOKEN: '' }, timeoutMs: 240_000 });
 const said = ({ stdout, stderr }: Ended) => stdout + stderr;
+
+/** The throw-away cluster that a drill was told to keep. */
+let kept = '';
+afterAll(async () => {
+  if (kept !== '') await sandboxDown(kept);
+});
 
 beforeAll(async () => {
   real = await realCluster(600);
@@ -46,12 +56,54 @@ describe('a cluster whose only backup root is a bucket', () => {
     expect(verified.exitCode, said(verified)).toBe(0);
   });
 
+  test('is backed up by a resumed run where the program was killed while it sent', async () => {
+    const from = store.asked.length;
+    const child = spawn(process.execPath, [PROGRAM, 'backup', '--profile', profile], {
+      env: { ...process.env, ...S3_KEYS, AWS_SESSION_TOKEN: '' },
+      stdio: 'ignore',
+    });
+    const ended = once(child, 'exit');
+    const sent = () => store.asked.slice(from).filter((one) => /^PUT .*\.(snapshot|dump)/.test(one));
+    await eventually('a piece of it is sent', async () => sent().length > 0);
+    child.kill('SIGKILL');
+    await ended;
+    const [killed] = JSON.parse((await run('runs', 'list', '--json')).stdout) as {
+      id: string;
+      outcome: string | null;
+    }[];
+    const before = (await run('backups', 'list', '--profile', profile)).stdout;
+    expect(before).toMatch(/unusable.*is unfinished/);
+    const resumed = await run('resume', killed!.id, '--profile', profile, '--headless');
+    expect(resumed.exitCode, said(resumed)).toBe(0);
+    expect((await run('backups', 'list', '--profile', profile)).stdout).not.toMatch(/unusable/);
+    const verified = await run('backups', 'verify', 'latest', '--profile', profile);
+    expect(verified.exitCode, said(verified)).toBe(0);
+  });
+
   test('is drilled out of it, while the connection breaks', async () => {
     await proxy.become(BREAKS);
     const drill = await run('drill', '--profile', profile);
     expect(drill.exitCode, said(drill)).toBe(0);
     expect(proxy.met).toBeGreaterThan(0);
     await proxy.become();
+  });
+
+  test('is drilled with --keep, and what failed is gone on with out of the same bucket', async () => {
+    await proxy.become({
+      kind: 'answers',
+      to: /^GET .*\.snapshot/,
+      answer: httpAnswer(403, '<Error><Code>AccessDenied</Code></Error>', { type: 'application/xml' }),
+    });
+    const drill = await run('drill', '--profile', profile, '--keep');
+    await proxy.become();
+    expect(drill.exitCode, said(drill)).toBe(1);
+    const name = /sandbox down --name (\S+)/.exec(said(drill))![1]!;
+    kept = name;
+    const newest = /^\S+/m.exec(
+      (await run('runs', 'list')).stdout.split('\n').find((line) => line.includes(name))!,
+    )![0];
+    const resumed = await run('resume', newest, '--profile', name, '--headless', '--confirm', name);
+    expect(resumed.exitCode, said(resumed)).toBe(0);
   });
 
   test('is lost and recovered whole out of it, while the connection breaks', async () => {

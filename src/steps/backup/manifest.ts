@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import { keepOnDisk } from '../../hosts/durable.js';
-import { remove, writeText } from '../../hosts/files.js';
+import { makeFolder, remove, writeText } from '../../hosts/files.js';
 import { MANIFEST_FILE, type Manifest, UNFINISHED_FILE } from '../../stores/backup-set/manifest.js';
 import { openBackupSet } from '../../stores/backup-set/open-backup-set.js';
 import { equal } from '../../stores/check.js';
@@ -17,7 +17,7 @@ import { readingPlan, type StepContext, type StepKind } from '../step.js';
 import { stepEvents } from '../step-events.js';
 import { agreementNow } from './agreement.js';
 import { newBackupOf, noBackupRoot } from './new-backup.js';
-import { sendingFindings, sendSet } from './sending.js';
+import { endSending, sendingFindings } from './sending.js';
 
 const params = z.strictObject({
   /** How many golden searches are recorded where the profile names none of its own. */
@@ -39,10 +39,7 @@ export const backupManifest: StepKind<Params, Facts> = {
   backupSet: 'writes',
   params,
   async plan(_p, { newBackup, cluster }) {
-    const commands = [
-      ...(newBackup?.to ? [`send ${newBackup.folder} to ${newBackup.to}, and read it back`] : []),
-      `write ${under(newBackup?.to ?? newBackup?.folder ?? '(no backup root)', MANIFEST_FILE)}`,
-    ];
+    const commands = [`write ${under(newBackup?.to ?? newBackup?.folder ?? '(no backup root)', MANIFEST_FILE)}`];
     if (cluster.novamem) commands.unshift(`POST ${cluster.novamem.address}/v1/search, once for each golden search`);
     return readingPlan(
       'Write the manifest: what the set holds, with checksums, inventory and golden searches',
@@ -85,11 +82,13 @@ export const backupManifest: StepKind<Params, Facts> = {
       for (const one of notes) emit.output(`warning: ${one}`);
       const manifest = manifestOf(id, ctx.cluster.name, saved, { searches, by, agreement, notes });
       const file = join(folder, MANIFEST_FILE);
+      // Of a set that was sent it may have gone with the rest.
+      await makeFolder(ctx.gateway, folder);
       // What a manifest vouches for must not be taken by a power cut that spares the manifest.
       await keepOnDisk(folder);
       await writeText(ctx.gateway, file, `${JSON.stringify(manifest, null, 1)}\n`);
       await remove(ctx.gateway, join(folder, UNFINISHED_FILE));
-      await sendSet(ctx, emit, signal);
+      await endSending(ctx, piecesOf(manifest), signal);
       emit.facts({ manifest: under(to, MANIFEST_FILE), searches: searches.length, parts: partsOf(manifest) });
       emit.output(
         `backup set ${id} is complete, with ${plural(searches.length, 'golden search', 'golden searches')}; the stores' instants lie ${durationOf(manifest.skewMs)} apart`,
@@ -113,6 +112,13 @@ const ownSearches = ({ cluster }: StepContext) => cluster.profile.novamem?.golde
 
 const partsOf = ({ parts }: Manifest) =>
   (parts.postgres ? 1 : 0) + (parts.postgresBase ? 1 : 0) + parts.qdrant.length + parts.falkordb.length;
+
+/** The files that a manifest names; of a base backup its own list. */
+const piecesOf = ({ parts }: Manifest) => [
+  ...(parts.postgres ? [parts.postgres] : []),
+  ...parts.qdrant,
+  ...parts.falkordb,
+];
 
 type Saved = ReturnType<typeof savedParts>;
 

@@ -2,6 +2,7 @@ import { dirname, join } from 'node:path';
 import { exists, makeFolder, remove, writeText } from '../../hosts/files.js';
 import { UNFINISHED_FILE } from '../../stores/backup-set/manifest.js';
 import type { NewBackup, StepContext } from '../step.js';
+import { beginSending } from './sending.js';
 
 /** A folder of the new backup set, made empty: what an earlier attempt of the same step had put there is removed. A note in the set says that it is unfinished until its manifest is written. */
 export async function newBackupFolder(ctx: StepContext, name: string): Promise<string> {
@@ -24,6 +25,7 @@ export async function newBackupPlace(ctx: StepContext, name: string): Promise<st
       `Backup set ${id}, begun by run ${ctx.runId}, is unfinished: it has no manifest yet. It cannot be restored from.\n`,
     );
   }
+  await beginSending(ctx, name);
   return path;
 }
 

@@ -1,19 +1,35 @@
-import { relative } from 'node:path';
-import { filesBelow, remove } from '../../hosts/files.js';
+import { freeBytes, remove } from '../../hosts/files.js';
+import { localFiles } from '../../hosts/local-files.js';
 import { nextOf } from '../../problem.js';
 import { checksumOf } from '../../stores/backup-set/backup-set.js';
 import { MANIFEST_FILE, UNFINISHED_FILE } from '../../stores/backup-set/manifest.js';
+import { type Check, equal } from '../../stores/check.js';
+import { inParallel } from '../../stores/qdrant/inventory.js';
 import { HERE } from '../../stores/storage/here.js';
 import { folderOf, type RemoteStorage, under } from '../../stores/storage/storage.js';
 import { storageOf } from '../../stores/storage/storage-of.js';
+import { type ReadableFiles, storedFiles } from '../../stores/storage/stored-files.js';
 import { messageOf, plural, sizeOf } from '../../words.js';
 import type { Finding, StepContext } from '../step.js';
 import type { Emitter } from '../step-events.js';
 
-// A new backup set whose root is a bucket is made in the run's own folder, and sent there as its last step.
+// A new backup set whose root is a bucket is made in the run's own folder, and sent from there piece by piece: each as soon as it is
+// proven, and removed here once it was read back there.
+
+/** A file of a new set. `file`: its path in the set; `sha256`: as it was when it was proven, where that is known. */
+export interface Piece {
+  file: string;
+  bytes: number;
+  sha256?: string;
+}
+
+interface Destination {
+  to: string;
+  storage: RemoteStorage;
+}
 
 /** Where a new set is sent to; undefined where its folder is its root's. */
-function destinationOf({ newBackup, cluster }: StepContext): { to: string; storage: RemoteStorage } | undefined {
+export function destinationOf({ newBackup, cluster }: StepContext): Destination | undefined {
   if (newBackup?.to === undefined) return undefined;
   const storage = storageOf(newBackup.to, cluster.profile.s3);
   return storage.isHere ? undefined : { to: newBackup.to, storage };
@@ -34,63 +50,202 @@ export async function sendingFindings(ctx: StepContext): Promise<Finding[]> {
 }
 
 /**
- * Sends a whole new set to its bucket, the manifest last, and reads every file back: what is there is what was made. Then it is
- * removed from the run's folder. What an earlier attempt has sent already is not sent again.
+ * Whether there is room here for what a step makes. `bytes`: how much it takes at most; `exact`: it takes that much. Nothing is said where
+ * nothing could be asked.
  */
-export async function sendSet(ctx: StepContext, emit: Emitter<unknown>, signal: AbortSignal): Promise<void> {
+export async function makingRoomFindings(
+  ctx: StepContext,
+  what: string,
+  bytes: number | undefined,
+  { exact = false }: { exact?: boolean } = {},
+): Promise<Finding[]> {
+  if (bytes === undefined || !ctx.newBackup) return [];
+  const { folder, to } = ctx.newBackup;
+  const free = await freeBytes(folder);
+  const takes = `the ${what} takes ${exact ? 'about' : 'at most'} ${sizeOf(bytes)}, and ${sizeOf(free)} are free ${to ? `in ${folder}, from which it is sent to ${to}` : `in ${folder}`}`;
+  if (free > bytes) return to ? [{ level: 'info', message: takes }] : [];
+  return [
+    {
+      level: exact ? 'blocking' : 'warning',
+      message: takes,
+      next: to
+        ? 'free some there, or keep what this program keeps on a larger disk: NOVAMEM_RUNBOOK_HOME=/a/folder'
+        : 'free some there, or name a root on a larger disk in the profile: backups: [ /a/folder ]',
+    },
+  ];
+}
+
+/** The command that sends a file, or a folder with all that is in it, as a person could paste it; none where nothing is sent. */
+export function sendingTexts(ctx: StepContext, name: string, kind: 'file' | 'folder' = 'file'): string[] {
+  const destination = destinationOf(ctx);
+  if (!destination) return [];
+  const { to, storage } = destination;
+  return [storage.sendText(under(ctx.newBackup!.folder, name), under(to, name), kind)];
+}
+
+/** Says in the bucket that the set is unfinished, and removes what an earlier attempt had sent, or half sent, of a part. */
+export async function beginSending(ctx: StepContext, name: string): Promise<void> {
   const destination = destinationOf(ctx);
   if (!destination) return;
   const { to, storage } = destination;
-  const { gateway } = ctx;
-  const { folder } = ctx.newBackup!;
-  const names = (await filesBelow(folder)).filter((name) => name !== MANIFEST_FILE && name !== UNFINISHED_FILE);
-  const files = (await HERE.filesBelow(folder)).filter(({ file }) => names.includes(relative(folder, file)));
-  const total = files.reduce((sum, one) => sum + one.bytes, 0);
-  await storage.putText(gateway, under(to, UNFINISHED_FILE), unfinishedText(ctx));
-  const forgotten = await storage.forgetHalfSent(gateway, to);
-  if (forgotten > 0) emit.output(`${plural(forgotten, 'file')} that an earlier attempt had half sent: given up`);
-  let done = 0;
-  const onBytes = (bytes: number) => {
-    done += bytes;
-    emit.progress({ done, total: 2 * total, unit: 'bytes', text: `sending to ${to}, and reading back` });
-  };
-  for (const { file, bytes } of files) {
-    signal.throwIfAborted();
-    await sendFile({ file, bytes, to: under(to, relative(folder, file)) }, storage, ctx, { onBytes, signal });
-  }
-  const manifest = under(to, MANIFEST_FILE);
-  await sendFile({ file: under(folder, MANIFEST_FILE), bytes: 0, to: manifest }, storage, ctx, { signal });
-  await storage.remove(gateway, under(to, UNFINISHED_FILE));
-  await remove(gateway, folder);
-  emit.output(`${plural(files.length, 'file')}, ${sizeOf(total)}, are in ${to} and were read back`);
+  const note = under(to, UNFINISHED_FILE);
+  if (!(await storage.seen(note)))
+    await storage.putText(
+      ctx.gateway,
+      note,
+      `Backup set ${ctx.newBackup!.id}, sent by run ${ctx.runId}, is unfinished: it has no manifest yet. It cannot be restored from.\n`,
+    );
+  await storage.forgetHalfSent(ctx.gateway, under(to, name));
+  await storage.remove(ctx.gateway, under(to, name));
 }
 
-const unfinishedText = ({ runId, newBackup }: StepContext) =>
-  `Backup set ${newBackup!.id}, sent by run ${runId}, is unfinished: it has no manifest yet. It cannot be restored from.\n`;
+/**
+ * Whether an earlier attempt has made these and could not send them all: then what is not there yet is still here, and nothing has
+ * to be made again.
+ */
+export async function isOnlyToBeSent(
+  ctx: StepContext,
+  pieces: readonly Piece[] | undefined,
+  { sent = false }: { sent?: boolean },
+): Promise<boolean> {
+  if (!pieces || sent || !destinationOf(ctx)) return false;
+  const [here, there] = [await sizesHere(ctx, pieces), await sizesSaved(ctx, pieces)];
+  return pieces.every(({ file, bytes }) => here.get(file) === bytes || there.get(file) === bytes);
+}
+
+/** Up to this size files are sent side by side; of a larger one the parts are. */
+const SMALL_BYTES = 16 << 20;
+const AT_ONCE = 4;
+/** Large files of all steps go one after the other: what is sent of each lies in memory. */
+let large: Promise<unknown> = Promise.resolve();
+
+/** Sends files of a new set, in this order as far as they are large, and removes each here once it was read back there. */
+export async function sendPieces(
+  ctx: StepContext,
+  pieces: readonly Piece[],
+  signal: AbortSignal,
+  onBytes: (bytes: number) => void = () => {},
+): Promise<void> {
+  const destination = destinationOf(ctx);
+  if (!destination) return;
+  const [here, there] = [await sizesHere(ctx, pieces), await sizesSaved(ctx, pieces)];
+  const send = async (piece: Piece) => {
+    const { file, bytes } = piece;
+    signal.throwIfAborted();
+    if (!here.has(file)) {
+      if (there.get(file) !== bytes)
+        throw new Error(`${file} of the new backup set is neither here nor in ${destination.to}: retry`);
+      return onBytes(2 * bytes);
+    }
+    await sendFile(ctx, piece, destination, { onBytes, signal, isThere: there.get(file) === bytes });
+    await remove(ctx.gateway, under(ctx.newBackup!.folder, file));
+  };
+  await inParallel(
+    pieces.filter(({ bytes }) => bytes <= SMALL_BYTES),
+    AT_ONCE,
+    send,
+  );
+  for (const piece of pieces.filter(({ bytes }) => bytes > SMALL_BYTES)) {
+    const mine = large.then(() => send(piece));
+    large = mine.catch(() => {});
+    await mine;
+  }
+}
+
+/** The same with its progress on the screen, and a line at the end. */
+export async function sendAll(
+  ctx: StepContext,
+  pieces: readonly Piece[],
+  emit: Emitter<unknown>,
+  signal: AbortSignal,
+): Promise<void> {
+  const destination = destinationOf(ctx);
+  if (!destination) return;
+  const total = pieces.reduce((sum, { bytes }) => sum + bytes, 0);
+  await sendPieces(ctx, pieces, signal, emit.bytes(2 * total, `sending to ${destination.to}, and reading back`));
+  emit.output(
+    `${plural(pieces.length, 'file')}, ${sizeOf(total)}, are in ${destination.to}, were read back, and are removed here`,
+  );
+}
 
 async function sendFile(
-  { file, bytes, to }: { file: string; bytes: number; to: string },
-  storage: RemoteStorage,
-  { gateway }: StepContext,
-  { onBytes = () => {}, signal }: { onBytes?: (bytes: number) => void; signal: AbortSignal },
+  { gateway, newBackup }: StepContext,
+  { file, bytes, sha256 }: Piece,
+  { to: place, storage }: Destination,
+  { onBytes, signal, isThere }: { onBytes: (bytes: number) => void; signal: AbortSignal; isThere: boolean },
 ): Promise<void> {
-  const there = async () => {
-    const seen = await storage.seen(to);
-    return seen && checksumOf({ file: to, bytes: seen.bytes, storage }, { onBytes, signal });
-  };
-  // Only what an earlier attempt has sent is there before it is sent, whole or not at all.
-  if (
-    bytes > 0 &&
-    (await storage.seen(to))?.bytes === bytes &&
-    (await there()) === (await checksumOf({ file, bytes }))
-  ) {
-    onBytes(bytes);
-    return;
-  }
-  const sent = await storage.put(gateway, file, to, { onBytes, signal });
-  const back = await there();
-  if (back !== sent)
+  const from = under(newBackup!.folder, file);
+  const to = under(place, file);
+  const back = () => checksumOf({ file: to, bytes, storage }, { onBytes, signal });
+  // An earlier attempt has sent it, and did not come to remove it here.
+  if (isThere && (await back()) === (await checksumOf({ file: from, bytes }))) return onBytes(bytes);
+  const sent = await storage.put(gateway, from, to, { onBytes, signal });
+  if (sha256 !== undefined && sent !== sha256)
     throw new Error(
-      `${to} is not what was sent there: its SHA-256 is ${back ?? 'that of nothing'}, and ${sent} was sent. The set there stays unfinished, and is whole in this run's folder; retry`,
+      `${from} was changed after it had been proven: its SHA-256 was ${sha256}, and is ${sent} now. The set stays unfinished; take another backup`,
     );
+  const got = await back();
+  if (got !== sent)
+    throw new Error(
+      `${to} is not what was sent there: its SHA-256 is ${got}, and ${sent} was sent. The set there stays unfinished, and the file is still here; retry`,
+    );
+}
+
+/** Bytes of these files where the set is to be, as they lie there now. */
+export async function sizesSaved(
+  ctx: StepContext,
+  pieces: readonly Pick<Piece, 'file'>[],
+): Promise<Map<string, number>> {
+  const { to: folder, storage } = destinationOf(ctx) ?? { to: ctx.newBackup!.folder, storage: HERE };
+  return sizesIn(storage, folder, pieces);
+}
+
+const sizesHere = (ctx: StepContext, pieces: readonly Piece[]) => sizesIn(HERE, ctx.newBackup!.folder, pieces);
+
+/** So few are asked for one by one: a listing would be of the whole set. */
+const FEW = 4;
+
+async function sizesIn(storage: RemoteStorage | typeof HERE, folder: string, pieces: readonly Pick<Piece, 'file'>[]) {
+  const files = pieces.map(({ file }) => under(folder, file));
+  const sizes = files.length > FEW ? await storage.sizesOf(folder, files) : new Map<string, number>();
+  if (files.length <= FEW)
+    for (const seen of await Promise.all(files.map((file) => storage.seen(file))))
+      if (seen) sizes.set(seen.file, seen.bytes);
+  return new Map([...sizes].map(([file, bytes]) => [file.slice(folder.length + 1), bytes]));
+}
+
+/** That what was sent lies there with its bytes; none where nothing was sent. */
+export async function sentChecks(ctx: StepContext, pieces: readonly Piece[], what: string): Promise<Check[]> {
+  const destination = destinationOf(ctx);
+  if (!destination) return [];
+  const there = await sizesSaved(ctx, pieces);
+  const right = pieces.filter(({ file, bytes }) => there.get(file) === bytes);
+  return [equal(what, `files in ${destination.to}, with their bytes`, pieces.length, right.length)];
+}
+
+/** What reads the files of a new set by their paths here, wherever they are now. */
+export function newSetFiles(ctx: StepContext): ReadableFiles {
+  const destination = destinationOf(ctx);
+  return destination ? storedFiles(destination.storage, destination.to, ctx.newBackup!.folder) : localFiles;
+}
+
+/**
+ * Ends a set that was sent: its manifest, last of all, which must be in the run's folder. Rejects where a piece that it vouches for
+ * is not there any more.
+ */
+export async function endSending(ctx: StepContext, pieces: readonly Piece[], signal: AbortSignal): Promise<void> {
+  const destination = destinationOf(ctx);
+  if (!destination) return;
+  const { to, storage } = destination;
+  const there = await sizesSaved(ctx, pieces);
+  const lost = pieces.find(({ file, bytes }) => there.get(file) !== bytes);
+  if (lost)
+    throw new Error(
+      `${under(to, lost.file)} was sent, and is not there any more as it was: somebody else removes or writes files below ${to}. The set stays unfinished; take another backup`,
+    );
+  const { folder } = ctx.newBackup!;
+  const bytes = (await HERE.seen(under(folder, MANIFEST_FILE)))!.bytes;
+  await sendFile(ctx, { file: MANIFEST_FILE, bytes }, destination, { onBytes: () => {}, signal, isThere: false });
+  await storage.remove(ctx.gateway, under(to, UNFINISHED_FILE));
+  await remove(ctx.gateway, folder);
 }

@@ -6,9 +6,19 @@ import type { FalkordbPart } from '../../stores/backup-set/manifest.js';
 import { type Check, equal } from '../../stores/check.js';
 import { unbuilt, untilBuilt } from '../../stores/falkordb/indexes.js';
 import { type FalkordbInventory, inventoryFalkordb } from '../../stores/falkordb/inventory.js';
+import { memoryOf } from '../../stores/falkordb/memory.js';
 import { filesFaults, type PersistenceSettings, persistenceOf } from '../../stores/falkordb/persistence.js';
 import { plural, sizeOf } from '../../words.js';
 import { newBackupFolder, newBackupOf, noBackupRoot } from '../backup/new-backup.js';
+import {
+  destinationOf,
+  isOnlyToBeSent,
+  makingRoomFindings,
+  newSetFiles,
+  sendAll,
+  sendingTexts,
+  sentChecks,
+} from '../backup/sending.js';
 import { readingPlan, type StepContext, type StepKind } from '../step.js';
 import { type Emitter, stepEvents } from '../step-events.js';
 import { unreachable } from '../store-readiness.js';
@@ -23,6 +33,8 @@ interface Facts {
   inventory: FalkordbInventory;
   /** What was there before, when it was written to while it was copied. */
   moving?: FalkordbInventory;
+  /** To a bucket. */
+  sent?: boolean;
 }
 
 type Form = FalkordbPart['form'];
@@ -52,6 +64,7 @@ export const falkordbBackup: StepKind<Params, Facts> = {
             'CONFIG SET auto-aof-rewrite-percentage (as before)',
           ]
         : ['BGSAVE', copying(join(settings.dir, settings.dbfilename), 'falkordb/dump.rdb', false)];
+    if (settings) commands.push(...sendingTexts(ctx, 'falkordb', 'folder'));
     return readingPlan(`Copy FalkorDB's ${settings ? formOf(settings) : 'files'}`, commands, {
       onAbort: 'an unfinished backup set, which is never restored from',
     });
@@ -78,60 +91,82 @@ export const falkordbBackup: StepKind<Params, Facts> = {
         message: `FalkorDB keeps its files in ${settings.dir}, appendonly ${settings.appendonly ? 'yes' : 'no'}`,
       },
       ...(await rewriteFindings(ctx.cluster.falkordb, settings)),
+      ...(await makingRoomFindings(ctx, 'copy of the graph', (await memoryOf(ctx.cluster.falkordb)).used)),
     ];
   },
   run: (p, ctx, signal) =>
     stepEvents<Facts>(async (emit) => {
-      const { falkordb } = ctx.cluster;
-      const settings = await persistenceOf(falkordb);
-      const folder = await newBackupFolder(ctx, 'falkordb');
-      const form = formOf(settings);
-      const to = join(folder, form);
-      // What is saved while it is being built is gone after a reload.
-      const building = await unbuilt(falkordb);
-      if (building.length > 0) emit.output(`${building.join(', ')} is still being built: waiting for it`);
-      await untilBuilt(falkordb, p.patienceSeconds * 1000, signal);
-      const before = await inventoryFalkordb(falkordb);
-      const at = new Date().toISOString();
-      if (settings.appendonly) await copyAppendOnlyDirectory(p, ctx, emit, signal, settings, to);
-      else await copySavedFile(p, ctx, emit, signal, settings, to);
-      const inventory = await inventoryFalkordb(falkordb);
-      const { faults } = await filesFaults({ form, path: to });
-      if (faults.length > 0) throw new Error(`the copy is not whole: ${faults[0]}`);
-      const names = form === 'appendonlydir' ? (await filesBelow(to)).map((name) => join(form, name)) : [form];
-      const parts = await Promise.all(
-        names.map(async (name): Promise<FalkordbPart> => {
-          const path = join(folder, name);
-          const versions = {
-            toolVersion: `module ${inventory.moduleVersion}`,
-            serverVersion: inventory.serverVersion,
-          };
-          return {
-            file: join('falkordb', name),
-            bytes: await bytesOf(path),
-            sha256: await sha256Of(path, { signal }),
-            at,
-            form,
-            ...versions,
-          };
-        }),
-      );
-      const moved = JSON.stringify(before) !== JSON.stringify(inventory);
-      emit.facts({ parts, inventory, ...(moved ? { moving: before } : {}) });
-      emit.output(
-        `copied ${form}: ${plural(parts.length, 'file')}, ${sizeOf(parts.reduce((sum, one) => sum + one.bytes, 0))}`,
-      );
+      const earlier = ctx.earlier as Partial<Facts>;
+      let { parts } = earlier;
+      if (parts && (await isOnlyToBeSent(ctx, parts, earlier)))
+        emit.output('the graph had been copied already; what is left is to send it');
+      else parts = await take(p, ctx, emit, signal);
+      if (!destinationOf(ctx)) return;
+      await sendAll(ctx, parts, emit, signal);
+      emit.facts({ sent: true });
     }),
   async verify(_p, ctx, { parts }): Promise<Check[]> {
     const { folder } = newBackupOf(ctx);
     const [first] = parts;
     const path =
       first!.form === 'appendonlydir' ? join(folder, 'falkordb', 'appendonlydir') : join(folder, first!.file);
-    const { faults } = await filesFaults({ form: first!.form, path });
-    return [equal(`falkordb ${first!.form}`, 'faults when read to the end', 'none', faults.join('; ') || 'none')];
+    const { faults } = await filesFaults({ form: first!.form, path }, newSetFiles(ctx));
+    return [
+      ...(await sentChecks(ctx, parts, 'falkordb copy')),
+      equal(`falkordb ${first!.form}`, 'faults when read to the end', 'none', faults.join('; ') || 'none'),
+    ];
   },
-  probe: async (_p, _ctx, facts) => (facts.parts ? 'done' : 'not-started'),
+  probe: async (_p, ctx, { parts, sent }) =>
+    !parts ? 'not-started' : sent || !destinationOf(ctx) ? 'done' : 'partial',
 };
+
+async function take(p: Params, ctx: StepContext, emit: Emitter<Facts>, signal: AbortSignal): Promise<FalkordbPart[]> {
+  const { falkordb } = ctx.cluster;
+  const settings = await persistenceOf(falkordb);
+  const folder = await newBackupFolder(ctx, 'falkordb');
+  const form = formOf(settings);
+  const to = join(folder, form);
+  // What is saved while it is being built is gone after a reload.
+  const building = await unbuilt(falkordb);
+  if (building.length > 0) emit.output(`${building.join(', ')} is still being built: waiting for it`);
+  await untilBuilt(falkordb, p.patienceSeconds * 1000, signal);
+  const before = await inventoryFalkordb(falkordb);
+  const at = new Date().toISOString();
+  if (settings.appendonly) await copyAppendOnlyDirectory(p, ctx, emit, signal, settings, to);
+  else await copySavedFile(p, ctx, emit, signal, settings, to);
+  const inventory = await inventoryFalkordb(falkordb);
+  const { faults } = await filesFaults({ form, path: to });
+  if (faults.length > 0) throw new Error(`the copy is not whole: ${faults[0]}`);
+  const names = form === 'appendonlydir' ? (await filesBelow(to)).map((name) => join(form, name)) : [form];
+  const parts = await Promise.all(
+    names.map(async (name): Promise<FalkordbPart> => {
+      const path = join(folder, name);
+      const versions = {
+        toolVersion: `module ${inventory.moduleVersion}`,
+        serverVersion: inventory.serverVersion,
+      };
+      return {
+        file: join('falkordb', name),
+        bytes: await bytesOf(path),
+        sha256: await sha256Of(path, { signal }),
+        at,
+        form,
+        ...versions,
+      };
+    }),
+  );
+  const moved = JSON.stringify(before) !== JSON.stringify(inventory);
+  emit.facts({
+    parts,
+    inventory,
+    ...(moved ? { moving: before } : {}),
+    ...(destinationOf(ctx) ? { sent: false } : {}),
+  });
+  emit.output(
+    `copied ${form}: ${plural(parts.length, 'file')}, ${sizeOf(parts.reduce((sum, one) => sum + one.bytes, 0))}`,
+  );
+  return parts;
+}
 
 /** With rewrites held off, the files that the manifest names do not change under the copy; only the last one grows. */
 async function copyAppendOnlyDirectory(

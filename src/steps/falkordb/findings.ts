@@ -1,6 +1,7 @@
 import { dirname } from 'node:path';
 import { seenIn } from '../../hosts/elsewhere/seen-in.js';
 import type { Host } from '../../hosts/host.js';
+import { localFiles } from '../../hosts/local-files.js';
 import { mayWriteIn } from '../../hosts/server-process.js';
 import type { Cluster } from '../../stores/cluster.js';
 import { processOf, serverFaults } from '../../stores/falkordb/check-tool.js';
@@ -16,6 +17,7 @@ import {
   placementRefusal,
 } from '../../stores/falkordb/persistence.js';
 import { rdbHead } from '../../stores/falkordb/rdb-head.js';
+import type { ReadableFiles } from '../../stores/storage/stored-files.js';
 import { sizeOf } from '../../words.js';
 import { safetyRoomFindings } from '../room.js';
 import type { Finding, StepContext } from '../step.js';
@@ -226,13 +228,13 @@ async function memoryOnlyFindings(ctx: StepContext, settings: PersistenceSetting
 
 /**
  * What stands in the way of this server loading these files, and keeping what it loaded. `brought`: the same files, where the server's own
- * check tool can read them.
+ * check tool can read them; `through`: by what these are read, where that is not this machine's disk.
  */
 export async function loadingFindings(
   cluster: Cluster,
   settings: PersistenceSettings,
   files: FalkordbFiles,
-  brought?: FalkordbFiles,
+  { brought, through = localFiles }: { brought?: FalkordbFiles | undefined; through?: ReadableFiles } = {},
 ): Promise<Finding[]> {
   const { falkordb } = cluster;
   const host = cluster.host('falkordb');
@@ -245,7 +247,7 @@ export async function loadingFindings(
         next: 'set "appendonly yes" in its configuration, or give a dump.rdb',
       },
     ];
-  const checked = host.here ? files : brought;
+  const checked = host.here && through === localFiles ? files : brought;
   const server = await processOf(falkordb, host);
   const fault = server && checked ? await serverFaults(server, checked, host) : '';
   return [
@@ -258,16 +260,21 @@ export async function loadingFindings(
             next: 'choose another backup set, or restore into a server of the version that wrote it',
           },
         ]),
-    ...(fault === undefined || !server ? [await notChecked(cluster, files)] : checked ? [] : [checkedLater(host)]),
-    ...(await evictionFindings(falkordb, await memoryNeeded(files))),
+    ...(fault === undefined || !server
+      ? [await notChecked(cluster, files, through)]
+      : checked
+        ? []
+        : [checkedLater(host)]),
+    ...(await evictionFindings(falkordb, await memoryNeeded(files, through))),
   ];
 }
 
 /** The server's own check tool is elsewhere: what remains is to say who wrote the files. */
-async function notChecked(cluster: Cluster, files: FalkordbFiles): Promise<Finding> {
+async function notChecked(cluster: Cluster, files: FalkordbFiles, through: ReadableFiles): Promise<Finding> {
   const { falkordb } = cluster;
   const { valkey_version: valkey, redis_version: redis } = await falkordb.info('server');
-  const writers = await Promise.all((await loadedFiles(files)).map(async (file) => (await rdbHead(file))?.writer));
+  const heads = await headsOf(files, through);
+  const writers = heads.map((head) => head?.writer);
   const writer = writers.find(Boolean);
   return {
     level: 'info',
@@ -280,9 +287,12 @@ const checkedLater = ({ title }: Host): Finding => ({
   message: `the files are brought to ${title} and checked there by the server's own tool before it is stopped`,
 });
 
+const headsOf = async (files: FalkordbFiles, through: ReadableFiles) =>
+  Promise.all((await loadedFiles(files, through)).map((file) => rdbHead(file, through)));
+
 /** Bytes of memory that the server used which wrote these files; undefined when they do not tell. */
-async function memoryNeeded(files: FalkordbFiles): Promise<number | undefined> {
-  const heads = await Promise.all((await loadedFiles(files)).map((file) => rdbHead(file)));
+async function memoryNeeded(files: FalkordbFiles, through: ReadableFiles): Promise<number | undefined> {
+  const heads = await headsOf(files, through);
   // An empty base is written at a server's first start, when it uses next to nothing.
   return heads.find((head) => head?.keys === 'some')?.usedMemory;
 }

@@ -1,8 +1,8 @@
 import { dirname, isAbsolute, join, relative } from 'node:path';
 import { z } from 'zod';
 import { seenIn } from '../../hosts/elsewhere/seen-in.js';
-import { sha256Of } from '../../hosts/files.js';
-import type { Host } from '../../hosts/host.js';
+import { onSameDisk, sha256Of } from '../../hosts/files.js';
+import { localFiles } from '../../hosts/local-files.js';
 import type { BackupFile, BackupSet } from '../../stores/backup-set/backup-set.js';
 import { type Check, equal } from '../../stores/check.js';
 import type { Cluster } from '../../stores/cluster.js';
@@ -21,8 +21,16 @@ import {
   placementRefusal,
   placesOf,
 } from '../../stores/falkordb/persistence.js';
+import type { ReadableFiles } from '../../stores/storage/stored-files.js';
 import { countOf, messageOf, plural, sizeOf } from '../../words.js';
-import { bringHere, bringingFindings, bringingTexts, placeHere } from '../backup/brought-here.js';
+import {
+  bringHere,
+  bringingFindings,
+  bringingTexts,
+  placeHere,
+  setFiles,
+  withOrigin,
+} from '../backup/brought-here.js';
 import { fileFindings, lacks } from '../backup/file.js';
 import type { Finding, Probe, StepContext, StepKind } from '../step.js';
 import type { Emitter } from '../step-events.js';
@@ -79,10 +87,11 @@ function candidates(p: Params, backup: BackupSet | undefined): Files[] {
 
 const backupIsElsewhere = ({ backup }: StepContext) => backup?.storage?.isHere === false;
 
-/** The same files where they were brought to. */
+/** The same files where they are, or will be, brought to. */
+const whereBrought = (files: Files, ctx: StepContext): Files => ({ ...files, path: placeHere(ctx, files.path) });
+
 const asBrought = (files: Files, ctx: StepContext, brought: readonly BackupFile[]): Files => ({
-  ...files,
-  path: placeHere(ctx, files.path),
+  ...whereBrought(files, ctx),
   files: files.files.flatMap(({ file }) => brought.find((one) => one.file === placeHere(ctx, file)) ?? []),
 });
 
@@ -106,9 +115,11 @@ export const falkordbRestore: StepKind<Params, Facts> = {
     const among = candidates(p, ctx.backup);
     const files = settings ? loadable(settings, among) : among[0];
     const bytes = files ? bytesIn(files) : 0;
-    // How they are placed is read from the files themselves: of those that lie in a bucket it is seen once they are here.
-    const isHere = !backupIsElsewhere(ctx);
-    const placement = settings && files && isHere ? await placementOf(files, settings) : undefined;
+    // Why it cannot be told is a finding.
+    const placement =
+      settings && files
+        ? await placementOf(whereBrought(files, ctx), settings, setFiles(ctx)).catch(() => undefined)
+        : undefined;
     const aside: string[] = [];
     const { files: there, here } = cluster.host('falkordb');
     for (const path of settings && files ? placesOf(settings) : []) if (await there.exists(path)) aside.push(path);
@@ -131,7 +142,6 @@ export const falkordbRestore: StepKind<Params, Facts> = {
         ...(await saidWhileStopped('falkordb', ctx, (stopped) => [
           ...movingAside(stopped, aside, join(dir, asideName(ctx.runId))),
           ...(here || !placement ? placing(stopped, placement) : puttingInPlace(stopped, ctx, placement, dir)),
-          ...(isHere || !files ? [] : [stopped.saidSend(placeHere(ctx, files.path), `${dir}/`)]),
         ])),
       ],
       destroys:
@@ -165,15 +175,17 @@ export const falkordbRestore: StepKind<Params, Facts> = {
     if (findings.some((finding) => finding.level === 'blocking')) return findings;
     if (host.here) findings.push(...inItsOwnFolder(chosen, dir));
     findings.push(
-      ...(await roomFindings(host, chosen, dir)),
+      ...(await roomFindings(ctx, chosen, dir)),
       ...(await bringingFindings(ctx, chosen.files, chosen.form)),
     );
-    if (findings.some((finding) => finding.level === 'blocking') || backupIsElsewhere(ctx)) return findings;
-    const wrong = await damageFindings(p, ctx, chosen);
+    if (findings.some((finding) => finding.level === 'blocking')) return findings;
+    const through = setFiles(ctx);
+    const files = whereBrought(chosen, ctx);
+    const wrong = await damageFindings(p, ctx, files, through);
     findings.push(...wrong);
     if (settings && !wrong.some((finding) => finding.level !== 'info'))
-      findings.push(...(await loadingFindings(cluster, settings, chosen)));
-    return findings;
+      findings.push(...(await loadingFindings(cluster, settings, files, { through })));
+    return findings.map((one) => ({ ...one, message: withOrigin(ctx, one.message) }));
   },
 
   run: (p, ctx, signal) =>
@@ -217,7 +229,7 @@ export const falkordbRestore: StepKind<Params, Facts> = {
           emit.output(`${files.form} lies in ${incoming} on ${host.title}; its SHA-256 is the same as here`);
         }
         const brought = incoming === undefined ? undefined : filesBrought(incoming, settings);
-        refuseBlocked(damaged ? [] : await loadingFindings(cluster, settings, files, brought));
+        refuseBlocked(damaged ? [] : await loadingFindings(cluster, settings, files, { brought }));
       };
       const { settings, facts: cleared } = await clearFolder({ ctx, emit, patienceMs, signal, accept });
       const files = loadable(settings, among)!;
@@ -286,9 +298,12 @@ export const falkordbRestore: StepKind<Params, Facts> = {
 };
 
 /** What is placed lies beside what is moved aside, which stays. */
-async function roomFindings({ files: there }: Host, files: Files, dir: string | undefined): Promise<Finding[]> {
+async function roomFindings(ctx: StepContext, files: Files, dir: string | undefined): Promise<Finding[]> {
   const { form } = files;
-  const needed = bytesIn(files);
+  const { files: there, here } = ctx.cluster.host('falkordb');
+  // What is brought out of a bucket lies there as well until it is placed.
+  const twice = backupIsElsewhere(ctx) && here && dir !== undefined && (await onSameDisk(dir, ctx.workFolder));
+  const needed = bytesIn(files) * (twice ? 2 : 1);
   const free = await seenIn(async () => {
     const isThere = dir !== undefined && ((await there.exists(dir)) || (await there.exists(dirname(dir))));
     return isThere ? there.freeBytes(dir) : undefined;
@@ -317,11 +332,16 @@ function inItsOwnFolder({ path }: Files, dir: string | undefined): Finding[] {
 }
 
 /** What a look at the backup's own files finds. */
-async function damageFindings(p: Params, { backup }: StepContext, files: Files): Promise<Finding[]> {
-  const { faults, unproven } = await filesFaults(files);
+async function damageFindings(
+  p: Params,
+  { backup }: StepContext,
+  files: Files,
+  through: ReadableFiles = localFiles,
+): Promise<Finding[]> {
+  const { faults, unproven } = await filesFaults(files, through);
   const inventory = backup?.inventory?.falkordb;
   const meantEmpty = inventory !== undefined && Object.keys(inventory.graphs).length === 0;
-  if (faults.length === 0 && !meantEmpty && (await holdNothing(files)))
+  if (faults.length === 0 && !meantEmpty && (await holdNothing(files, through)))
     faults.push(`${files.path} holds no key at all: a server would start empty`);
   const next = 'choose another backup set, or accept the loss: --set <step>.acceptDamaged=true';
   return [

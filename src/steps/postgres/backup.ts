@@ -8,12 +8,20 @@ import type { PostgresPart } from '../../stores/backup-set/manifest.js';
 import { type Check, equal, sameSet } from '../../stores/check.js';
 import { countRows } from '../../stores/postgres/dump.js';
 import { type PostgresInventory, readPostgresInventory } from '../../stores/postgres/inventory.js';
-import { describeServer } from '../../stores/postgres/server.js';
+import { databaseBytes, describeServer } from '../../stores/postgres/server.js';
 import { toolsFor } from '../../stores/postgres/tools.js';
 import { countOf, plural, sizeOf } from '../../words.js';
 import { newBackupOf, newBackupPlace, noBackupRoot } from '../backup/new-backup.js';
+import {
+  destinationOf,
+  isOnlyToBeSent,
+  makingRoomFindings,
+  sendAll,
+  sendingTexts,
+  sentChecks,
+} from '../backup/sending.js';
 import { readingPlan, type StepContext, type StepKind } from '../step.js';
-import { stepEvents } from '../step-events.js';
+import { type Emitter, stepEvents } from '../step-events.js';
 import { unreachable } from '../store-readiness.js';
 import { patienceSeconds, runTool } from './tool.js';
 
@@ -24,6 +32,9 @@ interface Facts {
   part: PostgresPart;
   /** What the dump holds: read in the same snapshot. */
   inventory: PostgresInventory;
+  /** What was read in it before it was sent to a bucket. */
+  rows?: Record<string, number>;
+  sent?: boolean;
 }
 
 const FILE = 'postgres/novamem.dump';
@@ -50,7 +61,7 @@ export const postgresBackup: StepKind<Params, Facts> = {
   async plan(p, ctx) {
     const server = await describeServer(ctx.cluster.postgres).catch(() => undefined);
     const tools = await toolsFor(server?.major ?? 0);
-    const commands = ctx.newBackup ? [commandText(dumpCommand(p, ctx, tools.bin))] : [];
+    const commands = ctx.newBackup ? [commandText(dumpCommand(p, ctx, tools.bin)), ...sendingTexts(ctx, FILE)] : [];
     return readingPlan(`Dump Postgres into ${FILE}, and take its inventory in the same snapshot`, commands, {
       onAbort: 'an unfinished backup set, which is never restored from',
     });
@@ -93,69 +104,87 @@ export const postgresBackup: StepKind<Params, Facts> = {
         level: 'info',
         message: `Postgres ${server.version} at ${ctx.cluster.postgres.address}; pg_dump ${tools.version}`,
       },
+      ...(await makingRoomFindings(ctx, 'dump', await databaseBytes(ctx.cluster.postgres).catch(() => undefined))),
     ];
   },
   run: (p, ctx, signal) =>
     stepEvents<Facts>(async (emit) => {
-      const { postgres } = ctx.cluster;
-      const server = await describeServer(postgres);
-      const tools = await toolsFor(server.major);
-      const file = await newBackupPlace(ctx, FILE);
-      const at = new Date();
-      const failed = new AbortController();
-      let dumping: Promise<Ended> | undefined;
-      const inventory = await postgres
-        .reading(
-          async (reading) => {
-            const [exported] = await reading.query<{ id: string }>('SELECT pg_export_snapshot() AS id');
-            dumping = runTool(ctx, dumpCommand(p, ctx, tools.bin, exported!.id), {
-              signal: AbortSignal.any([signal, failed.signal]),
-              patienceSeconds: p.patienceSeconds,
-              onText: (text) => emit.output(text),
-            });
-            const [ended, taken] = await Promise.all([
-              dumping,
-              readPostgresInventory(reading, postgres.database, (table, done, total) =>
-                emit.progress({ done, total, unit: 'items', text: `tables, now ${table}` }),
-              ),
-            ]);
-            if (ended.exitCode !== 0) throw new Error(`pg_dump ended with ${ended.exitCode ?? ended.failure}`);
-            return taken;
-          },
-          { snapshot: true },
-        )
-        .catch(async (error: unknown) => {
-          failed.abort(error);
-          await dumping?.catch(() => {});
-          throw error;
-        });
-      await closeToOthers(file);
-      const bytes = await bytesOf(file);
-      const sha256 = await sha256Of(file, { onBytes: emit.bytes(bytes, 'checksum of the dump'), signal });
-      const part = {
-        file: FILE,
-        bytes,
-        sha256,
-        at: at.toISOString(),
-        toolVersion: `pg_dump ${tools.version}`,
-        serverVersion: server.version,
-      };
-      emit.facts({ part, inventory });
-      const rows = Object.values(inventory.tables).reduce((sum, one) => sum + one.rows, 0);
-      emit.output(
-        `dumped ${plural(Object.keys(inventory.tables).length, 'table')}, ${countOf(rows)} rows, ${sizeOf(bytes)}`,
-      );
+      const earlier = ctx.earlier as Partial<Facts>;
+      let part = earlier.part;
+      if (part && (await isOnlyToBeSent(ctx, [part], earlier)))
+        emit.output(`the dump of ${part.at} had been taken already; what is left is to send it`);
+      else part = await take(p, ctx, emit, signal);
+      if (!destinationOf(ctx)) return;
+      await sendAll(ctx, [part], emit, signal);
+      emit.facts({ sent: true });
     }),
   /** The dump is read to its end, and its rows are those that the snapshot held. */
-  async verify(_p, ctx, { part, inventory }): Promise<Check[]> {
-    const tools = await toolsFor(Number.parseInt(part.serverVersion, 10));
-    const rows = await countRows(tools, join(newBackupOf(ctx).folder, part.file));
+  async verify(_p, ctx, { part, inventory, rows: read }): Promise<Check[]> {
+    const rows = read ?? (await rowsIn(part, ctx));
     return [
+      ...(await sentChecks(ctx, [part], 'postgres dump')),
       sameSet('postgres dump', 'tables', Object.keys(inventory.tables), Object.keys(rows)),
       ...Object.entries(inventory.tables).map(([table, expected]) =>
         equal(`postgres dump, table ${table}`, 'rows', expected.rows, rows[table]),
       ),
     ];
   },
-  probe: async (_p, _ctx, facts) => (facts.part ? 'done' : 'not-started'),
+  probe: async (_p, ctx, { part, sent }) =>
+    !part ? 'not-started' : sent || !destinationOf(ctx) ? 'done' : 'partial',
 };
+
+const rowsIn = async ({ file, serverVersion }: PostgresPart, ctx: StepContext) =>
+  countRows(await toolsFor(Number.parseInt(serverVersion, 10)), join(newBackupOf(ctx).folder, file));
+
+async function take(p: Params, ctx: StepContext, emit: Emitter<Facts>, signal: AbortSignal): Promise<PostgresPart> {
+  const { postgres } = ctx.cluster;
+  const server = await describeServer(postgres);
+  const tools = await toolsFor(server.major);
+  const file = await newBackupPlace(ctx, FILE);
+  const at = new Date();
+  const failed = new AbortController();
+  let dumping: Promise<Ended> | undefined;
+  const inventory = await postgres
+    .reading(
+      async (reading) => {
+        const [exported] = await reading.query<{ id: string }>('SELECT pg_export_snapshot() AS id');
+        dumping = runTool(ctx, dumpCommand(p, ctx, tools.bin, exported!.id), {
+          signal: AbortSignal.any([signal, failed.signal]),
+          patienceSeconds: p.patienceSeconds,
+          onText: (text) => emit.output(text),
+        });
+        const [ended, taken] = await Promise.all([
+          dumping,
+          readPostgresInventory(reading, postgres.database, (table, done, total) =>
+            emit.progress({ done, total, unit: 'items', text: `tables, now ${table}` }),
+          ),
+        ]);
+        if (ended.exitCode !== 0) throw new Error(`pg_dump ended with ${ended.exitCode ?? ended.failure}`);
+        return taken;
+      },
+      { snapshot: true },
+    )
+    .catch(async (error: unknown) => {
+      failed.abort(error);
+      await dumping?.catch(() => {});
+      throw error;
+    });
+  await closeToOthers(file);
+  const bytes = await bytesOf(file);
+  const sha256 = await sha256Of(file, { onBytes: emit.bytes(bytes, 'checksum of the dump'), signal });
+  const part = {
+    file: FILE,
+    bytes,
+    sha256,
+    at: at.toISOString(),
+    toolVersion: `pg_dump ${tools.version}`,
+    serverVersion: server.version,
+  };
+  const rows = destinationOf(ctx) ? { rows: await rowsIn(part, ctx), sent: false } : {};
+  emit.facts({ part, inventory, ...rows });
+  const count = Object.values(inventory.tables).reduce((sum, one) => sum + one.rows, 0);
+  emit.output(
+    `dumped ${plural(Object.keys(inventory.tables).length, 'table')}, ${countOf(count)} rows, ${sizeOf(bytes)}`,
+  );
+  return part;
+}

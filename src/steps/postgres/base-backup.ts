@@ -1,19 +1,23 @@
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { z } from 'zod';
 import { type Command, commandText } from '../../hosts/command.js';
-import { sha256Of } from '../../hosts/files.js';
+import { remove, sha256Of } from '../../hosts/files.js';
+import { sizeFault } from '../../stores/backup-set/base-in-set.js';
 import type { PostgresBasePart } from '../../stores/backup-set/manifest.js';
 import { type Check, equal } from '../../stores/check.js';
-import { faultOfBase, readBaseBackup, verifyCommand } from '../../stores/postgres/base-backup.js';
+import { BACKUP_MANIFEST, faultOfBase, readBaseBackup, verifyCommand } from '../../stores/postgres/base-backup.js';
 import { quoteIdentifier } from '../../stores/postgres/connection.js';
 import { describeReplication, type Replication, replicationRefusal } from '../../stores/postgres/replication.js';
-import { describeServer } from '../../stores/postgres/server.js';
+import { describeServer, serverBytes } from '../../stores/postgres/server.js';
 import { type Installation, toolsFor } from '../../stores/postgres/tools.js';
 import { lsnText, parseLsn } from '../../stores/postgres/wal-position.js';
+import { HERE } from '../../stores/storage/here.js';
+import { under } from '../../stores/storage/storage.js';
 import { sizeOf } from '../../words.js';
 import { newBackupFolder, newBackupOf, noBackupRoot } from '../backup/new-backup.js';
+import { destinationOf, makingRoomFindings, sendAll, sendingTexts } from '../backup/sending.js';
 import { type Finding, readingPlan, type StepContext, type StepKind } from '../step.js';
-import { stepEvents } from '../step-events.js';
+import { type Emitter, stepEvents } from '../step-events.js';
 import { unreachable } from '../store-readiness.js';
 import { patienceSeconds, runTool } from './tool.js';
 
@@ -28,9 +32,13 @@ type Params = z.infer<typeof params>;
 
 interface Facts {
   part: PostgresBasePart;
+  /** What pg_verifybackup said before it was sent to a bucket; empty when it was whole. */
+  fault?: string;
+  sent?: boolean;
 }
 
 const FOLDER = 'postgres/base';
+const LIST = `${FOLDER}/${BACKUP_MANIFEST}`;
 /** One for the files, one for the log that is written meanwhile. */
 const SENDERS_NEEDED = 2;
 
@@ -66,7 +74,11 @@ export const postgresBaseBackup: StepKind<Params, Facts> = {
     return readingPlan(
       summary,
       ctx.newBackup
-        ? [commandText(baseBackupCommand(p, ctx, tools)), commandText(verifyCommand(tools, { folder, hasWal: true }))]
+        ? [
+            commandText(baseBackupCommand(p, ctx, tools)),
+            commandText(verifyCommand(tools, { folder, hasWal: true })),
+            ...sendingTexts(ctx, FOLDER, 'folder'),
+          ]
         : [],
       { onAbort: 'an unfinished backup set, which is never restored from' },
     );
@@ -99,60 +111,43 @@ export const postgresBaseBackup: StepKind<Params, Facts> = {
           next: `add to pg_hba.conf, then SELECT pg_reload_conf();   host replication ${server.role.name} <this machine>/32 scram-sha-256`,
         });
     }
+    findings.push(
+      ...(await makingRoomFindings(ctx, 'base backup', await serverBytes(postgres).catch(() => undefined), {
+        exact: true,
+      })),
+    );
     return findings;
   },
   run: (p, ctx, signal) =>
     stepEvents<Facts>(async (emit) => {
-      const { postgres } = ctx.cluster;
-      const server = await describeServer(postgres);
-      const tools = await toolsFor(server.major);
-      // pg_basebackup wants an empty folder, and what an earlier attempt left there is none.
-      const folder = await newBackupFolder(ctx, FOLDER);
-      const errors: string[] = [];
-      const ended = await runTool(ctx, baseBackupCommand(p, ctx, tools), {
+      const earlier = ctx.earlier as Partial<Facts>;
+      if (await isStillToBeSent(earlier, ctx))
+        emit.output('the base backup had been taken already; what is left is to send it');
+      else await take(p, ctx, emit, signal);
+      if (!destinationOf(ctx)) return;
+      const { folder } = newBackupOf(ctx);
+      const files = await HERE.filesBelow(join(folder, FOLDER));
+      const pieces = files.map(({ file, bytes }) => ({ file: relative(folder, file), bytes }));
+      // Its list comes last: as long as it is here, the rest is to be sent.
+      const isList = ({ file }: { file: string }) => file === LIST;
+      await sendAll(
+        ctx,
+        pieces.filter((one) => !isList(one)),
+        emit,
         signal,
-        patienceSeconds: p.patienceSeconds,
-        onLine: (line) => {
-          const counted = /^\s*(\d+)\/(\d+) kB \(\d+%\)/.exec(line);
-          if (!counted) {
-            if (/error:|FATAL/.test(line)) errors.push(line.replace(/^pg_basebackup: error: /, ''));
-            return emit.output(line);
-          }
-          const [done, total] = [Number(counted[1]) * 1024, Number(counted[2]) * 1024];
-          emit.progress({ done, total: Math.max(done, total), unit: 'bytes', text: 'data directory of Postgres' });
-        },
-      });
-      if (ended.exitCode !== 0)
-        throw new Error(
-          `pg_basebackup ended with ${ended.exitCode ?? ended.failure}: ${errors[0] ?? 'it printed no error'}. The server is as it was`,
-        );
-      // The server's own clock, asked after the end: a moment by it is surely behind the end of the backup.
-      const [clock] = await postgres.read<{ now: Date }>('SELECT clock_timestamp() AS now');
-      const base = await readBaseBackup(folder, newBackupOf(ctx).id, clock!.now);
-      emit.facts({
-        part: {
-          folder: FOLDER,
-          files: base.files,
-          bytes: base.bytes,
-          sha256: await sha256Of(join(folder, 'backup_manifest'), { signal }),
-          at: clock!.now.toISOString(),
-          timeline: base.timeline,
-          startLsn: lsnText(base.startLsn),
-          endLsn: lsnText(base.endLsn),
-          systemIdentifier: base.systemIdentifier,
-          toolVersion: `pg_basebackup ${tools.version}`,
-          serverVersion: server.version,
-        },
-      });
-      emit.output(
-        `base backup of ${sizeOf(base.bytes)}, timeline ${base.timeline}, ${lsnText(base.startLsn)} to ${lsnText(base.endLsn)}`,
       );
+      await sendAll(ctx, pieces.filter(isList), emit, signal);
+      await remove(ctx.gateway, join(folder, FOLDER));
+      emit.facts({ sent: true });
     }),
-  async verify(_p, ctx, { part }): Promise<Check[]> {
-    const folder = join(newBackupOf(ctx).folder, part.folder);
-    const base = await readBaseBackup(folder, newBackupOf(ctx).id);
-    const fault = await faultOfBase(await toolsFor(base.major), base);
+  async verify(_p, ctx, { part, fault: told }): Promise<Check[]> {
+    const { to, storage } = destinationOf(ctx) ?? { to: newBackupOf(ctx).folder, storage: HERE };
+    const base = await readBaseBackup(under(to, part.folder), newBackupOf(ctx).id, { storage });
+    const fault = told ?? (await faultOfBase(await toolsFor(base.major), base));
     return [
+      ...(storage.isHere
+        ? []
+        : [equal('postgres', `files in ${to}`, 'as listed', (await sizeFault(base.folder, storage)) || 'as listed')]),
       equal('postgres', 'base backup, read by pg_verifybackup', 'whole', fault || 'whole'),
       equal('postgres', 'base backup brings its own log', 'yes', base.hasWal ? 'yes' : 'no'),
       {
@@ -164,8 +159,65 @@ export const postgresBaseBackup: StepKind<Params, Facts> = {
       },
     ];
   },
-  probe: async (_p, _ctx, facts) => (facts.part ? 'done' : 'not-started'),
+  probe: async (_p, ctx, { part, sent }) =>
+    !part ? 'not-started' : sent || !destinationOf(ctx) ? 'done' : 'partial',
 };
+
+/** Its list is the last that is sent. */
+async function isStillToBeSent({ part, sent = false }: Partial<Facts>, ctx: StepContext): Promise<boolean> {
+  if (!part || sent || !destinationOf(ctx)) return false;
+  const list = join(newBackupOf(ctx).folder, LIST);
+  return (await HERE.seen(list)) !== undefined && (await sha256Of(list)) === part.sha256;
+}
+
+async function take(p: Params, ctx: StepContext, emit: Emitter<Facts>, signal: AbortSignal): Promise<void> {
+  const { postgres } = ctx.cluster;
+  const server = await describeServer(postgres);
+  const tools = await toolsFor(server.major);
+  // pg_basebackup wants an empty folder, and what an earlier attempt left there is none.
+  const folder = await newBackupFolder(ctx, FOLDER);
+  const errors: string[] = [];
+  const ended = await runTool(ctx, baseBackupCommand(p, ctx, tools), {
+    signal,
+    patienceSeconds: p.patienceSeconds,
+    onLine: (line) => {
+      const counted = /^\s*(\d+)\/(\d+) kB \(\d+%\)/.exec(line);
+      if (!counted) {
+        if (/error:|FATAL/.test(line)) errors.push(line.replace(/^pg_basebackup: error: /, ''));
+        return emit.output(line);
+      }
+      const [done, total] = [Number(counted[1]) * 1024, Number(counted[2]) * 1024];
+      emit.progress({ done, total: Math.max(done, total), unit: 'bytes', text: 'data directory of Postgres' });
+    },
+  });
+  if (ended.exitCode !== 0)
+    throw new Error(
+      `pg_basebackup ended with ${ended.exitCode ?? ended.failure}: ${errors[0] ?? 'it printed no error'}. The server is as it was`,
+    );
+  // The server's own clock, asked after the end: a moment by it is surely behind the end of the backup.
+  const [clock] = await postgres.read<{ now: Date }>('SELECT clock_timestamp() AS now');
+  const base = await readBaseBackup(folder, newBackupOf(ctx).id, { endedAt: clock!.now });
+  const proof = destinationOf(ctx) ? { fault: await faultOfBase(tools, base, { signal }), sent: false } : {};
+  emit.facts({
+    ...proof,
+    part: {
+      folder: FOLDER,
+      files: base.files,
+      bytes: base.bytes,
+      sha256: await sha256Of(join(folder, 'backup_manifest'), { signal }),
+      at: clock!.now.toISOString(),
+      timeline: base.timeline,
+      startLsn: lsnText(base.startLsn),
+      endLsn: lsnText(base.endLsn),
+      systemIdentifier: base.systemIdentifier,
+      toolVersion: `pg_basebackup ${tools.version}`,
+      serverVersion: server.version,
+    },
+  });
+  emit.output(
+    `base backup of ${sizeOf(base.bytes)}, timeline ${base.timeline}, ${lsnText(base.startLsn)} to ${lsnText(base.endLsn)}`,
+  );
+}
 
 /** What makes a base backup hopeless, with what to type. */
 function obstacles(replication: Replication, role: string): Finding[] {

@@ -3,11 +3,12 @@ import { parseTarget, TARGET_FORMS, targetWords } from '../../stores/postgres/re
 import { lsnText } from '../../stores/postgres/wal-position.js';
 import type { Probe, StepContext, StepKind, StepPlan } from '../step.js';
 import { filesEvents } from '../stopped-service.js';
-import { archiveHistory, proveBase, putSettingsBack, sendRest, stopForGood, undoRecovery } from './recovering.js';
+import { archiveHistory, putSettingsBack, sendRest, stopForGood, undoRecovery } from './recovering.js';
 import { asideOf, type RecoveryFacts, type RecoveryParams, recoveryParams } from './recovery.js';
+import { bringBase, folderHere, forgetBrought, isElsewhere, proveBase } from './recovery-bringing.js';
 import { recoveryChecks, stopChecks } from './recovery-evidence.js';
 import { reachFindings } from './recovery-moments.js';
-import { bringBase, makeReady, swapIn } from './recovery-placing.js';
+import { makeReady, swapIn } from './recovery-placing.js';
 import { atStake, commandsOf, courseFindings, effortOf, serverFindings } from './recovery-plan.js';
 import { type Survey, surveyNow, surveyOnce } from './recovery-survey.js';
 import { replay } from './replay.js';
@@ -42,7 +43,7 @@ export const postgresPointInTime: StepKind<RecoveryParams, RecoveryFacts> = {
       onAbort:
         dataDir === ''
           ? 'nothing is changed'
-          : `Postgres runs on as long as the base backup is on its way; after that it is stopped, and its old data is in ${aside} once it was moved, else still in its place. Undo puts it back and starts it. By hand: ${byHand(dataDir, aside, ctx)}, and start Postgres`,
+          : `${course && isElsewhere(course.base) ? `What was brought of the base backup stays in ${folderHere(course.base, survey, ctx)}: a resumed run goes on with it, an undo removes it. ` : ''}Postgres runs on as long as the base backup is on its way; after that it is stopped, and its old data is in ${aside} once it was moved, else still in its place. Undo puts it back and starts it. By hand: ${byHand(dataDir, aside, ctx)}, and start Postgres`,
       ...(course ? effortOf(survey, course) : {}),
       ...(p.target === undefined && ctx.answer === undefined
         ? { asks: { type: 'text', question: 'To which moment shall Postgres be recovered?', hint: TARGET_FORMS } }
@@ -54,7 +55,7 @@ export const postgresPointInTime: StepKind<RecoveryParams, RecoveryFacts> = {
     const survey = await surveyOnce(p, ctx);
     const isAsked = p.target === undefined && ctx.answer === undefined;
     const findings = [...survey.findings];
-    if (survey.course) findings.push(...courseFindings(survey, survey.course));
+    if (survey.course) findings.push(...courseFindings(survey, survey.course, ctx));
     // What was asked for and cannot be reached is asked for again: then the facts are wanted as well.
     if (isAsked || !survey.course) findings.push(...(await reachFindings(survey, ctx)));
     return [...findings, ...(await serverFindings(ctx))];
@@ -66,9 +67,10 @@ export const postgresPointInTime: StepKind<RecoveryParams, RecoveryFacts> = {
       await reachFiles(ctx, signal);
       const survey = await surveyNow(p, ctx);
       const course = courseIn(survey);
-      await proveBase(survey, course, emit, signal);
       const facts = await factsFor(survey, course, ctx);
-      // Before anything is done: from here on an undo has something to do, if only to start the server again.
+      // Before anything is done: from here on an undo has something to do, if only to remove what was brought.
+      if (isElsewhere(course.base)) emit.facts(facts);
+      await proveBase(survey, course.base, facts, ctx, emit, signal);
       emit.facts(facts);
       // It takes its time, and over a network it may be cut off: what runs goes on running meanwhile.
       await bringBase(course.base, facts, ctx, emit, signal);
@@ -80,9 +82,13 @@ export const postgresPointInTime: StepKind<RecoveryParams, RecoveryFacts> = {
       const final = courseIn(after);
       Object.assign(facts, expectations(final));
       emit.facts(expectations(final));
-      if (final.base.folder !== course.base.folder) await bringBase(final.base, facts, ctx, emit, signal);
+      if (final.base.folder !== course.base.folder) {
+        await proveBase(after, final.base, facts, ctx, emit, signal);
+        await bringBase(final.base, facts, ctx, emit, signal);
+      }
       await makeReady(after, final, p, facts, ctx, emit, signal);
       await swapIn(facts, ctx, emit);
+      await forgetBrought(facts, ctx);
       try {
         const words = await replay(after, final, facts, ctx, emit, patience, signal);
         facts.said = {

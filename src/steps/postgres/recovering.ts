@@ -1,16 +1,15 @@
 import { basename, dirname, join } from 'node:path';
 import { steadyNow, waitFor } from '../../hosts/waiting.js';
-import { faultOfBase } from '../../stores/postgres/base-backup.js';
-import type { Course } from '../../stores/postgres/recovery-course.js';
 import { withoutLines } from '../../stores/postgres/recovery-settings.js';
 import { describeReplication } from '../../stores/postgres/replication.js';
 import { servedBy } from '../../stores/postgres/served-by.js';
 import { historyName } from '../../stores/postgres/wal-position.js';
-import { durationOf, messageOf, sizeOf } from '../../words.js';
+import { durationOf, messageOf } from '../../words.js';
 import type { StepContext } from '../step.js';
-import type { Emit, RecoveryFacts } from './recovery.js';
+import { type Emit, placeFor, type RecoveryFacts } from './recovery.js';
+import { forgetBrought } from './recovery-bringing.js';
 import { LOG_FOLDER } from './recovery-log.js';
-import { AUTO_CONF, freeName, placeFor } from './recovery-placing.js';
+import { AUTO_CONF, freeName } from './recovery-placing.js';
 import type { Survey } from './recovery-survey.js';
 import { filesOf, reachFiles, startServer, stopServer } from './server-files.js';
 
@@ -19,16 +18,6 @@ import { filesOf, reachFiles, startServer, stopServer } from './server-files.js'
 
 const ARCHIVE_PATIENCE = 30_000;
 const STEADY_MS = 1_000;
-
-/** Proves the base backup before anything is stopped. */
-export async function proveBase(survey: Survey, { base }: Course, emit: Emit, signal: AbortSignal): Promise<void> {
-  emit.output(`reading the whole base backup ${base.folder} (${sizeOf(base.bytes)}) before anything is stopped`);
-  const fault = await faultOfBase(survey.tools!, base, { signal, onLine: (line) => emit.output(line) });
-  if (fault !== '')
-    throw new Error(
-      `the base backup ${base.folder} is not whole: ${fault}. Nothing was changed; choose another: --set <step>.base=ID`,
-    );
-}
 
 /** Has the running server hand its newest log to the archive. What it does not hand over is taken from its directory later. */
 export async function sendRest(survey: Survey, ctx: StepContext, emit: Emit, signal: AbortSignal): Promise<void> {
@@ -162,6 +151,7 @@ export async function undoRecovery(facts: Partial<RecoveryFacts>, ctx: StepConte
     throw new Error(`the data directory of before is not in ${aside} any more. Nothing was changed`);
   const half = placeFor({ dataDir }, ctx);
   if (await files.exists(half)) await files.remove(ctx.gateway, half);
+  await forgetBrought({ dataDir }, ctx);
   if (isMoved || (facts.swapping && facts.hadData === false)) {
     await stopForGood(dataDir, ctx, emit, signal);
     if (await files.exists(dataDir)) {

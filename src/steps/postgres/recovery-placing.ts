@@ -1,7 +1,6 @@
 import { join } from 'node:path';
 import { orElse } from '../../hosts/elsewhere/seen-in.js';
 import type { HostFiles } from '../../hosts/host-files.js';
-import { BACKUP_LABEL, BACKUP_MANIFEST, type BaseBackup } from '../../stores/postgres/base-backup.js';
 import type { KnownWal } from '../../stores/postgres/known-wal.js';
 import type { Course } from '../../stores/postgres/recovery-course.js';
 import { settingLines, withLines } from '../../stores/postgres/recovery-settings.js';
@@ -9,49 +8,17 @@ import { targetSettings } from '../../stores/postgres/recovery-target.js';
 import { segmentName } from '../../stores/postgres/wal-position.js';
 import { plural } from '../../words.js';
 import type { StepContext } from '../step.js';
-import { asideOf, type Emit, type RecoveryFacts, type RecoveryParams } from './recovery.js';
+import { asideOf, type Emit, placeFor, type RecoveryFacts, type RecoveryParams } from './recovery.js';
+import { NOT_PLACED } from './recovery-bringing.js';
 import { recoveryLogSettings } from './recovery-log.js';
 import type { Survey } from './recovery-survey.js';
-import { filesOf, hostOfPostgres } from './server-files.js';
+import { filesOf } from './server-files.js';
 
 // How a new data directory is made ready beside the old one, and swapped in.
 
-/**
- * What is never taken from a base backup: it belongs to a running server, would make a standby of the recovery, or would have
- * the recovered directory, or a copy of it, taken for a base backup.
- */
-export const NOT_PLACED = ['postmaster.pid', 'postmaster.opts', 'recovery.signal', 'standby.signal', BACKUP_MANIFEST];
 const CONFIGURATION = ['postgresql.conf', 'postgresql.auto.conf', 'pg_hba.conf', 'pg_ident.conf'];
 export const AUTO_CONF = 'postgresql.auto.conf';
 export const RECOVERY_SIGNAL = 'recovery.signal';
-
-/** Where the new data directory is made ready: a half-made one must never lie where a server could be started in it. */
-export const placeFor = ({ dataDir }: Pick<RecoveryFacts, 'dataDir'>, { runId }: StepContext): string =>
-  `${dataDir}.placing-${runId}`;
-
-/** Brings the base backup beside the data directory, while the server may still run. What an earlier attempt has brought is gone on with. */
-export async function bringBase(
-  base: BaseBackup,
-  facts: RecoveryFacts,
-  ctx: StepContext,
-  emit: Emit,
-  signal: AbortSignal,
-): Promise<void> {
-  const { files, here, title } = hostOfPostgres(ctx);
-  const place = placeFor(facts, ctx);
-  await files.sendTree(ctx.gateway, base.folder, place, {
-    without: NOT_PLACED,
-    onBytes: emit.bytes(
-      base.bytes,
-      here ? `placing the base backup ${base.id}` : `bringing the base backup ${base.id} to ${title}`,
-    ),
-    onProven: emit.bytes(base.bytes, `reading on ${title} what has arrived`),
-    signal,
-  });
-  // T9: without it a server starts all the same, from the wrong position, and its data are wrong.
-  if (!(await files.exists(join(place, BACKUP_LABEL)))) throw new Error(`${base.folder} has no ${BACKUP_LABEL}`);
-  if (!here) emit.output(`the base backup lies in ${place} on ${title}; each file has the same SHA-256 as here`);
-}
 
 /** Makes what was brought ready: the log that the archive lacks, the configuration, the settings of the recovery. */
 export async function makeReady(
@@ -66,6 +33,9 @@ export async function makeReady(
   const { gateway } = ctx;
   const files = filesOf(ctx);
   const place = placeFor(facts, ctx);
+  // What is changed from here on is no base backup any more, and must not be taken for one by another attempt.
+  for (const name of NOT_PLACED)
+    if (await files.exists(join(place, name))) await files.remove(gateway, join(place, name));
   await bringLog(survey, place, ctx, emit, signal);
   if (p.configuration === 'current' && survey.oldDir !== undefined)
     await bringConfiguration(survey.oldDir, place, ctx, emit);

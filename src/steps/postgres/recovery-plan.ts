@@ -9,9 +9,11 @@ import { leftOut } from '../../stores/postgres/wal-removals.js';
 import { countOf, durationOf, plural, sizeOf } from '../../words.js';
 import type { Finding, StepContext, StepPlan } from '../step.js';
 import { saidWhileStopped } from '../stopped-service.js';
-import { AUTO_CONF, NOT_PLACED, placeFor, RECOVERY_SIGNAL, replaySettings } from './recovery-placing.js';
+import { placeFor } from './recovery.js';
+import { EMPTY_FOLDERS, folderHere, isElsewhere, NOT_PLACED } from './recovery-bringing.js';
+import { AUTO_CONF, RECOVERY_SIGNAL, replaySettings } from './recovery-placing.js';
 import type { Survey } from './recovery-survey.js';
-import { filesOf, onHost } from './server-files.js';
+import { filesOf, hostOfPostgres, onHost } from './server-files.js';
 
 // What is told of a recovery before it is begun: its commands, what is at stake, and what was found.
 
@@ -32,9 +34,14 @@ export async function commandsOf(survey: Survey, course: Course, aside: string, 
   const place = placeFor(survey, ctx);
   const files = filesOf(ctx);
   const settings = settingLines(replaySettings(course));
+  const { base } = course;
+  const from = folderHere(base, survey, ctx);
   return [
-    commandText(verifyCommand(tools!, course.base)),
-    files.saidSendTree(course.base.folder, place, NOT_PLACED),
+    ...(isElsewhere(base)
+      ? [base.storage.copyText(base.folder, from), `(cd ${from} && mkdir -p ${EMPTY_FOLDERS.join(' ')})`]
+      : []),
+    commandText(verifyCommand(tools!, { ...base, folder: from })),
+    ...(from === place ? [] : [files.saidSendTree(from, place, NOT_PLACED)]),
     'SELECT pg_switch_wal();',
     ...(await saidWhileStopped('postgres', ctx, (stopped) => [
       `add to ${join(place, AUTO_CONF)}${onHost(ctx)}: restore_command, ${settings.join(', ')}`,
@@ -70,13 +77,14 @@ export async function atStake(survey: Survey, ctx: StepContext): Promise<string[
   return lines;
 }
 
-export function courseFindings({ wal, archive }: Survey, course: Course): Finding[] {
+export function courseFindings(survey: Survey, course: Course, ctx: StepContext): Finding[] {
+  const { wal, archive } = survey;
   const { base, reach, stop, timeline, stretches } = course;
   const age = base.endedAt ? `, ended ${durationOf(Date.now() - base.endedAt.getTime())} ago` : '';
   const found: Finding[] = [
     {
       level: 'info',
-      message: `begins with the base backup ${base.id} (${sizeOf(base.bytes)}${age})`,
+      message: `begins with the base backup ${base.id} (${sizeOf(base.bytes)}${age})${isElsewhere(base) ? `, which is brought from ${base.folder} to ${folderHere(base, survey, ctx)}${hostOfPostgres(ctx).here ? '' : `, and from there to ${placeFor(survey, ctx)}${onHost(ctx)},`} before anything is stopped` : ''}`,
     },
     {
       level: 'info',

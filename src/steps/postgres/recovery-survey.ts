@@ -3,10 +3,11 @@ import { sizeOfTree } from '../../hosts/copy-tree.js';
 import { NotReached } from '../../hosts/elsewhere/reaching.js';
 import { orElse } from '../../hosts/elsewhere/seen-in.js';
 import { exists } from '../../hosts/files.js';
+import type { HostFiles } from '../../hosts/host-files.js';
+import { localFiles } from '../../hosts/local-files.js';
 import { seemsReadableBy } from '../../hosts/readable-by.js';
 import { inspectCommand } from '../../hosts/run-command.js';
 import { Problem } from '../../problem.js';
-import { listBackupSets, setsIn } from '../../stores/backup-set/find-backup-set.js';
 import { type BaseBackup, findBaseBackups, placesOfBase } from '../../stores/postgres/base-backup.js';
 import { type ControlData, majorOf, readControlData } from '../../stores/postgres/control-data.js';
 import { gatherWal, type KnownWal } from '../../stores/postgres/known-wal.js';
@@ -20,8 +21,8 @@ import { DEFAULT_SEGMENT_BYTES } from '../../stores/postgres/wal-position.js';
 import { isS3 } from '../../stores/storage/storage.js';
 import { messageOf, sizeOf } from '../../words.js';
 import type { Finding, StepContext } from '../step.js';
-import type { RecoveryFacts, RecoveryParams } from './recovery.js';
-import { placeFor } from './recovery-placing.js';
+import { placeFor, type RecoveryFacts, type RecoveryParams } from './recovery.js';
+import { folderHere, isElsewhere } from './recovery-bringing.js';
 import { filesOf, hostOfPostgres, onHost } from './server-files.js';
 
 // What is true before a recovery to a point in time: found without touching anything, by plan and check and once more by run.
@@ -232,11 +233,11 @@ async function findTools(survey: Survey, ctx: StepContext, block: Block): Promis
   const { oldDir } = survey;
   const files = filesOf(ctx);
   const server = await describeServer(ctx.cluster.postgres).catch(() => undefined);
-  const roots = ctx.cluster.profile.backups;
+  const { backups: roots, s3 } = ctx.cluster.profile;
   const major =
     (oldDir ? await majorOf(oldDir, files) : undefined) ??
     server?.major ??
-    (await findBaseBackups(roots, [])).usable[0]?.major;
+    (await findBaseBackups(roots, [], { s3 })).usable[0]?.major;
   const tools = await toolsFor(major ?? 0);
   const missing = (
     await Promise.all(PROGRAMS.map(async (name) => ((await exists(join(tools.bin, name))) ? '' : name)))
@@ -338,25 +339,14 @@ async function awsFinding(place: string, { owner, archive }: Survey, ctx: StepCo
   };
 }
 
-/** A server cannot begin with a base backup that lies in a bucket. */
-async function tellOfBasesElsewhere(ctx: StepContext, tell: (message: string) => void): Promise<void> {
-  const { backups, s3 } = ctx.cluster.profile;
-  const listed = await listBackupSets(backups.filter(isS3), s3);
-  for (const set of setsIn(listed, ctx.cluster.name))
-    if (set.postgresBase)
-      tell(
-        `the base backup of the set ${set.id} lies in ${set.postgresBase.folder}; to begin with it, bring it here (aws s3 cp --recursive ${set.postgresBase.folder} FOLDER) and name it: --set <step>.base=FOLDER`,
-      );
-}
-
 async function findBases(survey: Survey, p: RecoveryParams, ctx: StepContext, block: Block): Promise<boolean> {
   const { archive, wal, control, tools } = survey;
   const ends = await readBackupEnds(archive!, wal!.archived.backups);
-  const { usable, unusable } = await findBaseBackups(ctx.cluster.profile.backups, ends, p.base);
-  const named = p.base === undefined ? [] : placesOfBase(resolve(p.base));
+  const { backups, s3 } = ctx.cluster.profile;
+  const { usable, unusable } = await findBaseBackups(backups, ends, { named: p.base, s3 });
+  const named = p.base === undefined ? [] : placesOfBase(p.base);
   const tell = (message: string) => survey.findings.push({ level: 'info', message });
-  await tellOfBasesElsewhere(ctx, tell);
-  for (const { folder, why } of unusable) tell(`the base backup ${folder} cannot be used: ${why}`);
+  for (const { folder, why } of unusable) tell(`${folder} cannot be used: ${why}`);
   for (const base of usable) {
     if (p.base !== undefined && base.id !== p.base && !named.includes(base.folder)) continue;
     if (base.major !== tools!.major) tell(`the base backup ${base.id} is of Postgres ${base.major}`);
@@ -386,14 +376,24 @@ function newestTimeline({ segments, histories }: KnownWal): number {
 /** The old directory stays, so there must be room for a second one. */
 async function demandRoom(survey: Survey, { base }: Course, ctx: StepContext, block: Block): Promise<void> {
   const { dataDir, wal } = survey;
-  const files = filesOf(ctx);
-  const free = await files.freeBytes(dirname(dataDir));
-  const place = placeFor(survey, ctx);
-  const brought = (await files.exists(place)) ? (await sizeOfTree(place, files)).bytes : 0;
-  const needed = Math.max(0, base.bytes - brought) + 2 * wal!.segmentBytes;
-  if (free >= needed) return;
-  block(
-    `${dirname(dataDir)}${onHost(ctx)} has ${sizeOf(free)} free, and ${sizeOf(needed)} are needed: the data directory of now is kept beside the new one`,
-    'make room',
-  );
+  const free = await roomAt(placeFor(survey, ctx), filesOf(ctx));
+  const needed = base.bytes + 2 * wal!.segmentBytes;
+  if (free < needed)
+    block(
+      `${dirname(dataDir)}${onHost(ctx)} has ${sizeOf(free)} free, and ${sizeOf(needed)} are needed: the data directory of now is kept beside the new one`,
+      'make room',
+    );
+  if (!isElsewhere(base) || hostOfPostgres(ctx).here) return;
+  const freeHere = await roomAt(folderHere(base, survey, ctx), localFiles);
+  if (freeHere < base.bytes)
+    block(
+      `the base backup ${base.id} (${sizeOf(base.bytes)}) has to be brought into ${ctx.workFolder} on its way to ${hostOfPostgres(ctx).title}, and ${sizeOf(freeHere)} are free there`,
+      'free some there, or keep what this program keeps on a larger disk: NOVAMEM_RUNBOOK_HOME=/a/folder',
+    );
+}
+
+/** What is free where a folder is or will be, and what an earlier attempt has brought into it: it is taken up, or makes room. */
+async function roomAt(folder: string, files: HostFiles): Promise<number> {
+  const brought = (await files.exists(folder)) ? (await sizeOfTree(folder, files)).bytes : 0;
+  return (await files.freeBytes(folder)) + brought;
 }

@@ -1,6 +1,7 @@
 import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
 import { parseTarget } from '../../stores/postgres/recovery-target.js';
+import type { StepContext } from '../step.js';
 import type { Emitter } from '../step-events.js';
 
 // What a recovery to a point in time is told, and what it leaves.
@@ -61,3 +62,7 @@ export type Emit = Emitter<RecoveryFacts>;
 /** Where the data directory of before is kept, for a run. */
 export const asideOf = (dataDir: string, runId: string) =>
   join(dirname(dataDir), `${basename(dataDir)}.before-${runId}`);
+
+/** Where the new data directory is made ready: a half-made one must never lie where a server could be started in it. */
+export const placeFor = ({ dataDir }: Pick<RecoveryFacts, 'dataDir'>, { runId }: StepContext): string =>
+  `${dataDir}.placing-${runId}`;

@@ -1,6 +1,5 @@
 import { join } from 'node:path';
 import { z } from 'zod';
-import { bytesOf } from '../../stores/backup-set/backup-set.js';
 import type { QdrantPart } from '../../stores/backup-set/manifest.js';
 import { type Check, equal, sameSet } from '../../stores/check.js';
 import {
@@ -17,6 +16,7 @@ import { snapshotsUrl } from '../../stores/qdrant/recovery.js';
 import { downloadSnapshot } from '../../stores/qdrant/transfer.js';
 import { plural, sizeOf } from '../../words.js';
 import { newBackupFolder, newBackupOf, noBackupRoot } from '../backup/new-backup.js';
+import { sendingTexts, sendPieces, sizesSaved } from '../backup/sending.js';
 import { readingPlan, type StepContext, type StepKind } from '../step.js';
 import { stepEvents } from '../step-events.js';
 import { unreachable } from '../store-readiness.js';
@@ -52,7 +52,7 @@ export const qdrantBackup: StepKind<Params, Facts> = {
       { onAbort: 'an unfinished backup set, which is never restored from; a snapshot may be left on the server' },
     );
   },
-  async check(_p, ctx) {
+  async check(p, ctx) {
     const problems = [await unreachable('qdrant', ctx), noBackupRoot(ctx)].filter((finding) => finding !== undefined);
     if (problems.length > 0) return problems;
     const { qdrant } = ctx.cluster;
@@ -65,6 +65,14 @@ export const qdrantBackup: StepKind<Params, Facts> = {
         level: names.length === 0 ? 'warning' : 'info',
         message: `${plural(names.length, 'collection')} begin with ${qdrant.prefix}`,
       },
+      ...(ctx.newBackup?.to
+        ? [
+            {
+              level: 'info' as const,
+              message: `at most ${plural(Math.min(p.atOnce, names.length), 'snapshot')} at a time lie in ${ctx.newBackup.folder} until they are sent to ${ctx.newBackup.to}`,
+            },
+          ]
+        : []),
     ];
   },
   run: (p, ctx, signal) =>
@@ -103,14 +111,13 @@ export const qdrantBackup: StepKind<Params, Facts> = {
     }),
   async verify(_p, ctx, { parts, inventory }): Promise<Check[]> {
     const now = await listCollections(ctx.cluster.qdrant);
-    const sizes = await Promise.all(
-      parts.map(async (part) =>
-        equal(
-          `qdrant snapshot ${part.collection}${part.shard === undefined ? '' : `, shard ${part.shard}`}`,
-          'bytes',
-          part.bytes,
-          await bytesOf(join(newBackupOf(ctx).folder, part.file)),
-        ),
+    const there = await sizesSaved(ctx, parts);
+    const sizes = parts.map((part) =>
+      equal(
+        `qdrant snapshot ${part.collection}${part.shard === undefined ? '' : `, shard ${part.shard}`}`,
+        'bytes',
+        part.bytes,
+        there.get(part.file),
       ),
     );
     return [sameSet('qdrant', 'collections with a snapshot', now, Object.keys(inventory.collections)), ...sizes];
@@ -118,7 +125,8 @@ export const qdrantBackup: StepKind<Params, Facts> = {
   probe: async (_p, _ctx, facts) => (facts.parts ? 'done' : 'not-started'),
 };
 
-async function takingText({ cluster }: StepContext, names: readonly string[]): Promise<string[]> {
+async function takingText(ctx: StepContext, names: readonly string[]): Promise<string[]> {
+  const { cluster } = ctx;
   const lines: string[] = [];
   for (const name of names)
     for (const { qdrant, shard } of await sourcesOf(cluster, name).catch((): Source[] => [cluster])) {
@@ -126,6 +134,7 @@ async function takingText({ cluster }: StepContext, names: readonly string[]): P
       lines.push(
         `curl -fsS ${qdrant.curlArguments}-X POST '${url}'`,
         `curl -fsS ${qdrant.curlArguments}'${url}/NAME' -o '${fileOf(name, shard)}'`,
+        ...sendingTexts(ctx, fileOf(name, shard)),
       );
     }
   return lines;
@@ -149,6 +158,8 @@ async function takeSnapshots(ctx: StepContext, name: string, signal: AbortSignal
         const { shard } = source;
         const file = fileOf(name, shard);
         const got = await fetchSnapshot(ctx, name, source, snapshot, file, signal);
+        // The next one needs the room.
+        await sendPieces(ctx, [{ file, ...got }], signal);
         files.push({ file, ...got, at, ...(shard === undefined ? {} : { shard, creation }) });
       }
       return { files, inventory, before, moved };

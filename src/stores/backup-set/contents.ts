@@ -1,6 +1,6 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { ownTempFolder } from '../../hosts/temp-folders.js';
 import { type DumpContents, readContents } from '../postgres/dump.js';
 import type { Installation } from '../postgres/tools.js';
 import { HERE } from '../storage/here.js';
@@ -16,7 +16,7 @@ const MIB = 1 << 20;
 export async function contentsOf(tools: Installation, dump: BackupFile): Promise<DumpContents> {
   const { storage = HERE } = dump;
   if (storage.isHere) return readContents(tools, dump.file);
-  const folder = await mkdtemp(join(tmpdir(), 'novamem-runbook-dump-'));
+  const folder = await ownTempFolder('dump');
   try {
     for (let bytes = MIB; ; bytes *= 8) {
       const file = join(folder, 'head.dump');

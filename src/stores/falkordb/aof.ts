@@ -1,5 +1,5 @@
-import type { HostFiles } from '../../hosts/host-files.js';
 import { localFiles } from '../../hosts/local-files.js';
+import type { ReadableFiles } from '../storage/stored-files.js';
 
 /** What reading an append-only file to its end found. `wholeBytes` is where the last whole command ends. */
 export interface AofReading {
@@ -19,7 +19,7 @@ const LONGEST_NAME = 16;
  * Reads the commands of an append-only file (RESP arrays; `#` lines are annotations) and says where it stops being whole.
  * A server with `aof-load-truncated yes`, the default, drops everything after that point without a word.
  */
-export async function readAof(file: string, files: HostFiles = localFiles): Promise<AofReading> {
+export async function readAof(file: string, files: ReadableFiles = localFiles): Promise<AofReading> {
   let commands = 0;
   let position = 0;
   let wholeBytes = 0;
@@ -99,7 +99,7 @@ function printable(text: string): string {
 }
 
 /** The file's first 5 bytes say RDB: `REDIS`, or `VALKE` from Valkey 9. */
-export async function beginsAsRdb(file: string, files: HostFiles = localFiles): Promise<boolean> {
+export async function beginsAsRdb(file: string, files: ReadableFiles = localFiles): Promise<boolean> {
   return startsAsRdb(await files.read(file, { from: 0, length: 5 }));
 }
 
@@ -107,7 +107,7 @@ export async function beginsAsRdb(file: string, files: HostFiles = localFiles): 
 export const startsAsRdb = (head: Buffer): boolean => /^(REDIS|VALKE)/.test(head.toString('latin1', 0, 5));
 
 /** Empty when an RDB file ends as one must: the end mark, then a checksum of 8 bytes. */
-export async function rdbFault(file: string, files: HostFiles = localFiles): Promise<string> {
+export async function rdbFault(file: string, files: ReadableFiles = localFiles): Promise<string> {
   const size = await sizeOf(file, files);
   if (size < 18 || !(await beginsAsRdb(file, files))) return 'it does not begin as an RDB file';
   const END_MARK = 0xff;
@@ -115,7 +115,7 @@ export async function rdbFault(file: string, files: HostFiles = localFiles): Pro
   return mark === END_MARK ? '' : 'it does not end with the end mark of an RDB file: it was cut off';
 }
 
-async function sizeOf(file: string, files: HostFiles): Promise<number> {
+async function sizeOf(file: string, files: ReadableFiles): Promise<number> {
   const found = await files.stat(file);
   if (!found) throw new Error(`${file} is not there`);
   return found.bytes;

@@ -1,8 +1,8 @@
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { HostFiles } from '../../hosts/host-files.js';
 import { localFiles } from '../../hosts/local-files.js';
-import { plural } from '../../words.js';
+import { plural, sizeOf } from '../../words.js';
+import type { ReadableFiles } from '../storage/stored-files.js';
 import { aofManifestText, beginsAsRdb, parseAofManifest, rdbFault, readAof } from './aof.js';
 import type { FalkorDB } from './connection.js';
 import { rdbHead } from './rdb-head.js';
@@ -39,7 +39,7 @@ export interface FalkordbFiles {
 }
 
 /** The manifest file of an append-only directory; undefined when it has none. */
-export async function aofManifestIn(folder: string, files: HostFiles = localFiles): Promise<string | undefined> {
+export async function aofManifestIn(folder: string, files: ReadableFiles = localFiles): Promise<string | undefined> {
   return (await files.list(folder)).find(({ name }) => name.endsWith('.manifest'))?.name;
 }
 
@@ -49,18 +49,19 @@ export async function aofManifestIn(folder: string, files: HostFiles = localFile
  */
 export async function filesFaults(
   { form, path }: FalkordbFiles,
-  files: HostFiles = localFiles,
+  files: ReadableFiles = localFiles,
 ): Promise<{ faults: string[]; unproven: string[] }> {
   if (form === 'dump.rdb') return { faults: asFault(path, await rdbFault(path, files)), unproven: [] };
   if (form === 'appendonly.aof') {
     if (await beginsAsRdb(path, files))
       return { faults: [], unproven: [`${path} begins with an RDB part, whose end only a server can find`] };
-    return { faults: asFault(path, (await readAof(path, files)).fault), unproven: [] };
+    return commandFaults(path, files);
   }
   const manifest = await aofManifestIn(path, files);
   if (!manifest) return { faults: [`${path} has no manifest: a server would start empty`], unproven: [] };
   const entries = await entriesIn(join(path, manifest), files);
   const faults: string[] = [];
+  const unproven: string[] = [];
   for (const [index, entry] of entries.entries()) {
     const file = join(path, entry.file);
     const found = await files.stat(file);
@@ -71,21 +72,34 @@ export async function filesFaults(
     } else if (found.bytes === 0 && !(entry.type === 'i' && index === entries.length - 1)) {
       faults.push(`${file} is empty`);
     } else {
-      faults.push(...asFault(file, (await readAof(file, files)).fault));
+      const found = await commandFaults(file, files);
+      faults.push(...found.faults);
+      unproven.push(...found.unproven);
     }
   }
   if (!entries.some((entry) => entry.type === 'b')) faults.push(`${path}: the manifest names no base file`);
-  return { faults, unproven: [] };
+  return { faults, unproven };
+}
+
+/** What is wrong with a file of commands, which has to be read to its end for that. */
+async function commandFaults(file: string, files: ReadableFiles): Promise<{ faults: string[]; unproven: string[] }> {
+  const bytes = (await files.stat(file))?.bytes ?? 0;
+  if (bytes > (files.mostToStream ?? Number.POSITIVE_INFINITY))
+    return { faults: [], unproven: [`${file} (${sizeOf(bytes)}) is read to its end once it was brought here`] };
+  return { faults: asFault(file, (await readAof(file, files)).fault), unproven: [] };
 }
 
 /** What a server would load by a manifest. */
-const entriesIn = async (manifest: string, files: HostFiles) =>
+const entriesIn = async (manifest: string, files: ReadableFiles) =>
   parseAofManifest((await files.read(manifest)).toString('utf8')).filter((entry) => entry.type !== 'h');
 
 const asFault = (file: string, fault: string) => (fault === '' ? [] : [`${file}: ${fault}`]);
 
 /** The files that a server would load of these, in its order: the base first. Those that are absent are left out. */
-export async function loadedFiles({ form, path }: FalkordbFiles, files: HostFiles = localFiles): Promise<string[]> {
+export async function loadedFiles(
+  { form, path }: FalkordbFiles,
+  files: ReadableFiles = localFiles,
+): Promise<string[]> {
   if (form !== 'appendonlydir') return [path];
   const manifest = await aofManifestIn(path, files);
   if (!manifest) return [];
@@ -96,7 +110,7 @@ export async function loadedFiles({ form, path }: FalkordbFiles, files: HostFile
 }
 
 /** Whether a server would load nothing at all from these: an RDB part without a key, and not one byte of commands. */
-export async function holdNothing(of: FalkordbFiles, files: HostFiles = localFiles): Promise<boolean> {
+export async function holdNothing(of: FalkordbFiles, files: ReadableFiles = localFiles): Promise<boolean> {
   for (const file of await loadedFiles(of, files)) {
     if ((await files.stat(file))?.bytes === 0) continue;
     const head = await rdbHead(file, files);
@@ -191,23 +205,26 @@ export async function notOnDisk(
  * Where the files go. With `appendonly yes` everything is placed as an append-only directory with a manifest: a dump.rdb
  * beside an absent directory would be ignored, and a lone appendonly.aof beside a manifest too.
  */
-export async function placementOf({ form, path }: FalkordbFiles, settings: PersistenceSettings): Promise<Placement> {
+export async function placementOf(
+  { form, path }: FalkordbFiles,
+  settings: PersistenceSettings,
+  files: ReadableFiles = localFiles,
+): Promise<Placement> {
   const folder = join(settings.dir, settings.appenddirname);
   const aside = placesOf(settings);
   if (!settings.appendonly)
     return { copies: [{ from: path, to: join(settings.dir, settings.dbfilename) }], texts: [], aside };
   const manifestTo = join(folder, `${settings.appendfilename}.manifest`);
   if (form !== 'appendonlydir') {
-    const base = `${settings.appendfilename}.1.base.${(await beginsAsRdb(path)) ? 'rdb' : 'aof'}`;
+    const base = `${settings.appendfilename}.1.base.${(await beginsAsRdb(path, files)) ? 'rdb' : 'aof'}`;
     return {
       copies: [{ from: path, to: join(folder, base) }],
       texts: [{ to: manifestTo, text: aofManifestText([{ file: base, seq: 1, type: 'b' }]) }],
       aside,
     };
   }
-  const manifest = await aofManifestIn(path);
-  const text = await readFile(join(path, manifest!), 'utf8');
-  const entries = parseAofManifest(text).filter((entry) => entry.type !== 'h');
+  const manifest = await aofManifestIn(path, files);
+  const entries = await entriesIn(join(path, manifest!), files);
   return {
     copies: entries.map((entry) => ({ from: join(path, entry.file), to: join(folder, entry.file) })),
     texts: [

@@ -1,5 +1,5 @@
-import type { HostFiles } from '../../hosts/host-files.js';
 import { localFiles } from '../../hosts/local-files.js';
+import type { ReadableFiles } from '../storage/stored-files.js';
 
 /** What an RDB file says of itself before its first key. https://rdb.fnordig.de/file_format.html */
 export interface RdbHead {
@@ -18,7 +18,7 @@ const MAGIC_LENGTH = 9;
 const [AUXILIARY, RESIZE, SELECT, MODULE_AUXILIARY, END] = [0xfa, 0xfb, 0xfe, 0xf7, 0xff];
 
 /** Reads the head of a file; undefined when it is no RDB. */
-export async function rdbHead(file: string, files: HostFiles = localFiles): Promise<RdbHead | undefined> {
+export async function rdbHead(file: string, files: ReadableFiles = localFiles): Promise<RdbHead | undefined> {
   return headIn(await files.read(file, { from: 0, length: LOOKED_AT }));
 }
 

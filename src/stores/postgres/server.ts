@@ -118,6 +118,14 @@ export async function databaseBytes(postgres: Postgres): Promise<number> {
   return Number(row!.bytes);
 }
 
+/** Bytes on disk of all databases of the server: most of what a copy of its data directory takes. */
+export async function serverBytes(postgres: Postgres): Promise<number> {
+  const [row] = await postgres.read<{ bytes: string }>(
+    'SELECT sum(pg_database_size(oid))::text AS bytes FROM pg_database',
+  );
+  return Number(row!.bytes);
+}
+
 /** Whoever counts what a restore replaces waits no longer for a lock. */
 const LOCK_PATIENCE_MS = 2_000;
 

@@ -1,10 +1,10 @@
-import { rmSync } from 'node:fs';
-import { mkdtemp, open, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { freeBytes } from '../../hosts/files.js';
+import { ownTempFolder } from '../../hosts/temp-folders.js';
 import { sizeOf } from '../../words.js';
 import { inParallel } from '../qdrant/inventory.js';
+import { fetchFile } from '../storage/fetch-file.js';
 import type { Readable } from '../storage/storage.js';
 
 /** A file of the log: a segment, or a history. */
@@ -24,10 +24,7 @@ let fetchings = 0;
 const keyOf = ({ file, storage, look = 0 }: LogFile) => [storage.of ?? '', file, look].join('\n');
 
 function cacheFolder(): Promise<string> {
-  cache ??= mkdtemp(join(tmpdir(), `novamem-runbook-wal-cache-${process.pid}-`)).then((folder) => {
-    process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
-    return folder;
-  });
+  cache ??= ownTempFolder('wal');
   return cache;
 }
 
@@ -68,16 +65,6 @@ export async function pathsOf(
 }
 
 async function fetchOne(storage: Readable, file: string, to: string): Promise<string> {
-  const part = `${to}.part`;
-  const target = await open(part, 'w', 0o600);
-  try {
-    for await (const piece of storage.read(file)) await target.writeFile(piece);
-  } catch (error) {
-    await rm(part, { force: true });
-    throw error;
-  } finally {
-    await target.close();
-  }
-  await rename(part, to);
+  await fetchFile(storage, file, to);
   return to;
 }

@@ -45,6 +45,7 @@ export const HERE: LocalStorage = {
   putText: writeText,
   remove,
   readText: (file) => commandText({ file: 'cat', args: [file] }),
+  copyText: (folder, to) => commandText({ file: 'cp', args: ['-rT', folder, to] }),
 };
 
 /** Reads one piece while the one before is in use, into the same two buffers all the time: memory stays flat. */

@@ -42,6 +42,8 @@ interface AnyStorage {
   remove(gateway: Gateway, path: string): Promise<void>;
   /** How a shell reads a file: `aws s3 cp s3://… -`. */
   readText(file: string): string;
+  /** How a shell brings a folder with all that is in it into a folder of this machine. */
+  copyText(folder: string, to: string): string;
 }
 
 /** A storage whose files any program of this machine opens by their names. */
@@ -54,8 +56,10 @@ export interface RemoteStorage extends AnyStorage {
   readonly isHere: false;
   /** Puts a file of this machine there, as a whole; answers the SHA-256 of what was sent. */
   put(gateway: Gateway, from: string, file: string, transfer?: Transfer): Promise<string>;
-  /** Gives up what earlier transfers into a folder, whose process is gone, have left half sent; answers how many there were. */
-  forgetHalfSent(gateway: Gateway, folder: string): Promise<number>;
+  /** Gives up what earlier transfers to a file or into a folder, whose process is gone, have left half sent; answers how many there were. */
+  forgetHalfSent(gateway: Gateway, path: string): Promise<number>;
+  /** How a shell puts a file, or a folder with all that is in it, there. */
+  sendText(from: string, to: string, kind: 'file' | 'folder'): string;
 }
 
 export type Storage = LocalStorage | RemoteStorage;

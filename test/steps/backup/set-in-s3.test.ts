@@ -3,14 +3,17 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { Profile } from '../../../src/config/profile.js';
 import { falkordbRestore } from '../../../src/steps/falkordb/restore.js';
+import { postgresBackup } from '../../../src/steps/postgres/backup.js';
 import { postgresRestore } from '../../../src/steps/postgres/restore.js';
 import { qdrantRestore } from '../../../src/steps/qdrant/restore.js';
 import type { StepKind } from '../../../src/steps/step.js';
 import type { BackupSet } from '../../../src/stores/backup-set/backup-set.js';
 import { openBackupSet } from '../../../src/stores/backup-set/open-backup-set.js';
-import { faultyProxy } from '../../support/faulty-proxy.js';
+import { Cluster } from '../../../src/stores/cluster.js';
+import { faultyProxy, httpAnswer } from '../../support/faulty-proxy.js';
 import { type S3Store, s3Store } from '../../support/s3-store.js';
-import { findings, perform, type RealCluster, realCluster } from '../../support/sandbox.js';
+import { contextOf, findings, perform, type RealCluster, realCluster, unequal } from '../../support/sandbox.js';
+import { tempFolder } from '../../support/temp.js';
 
 // A set that a backup has sent into a bucket, and restores out of it, by the steps of the runbooks.
 
@@ -23,8 +26,17 @@ beforeAll(async () => {
   real = await realCluster();
   store = await s3Store();
   profile = { ...real.cluster.profile, backups: [store.url('root')], s3: store.settings };
-  backup = await real.backup(profile);
+  const watching = setInterval(() => {
+    mostAtOnce = Math.max(mostAtOnce, lyingHere().filter((name) => name.endsWith('.snapshot')).length);
+  }, 5);
+  backup = await real.backup(profile, { 'backup-qdrant': { atOnce: 1 } });
+  clearInterval(watching);
 });
+
+/** What there is of sets in the folders of runs. */
+const lyingHere = () => readdirSync(join(process.env.NOVAMEM_RUNBOOK_HOME!, 'runs'), { recursive: true }).map(String);
+/** How many snapshots were ever seen there at the same time. */
+let mostAtOnce = 0;
 
 const context = (set: BackupSet) => real.context({ backup: set });
 
@@ -43,8 +55,38 @@ describe('a backup whose first root is a bucket', () => {
   test('lies there with its manifest, and nothing of it is left here', async () => {
     expect(backup).toMatchObject({ kind: 'manifest', cluster: real.cluster.name });
     expect(backup.folder).toBe(`${store.url('root')}/${backup.id}`);
-    const left = readdirSync(join(process.env.NOVAMEM_RUNBOOK_HOME!, 'runs'), { recursive: true }).map(String);
-    expect(left.filter((name) => name.endsWith('.dump') || name.endsWith('.snapshot'))).toEqual([]);
+    expect(lyingHere().filter((name) => name.endsWith('.dump') || name.endsWith('.snapshot'))).toEqual([]);
+  });
+
+  test('took no more room here than one snapshot of many at a time', () => {
+    expect(backup.qdrant.length).toBeGreaterThan(1);
+    expect(mostAtOnce).toBe(1);
+  });
+
+  test('sends a dump that it could not send at first, and takes no other', async () => {
+    const proxy = await faultyProxy(store.settings.endpoint);
+    const s3 = { ...store.settings, endpoint: proxy.url };
+    const id = '20990101T000000Z';
+    const ctx = contextOf(new Cluster({ ...profile, s3 }), {
+      newBackup: { id, folder: join(tempFolder('new'), id), to: `${store.url('root-2')}/${id}` },
+    });
+    await proxy.become({
+      kind: 'answers',
+      to: /^PUT .*novamem\.dump/,
+      answer: httpAnswer(403, '<Error><Code>AccessDenied</Code></Error>', { type: 'application/xml' }),
+    });
+    const first = await perform(postgresBackup, {}, ctx);
+    expect(first.error?.message).toMatch(/Tried to write s3:.*novamem\.dump.*refuses it/);
+    expect(await postgresBackup.probe({} as never, ctx, first.facts)).toBe('partial');
+    await proxy.become();
+    const again = { ...ctx, earlier: { ...first.facts } };
+    const second = await perform(postgresBackup, {}, again);
+    expect(second.error).toBeUndefined();
+    expect(second.output[0]).toMatch(/^the dump of .* had been taken already/);
+    const facts = { ...first.facts, ...second.facts };
+    expect(await unequal(postgresBackup, {}, again, facts)).toEqual([]);
+    expect(await postgresBackup.probe({} as never, again, facts)).toBe('done');
+    expect(existsSync(join(ctx.newBackup!.folder, 'postgres/novamem.dump'))).toBe(false);
   });
 
   test('wrote its manifest last, and read back what it had sent', async () => {
@@ -105,6 +147,33 @@ describe('a restore out of a bucket', () => {
     } finally {
       await store.put(key, good);
     }
+  });
+
+  test('of a graph whose files would not load is refused before anything begins', async () => {
+    const plan = await falkordbRestore.plan(falkordbRestore.params.parse({}), context(backup));
+    expect(plan.commands).toContainEqual(expect.stringMatching(/brought-here\/falkordb\/\S+base\.rdb/));
+    const well = await findings(falkordbRestore, {}, context(backup));
+    expect(well.filter((one) => one.startsWith('blocking'))).toEqual([]);
+    const base = backup.falkordb!.files.find(({ file }) => file.endsWith('.base.rdb'))!.file;
+    const key = base.slice(store.url('').length);
+    const good = await store.get(key);
+    const bad = Buffer.from(good);
+    bad[bad.length - 9] = 0;
+    await store.put(key, bad);
+    const found = await findings(falkordbRestore, {}, context(backup));
+    await store.put(key, good);
+    expect(found).toContainEqual(
+      `blocking: ${base}: it does not end with the end mark of an RDB file: it was cut off`,
+    );
+    const manifest = backup.falkordb!.files.find(({ file }) => file.endsWith('.manifest'))!.file;
+    const named = manifest.slice(store.url('').length);
+    const text = await store.get(named);
+    await store.put(named, text.toString().replace('base.rdb', 'gone.rdb'));
+    const gone = await findings(falkordbRestore, {}, context(backup));
+    await store.put(named, text);
+    expect(gone).toContainEqual(
+      expect.stringMatching(/^blocking: s3:\S+: the manifest names \S+gone\.rdb, which is absent/),
+    );
   });
 
   test('of a file that is missing is told before anything begins', async () => {

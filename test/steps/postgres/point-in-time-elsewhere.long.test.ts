@@ -1,7 +1,10 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { Profile } from '../../../src/config/profile.js';
+import { filesBelow } from '../../../src/hosts/files.js';
 import { postgresPointInTime } from '../../../src/steps/postgres/point-in-time.js';
+import type { RecoveryFacts } from '../../../src/steps/postgres/recovery.js';
 import type { StepContext } from '../../../src/steps/step.js';
 import { Cluster } from '../../../src/stores/cluster.js';
 import { dockerStandIn, kubectlStandIn, type StandIn } from '../../support/container-stand-ins.js';
@@ -16,6 +19,7 @@ import {
   undo,
 } from '../../support/point-in-time.js';
 import { type PostgresElsewhere, postgresElsewhere, SERVER_USER } from '../../support/postgres-elsewhere.js';
+import { type S3Store, s3Store } from '../../support/s3-store.js';
 import { contextOf, findings, recordingGateway } from '../../support/sandbox.js';
 import { sshHost, whyNoSshServer } from '../../support/ssh-server.js';
 
@@ -140,6 +144,73 @@ describe.skipIf(missing)(`over SSH${missing ? ` (not run here: ${missing})` : ''
     expect(brought.filter((inode) => now.has(inode)).length).toBeGreaterThan(0.8 * brought.length);
     await undo({ ctx, facts });
     expect(await there.rows()).toBe(1);
+  });
+
+  describe('with its base backup in a bucket', () => {
+    let store: S3Store;
+    beforeAll(async () => {
+      store = await s3Store('acme-sets');
+      const folder = join(there.backups, 'nightly');
+      for (const file of await filesBelow(folder))
+        await store.put(`sets/nightly/${file}`, readFileSync(join(folder, file)));
+    });
+    const inBucket = () => {
+      const { backups: _, ...profile } = there.profile;
+      return contextOf(new Cluster({ ...profile, backups: [store.url('sets')], s3: store.settings }));
+    };
+    const fetched = (ctx: StepContext) => existsSync(join(ctx.workFolder, 'base-backup'));
+
+    test('that is proven here before it is sent there, and taken no part of where it is not whole', async () => {
+      const key = 'sets/nightly/global/pg_filenode.map';
+      const good = await store.get(key);
+      await store.put(key, Buffer.from(good).fill(7, 100, 101));
+      const ctx = inBucket();
+      const recovered = await recover({} as never, { target: `before ${deletion}` }, { ctx });
+      await store.put(key, good);
+      expect(recovered.error?.message).toMatch(/is not whole: checksum mismatch for file "global\/pg_filenode\.map"/);
+      expect(recovered.changes.filter(({ text }) => /\bssh db-1\b/.test(text))).toEqual([]);
+      expect(await there.rows()).toBe(1);
+      expect(fetched(ctx)).toBe(false);
+    });
+
+    test('and comes back from there, with what was fetched gone from here; what was cut off is removed by an undo', async () => {
+      const ctx = inBucket();
+      expect((await findings(postgresPointInTime, { target: `before ${deletion}` }, ctx)).join('\n')).toMatch(
+        /brought from s3:\S+ to \S+base-backup, and from there to \S+\.placing-\S+ on db-1, before anything is stopped/,
+      );
+      const given = params({ target: `before ${deletion}` });
+      const { commands } = await postgresPointInTime.plan(given, ctx);
+      expect(commands.slice(0, 4)).toEqual([
+        expect.stringMatching(/^aws .*s3 cp --recursive s3:\S+ \S+base-backup$/),
+        expect.stringMatching(/mkdir -p pg_commit_ts/),
+        expect.stringMatching(/pg_verifybackup .*base-backup$/),
+        expect.stringMatching(/^tar -C \S+base-backup .*\| ssh db-1 -- /),
+      ]);
+      const facts: Partial<RecoveryFacts> = {};
+      let isCut = false;
+      const attempt = async () => {
+        for await (const event of postgresPointInTime.run(given, ctx, new AbortController().signal)) {
+          if (event.type === 'facts') Object.assign(facts, event.facts);
+          if (isCut || event.type !== 'progress' || !/^bringing .* to db-1/.test(event.text)) continue;
+          if (event.done > 20_000_000) isCut = await there.host.cut().then(() => true);
+        }
+      };
+      await expect(attempt()).rejects.toThrow(/^db-1 cannot be reached, or the connection to it was cut/);
+      expect(fetched(ctx)).toBe(true);
+      await undo({ ctx, facts });
+      expect(fetched(ctx)).toBe(false);
+      expect(beside().filter((name) => name.includes('placing'))).toEqual([]);
+      expect(await there.rows()).toBe(1);
+
+      const again = inBucket();
+      const recovered = await recover({} as never, { target: `before ${deletion}` }, { ctx: again });
+      undone.push(recovered);
+      expect(recovered.error).toBeUndefined();
+      expect(await failedChecks(recovered)).toEqual([]);
+      expect(await there.rows()).toBe(200);
+      expect(fetched(again)).toBe(false);
+      expect(there.listed(there.dataDir)).not.toContain('backup_manifest');
+    });
   });
 
   test('its plan only reads, and every command of it can be pasted', async () => {

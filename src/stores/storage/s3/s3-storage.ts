@@ -112,20 +112,23 @@ export function s3Storage(settings: S3Settings): RemoteStorage {
           { what: `give up what is half sent below ${folder}`, bucket, right: WRITING },
           async ({ client, sdk }) => {
             const { Uploads = [] } = await client
-              .send(new sdk.ListMultipartUploadsCommand({ Bucket: bucket, Prefix: prefixOf(key) }))
+              .send(new sdk.ListMultipartUploadsCommand({ Bucket: bucket, Prefix: key }))
               .catch((error: unknown) => {
                 // Some stores that are not AWS cannot list them; these forget them by rules of their own.
                 if ((error as Error).name === 'NotImplemented') return { Uploads: [] };
                 throw error;
               });
-            for (const { Key, UploadId } of Uploads)
+            const own = Uploads.filter(({ Key }) => Key === key || Key!.startsWith(prefixOf(key)));
+            for (const { Key, UploadId } of own)
               await client.send(new sdk.AbortMultipartUploadCommand({ Bucket: bucket, Key, UploadId }));
-            return Uploads.length;
+            return own.length;
           },
         ),
       );
     },
     readText: (file) => aws('cp', file, '-'),
+    sendText: (from, to, kind) => aws('cp', ...(kind === 'folder' ? ['--recursive'] : []), from, to),
+    copyText: (folder, to) => aws('cp', '--recursive', folder, to),
   };
 }
 
