@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type Profile, profileSchema } from '../../../src/config/profile.js';
@@ -10,7 +9,7 @@ import { openBackupSet } from '../../../src/stores/backup-set/open-backup-set.js
 import { Cluster } from '../../../src/stores/cluster.js';
 import { processes } from '../../support/eventually.js';
 import { type PostgresElsewhere, postgresElsewhere, SERVER_USER } from '../../support/postgres-elsewhere.js';
-import { contextOf, findings, follow, perform, recordingGateway, unequal } from '../../support/sandbox.js';
+import { contextOf, findings, follow, open, perform, recordingGateway, unequal } from '../../support/sandbox.js';
 import { whyNoSshServer } from '../../support/ssh-server.js';
 import { tempFolder } from '../../support/temp.js';
 
@@ -84,7 +83,9 @@ describe.skipIf(missing)(
           .map(({ command }) => command)
           .join('\n');
       }
-      expect([...seen.progress].join('\n')).toMatch(/bringing the dump to db-1[\s\S]*rows of story \(300,000\)/);
+      expect([...seen.progress].join('\n')).toMatch(
+        /bringing the dump to db-1[\s\S]*rows of public\.story \(300,000\)/,
+      );
       expect(seen.commands).toMatch(/pg_restore --host 127\.0\.0\.1/);
       expect(seen.commands + JSON.stringify(changes) + JSON.stringify(facts)).not.toContain(there.password);
       expect(await unequal(postgresRestore, {}, ctx, facts)).toEqual([]);
@@ -98,9 +99,7 @@ describe.skipIf(missing)(
 
     test('restores beside and renames, in parallel, from a dump that lies there already, and leaves that', async () => {
       const { file } = backup.postgres!;
-      there.host.run(
-        `cat > ${folder}/${basename(file)} <<'END'\n${readFileSync(file).toString('base64')}\nEND\nbase64 -d ${folder}/${basename(file)} > ${folder}/x && mv ${folder}/x ${folder}/${basename(file)}`,
-      );
+      await there.cluster.host('postgres').files.send(open, file, `${folder}/${basename(file)}`);
       const { gateway, changes } = recordingGateway();
       const ctx = contextWith({}, { gateway });
       const given = { strategy: 'swap', sessions: 'end' };
@@ -124,7 +123,7 @@ describe.skipIf(missing)(
           ctx,
           new AbortController().signal,
         ))
-          if (event.type === 'progress' && /^rows of story/.test(event.text) && inHand().length > 0)
+          if (event.type === 'progress' && /^rows of public\.story/.test(event.text) && inHand().length > 0)
             await there.host.cut();
       } catch (thrown) {
         error = thrown as Error;
@@ -136,7 +135,9 @@ describe.skipIf(missing)(
     });
 
     test('is ended there when somebody holds a lock, who is named', async () => {
-      const holding = there.sql('BEGIN; LOCK TABLE story; SELECT pg_sleep(40); COMMIT').catch(() => []);
+      const holding = there
+        .sql('BEGIN; LOCK TABLE story IN ACCESS SHARE MODE; SELECT pg_sleep(40); COMMIT')
+        .catch(() => []);
       const performed = await perform(postgresRestore, {}, contextWith({}));
       expect(performed.error?.message).toMatch(/it waited 20 s for session \d+ .*The database is as it was/);
       expect(inHand()).toEqual([]);
