@@ -1,3 +1,4 @@
+import { readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type Profile, profileSchema } from '../../../src/config/profile.js';
@@ -7,9 +8,19 @@ import type { StepContext } from '../../../src/steps/step.js';
 import type { BackupSet } from '../../../src/stores/backup-set/backup-set.js';
 import { openBackupSet } from '../../../src/stores/backup-set/open-backup-set.js';
 import { Cluster } from '../../../src/stores/cluster.js';
+import { dockerStandIn } from '../../support/container-stand-ins.js';
 import { processes } from '../../support/eventually.js';
 import { type PostgresElsewhere, postgresElsewhere, SERVER_USER } from '../../support/postgres-elsewhere.js';
-import { contextOf, findings, follow, open, perform, recordingGateway, unequal } from '../../support/sandbox.js';
+import {
+  contextOf,
+  findings,
+  follow,
+  open,
+  perform,
+  realCluster,
+  recordingGateway,
+  unequal,
+} from '../../support/sandbox.js';
 import { whyNoSshServer } from '../../support/ssh-server.js';
 import { tempFolder } from '../../support/temp.js';
 
@@ -195,3 +206,31 @@ describe.skipIf(missing)(
     });
   },
 );
+
+test('pg_restore in the container of the server replaces what is there, with a stand-in for docker', async () => {
+  const real = await realCluster();
+  const docker = dockerStandIn();
+  docker.runsWhile('true');
+  const backup = await real.backup();
+  const { profile } = real.cluster;
+  const folder = tempFolder('container');
+  const postgres = { ...profile.postgres, besideServer: { host: '127.0.0.1', folder } };
+  const hosts = { postgres: { compose: '/srv/novamem', service: 'postgres' } };
+  const { gateway, changes } = recordingGateway();
+  const ctx = contextOf(new Cluster({ ...profile, postgres, hosts }), { backup, gateway });
+  await real.sql('DELETE FROM memory_entries');
+  const given = { sessions: 'end' };
+  expect((await findings(postgresRestore, given, ctx)).filter((line) => line.startsWith('blocking'))).toEqual([]);
+  const performed = await perform(postgresRestore, given, ctx);
+  expect(performed.error).toBeUndefined();
+  expect(await unequal(postgresRestore, given, ctx, performed.facts)).toEqual([]);
+  expect(changes.map(({ text }) => text)).toContainEqual(
+    expect.stringMatching(
+      /^printf '%s\\n' .* \| docker compose --project-directory \/srv\/novamem exec -T postgres env .*pg_restore --host 127\.0\.0\.1 /,
+    ),
+  );
+  const { secretEnvironment } = real.cluster.postgres.toolEnvironment;
+  expect(secretEnvironment.PGPASSWORD).toBeTruthy();
+  expect(JSON.stringify(docker.calls())).not.toContain(secretEnvironment.PGPASSWORD);
+  expect(readdirSync(folder)).toEqual([]);
+});
