@@ -1,4 +1,4 @@
-// Answers as a Qdrant does in which every collection that was uploaded holds the same one point, and counts what it is asked.
+// Answers as a Qdrant does in which every collection that was restored holds the same one point, and counts what it is asked.
 import http from 'node:http';
 
 const POINT = { id: 1, payload: { entryId: '01JA0000000000000000000000' }, vector: [0.6, 0.8] };
@@ -36,6 +36,7 @@ const RULES = [
   ],
   ['GET', /^\/collections\/([^/]+)\/snapshots$/, () => []],
   ['POST', /^\/collections\/([^/]+)\/snapshots\/upload$/, (name) => collections.add(name) && true],
+  ['PUT', /^\/collections\/([^/]+)\/snapshots\/recover$/, (name) => collections.add(name) && true],
   ['POST', /^\/collections\/([^/]+)\/points\/count$/, () => ({ count: 1 })],
   ['POST', /^\/collections\/([^/]+)\/points\/scroll$/, () => ({ points: [POINT], next_page_offset: null })],
   ['POST', /^\/collections\/([^/]+)\/points\/query$/, () => ({ points: [{ id: 1, version: 0, score: 1 }] })],

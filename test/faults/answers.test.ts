@@ -40,9 +40,9 @@ beforeAll(async () => {
   profile = { ...real.cluster.profile, qdrant: { ...real.cluster.profile.qdrant, url: proxy.url } };
 });
 
-const restore = async (fault: Fault) => {
+const restore = async (fault: Fault, scenario = RESTORES.qdrant) => {
   await proxy.become(fault);
-  const ended = await attempt(profile, { scenario: RESTORES.qdrant });
+  const ended = await attempt(profile, { scenario });
   expect(proxy.met, 'how often the fault was met').toBeGreaterThan(0);
   await proxy.become();
   expectNoSecret(real, ended.journal);
@@ -51,7 +51,8 @@ const restore = async (fault: Fault) => {
 };
 
 const LIST = /^GET \/collections$/;
-const UPLOAD = /^POST \/collections\/[^/]+\/snapshots\/upload/;
+/** Qdrant is given a snapshot: the name of its file, or the file itself. */
+const GIVING = /^(PUT \/collections\/[^/]+\/snapshots\/recover|POST \/collections\/[^/]+\/snapshots\/upload)/;
 const SNAPSHOT = /^POST \/collections\/[^/]+\/snapshots(\?|$)/;
 const DOWNLOAD = /^GET \/collections\/[^/]+\/snapshots\/[^/]+$/;
 const COUNT = /^POST \/collections\/[^/]+\/points\/count/;
@@ -114,23 +115,18 @@ test.each([
 
 const MIDDLE: [string, Fault, RegExp][] = [
   ...REFUSALS.map(([status, words]): [string, Fault, RegExp] => [
-    `refuses the upload with ${status}`,
-    { kind: 'answers', to: UPLOAD, answer: qdrantError(status, words) },
+    `refuses a snapshot with ${status}`,
+    { kind: 'answers', to: GIVING, answer: qdrantError(status, words) },
     new RegExp(`HTTP ${status} ${words}`),
   ]),
   [
-    'is reset in the middle of the upload',
-    { kind: 'resets', of: 'request', after: 30_000 },
-    /ECONNRESET|EPIPE|hang up/,
-  ],
-  [
-    'hangs up at the upload without a word',
-    { kind: 'answers', to: UPLOAD, answer: '' },
+    'hangs up at a snapshot without a word',
+    { kind: 'answers', to: GIVING, answer: '' },
     /hang up.*(was put back as it was before|an undo puts it back from there once Qdrant takes it)/,
   ],
   [
-    'gives half of an answer to the upload',
-    { kind: 'answers', to: UPLOAD, answer: httpAnswer(200, '{"result":tr', { length: 500 }) },
+    'gives half of an answer to a snapshot',
+    { kind: 'answers', to: GIVING, answer: httpAnswer(200, '{"result":tr', { length: 500 }) },
     /: the answer broke off\. .*(was put back as it was before|an undo puts it back from there once Qdrant takes it)/,
   ],
   [
@@ -188,15 +184,22 @@ describe('Qdrant, in the middle of a restore,', () => {
     expect(await measureCluster(real)).toEqual(before);
   });
 
+  test('is reset in the middle of an upload: what was there is there', async () => {
+    const ended = await restore({ kind: 'resets', of: 'request', after: 30_000 }, RESTORES.qdrantByUpload);
+    expect([ended.outcome, ended.exitCode]).toEqual(['failed', 1]);
+    expect(ended.said).toMatch(/ECONNRESET|EPIPE|hang up/);
+    expect(await measureCluster(real)).toEqual(before);
+  });
+
   test.each<[string, Fault, RegExp]>([
     [
-      'refuses the second upload',
-      { kind: 'answers', to: UPLOAD, after: 1, answer: qdrantError(507, 'No space left') },
+      'refuses the second snapshot',
+      { kind: 'answers', to: GIVING, after: 1, answer: qdrantError(507, 'No space left') },
       /No space left/,
     ],
     [
       'cannot be asked any more once the backup is in',
-      { kind: 'answers', to: COUNT, since: UPLOAD, answer: qdrantError(503, 'Gone') },
+      { kind: 'answers', to: COUNT, since: GIVING, answer: qdrantError(503, 'Gone') },
       /Qdrant at http:\/\/\S+ \(count\): HTTP 503: Gone/,
     ],
   ])('%s: the safety copies are there, and undo puts them back', async (_what, fault, words) => {

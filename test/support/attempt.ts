@@ -91,12 +91,17 @@ export function expectHarmless(text: string): void {
 
 /** Runbooks with one step each that restores one store: the faults of the others stay out of it. */
 export const RESTORES = Object.fromEntries(
-  (['postgres', 'qdrant', 'falkordb'] as const).map((store) => {
-    const file = join(tempFolder('runbook'), `${store}.yaml`);
+  Object.entries({
+    postgres: 'uses: postgres.restore',
+    qdrant: 'uses: qdrant.restore',
+    qdrantByUpload: 'uses: qdrant.restore, with: { upload: true }',
+    falkordb: 'uses: falkordb.restore',
+  }).map(([name, step]) => {
+    const file = join(tempFolder('runbook'), `${name}.yaml`);
     writeFileSync(
       file,
-      `title: Only ${store}\nwhen: It is gone.\noutcome: It is back.\nsteps:\n  - { id: restore, uses: ${store}.restore, why: It is gone. }\n`,
+      `title: Only ${name}\nwhen: It is gone.\noutcome: It is back.\nsteps:\n  - { id: restore, ${step}, why: It is gone. }\n`,
     );
-    return [store, file];
+    return [name, file];
   }),
-) as Record<'postgres' | 'qdrant' | 'falkordb', string>;
+) as Record<'postgres' | 'qdrant' | 'qdrantByUpload' | 'falkordb', string>;

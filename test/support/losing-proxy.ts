@@ -2,7 +2,7 @@ import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll } from 'vitest';
 
-/** A proxy before a real server that loses the answers to uploads: the server gets the whole request, the client none of its answer. */
+/** A proxy before a real server that loses the answers to uploads and to recoveries from the server's own disk: the server gets the whole request, the client none of its answer. */
 export interface LosingProxy {
   url: string;
   /** `cut`: the connection breaks once all was sent. `gave up`: 504, as proxies answer when they wait no longer. */
@@ -30,7 +30,7 @@ export async function losingProxy(target: string): Promise<LosingProxy> {
   const server = http.createServer((request, response) => {
     const { method, headers, url = '/' } = request;
     if (proxy.hidesMetrics && url === '/metrics') return void response.writeHead(404).end();
-    const isUpload = method === 'POST' && /\/snapshots\/upload/.test(url);
+    const isUpload = /\/snapshots\/(upload|recover)\?/.test(url);
     const isLost = isUpload && proxy.loses > 0;
     if (isLost) proxy.loses -= 1;
     if (isUpload) {

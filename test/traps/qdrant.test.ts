@@ -163,22 +163,28 @@ describe('one server', () => {
       await node.client.deleteSnapshot(NAME, 'junk.snapshot');
 
       const { gateway, changes } = recordingGateway();
-      await perform(qdrantRestore, {}, contextAt(node.url, { backup: set, gateway }));
-      const uploads = changes.filter((change) => /snapshots\/upload/.test(change.text));
-      expect(uploads).toHaveLength(1);
-      expect(uploads[0]!.text).toContain('wait=true');
+      for (const upload of [false, true])
+        await perform(qdrantRestore, { upload }, contextAt(node.url, { backup: set, gateway }));
+      const given = changes.filter((change) => /snapshots\/(recover|upload)/.test(change.text));
+      expect(given).toHaveLength(2);
+      for (const { text } of given) expect(text).toContain('wait=true');
     });
 
     test.each([
-      'cut',
-      'gave up',
-    ] as const)('Q5: a connection that was %s does not cancel the work: it is asked until it has ended, nothing is sent again', async (behaviour) => {
+      { behaviour: 'cut', upload: false },
+      { behaviour: 'gave up', upload: false },
+      { behaviour: 'cut', upload: true },
+      { behaviour: 'gave up', upload: true },
+    ])('Q5: a connection that was $behaviour does not cancel the work: it is asked until it has ended, nothing is sent again (by upload: $upload)', async ({
+      behaviour,
+      upload,
+    }) => {
       const proxy = await losingProxy(node.url);
       Object.assign(proxy, { behaviour, loses: 1 });
       await damage();
       const files = await filesOn(node);
       const ctx = contextAt(proxy.url, { backup: set });
-      const { error, facts, output } = await perform(qdrantRestore, {}, ctx);
+      const { error, facts, output } = await perform(qdrantRestore, { upload }, ctx);
       expect(error).toBeUndefined();
       expect(proxy.uploads).toBe(1);
       expect(output.join('\n')).toMatch(/Qdrant goes on by itself: nothing is sent again/);
@@ -273,10 +279,10 @@ describe('one server', () => {
       const junk = join(tempFolder('junk'), 'junk.snapshot');
       writeFileSync(junk, randomBytes(50_000));
       const ctx = contextAt(node.url, { backup: { ...whole, qdrant: [{ ...small, file: junk, bytes: 50_000 }] } });
-      expect((await perform(qdrantRestore, {}, ctx)).error?.message).toMatch(/HTTP 5\d\d/);
+      expect((await perform(qdrantRestore, { upload: true }, ctx)).error?.message).toMatch(/HTTP 5\d\d/);
       expect(await filesOn(node)).toHaveLength(files.length + 1);
       const again = { ...ctx, backup: { ...whole, qdrant: [own!] } };
-      expect((await perform(qdrantRestore, {}, again)).error).toBeUndefined();
+      expect((await perform(qdrantRestore, { upload: true }, again)).error).toBeUndefined();
       expect(await filesOn(node)).toEqual(files);
       await node.client.deleteCollection(small.collection);
     });
@@ -390,7 +396,7 @@ describe('a disk that fills up half-way', () => {
     expect(blocking(await findings(qdrantRestore, {}, ctx))).toEqual([
       expect.stringMatching(/MiB are free in .*, and the restore needs about/),
     ]);
-    expect((await perform(qdrantRestore, {}, ctx)).error?.message).toMatch(/HTTP 5\d\d|No space left/);
+    expect((await perform(qdrantRestore, { upload: true }, ctx)).error?.message).toMatch(/HTTP 5\d\d|No space left/);
     await small.kill();
   });
 });

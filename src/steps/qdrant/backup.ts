@@ -13,7 +13,8 @@ import {
   type QdrantInventory,
   versionOf,
 } from '../../stores/qdrant/inventory.js';
-import { downloadSnapshot, snapshotsUrl } from '../../stores/qdrant/transfer.js';
+import { snapshotsUrl } from '../../stores/qdrant/recovery.js';
+import { downloadSnapshot } from '../../stores/qdrant/transfer.js';
 import { plural, sizeOf } from '../../words.js';
 import { newBackupFolder, newBackupOf, noBackupRoot } from '../backup/new-backup.js';
 import { readingPlan, type StepContext, type StepKind } from '../step.js';

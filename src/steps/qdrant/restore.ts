@@ -1,38 +1,28 @@
 import { basename } from 'node:path';
 import { z } from 'zod';
-import { keepMemoryFlat } from '../../hosts/flat-memory.js';
 import type { BackupSet } from '../../stores/backup-set/backup-set.js';
 import { type Check, equal } from '../../stores/check.js';
-import { saysItIsBroken } from '../../stores/qdrant/connection.js';
 import {
   compareCollection,
   inParallel,
   inventoryCollection,
   listCollections,
-  versionOf,
 } from '../../stores/qdrant/inventory.js';
-import { comparesChecksums } from '../../stores/qdrant/server.js';
-import { uploadText } from '../../stores/qdrant/transfer.js';
-import { countOf, durationOf, messageOf, plural, sizeOf } from '../../words.js';
+import { countOf, durationOf, plural, sizeOf } from '../../words.js';
 import { fileFindings, lacks } from '../backup/file.js';
 import { safetyRoomFindings } from '../room.js';
 import type { Finding, Probe, StepContext, StepKind } from '../step.js';
-import { type Emitter, stepEvents } from '../step-events.js';
+import { stepEvents } from '../step-events.js';
 import { uncountedIn, unreachable } from '../store-readiness.js';
-import { aliasChecks, healthChecks, restoreAliases, shared } from './collections.js';
+import { givingText } from './beside.js';
+import { aliasChecks } from './collections.js';
+import { evidenceOf, takeGathered } from './evidence.js';
 import { targetsOf, wholeFindings } from './nodes.js';
-import { Pace } from './pace.js';
 import { ageFindings, configFindings, nameFindings, roomFindings, versionFindings } from './restore-findings.js';
+import { collectionsIn, type Facts, restoreSnapshots, roughMs } from './restoring.js';
 import { nodesFindings, rightsFindings } from './server-findings.js';
-import {
-  checksum,
-  pointsNow,
-  proveWritable,
-  type SafetySnapshot,
-  type Snapshot,
-  takeSafetySnapshot,
-} from './snapshots.js';
-import { putBack, untilIdle, uploadWithWayBack } from './upload.js';
+import { pointsNow, type Snapshot } from './snapshots.js';
+import { putBack } from './upload.js';
 
 const params = z.strictObject({
   /** Only these collections of the backup set; all of them when absent. */
@@ -41,24 +31,10 @@ const params = z.strictObject({
   collection: z.string().optional(),
   /** The most at a time; how many it is follows what the server gets done. */
   atOnce: z.number().int().positive().max(32).default(8),
+  /** Upload each, also where the server runs on this machine and could read the files itself. */
+  upload: z.boolean().default(false),
 });
 type Params = z.infer<typeof params>;
-
-interface Facts {
-  /** Collection → SHA-256 of the snapshot, or of one for each shard, that was uploaded into it, and its exact points right after. */
-  restored: Record<string, { sha256: string; points: number }>;
-  /** Collection → the snapshot that was taken of it before. */
-  safety: Record<string, SafetySnapshot>;
-  /** Collection → why no snapshot of it could be taken: it could not be read at all. */
-  unsaved: Record<string, string>;
-  /** Collections that did not exist before. */
-  created: string[];
-  /** Collection → the evidence of it, gathered while others were still uploaded. */
-  proven: Record<string, Check[]>;
-}
-
-/** Rough: receiving, loading and comparing one on two cores takes so long, however small it is. */
-const roughMs = (bytes: number) => 500 + bytes / 60_000;
 
 function snapshotsOf(p: Params, backup: BackupSet | undefined): Snapshot[] {
   const named = backup?.qdrant ?? [];
@@ -69,46 +45,7 @@ function snapshotsOf(p: Params, backup: BackupSet | undefined): Snapshot[] {
   return [...named, ...given].filter((one) => p.collections === undefined || p.collections.includes(one.collection));
 }
 
-const collectionsIn = (snapshots: readonly Snapshot[]) => [...new Set(snapshots.map((one) => one.collection))];
-
 const namesOf = (p: Params, ctx: StepContext) => collectionsIn(snapshotsOf(p, ctx.backup));
-
-const backupHas = ({ backup }: StepContext, name: string) =>
-  backup?.inventory?.qdrant?.collections[name] !== undefined;
-
-/** How the collection differs from the backup's inventory; undefined where there is none. */
-async function inventoryChecks(ctx: StepContext, name: string): Promise<Check[] | undefined> {
-  const expected = ctx.backup?.inventory?.qdrant?.collections[name];
-  if (!expected) return undefined;
-  const now = await inventoryCollection(ctx.cluster.qdrant, name);
-  return compareCollection(name, expected, now, ctx.backup?.moving?.qdrant[name]);
-}
-
-/** That a collection is healthy, on every node, and holds what the backup says. */
-async function evidenceOf(ctx: StepContext, name: string): Promise<Check[]> {
-  const checks: Check[] = [];
-  for (const node of ctx.cluster.qdrantNodes) checks.push(...(await healthChecks(node, name)));
-  return [...checks, ...((await inventoryChecks(ctx, name)) ?? [])];
-}
-
-/** A shard's snapshot goes into a collection that is there: one that is gone is made again first, empty, as it was. */
-async function makeAgain(
-  ctx: StepContext,
-  emit: Emitter<unknown>,
-  { collection, creation }: Snapshot,
-): Promise<void> {
-  const { qdrant } = ctx.cluster;
-  if (!creation || (await qdrant.client.collectionExists(collection)).exists) return;
-  await qdrant.write(ctx.gateway, 'PUT', `/collections/${collection}`, (client) =>
-    client.createCollection(collection, creation as Parameters<typeof client.createCollection>[1]),
-  );
-  const { payloadIndexes = {} } = ctx.backup?.inventory?.qdrant?.collections[collection] ?? {};
-  for (const [field, type] of Object.entries(payloadIndexes))
-    await qdrant.write(ctx.gateway, 'PUT', `/collections/${collection}/index?wait=true`, (client) =>
-      client.createPayloadIndex(collection, { field_name: field, field_schema: type as 'keyword', wait: true }),
-    );
-  emit.output(`${collection} was gone: made again, empty, for its shards`);
-}
 
 export const qdrantRestore: StepKind<Params, Facts> = {
   kind: 'qdrant.restore',
@@ -124,15 +61,15 @@ export const qdrantRestore: StepKind<Params, Facts> = {
     const { answers } = await ctx.cluster.answering('qdrant');
     const now = answers ? await pointsNow(qdrant, names) : new Map<string, number | undefined>();
     const points = [...now.values()].reduce<number>((sum, count) => sum + (count ?? 0), 0);
-    const uploads: string[] = [];
+    const commands: string[] = [];
     for (const one of snapshots)
       for (const node of await targetsOf(ctx.cluster, one).catch(() => [qdrant]))
-        uploads.push(uploadText(node, { ...one, sha256: one.sha256 ?? '…' }));
+        commands.push(givingText(node, one, one.sha256 ?? '…', p.upload));
     const age = ctx.backup?.takenAt ? `, ${durationOf(Date.now() - ctx.backup.takenAt.getTime())} old` : '';
     const unreadable = [...now].filter(([, count]) => count === undefined).map(([name]) => name);
     return {
       summary: `Restore ${plural(names.length, 'Qdrant collection')} (${sizeOf(bytes)}${age}), at most ${p.atOnce} at a time`,
-      commands: uploads,
+      commands,
       destroys: [
         ...(now.size === 0
           ? []
@@ -213,84 +150,15 @@ export const qdrantRestore: StepKind<Params, Facts> = {
   },
 
   run: (p, ctx, signal) =>
-    stepEvents<Facts>(async (emit) => {
-      keepMemoryFlat();
-      const { qdrant } = ctx.cluster;
-      const snapshots = snapshotsOf(p, ctx.backup);
-      const { safety = {}, created, unsaved = {} } = ctx.earlier as Partial<Facts>;
-      const facts: Facts = {
-        restored: {},
-        safety: { ...safety },
-        unsaved: { ...unsaved },
-        created: created ?? [],
-        proven: {},
-      };
-      const names = collectionsIn(snapshots);
-      // What an attempt that was ended has sent may still be at work: nothing is asked of a collection meanwhile.
-      for (const node of ctx.cluster.qdrantNodes) await untilIdle(node, emit, names, signal);
-      await proveWritable(ctx, emit, names, signal);
-      const before = await pointsNow(qdrant, names);
-      facts.created = created ?? names.filter((name) => !before.has(name));
-      emit.facts(facts);
-      const isNew = new Set(facts.created);
-      const total = snapshots.reduce((sum, one) => sum + one.bytes, 0);
-      let done = 0;
-      let finished = 0;
-      const pace = new Pace(p.atOnce);
-      const isCompared = comparesChecksums(await versionOf(qdrant));
-      await inParallel(
-        names,
-        () => pace.limit,
-        async (name) => {
-          signal.throwIfAborted();
-          const own = snapshots.filter(({ collection }) => collection === name);
-          const holdsNothing = isNew.has(name) || before.get(name) === 0;
-          // Where nothing can be lost a file is read once: the server refuses one that is not of this checksum before it makes anything.
-          const isRead = (one: Snapshot) => !(holdsNothing && isCompared && one.sha256 !== undefined);
-          const sums: string[] = [];
-          for (const one of own) sums.push(isRead(one) ? await checksum(one, signal) : one.sha256!);
-          const isSettled = name in facts.safety || name in facts.unsaved;
-          if (!holdsNothing && !isSettled) await keep(name, facts, before.get(name) !== undefined, ctx, emit, signal);
-          const onBytes = (bytes: number) => {
-            // A shard that several nodes have is sent to each.
-            done = Math.min(total, done + bytes);
-            const text = `${finished} of ${names.length} collections, now ${name}`;
-            emit.progress({ done, total, unit: 'bytes', text });
-          };
-          const isRestored = async () => (await inventoryChecks(ctx, name))!.every((check) => check.ok);
-          await makeAgain(ctx, emit, own[0]!);
-          for (const [index, one] of own.entries()) {
-            const isLast = index === own.length - 1;
-            await uploadWithWayBack(ctx, emit, one, sums[index]!, facts.safety[name], {
-              onBytes,
-              signal,
-              // Only with the last of them the whole collection is there.
-              ...(isLast && backupHas(ctx, name) ? { isRestored } : {}),
-            }).catch(async (error: unknown) => {
-              // Was it the file, that is said; and it was refused before anything was touched.
-              if (!isRead(one)) await checksum(one, signal);
-              throw error;
-            });
-            pace.ended(roughMs(one.bytes));
-          }
-          await shared(ctx.cluster, name);
-          finished += 1;
-          const { count } = await qdrant.client.count(name, { exact: true });
-          emit.addFacts({ restored: { [name]: { sha256: sums.join(' '), points: count } } });
-          emit.output(`${name} restored, ${plural(count, 'point')} (${finished} of ${names.length})`);
-          // Here, while others are still sent.
-          emit.addFacts({ proven: { [name]: await evidenceOf(ctx, name) } });
-        },
-      );
-      await restoreAliases(names, ctx, emit);
-    }),
+    stepEvents<Facts>((emit) => restoreSnapshots(snapshotsOf(p, ctx.backup), p, ctx, emit, signal)),
 
-  async verify(p, ctx, { proven = {} }) {
+  async verify(p, ctx) {
     const checks: Check[] = [];
     const names = namesOf(p, ctx);
+    const gathered = takeGathered(ctx);
     const there = new Set(await listCollections(ctx.cluster.qdrant));
     await inParallel(names, 4, async (name) => {
-      if (there.has(name)) checks.push(...(proven[name] ?? (await evidenceOf(ctx, name))));
+      if (there.has(name)) checks.push(...(gathered.get(name) ?? (await evidenceOf(ctx, name))));
       else checks.push(equal(`qdrant collection ${name}`, 'exists', 'yes', 'no'));
     });
     checks.push(...(await aliasChecks(names, ctx)));
@@ -304,8 +172,7 @@ export const qdrantRestore: StepKind<Params, Facts> = {
     if (standing.length === 0) return 'not-started';
     const restored = Object.keys(facts.restored ?? {});
     if (standing.length < names.length || restored.length < names.length) return 'partial';
-    // What was proven then says nothing of now.
-    const checks = await qdrantRestore.verify(p, ctx, { ...(facts as Facts), proven: {} });
+    const checks = await qdrantRestore.verify(p, ctx, facts as Facts);
     return checks.every((check) => check.ok) ? 'done' : 'partial';
   },
 
@@ -365,27 +232,3 @@ export const qdrantRestore: StepKind<Params, Facts> = {
     return checks.sort((a, b) => (a.subject < b.subject ? -1 : a.subject > b.subject ? 1 : 0));
   },
 };
-
-/** Takes a snapshot of what is about to be replaced. Only of a collection that cannot even be counted it may fail. */
-async function keep(
-  collection: string,
-  facts: Facts,
-  isReadable: boolean,
-  ctx: StepContext,
-  emit: Emitter<Facts>,
-  signal: AbortSignal,
-): Promise<void> {
-  try {
-    const safety = await takeSafetySnapshot(ctx.cluster.qdrant, ctx, collection, signal);
-    facts.safety[collection] = safety;
-    emit.addFacts({ safety: { [collection]: safety } });
-    emit.safetyCopy(`collection ${collection}`, safety.file, `SHA-256 ${safety.sha256}`);
-  } catch (error) {
-    signal.throwIfAborted();
-    if (isReadable || !saysItIsBroken(error)) throw error;
-    const why = messageOf(error).replaceAll(/\s+/g, ' ');
-    facts.unsaved[collection] = why;
-    emit.addFacts({ unsaved: { [collection]: why } });
-    emit.output(`WITHOUT A SAFETY COPY: ${collection} cannot be read (${why})`);
-  }
-}

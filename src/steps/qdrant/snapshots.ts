@@ -12,7 +12,8 @@ import {
   listCollections,
 } from '../../stores/qdrant/inventory.js';
 import { servedWithoutFiles } from '../../stores/qdrant/on-disk.js';
-import { downloadSnapshot, snapshotsUrl } from '../../stores/qdrant/transfer.js';
+import { snapshotsUrl } from '../../stores/qdrant/recovery.js';
+import { downloadSnapshot } from '../../stores/qdrant/transfer.js';
 import { messageOf, plural } from '../../words.js';
 import { restartService } from '../service.js';
 import type { StepContext } from '../step.js';

@@ -4,11 +4,13 @@ import { sleep, steadyNow, waitFor } from '../../hosts/waiting.js';
 import { bytesOf } from '../../stores/backup-set/backup-set.js';
 import type { Qdrant } from '../../stores/qdrant/connection.js';
 import { compareCollection, inventoryCollection } from '../../stores/qdrant/inventory.js';
+import { AnswerLost, Refused, recoverFromFile } from '../../stores/qdrant/recovery.js';
 import { recoveriesRunning } from '../../stores/qdrant/server.js';
-import { AnswerLost, uploadSnapshot } from '../../stores/qdrant/transfer.js';
+import { uploadSnapshot } from '../../stores/qdrant/transfer.js';
 import { durationOf, messageOf } from '../../words.js';
 import type { StepContext } from '../step.js';
 import type { Emitter } from '../step-events.js';
+import { mayRead, noteUnread } from './beside.js';
 import { shared } from './collections.js';
 import { targetsOf } from './nodes.js';
 import { removeSnapshot, type SafetySnapshot, type Snapshot, snapshotsOn } from './snapshots.js';
@@ -18,6 +20,8 @@ import { removeSnapshot, type SafetySnapshot, type Snapshot, snapshotsOn } from 
 /** How an upload is followed besides its bytes. */
 interface Upload {
   onBytes?: (bytes: number) => void;
+  /** Also where the server could read the file itself. */
+  byUpload?: boolean;
   /** Whether the collection is what the snapshot holds; absent where nothing says what that is. */
   isRestored?: () => Promise<boolean>;
   signal?: AbortSignal;
@@ -26,8 +30,8 @@ interface Upload {
 /** An upload whose end is not known: the server may still be at it, so that nothing may be sent into that collection. */
 class StillUnknown extends Error {}
 
-/** Uploads a snapshot to every node that takes it, which needs that no other upload into the same collection is under way. */
-async function uploadAndClean(
+/** Gives a snapshot to every node that takes it, which needs that nothing else is given to the same collection meanwhile. */
+async function give(
   ctx: StepContext,
   emit: Emitter<unknown>,
   snapshot: Snapshot,
@@ -36,15 +40,47 @@ async function uploadAndClean(
 ): Promise<void> {
   const targets = await targetsOf(ctx.cluster, snapshot);
   for (const qdrant of targets)
-    await uploadTo(qdrant, ctx, emit, snapshot, sha256, {
+    await giveTo(qdrant, ctx, emit, snapshot, sha256, {
       ...upload,
       // Only with the last of them it is wherever it may be read.
       ...(qdrant === targets.at(-1) && isRestored ? { isRestored } : {}),
     });
 }
 
-/** Uploads a snapshot to one node, and removes the server's copy of the file. */
-async function uploadTo(
+const HEARTBEAT = 1_000;
+
+/** Has one node read a snapshot from its own disk; false where it does not, and nothing was touched. */
+async function readBy(
+  qdrant: Qdrant,
+  ctx: StepContext,
+  emit: Emitter<unknown>,
+  snapshot: Snapshot,
+  sha256: string,
+  { onBytes, isRestored, signal, byUpload = false }: Upload,
+): Promise<boolean> {
+  if (byUpload || !mayRead(qdrant, snapshot)) return false;
+  const { collection, file, shard, bytes } = snapshot;
+  const recovery = { collection, ...(shard === undefined ? {} : { shard }), file, sha256 };
+  const heart = setInterval(() => onBytes?.(0), HEARTBEAT);
+  try {
+    await recoverFromFile(ctx.gateway, qdrant, recovery, signal);
+  } catch (error) {
+    if (error instanceof Refused) {
+      noteUnread(qdrant, snapshot);
+      emit.output(`${error.message}: nothing was touched, it is uploaded instead`);
+      return false;
+    }
+    if (!(error instanceof AnswerLost) || signal?.aborted) throw error;
+    await followLost(qdrant, ctx, emit, snapshot, error, { isRestored, signal });
+  } finally {
+    clearInterval(heart);
+  }
+  onBytes?.(bytes);
+  return true;
+}
+
+/** Gives a snapshot to one node: has it read the file where it can, else uploads it and removes the server's copy. */
+async function giveTo(
   qdrant: Qdrant,
   ctx: StepContext,
   emit: Emitter<unknown>,
@@ -52,6 +88,7 @@ async function uploadTo(
   sha256: string,
   upload: Upload = {},
 ): Promise<void> {
+  if (await readBy(qdrant, ctx, emit, snapshot, sha256, upload)) return;
   const { collection, file, shard, storage } = snapshot;
   const into = { collection, ...(shard === undefined ? {} : { shard }), ...(storage ? { storage } : {}) };
   const { onBytes, isRestored, signal } = upload;
@@ -178,7 +215,7 @@ export async function uploadWithWayBack(
   upload: Upload & { signal: AbortSignal },
 ): Promise<void> {
   try {
-    await uploadAndClean(ctx, emit, snapshot, sha256, upload);
+    await give(ctx, emit, snapshot, sha256, upload);
   } catch (error) {
     if (!safety || upload.signal.aborted || error instanceof StillUnknown) throw error;
     emit.output(`${messageOf(error)}; putting ${snapshot.collection} back from ${safety.file}`);
@@ -209,7 +246,7 @@ export async function putBack(
     const snapshot = { collection, bytes: await bytesOf(place.file), ...place };
     // Only with the last of them the whole collection is back.
     const proof = place.file === (others.at(-1) ?? first).file ? { isRestored } : {};
-    await uploadAndClean(ctx, emit, snapshot, sha256, { ...proof, ...(signal ? { signal } : {}) });
+    await give(ctx, emit, snapshot, sha256, { ...proof, ...(signal ? { signal } : {}) });
   }
   await shared(ctx.cluster, collection);
 }

@@ -1,7 +1,7 @@
 import { keepMemoryFlat } from '../../hosts/flat-memory.js';
 import type { Cluster } from '../cluster.js';
 import { countNodes, nodePages } from '../falkordb/nodes.js';
-import { type MemoryRow, memoriesAmong, orphansAmong, readMemories } from '../postgres/memories.js';
+import { type MemoryRow, memoriesAmong, orphansAmong, readMemories, readMemoryIds } from '../postgres/memories.js';
 import { inParallel, listCollections } from '../qdrant/inventory.js';
 import { pointPages } from '../qdrant/points.js';
 import { MemoryIndex, type Seen } from './memory-index.js';
@@ -111,6 +111,8 @@ class Work {
     youngest: { memories: null, vectors: null, nodes: null },
   };
   #index = new MemoryIndex(0);
+  /** The greatest id of each store, in capitals: no lesser one is younger. */
+  readonly #newest = { memories: '', vectors: '', nodes: '' };
   readonly #begun = Date.now();
   /** How many the server counts. */
   #nodes = 0;
@@ -123,7 +125,7 @@ class Work {
   async readMemories(): Promise<void> {
     const { result } = this;
     let total = 0;
-    await readMemories(
+    await readMemoryIds(
       this.cluster.postgres,
       (count) => {
         total = count;
@@ -191,30 +193,34 @@ class Work {
       this.cluster.postgres,
       () => {},
       async (rows) => {
-        for (const row of rows) await this.#findMissingOf(row);
+        for (const row of rows) for (const difference of this.#missingOf(row)) await this.#tell(difference);
         done += rows.length;
         this.#step(done, Math.max(done, result.memories), 'memories, for what is missing');
       },
     );
   }
 
-  async #findMissingOf({ id, pending, embeddedAt }: MemoryRow): Promise<void> {
+  #missingOf({ id, pending, embeddedAt }: MemoryRow): Omit<Difference, 'at'>[] {
+    const [hasVector, hasNode] = [this.#index.wasSeen(id, 'vector'), this.#index.wasSeen(id, 'node')];
+    // Undefined: it was written since the first reading, and nobody looked for it.
+    if (hasVector !== false && hasNode !== false) return NONE;
     const { youngest } = this.result;
     const { moments = {} } = this.options;
-    // Undefined: it was written since the first reading, and nobody looked for it.
+    const missing: Omit<Difference, 'at'>[] = [];
     const reasonOf = (younger: boolean): Reason =>
       isYounger(id, this.#begun) ? 'recent' : younger ? 'younger' : 'unexplained';
-    if (this.#index.wasSeen(id, 'vector') === false) {
+    if (hasVector === false) {
       // When a vector was made counts only beside a moment of the same kind: a whole store may have been embedded anew.
       const embeddedSince = moments.qdrant !== undefined && embeddedAt !== null && embeddedAt >= moments.qdrant;
       const reason = reasonOf(embeddedSince || isYounger(id, moments.qdrant ?? youngest.vectors));
       if (pending) this.result.pending += 1;
-      else await this.#tell({ kind: 'missing-vectors', reason, memory: id });
+      else missing.push({ kind: 'missing-vectors', reason, memory: id });
     }
-    if (this.#index.wasSeen(id, 'node') === false) {
+    if (hasNode === false) {
       const reason = reasonOf(isYounger(id, moments.falkordb ?? youngest.nodes));
-      await this.#tell({ kind: 'missing-nodes', reason, memory: id });
+      missing.push({ kind: 'missing-nodes', reason, memory: id });
     }
+    return missing;
   }
 
   #see(memory: string, what: Seen): 'first' | 'again' | 'unknown' {
@@ -273,9 +279,13 @@ class Work {
   }
 
   #noteAge(store: keyof Crosscheck['youngest'], id: string): void {
-    const { youngest } = this.result;
+    // ULIDs sort as their instants do: few are taken apart.
+    if (id <= this.#newest[store]) return;
     const at = instantOfUlid(id);
-    if (at !== undefined && at > (youngest[store] ?? Number.NEGATIVE_INFINITY)) youngest[store] = at;
+    if (at === undefined) return;
+    if (id === id.toUpperCase()) this.#newest[store] = id;
+    const { youngest } = this.result;
+    youngest[store] = Math.max(at, youngest[store] ?? at);
   }
 
   /** Vectors and nodes are read side by side. */
@@ -289,6 +299,8 @@ class Work {
     this.options.onProgress?.({ done, total, text });
   }
 }
+
+const NONE: never[] = [];
 
 const emptyTally = (): Tally => ({
   unexplained: 0,

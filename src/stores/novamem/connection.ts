@@ -67,7 +67,7 @@ export class Novamem {
       return await fetch(this.address + path, {
         method,
         headers,
-        ...(dispatcher ? { dispatcher } : {}),
+        dispatcher,
         ...(question === undefined ? {} : { body: JSON.stringify(question) }),
         signal: AbortSignal.timeout(PATIENCE),
       });

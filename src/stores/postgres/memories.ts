@@ -9,7 +9,7 @@ export interface MemoryRow {
   embeddedAt: number | null;
 }
 
-const PAGE = 500;
+const PAGE = 1_000;
 
 /** Whether the table of the memories is there at all. */
 export async function hasMemories(postgres: Postgres): Promise<boolean> {
@@ -23,23 +23,39 @@ export async function hasMemories(postgres: Postgres): Promise<boolean> {
  * Reads every memory through a cursor of the server, in no order, a page at a time; all of them as they are at one moment.
  * `onCount` is told of their number before the first page.
  */
-export function readMemories(
+export const readMemories = (
   postgres: Postgres,
   onCount: (count: number) => void,
   onPage: (rows: MemoryRow[]) => void | Promise<void>,
+): Promise<void> =>
+  readPages(postgres, onCount, onPage, async (reading) =>
+    (await columnsOf(reading, 'memory_entries')).includes('embedded_at')
+      ? ', embedded_at IS NULL AS pending, (extract(epoch FROM embedded_at) * 1000)::float8 AS "embeddedAt"'
+      : ', false AS pending, NULL::float8 AS "embeddedAt"',
+  );
+
+/** The same of their ids alone. */
+export const readMemoryIds = (
+  postgres: Postgres,
+  onCount: (count: number) => void,
+  onPage: (rows: Pick<MemoryRow, 'id'>[]) => void | Promise<void>,
+): Promise<void> => readPages(postgres, onCount, onPage, async () => '');
+
+function readPages<Row extends { id: string }>(
+  postgres: Postgres,
+  onCount: (count: number) => void,
+  onPage: (rows: Row[]) => void | Promise<void>,
+  more: (reading: Reading) => Promise<string>,
 ): Promise<void> {
   return postgres.reading(
     async (reading) => {
       const [counted] = await reading.query<{ count: string }>('SELECT count(*)::text AS count FROM memory_entries');
       onCount(Number(counted!.count));
-      const embedding = (await columnsOf(reading, 'memory_entries')).includes('embedded_at')
-        ? 'embedded_at IS NULL AS pending, (extract(epoch FROM embedded_at) * 1000)::float8 AS "embeddedAt"'
-        : 'false AS pending, NULL::float8 AS "embeddedAt"';
       await reading.query(
-        `DECLARE memories NO SCROLL CURSOR FOR SELECT id::text AS id, ${embedding} FROM memory_entries`,
+        `DECLARE memories NO SCROLL CURSOR FOR SELECT id::text AS id${await more(reading)} FROM memory_entries`,
       );
       for (;;) {
-        const rows = await reading.query<MemoryRow>(`FETCH ${PAGE} FROM memories`);
+        const rows = await reading.query<Row>(`FETCH ${PAGE} FROM memories`);
         if (rows.length === 0) return;
         await onPage(rows);
       }

@@ -11,6 +11,13 @@ const READ_PATIENCE = 30_000;
 /** A snapshot of a large collection is answered when it is made. */
 const WRITE_PATIENCE = 3_600_000;
 
+interface Answer {
+  status: number;
+  text: string;
+  /** What the server's clock said. */
+  date: string | null;
+}
+
 /** One Qdrant server of a profile. Requests that write go through the gateway. */
 export class Qdrant {
   readonly url: URL;
@@ -60,17 +67,34 @@ export class Qdrant {
   }
 
   /** `GET` of a path that the vendor's client does not know. Rejects when nothing answers, with the socket's own reason. */
-  async get(path: string): Promise<{ status: number; text: string; date: string | null }> {
-    const headers = { connection: 'close', ...(this.apiKey === undefined ? {} : { 'api-key': this.apiKey }) };
+  get(path: string): Promise<Answer> {
+    return this.#ask('GET', path);
+  }
+
+  /** A `POST` that only reads, whose answer the vendor's client would be long to take apart. Rejects as `get` does. */
+  ask(path: string, body: object): Promise<Answer> {
+    return this.#ask('POST', path, JSON.stringify(body));
+  }
+
+  async #ask(method: string, path: string, body?: string): Promise<Answer> {
+    const headers = { ...this.#headers, ...(body === undefined ? {} : { 'content-type': 'application/json' }) };
     try {
       const { dispatcher } = this.endpoint;
       const signal = AbortSignal.timeout(READ_PATIENCE);
-      const response = await fetch(this.address + path, { headers, signal, ...(dispatcher ? { dispatcher } : {}) });
+      const response = await fetch(this.address + path, {
+        method,
+        headers,
+        signal,
+        ...(body === undefined ? {} : { body }),
+        dispatcher,
+      });
       return { status: response.status, text: await response.text(), date: response.headers.get('date') };
     } catch (caught) {
       const error = await this.endpoint.explained(caught);
       if (tlsFaultIn(error)) throw error;
-      throw new Error(`GET ${this.address}${path}: ${messageOf((error as { cause?: unknown }).cause ?? error)}`);
+      throw new Error(
+        `${method} ${this.address}${path}: ${messageOf((error as { cause?: unknown }).cause ?? error)}`,
+      );
     }
   }
 
@@ -81,25 +105,26 @@ export class Qdrant {
       port: this.endpoint.port,
       https: this.endpoint.isSecure,
       ...(path ? { prefix: path } : {}),
-      headers: {
-        // As a header of our own: the client's own option warns on the console when the URL is not https.
-        ...(this.apiKey === undefined ? {} : { 'api-key': this.apiKey }),
-        // The client would keep idle connections longer than the server does, and then send a request into a closed one.
-        connection: 'close',
-        // Packed by the server and unpacked here, reading every point takes longer and more memory than the network saves.
-        'accept-encoding': 'identity',
-      },
+      // The key as a header of our own: the client's own option warns on the console when the URL is not https.
+      headers: this.#headers,
       timeout,
       // The server's version is asked and told by us; a warning on the console would tear the screen.
       checkCompatibility: false,
     });
-    return wordy(overTls(client, this.endpoint), this.address, this.endpoint);
+    return wordy(over(client, this.endpoint), this.address, this.endpoint);
+  }
+
+  get #headers(): Record<string, string> {
+    return {
+      ...(this.apiKey === undefined ? {} : { 'api-key': this.apiKey }),
+      // Packed by the server and unpacked here, reading every point takes longer and more memory than the network saves.
+      'accept-encoding': 'identity',
+    };
   }
 }
 
-/** The client has no setting for certificates, but each of its requests takes what fetch does. */
-function overTls(client: QdrantClient, { dispatcher }: Endpoint): QdrantClient {
-  if (dispatcher === undefined) return client;
+/** The client has no setting for certificates and connections, but each of its requests takes what fetch does. */
+function over(client: QdrantClient, { dispatcher }: Endpoint): QdrantClient {
   const api = client.api() as unknown as Record<string, (payload: object, init?: object) => unknown>;
   for (const [name, call] of Object.entries(api))
     api[name] = (payload, init) => call(payload, { ...init, dispatcher });
@@ -110,9 +135,10 @@ function overTls(client: QdrantClient, { dispatcher }: Endpoint): QdrantClient {
 function wordy(client: QdrantClient, address: string, endpoint: Endpoint): QdrantClient {
   const explain = (method: string) => async (error: unknown) => {
     const isAnswer = (error as { status?: number }).status !== undefined || error instanceof SyntaxError;
-    if (!isAnswer) throw await endpoint.explained(error);
-    (error as Error).message = `Qdrant at ${address} (${method}): ${qdrantMessage(error)}`;
-    throw error;
+    const explained = isAnswer ? error : await endpoint.explained(error);
+    if (!tlsFaultIn(explained))
+      (explained as Error).message = `Qdrant at ${address} (${method}): ${qdrantMessage(explained)}`;
+    throw explained;
   };
   return new Proxy(client, {
     get(target, name) {

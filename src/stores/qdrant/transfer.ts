@@ -1,48 +1,22 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { open, rm } from 'node:fs/promises';
-import http from 'node:http';
-import https from 'node:https';
+import type http from 'node:http';
 import { basename } from 'node:path';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { keepOnDisk } from '../../hosts/durable.js';
 import type { Gateway } from '../../hosts/gateway.js';
-import { shortened } from '../../words.js';
 import { HERE } from '../storage/here.js';
 import type { Storage } from '../storage/storage.js';
-import { tlsFaultIn } from '../tls/tls-fault.js';
 import type { Qdrant } from './connection.js';
+import { requestTo, responseOf, textOf, wordsOf, wordsOfBreak } from './http.js';
+import { priorityOf, type Recovered, recovered, snapshotsUrl } from './recovery.js';
 
 interface Transfer {
   /** Told how many bytes each piece brought. */
   onBytes?: (bytes: number) => void;
   signal?: AbortSignal;
 }
-
-/** Where the snapshots of a collection are, or those of one shard that this node has. */
-export const snapshotsUrl = (
-  qdrant: Qdrant,
-  { collection, shard }: { collection: string; shard?: number },
-  ...more: string[]
-): URL =>
-  qdrant.urlOf(
-    'collections',
-    collection,
-    ...(shard === undefined ? [] : ['shards', `${shard}`]),
-    'snapshots',
-    ...more,
-  );
-
-/** A shard is given to each node that has it: none may then take it from another, which could have what was there before. */
-const priorityOf = ({ shard }: { shard?: number }) => (shard === undefined ? 'snapshot' : 'no_sync');
-
-/** The whole file was sent, but no answer of Qdrant's came: it goes on by itself, and nothing is known of how it ends. */
-export class AnswerLost extends Error {
-  override name = 'AnswerLost';
-}
-
-/** What proxies say when they wait no longer for the server behind them. */
-const GIVEN_UP = new Set([408, 499, 502, 503, 504, 522, 524]);
 
 /**
  * Uploads one snapshot file from where it lies: `POST /collections/{c}/snapshots/upload`, multipart field `snapshot`.
@@ -54,7 +28,7 @@ const GIVEN_UP = new Set([408, 499, 502, 503, 504, 522, 524]);
 export function uploadSnapshot(
   gateway: Gateway,
   qdrant: Qdrant,
-  upload: { collection: string; shard?: number; file: string; sha256: string; uploadName: string; storage?: Storage },
+  upload: Recovered & { file: string; sha256: string; uploadName: string; storage?: Storage },
   transfer: Transfer = {},
 ): Promise<void> {
   const url = snapshotsUrl(qdrant, upload, 'upload');
@@ -77,8 +51,9 @@ export function uploadSnapshot(
       'content-type': `multipart/form-data; boundary=${boundary}`,
       'content-length': head.length + seen.bytes + tail.length,
     });
-    const answered = answerOf(qdrant, request);
     let sent = false;
+    const what = `uploading ${basename(upload.file)} into ${upload.collection}`;
+    const answered = recovered(qdrant, request, { what, isSent: () => sent, signal: transfer.signal });
     request.write(head);
     const body = (async () => {
       const pieces = storage.read(file, { signal: transfer.signal });
@@ -90,15 +65,8 @@ export function uploadSnapshot(
     })();
     // A server that refuses early answers before it has read the body: its words are worth more than the broken pipe.
     body.catch((error: Error) => request.destroy(error));
-    const what = `uploading ${basename(upload.file)} into ${upload.collection}`;
-    const answer = await answered.catch((error: Error) => {
-      if (transfer.signal?.aborted || tlsFaultIn(error)) throw error;
-      throw new (sent ? AnswerLost : Error)(`${what}: ${wordsOfBreak(error)}`, { cause: error });
-    });
+    await answered;
     await body.catch(() => {});
-    if (sent && GIVEN_UP.has(answer.status) && !isOfQdrant(answer.body))
-      throw new AnswerLost(`${what}: HTTP ${answer.status}, and not from Qdrant`);
-    if (answer.status !== 200) throw new Error(`${what}: HTTP ${answer.status} ${wordsOf(answer.body)}`);
   });
 }
 
@@ -148,12 +116,7 @@ async function sendPieces(
 /** The upload as a person would type it. */
 export function uploadText(
   qdrant: Qdrant,
-  {
-    file,
-    sha256,
-    storage = HERE,
-    ...of
-  }: { collection: string; shard?: number; file: string; sha256: string; storage?: Storage },
+  { file, sha256, storage = HERE, ...of }: Recovered & { file: string; sha256: string; storage?: Storage },
 ): string {
   const url = snapshotsUrl(qdrant, of, 'upload');
   const [before, source] = storage.isHere
@@ -166,7 +129,7 @@ export function uploadText(
 export async function downloadSnapshot(
   gateway: Gateway,
   qdrant: Qdrant,
-  { snapshot, file, ...of }: { collection: string; shard?: number; snapshot: string; file: string },
+  { snapshot, file, ...of }: Recovered & { snapshot: string; file: string },
   transfer: Transfer = {},
 ): Promise<{ bytes: number; sha256: string }> {
   const url = snapshotsUrl(qdrant, of, snapshot);
@@ -201,9 +164,6 @@ export async function downloadSnapshot(
   );
 }
 
-/** Node calls an answer that ends too early "aborted", which nobody did. */
-const wordsOfBreak = ({ message }: Error) => (message === 'aborted' ? 'the answer broke off' : message);
-
 function counting(
   onBytes: ((bytes: number) => void) | undefined,
   hash?: { update(chunk: Buffer): unknown },
@@ -216,56 +176,4 @@ function counting(
       done(null, chunk);
     },
   });
-}
-
-function requestTo(
-  qdrant: Qdrant,
-  method: string,
-  url: URL,
-  signal: AbortSignal | undefined,
-  headers: http.OutgoingHttpHeaders,
-): http.ClientRequest {
-  const options = {
-    method,
-    signal,
-    agent: false as const,
-    ...qdrant.endpoint.tlsOptions,
-    headers: { ...headers, ...(qdrant.apiKey === undefined ? {} : { 'api-key': qdrant.apiKey }) },
-  };
-  return (qdrant.endpoint.isSecure ? https : http).request(url, options);
-}
-
-function responseOf({ endpoint }: Qdrant, request: http.ClientRequest): Promise<http.IncomingMessage> {
-  return new Promise((resolve, reject) => {
-    request.once('response', resolve);
-    request.on('error', (error) => void endpoint.explained(error).then(reject));
-  });
-}
-
-async function answerOf(qdrant: Qdrant, request: http.ClientRequest): Promise<{ status: number; body: string }> {
-  const response = await responseOf(qdrant, request);
-  return { status: response.statusCode ?? 0, body: await textOf(response) };
-}
-
-async function textOf(response: http.IncomingMessage): Promise<string> {
-  const LONGEST = 64 * 1024;
-  let text = '';
-  for await (const chunk of response) if (text.length < LONGEST) text += (chunk as Buffer).toString('utf8');
-  return text;
-}
-
-function isOfQdrant(body: string): boolean {
-  try {
-    return (JSON.parse(body) as { status?: unknown }).status !== undefined;
-  } catch {
-    return false;
-  }
-}
-
-function wordsOf(body: string): string {
-  try {
-    return shortened((JSON.parse(body) as { status?: { error?: string } }).status?.error ?? body);
-  } catch {
-    return shortened(body);
-  }
 }

@@ -21,6 +21,8 @@ const DEFAULT_PORTS: Record<string, number> = { 'http:': 80, 'https:': 443, 'red
 /** The connection broke, or what came was no answer: what a port says that speaks another language than it was asked in. */
 const BROKEN_OFF =
   /ECONNRESET|EPIPE|closed|hang up|terminated|disconnected before secure TLS|does not match the HTTP|Parse Error|HTTPParser/i;
+/** Ms that an idle connection is kept: shorter than any server or proxy does, so that no request goes into one that is being closed. */
+const KEPT_OPEN = 1_000;
 const NO_ANSWER = /ETIMEDOUT|timed? ?out/i;
 
 /**
@@ -36,8 +38,8 @@ export class Endpoint {
   readonly curlArguments: string;
   /** For redis-cli: ` --cacert FILE`, with a space before it. */
   readonly redisArguments: string;
-  /** For fetch; undefined without TLS. */
-  readonly dispatcher: Agent | undefined;
+  /** For fetch. A request after another takes its connection; it waits for no answer, that is the caller's to decide. */
+  readonly dispatcher: Agent;
   readonly #pem: Pem;
   readonly #target: TlsTarget;
   readonly #isRedis: boolean;
@@ -68,9 +70,13 @@ export class Endpoint {
     );
     this.curlArguments = words.map((word) => `${word} `).join('');
     this.redisArguments = words.map((word) => ` ${word}`).join('');
-    this.dispatcher = this.isSecure
-      ? new Agent({ connect: { ...this.#pem, rejectUnauthorized: true }, bodyTimeout: 0, headersTimeout: 0 })
-      : undefined;
+    this.dispatcher = new Agent({
+      ...(this.isSecure ? { connect: { ...this.#pem, rejectUnauthorized: true } } : {}),
+      bodyTimeout: 0,
+      headersTimeout: 0,
+      keepAliveTimeout: KEPT_OPEN,
+      keepAliveMaxTimeout: KEPT_OPEN,
+    });
   }
 
   /** For `https.request`, `tls.connect` and ioredis; empty without TLS. */

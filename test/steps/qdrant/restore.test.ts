@@ -1,5 +1,5 @@
-import { copyFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { closeSync, copyFileSync, existsSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { filesBelow } from '../../../src/hosts/files.js';
 import { collectionOf, embed } from '../../../src/sandbox/embedding.js';
@@ -7,7 +7,9 @@ import { qdrantRestore } from '../../../src/steps/qdrant/restore.js';
 import type { AnyStepKind } from '../../../src/steps/step.js';
 import type { BackupSet } from '../../../src/stores/backup-set/backup-set.js';
 import { openBackupSet } from '../../../src/stores/backup-set/open-backup-set.js';
+import { Cluster } from '../../../src/stores/cluster.js';
 import { compareQdrant, inventoryQdrant, type QdrantInventory } from '../../../src/stores/qdrant/inventory.js';
+import { faultyProxy, qdrantError } from '../../support/faulty-proxy.js';
 import {
   findings,
   follow,
@@ -82,10 +84,13 @@ describe('restoring Qdrant', () => {
     expect(differences(before, await now())).toEqual([]);
   });
 
-  test('Q6: leaves no snapshot file on the disk of the server', async () => {
+  test.each([
+    false,
+    true,
+  ])('Q6: leaves no snapshot file on the disk of the server (by upload: %s)', async (upload) => {
     await disturb();
     const files = await left();
-    expect((await perform(qdrantRestore, {}, contextWith(backup))).error).toBeUndefined();
+    expect((await perform(qdrantRestore, { upload }, contextWith(backup))).error).toBeUndefined();
     expect(await left()).toEqual(files);
   });
 
@@ -150,6 +155,68 @@ describe('restoring Qdrant', () => {
     await run.finished;
     expect(lost).toEqual([]);
     expect(differences(before, await now())).toEqual([]);
+  });
+});
+
+describe('a server on this machine', () => {
+  const given = (changes: readonly { text: string }[], how: 'recover' | 'upload') =>
+    changes.filter(({ text }) => text.includes(`/snapshots/${how}?`));
+
+  test('reads the snapshots itself: none is sent, and they stay as they are', async () => {
+    const before = backup.qdrant.map(({ file }) => readFileSync(file));
+    await disturb();
+    const { gateway, changes } = recordingGateway();
+    const ctx = contextWith(backup, { gateway });
+    const plan = await qdrantRestore.plan(params(), ctx);
+    expect((await perform(qdrantRestore, {}, ctx)).error).toBeUndefined();
+    expect(given(changes, 'upload')).toEqual([]);
+    expect(given(changes, 'recover').map(({ text }) => text)).toEqual(expect.arrayContaining(plan.commands));
+    expect(plan.commands).toHaveLength(backup.qdrant.length);
+    expect(differences(expected(), await now())).toEqual([]);
+    expect(backup.qdrant.map(({ file }) => readFileSync(file)).every((file, n) => file.equals(before[n]!))).toBe(
+      true,
+    );
+  });
+
+  test('that does not find them there is asked for one, and then is sent them all', async () => {
+    await disturb();
+    // What it opens by this name is another folder, or none.
+    const folder = openSync(dirname(backup.qdrant[0]!.file), 'r');
+    const set = {
+      ...backup,
+      qdrant: backup.qdrant.map((one) => ({ ...one, file: `/proc/self/fd/${folder}/${basename(one.file)}` })),
+    };
+    const { gateway, changes } = recordingGateway();
+    const { error, output } = await perform(qdrantRestore, { atOnce: 1 }, contextWith(set, { gateway }));
+    closeSync(folder);
+    expect(error).toBeUndefined();
+    expect(output.join('\n')).toMatch(
+      /HTTP 400 Bad request: .* does not exist: nothing was touched, it is uploaded instead/,
+    );
+    expect(given(changes, 'recover')).toHaveLength(1);
+    expect(given(changes, 'upload')).toHaveLength(backup.qdrant.length);
+    expect(differences(expected(), await now())).toEqual([]);
+  });
+
+  test('that may not read them is sent them', async () => {
+    const { qdrant } = real.cluster.profile;
+    // The words of Qdrant 1.16 as an ordinary user, of files that only root may read.
+    const words =
+      'Service internal error: failed to open file `/backups/novamem_u_acme_default.snapshot`: Permission denied (os error 13)';
+    const proxy = await faultyProxy(qdrant.url);
+    await proxy.become({
+      kind: 'answers',
+      to: /^PUT .*_u_acme_default\/snapshots\/recover/,
+      answer: qdrantError(500, words),
+    });
+    const cluster = new Cluster({ ...real.cluster.profile, qdrant: { ...qdrant, url: proxy.url } });
+    await disturb();
+    const { error, output } = await perform(qdrantRestore, {}, contextWith(backup, { cluster }));
+    expect(error).toBeUndefined();
+    expect(output.join('\n')).toMatch(
+      /Permission denied \(os error 13\): nothing was touched, it is uploaded instead/,
+    );
+    expect(differences(expected(), await now())).toEqual([]);
   });
 });
 
