@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { afterPacking } from './packed.js';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const stamp = join(root, 'dist', '.built');
@@ -31,6 +32,8 @@ function bundle(folder) {
 
 /** Compiles src into dist, beside the old one and then in its place, so that a program that runs never meets half of it. */
 export function build() {
+  // One that was killed while it packed.
+  afterPacking();
   const started = new Date();
   const fresh = join(root, `.dist-${process.pid}`);
   const compiled = spawnSync(

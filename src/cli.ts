@@ -291,8 +291,8 @@ profile
   .option('-o, --output <file>', 'where what was answered is written; otherwise into the folder of this program')
   .action(calls(async () => (await import('./commands/profile.js')).profileAddCommand));
 profile
-  .command('import-env <file>')
-  .description("make a profile from novamem's own .env or Compose file, try it, and remember it")
+  .command('import-env <files...>')
+  .description("make a profile from novamem's own .env or Compose files, try it, and remember it")
   .option('--name <name>', 'what it is called; otherwise as the Compose project')
   .option('-o, --output <file>', 'where it is written (-: only printed); otherwise into the folder of this program')
   .addOption(jsonOption())
@@ -343,7 +343,7 @@ program
 
 program
   .command('validate [files...]')
-  .description('check runbook and lesson files: faults with file, line and column')
+  .description('check runbooks, lessons and profiles: faults with file, line and column')
   .option('--all', 'those that come with the program, too')
   .addOption(new Option('--write-schema', "write the editors' schemas and the manual page anew").hideHelp())
   .action(

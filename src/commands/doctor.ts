@@ -34,7 +34,10 @@ function linesOf({ cluster, reached, observations, possible, obstacles }: Examin
     ...(['blocking', 'warning'] as const).flatMap((level) => [
       ...observations
         .filter((one) => one.level === level)
-        .flatMap(({ about, message, next }) => told(level, `${about}: ${message}`, next)),
+        .flatMap(({ about, message, next, concerns = [] }) => [
+          ...told(level, `${about}: ${message}`, next),
+          ...(concerns.length > 0 ? wrapped(`  concerns ${concerns.join(', ')}`, 11) : []),
+        ]),
       ...obstacles
         .filter((one) => one.level === level)
         .flatMap(({ message, next, concerns }) => [

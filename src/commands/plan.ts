@@ -24,10 +24,10 @@ export interface PlanOptions extends RunOptions {
 export async function planCommand(scenario: string, options: PlanOptions): Promise<number> {
   const profile = findCluster(options.profile);
   if (options.format === 'job') {
-    loadRunbook(scenario, readOverrides(options.set));
+    const runbook = loadRunbook(scenario, readOverrides(options.set));
     const runbookFile = /\.ya?ml$/.test(scenario) ? scenario : runbookFileOf(scenario);
     const { image, backup, set } = options;
-    process.stdout.write(jobManifest({ scenario, runbookFile, profile, image, backup, set }));
+    process.stdout.write(jobManifest({ scenario, runbook, runbookFile, profile, image, backup, set }));
     return EXIT.recovered;
   }
   const run = await prepareRun({

@@ -13,9 +13,9 @@ interface Options {
   json?: boolean;
 }
 
-/** `profile import-env FILE`: a profile out of novamem's own settings. `--output -` only prints it. */
-export async function profileImportCommand(file: string, { name, output, json }: Options): Promise<number> {
-  const imported = importProfile(file, name);
+/** `profile import-env FILE…`: a profile out of novamem's own settings. `--output -` only prints it. */
+export async function profileImportCommand(given: string[], { name, output, json }: Options): Promise<number> {
+  const imported = importProfile(given, name);
   const { profile, files, unknown, tried } = await tryImported(imported);
   const remarks = [
     `Made by novamem-runbook profile import-env from ${files.join(', ')}.`,

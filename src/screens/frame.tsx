@@ -28,6 +28,8 @@ interface FrameProps {
   production: boolean;
   /** What this screen is about: `outage`, `whole cluster lost`. */
   title: string;
+  /** What kind of run it is, where that is no outage: `DRILL`, `UNDO`. The title gives way to them. */
+  marks?: readonly string[];
   /** The clock, or whatever belongs at the right end. */
   right: string;
   /** What is asked, of how many, by which step: it stands in the rule above the body. */
@@ -44,6 +46,7 @@ export function Frame({
   cluster,
   production,
   title,
+  marks = [],
   right,
   asked = '',
   keys,
@@ -61,12 +64,12 @@ export function Frame({
       <Box flexDirection="column">
         <Text>
           {SCREEN}
-          {title} {told}
+          {[title, ...marks].join(' · ')} {told}
         </Text>
         <Text>
           {replay ? 'REPLAY, ' : lesson ? 'LESSON, ' : ''}
           {cluster}
-          {production ? ', PRODUCTION' : ''}, {title}
+          {production ? ', PRODUCTION' : ''}, {[title, ...marks].join(' · ')}
           {PASSING}
           {right}
         </Text>
@@ -100,7 +103,7 @@ export function Frame({
         <Text bold color="red">
           {banner}
         </Text>
-        {cut(` · ${title}`, rest).padEnd(rest)} {right}
+        {titled(title, marks, rest)} {right}
       </Text>
       {asked === '' ? (
         <Text dimColor>{rule}</Text>
@@ -118,6 +121,13 @@ export function Frame({
       <Lines lines={standing.map((line) => ` ${cut(line, columns - 2)}`)} />
     </Box>
   );
+}
+
+/** The title and the marks in exactly so many cells: the title is cut, the marks never are as long as there is room for them. */
+export function titled(title: string, marks: readonly string[], width: number): string {
+  const kept = marks.map((mark) => ` · ${mark}`).join('');
+  const room = width - kept.length;
+  return cut(`${room > 0 ? cut(` · ${title}`, room) : ''}${kept}`, width).padEnd(width);
 }
 
 /** The text in exactly so many rows. */

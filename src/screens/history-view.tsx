@@ -49,7 +49,9 @@ export function HistoryView({ desk, onLook, onReplay, onResume, onUndo, onBack }
         {' '}
         {desk.history.length === 0 ? `No run on ${desk.cluster} is recorded yet.` : 'What was done here:'}
       </Text>
-      <Text> </Text>
+      <Text dimColor wrap="truncate">
+        {desk.history.length === 0 ? ' ' : `  ${HEADINGS}`}
+      </Text>
       <Box flexDirection="column">
         <Select
           items={desk.history.map((one) => ({ key: one.id, label: cut(labelOf(one), columns - 4), value: one.id }))}
@@ -113,9 +115,12 @@ function PastRunView({
 
 const headOf = ({ cluster, production }: DeskSnapshot) => ({ cluster, production, right: '' });
 
+const WIDEST_TITLE = 26;
+const HEADINGS = `${'began (UTC)'.padEnd(16)}  ${'what'.padEnd(WIDEST_TITLE)} outcome`;
+
 function labelOf(entry: HistoryEntry): string {
   const { startedAt, title, scenario, mode, begun, tookMs } = entry;
   const at = startedAt ? instantOf(startedAt).slice(0, 16) : 'at an unknown time';
   const what = `${title ?? scenario ?? 'unknown'}${mode === 'live' || mode === null ? '' : ` (${mode})`}`;
-  return `${at}  ${what.padEnd(26)} ${outcomeWord(entry)}${tookMs === null || !begun ? '' : ` in ${durationOf(tookMs)}`}`;
+  return `${at}  ${what.padEnd(WIDEST_TITLE)} ${outcomeWord(entry)}${tookMs === null || !begun ? '' : ` in ${durationOf(tookMs)}`}`;
 }

@@ -12,6 +12,7 @@ import { Chosen, useLinear } from './linear.js';
 import { FINDING_MARKS, lookOf } from './marks.js';
 import { useOutside } from './outside.js';
 import { useReplay } from './replaying.js';
+import { marksOf } from './run-marks.js';
 import { Scrolled } from './scrolled.js';
 import { planLines } from './step-lines.js';
 import { cut, windowAround, wrap } from './text.js';
@@ -69,8 +70,17 @@ export function PlanView({ run, onBegin, onAccept, onLook, onBack, onQuit, onHel
     cluster: run.cluster,
     production: run.production,
     title: `${run.title.toLowerCase()} · the plan`,
+    marks: marksOf(run),
     right: run.backup ? ageOf(run.backup, now) : '',
-    keys: [...beginKeys(looking, blocked, run, columns), '↑↓ step', 'space more', 'esc back', '? help'],
+    keys: [
+      ...beginKeys(looking, blocked, run, columns),
+      '↑↓ step',
+      'space more',
+      'r look again',
+      'v to a pager',
+      'esc back',
+      '? help',
+    ],
   };
   // Read aloud, a plan is told when it is whole.
   if (linear && looking) {

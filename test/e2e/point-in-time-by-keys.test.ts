@@ -29,6 +29,8 @@ function typed(): string[] {
     .flatMap((event) => (event.type === 'confirm.given' ? [event.typed!] : []));
 }
 
+const TOO_LATE = '2099-01-01 00:00:00 UTC';
+
 describe.each([
   [80, 24],
   [60, 16],
@@ -44,6 +46,16 @@ describe.each([
     program.type(`2026-11-21 03:10:00${ENTER}`);
     const refused = await program.shows(/a time without a zone/);
     if (process.env.SHOW) console.log(refused);
+    program.type(`${TOO_LATE}${ENTER}`);
+    const wrong = await program.shows(/cannot begin/);
+    // By the key that is there, and by no command line.
+    if (rows > 20)
+      expect(wrong.replaceAll(/\s+/g, ' ')).toMatch(
+        /Mend retry, and answer another moment: [^-]* everything: latest /,
+      );
+    expect(wrong).not.toContain('--set');
+    program.type('r');
+    await program.shows(/To which moment shall Postgres be recovered\?/);
     program.type(`before ${story.deletion}${ENTER}`);
     const confirming = await program.shows(/Type the cluster's name/);
     if (process.env.SHOW) console.log(confirming);
@@ -58,6 +70,6 @@ describe.each([
     program.type('q');
     expect(await program.exited).toBe(0);
     expect(await rowsOf(story.real)).toBe(200);
-    expect(typed()).toEqual([`before ${story.deletion}`, name, 'keep']);
+    expect(typed()).toEqual([TOO_LATE, `before ${story.deletion}`, name, 'keep']);
   });
 });

@@ -76,7 +76,15 @@ it('asks, tries each connection, lets what is wrong be corrected, and writes ref
 
   await answer(program, /Where is Qdrant/, qdrant.url.replace('http:', 'https:'));
   await answer(program, /Which CA has signed/, '');
+  await answer(program, /Which certificate does this program show to Qdrant/, '/etc/novamem/client.pem');
+  await answer(program, /Where is the private key of that certificate\?/, '');
+  await answer(program, /✗ it is needed: a certificate without its key/, '/etc/novamem/client.key');
   await answer(program, /Where does the API key/, qdrant.apiKeyFrom!);
+  await choose(program, /✗ Qdrant [\s\S]*\/etc\/novamem\/client\.(pem|key)/);
+  await answer(program, /Where is Qdrant/, '');
+  await answer(program, /Which CA has signed/, '');
+  await answer(program, /Which certificate[\s\S]*enter alone: \/etc\/novamem\/client\.pem/, 'none');
+  await answer(program, /Where does the API key/, '');
   await choose(program, /✗ Qdrant is there, but TLS with it is not agreed on/);
   await answer(program, /Where is Qdrant/, qdrant.url);
   await answer(program, /Where does the API key/, 'none');
@@ -98,7 +106,11 @@ it('asks, tries each connection, lets what is wrong be corrected, and writes ref
   program.type(ESCAPE);
   await choose(program, /What stops and starts the services\?[\s\S]*❯ systemd/);
   await answer(program, /Into which folder do backups go\?/, 'backups');
-  await answer(program, /✗ a whole path is needed/, '/backups/acme');
+  await answer(program, /✗ a whole path is needed/, 's3://acme-backups/novamem');
+  await answer(program, /Where does Postgres archive its log/, 'wal');
+  await answer(program, /✗ a whole path is needed/, '/backups/wal');
+  // The server said it.
+  await answer(program, /Where does Postgres keep its data\?[\s\S]*enter alone: \//, '');
   const file = join(home, 'profiles', 'acme-prod.yaml');
   await choose(program, /It is written to/);
 
@@ -108,7 +120,12 @@ it('asks, tries each connection, lets what is wrong be corrected, and writes ref
   expect(parse(readFileSync(file, 'utf8'))).toEqual({
     name: 'acme-prod',
     production: true,
-    postgres: { url: postgres.url, passwordFrom: postgres.passwordFrom },
+    postgres: {
+      url: postgres.url,
+      passwordFrom: postgres.passwordFrom,
+      dataDir: postgres.dataDir,
+      walArchive: '/backups/wal',
+    },
     qdrant: { url: qdrant.url, apiKeyFrom: qdrant.apiKeyFrom },
     falkordb: { url: falkordb.url, passwordFrom: falkordb.passwordFrom, dataDir: falkordb.dataDir },
     novamem: { url: novamem!.url, tokenFrom: novamem!.tokenFrom },
@@ -118,7 +135,7 @@ it('asks, tries each connection, lets what is wrong be corrected, and writes ref
       qdrant: { driver: 'systemd', unit: 'qdrant' },
       falkordb: { driver: 'systemd', unit: 'falkordb' },
     },
-    backups: ['/backups/acme'],
+    backups: ['s3://acme-backups/novamem'],
   });
   expect(readProfile(file).name).toBe('acme-prod');
   const listed = await runProgram(['profile', 'list', '--json'], { environment: { NOVAMEM_RUNBOOK_HOME: home } });

@@ -135,7 +135,7 @@ it('is asked for in the history of the app, and left to it', async () => {
   open.push(app);
   await app.shows(/What happened\?/);
   app.type('h');
-  await app.shows(/What was done here:\s+❯ .*Tiny/);
+  await app.shows(/What was done here:\s+began \(UTC\) +what +outcome\s+❯ .*Tiny/);
   app.type(ENTER);
   await app.shows(/p replay/);
   app.type('p');

@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { parseAllDocuments } from 'yaml';
-import { profileSchema } from '../../src/config/profile.js';
+import { type Profile, profileSchema } from '../../src/config/profile.js';
 import { readProfile } from '../../src/config/profiles.js';
 import { jobManifest } from '../../src/engine/job-manifest.js';
 import { loadRunbook, runbookFile } from '../../src/runbook/library.js';
@@ -28,11 +28,12 @@ const profile = profileSchema.parse({
 
 const SCENARIO = 'whole-cluster-lost';
 
-function manifest() {
+function manifest(file = runbookFile(SCENARIO), given: Profile = profile) {
   const text = jobManifest({
     scenario: SCENARIO,
-    runbookFile: runbookFile(SCENARIO),
-    profile,
+    runbook: loadRunbook(file),
+    runbookFile: file,
+    profile: given,
     image: 'registry.example/novamem-runbook:1',
     backup: 'latest',
     set: ['restore-postgres.strategy=swap'],
@@ -132,9 +133,23 @@ describe('the manifest of a Job', () => {
     ]);
   });
 
+  test('may end pods where a step restarts a StatefulSet: with OnDelete they are replaced only so', () => {
+    const podsOf = (steps: string) => {
+      const file = join(tempFolder('own'), 'own.yaml');
+      writeFileSync(file, `title: T\nwhen: w\noutcome: o\nsteps:\n${steps}`);
+      const { one } = manifest(file, { ...profile, hosts: {} });
+      return one('Role').rules.find(({ resources }: { resources: string[] }) => resources.includes('pods')).verbs;
+    };
+    const step = (uses: string, service: string) =>
+      `  - { id: ${service}, uses: ${uses}, with: { service: ${service} }, why: because }\n`;
+    expect(podsOf(step('service.restart', 'qdrant'))).toEqual(['get', 'list', 'watch', 'delete']);
+    expect(podsOf(step('service.restart', 'novamem') + step('service.stop', 'qdrant'))).toEqual(['get', 'list']);
+  });
+
   test('needs none where nothing is driven in Kubernetes', () => {
     const text = jobManifest({
       scenario: 'qdrant-lost',
+      runbook: loadRunbook('qdrant-lost'),
       runbookFile: runbookFile('qdrant-lost'),
       profile: { ...profile, services: {}, hosts: {} },
       image: 'novamem-runbook',

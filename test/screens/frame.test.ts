@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { footerOf } from '../../src/screens/frame.js';
+import { footerOf, titled } from '../../src/screens/frame.js';
 
 const PLAN = ['enter begin (what destroys asks first)', '↑↓ step', 'space more', 'esc back', '? help'];
 const START = [
@@ -14,6 +14,14 @@ const START = [
   'q quit',
 ];
 const LOG = ['/ filter', 'space pause', '↑↓ scroll', 'e error', 'tab step', 't time', 'esc back'];
+
+test.each([
+  [40, ' · whole cluster lost · DRILL · UNDO    '],
+  [30, ' · whole clust… · DRILL · UNDO'],
+  [15, ' · DRILL · UNDO'],
+])('in %i columns the title gives way, and the marks of a run stay', (width, words) => {
+  expect(titled('whole cluster lost', ['DRILL', 'UNDO'], width)).toBe(words);
+});
 
 test.each([
   [PLAN, 78, 'enter begin (what destroys asks first)  ↑↓ step  space more  esc back  ? help'],

@@ -11,7 +11,7 @@ import { stepEvents } from '../../src/steps/step-events.js';
 import { eventually } from '../support/eventually.js';
 import { open, type RealCluster, realCluster } from '../support/sandbox.js';
 import { KEYS, type TestScreen, testScreen } from '../support/screen.js';
-import { gate, step, tinyKind, tinyRun } from '../support/tiny-run.js';
+import { gate, step, type TinyFacts, tinyKind, tinyRun } from '../support/tiny-run.js';
 
 // A lesson on its screens, on a real cluster that is made once: each test really stops its Qdrant, and it is started again afterwards.
 
@@ -140,6 +140,32 @@ test('a name that was typed by half is there after a hint, and goes on', async (
   await screen.shows(new RegExp(`: ${name.slice(0, 5)} *$`, 'm'));
   screen.press(`${name.slice(5)}${KEYS.enter}`);
   await screen.shows('esc runbooks');
+});
+
+test('a name that was typed by half to put something back is there after a hint', async () => {
+  await recovering();
+  const kind = tinyKind('tiny.half', {
+    run: () =>
+      stepEvents<TinyFacts>(async (emit) => {
+        emit.facts({ ran: true });
+        throw new Error('the disk is full');
+      }),
+    undo: () => stepEvents<TinyFacts>(async () => {}),
+    planUndo: async () => ({ putsBack: 'what was there before', replaces: [] }),
+  });
+  void training!.desk!.show(async () => tinyRun([step('half', kind)], { mode: 'train', cluster: real.cluster }).run);
+  await screen.shows('enter begin');
+  screen.press(KEYS.enter);
+  await screen.shows('r retry');
+  screen.press('u');
+  const { name } = real.cluster;
+  await screen.shows('Type the cluster');
+  screen.press(name.slice(0, 5));
+  await screen.shows(`: ${name.slice(0, 5)}`);
+  screen.press(CTRL_T);
+  await screen.shows('A nudge costs 3');
+  screen.press(KEYS.escape);
+  await screen.shows(new RegExp(`: ${name.slice(0, 5)} *$`, 'm'));
 });
 
 test('why a prediction at a step was right or wrong is there after a hint', async () => {

@@ -43,6 +43,11 @@ describe('what a step would do', () => {
     ]);
   });
 
+  it('is told as done where a resumed run has done it', () => {
+    expect(planLines({ ...STEP, state: 'succeeded' }, 80).at(-1)).toBe('Has run    kill 1');
+    expect(planLines({ ...STEP, state: 'waiting' }, 80).at(-1)).toBe('Will run   kill 1');
+  });
+
   it('destroys nothing only where that was counted', () => {
     const destroys = { ...STEP, effect: 'destroy' as const };
     expect(planLines(destroys, 80)).toContain('Destroys   nothing: nothing is there');

@@ -12,18 +12,15 @@ export interface StandIn {
   calls(): string[][];
   /** Whether the service's own container, or pod, runs: a line of shell that tells. It does not, before this is said. */
   runsWhile(line: string): void;
+  /** From now on a pod that is made never gets ready: what kubectl prints of it. */
+  neverReady(pod: object): void;
   /** What it was given on its standard input to make, where it has made that and not removed it. */
   made(): string | undefined;
 }
 
 const RECORD = 'for word; do printf "%s\\0" "$word"; done >> "$STATE/calls"; printf "\\n\\0" >> "$STATE/calls"';
 
-const DOCKER = `
-${RECORD}
-[ "$1" = compose ] || exit 1
-shift
-case $1 in --project-directory|--file) shift 2 ;; esac
-verb=$1
+const COMPOSE = `verb=$1
 shift
 case $verb in
 exec)
@@ -40,6 +37,22 @@ run)
 esac
 `;
 
+const DOCKER = `
+${RECORD}
+[ "$1" = compose ] || exit 1
+shift
+if [ -e "$STATE/without-compose" ]; then
+  case $1 in --*) echo "unknown flag: $1" >&2 ;; *) echo "docker: unknown command: docker $1" >&2 ;; esac
+  exit 125
+fi
+case $1 in --project-directory|--file) shift 2 ;; esac
+${COMPOSE}`;
+
+const DOCKER_COMPOSE = `
+${RECORD}
+[ -e docker-compose.yml ] || { echo "Can't find a suitable configuration file in this directory or any parent." >&2; exit 1; }
+${COMPOSE}`;
+
 const KUBECTL = `
 ${RECORD}
 while :; do case $1 in --context|-n) shift 2 ;; *) break ;; esac; done
@@ -50,16 +63,25 @@ exec)
   pod=
   while [ "$1" != -- ]; do case $1 in pod/*) pod=\${1#pod/} ;; esac; shift; done
   shift
-  if [ -n "$pod" ]; then
+  if [ "\${pod%-0}" != "$pod" ]; then
+    if ! . "$STATE/running"; then echo "Error from server (NotFound): pods \\"$pod\\" not found" >&2; exit 1; fi
+  elif [ -n "$pod" ]; then
     if [ ! -e "$STATE/made" ]; then echo "Error from server (NotFound): pods \\"$pod\\" not found" >&2; exit 1; fi
   elif ! . "$STATE/running"; then
     echo 'error: timed out waiting for the condition' >&2
     exit 1
   fi
   exec "$@" ;;
-get) cat "$STATE/workload.json" ;;
+get)
+  case $1 in
+  pod) [ ! -e "$STATE/made" ] || echo pod/$2 ;;
+  pods) cat "$STATE/pod.json" ;;
+  *) cat "$STATE/workload.json" ;;
+  esac ;;
 apply) cat > "$STATE/made"; echo 'pod/novamem-runbook-files-of-falkordb created' ;;
-wait) [ -e "$STATE/made" ] ;;
+wait)
+  if [ -e "$STATE/pod.json" ]; then echo "error: timed out waiting for the condition on pods/$2" >&2; exit 1; fi
+  [ -e "$STATE/made" ] ;;
 delete) rm -f "$STATE/made" ;;
 *) exit 1 ;;
 esac
@@ -88,11 +110,24 @@ function standIn(program: string, script: string): StandIn & { state: string } {
         .filter(Boolean)
         .map((call) => call.split('\0').slice(0, -1)),
     runsWhile: (line) => writeFileSync(running, `${line}\n`),
+    neverReady: (pod) => writeFileSync(join(state, 'pod.json'), JSON.stringify(pod)),
     made: () => read('made'),
   };
 }
 
 export const dockerStandIn = (): StandIn & { state: string } => standIn('docker', DOCKER);
+
+export function dockerWithoutCompose(): StandIn & { state: string } {
+  const docker = dockerStandIn();
+  writeFileSync(join(docker.state, 'without-compose'), '');
+  return docker;
+}
+
+/** Of a machine whose docker has no `compose`, and which has Compose 1: it looks for its file where it is called. */
+export function dockerComposeStandIn(): StandIn & { state: string } {
+  dockerWithoutCompose();
+  return standIn('docker-compose', DOCKER_COMPOSE);
+}
 
 /** `workload`: what it answers when it is asked for that. */
 export function kubectlStandIn(workload: object): StandIn & { state: string } {

@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs';
-import { basename, dirname, join, resolve } from 'node:path';
-import { Problem } from '../../problem.js';
+import { basename, dirname, join, posix, resolve } from 'node:path';
 import { SERVICES, type ServiceName } from '../profile.js';
-import { faultLine, readYamlFile } from '../yaml-file.js';
+import { asMap, composeFilesIn, mergeCompose, type Plain, withOverrides } from './compose-merge.js';
 import { readEnvFile } from './env-file.js';
 import { interpolate, type Lookup } from './interpolate.js';
+import { readSettingFiles, type SettingElsewhere } from './secret-files.js';
 
 /** One service of a Compose file, as far as a profile needs it. */
 export interface ComposeService {
@@ -16,6 +16,8 @@ export interface ComposeService {
   /** Ports of the container → where this machine publishes them. */
   published: Map<number, { host: string; port: number }>;
   volumes: { target: string /** A folder of this machine; undefined for a named volume. */; folder?: string }[];
+  /** Settings that stand in files of their own. */
+  elsewhere: SettingElsewhere[];
 }
 
 /** The parts of a novamem cluster that a Compose file describes. */
@@ -30,13 +32,6 @@ export interface ComposeCluster {
   unknown: string[];
 }
 
-/** The names under which Docker Compose finds its file. */
-export const COMPOSE_NAMES = ['compose.yaml', 'compose.yml', 'docker-compose.yaml', 'docker-compose.yml'];
-
-/** The Compose file beside another file. */
-export const composeBeside = (file: string): string | undefined =>
-  COMPOSE_NAMES.map((name) => join(dirname(resolve(file)), name)).find(existsSync);
-
 const IMAGES: Record<ServiceName, RegExp> = {
   postgres: /(^|\/)(postgres(ql)?|pgvector|postgis|timescaledb(-ha)?)(:|@|$)/,
   qdrant: /qdrant/,
@@ -44,41 +39,36 @@ const IMAGES: Record<ServiceName, RegExp> = {
   novamem: /novamem/,
 };
 
-type Plain = Record<string, unknown>;
-
-/** Reads a Compose file with its `.env` and `env_file`s. Variables of this shell count more than those of `.env`, as they do there. */
-export function readComposeFile(given: string, shell: NodeJS.ProcessEnv = process.env): ComposeCluster {
-  const file = resolve(given);
+/**
+ * Reads Compose files, each over those before it, with their `.env` and `env_file`s. Variables of this shell count more than those of
+ * `.env`, as they do there. One file of a usual name is read with its override, as Docker Compose does.
+ */
+export function readComposeFiles(given: readonly string[], shell: NodeJS.ProcessEnv = process.env): ComposeCluster {
+  const composed = withOverrides(given);
+  const [file] = composed as [string];
   const folder = dirname(file);
-  const yaml = readYamlFile(file);
-  const services = (yaml.value as { services?: Record<string, Plain> } | undefined)?.services;
-  if (yaml.faults.length > 0 || typeof services !== 'object' || services === null)
-    throw new Problem(
-      `${given} is no Compose file that can be read: ${yaml.faults[0] ? faultLine(yaml.faults[0]) : 'it has no services'}.`,
-      { next: 'name the .env or the Compose file of novamem' },
-    );
-  const files = [file];
-  const unknown: string[] = [];
+  const { value, unknown } = mergeCompose(composed);
+  const files = [...composed];
   const outer = fileVariables(join(folder, '.env'));
   if (outer.size > 0) files.push(join(folder, '.env'));
   const lookup: Lookup = (name) => shell[name] ?? outer.get(name);
   const unset = new Set<string>();
   const text = (value: unknown) => interpolate(String(value ?? ''), lookup, (name) => unset.add(name));
 
-  const found = Object.entries(services).map(([name, service]) => {
+  const found = Object.entries(value.services).map(([name, service]) => {
     const environment = new Map<string, string>();
-    for (const path of envFilesOf(service).map(text)) {
-      const at = resolve(folder, path);
-      if (!existsSync(at)) {
+    for (const { path, required } of envFilesOf(service)) {
+      const at = resolve(folder, text(path));
+      if (existsSync(at)) {
+        files.push(at);
+        for (const [key, value] of readEnvFile(at, lookup)) environment.set(key, value);
+      } else if (required !== false)
         unknown.push(`the service ${name} reads its variables from ${at}, which is not there`);
-        continue;
-      }
-      files.push(at);
-      for (const [key, value] of readEnvFile(at, lookup)) environment.set(key, value);
     }
-    for (const [key, value] of pairsOf(service.environment))
-      environment.set(key, value === undefined ? (lookup(key) ?? '') : text(value));
-    return { service, image: text(service.image), one: serviceOf(name, service, environment, folder, text) };
+    for (const [key, given] of Object.entries(asMap(service.environment)))
+      environment.set(key, given === null ? (lookup(key) ?? '') : text(given));
+    const one = serviceOf(name, service, environment, folder, text);
+    return { service, image: text(service.image), one };
   });
   const parts = Object.fromEntries(
     SERVICES.flatMap((part) => {
@@ -87,14 +77,25 @@ export function readComposeFile(given: string, shell: NodeJS.ProcessEnv = proces
     }),
   );
   for (const name of unset) unknown.push(`the Compose file uses the variable ${name}, which is set nowhere`);
-  for (const name of ['compose.override.yaml', 'compose.override.yml', 'docker-compose.override.yml'])
-    if (existsSync(join(folder, name)))
-      unknown.push(`${join(folder, name)} may change what ${basename(file)} says; it was not read`);
-  const given_ = (yaml.value as { name?: unknown }).name;
+  const secretAt = secretsOf(value, folder, text);
+  for (const { service, one } of found.filter(({ one }) => Object.values(parts).includes(one))) {
+    const read = readSettingFiles(
+      one.environment,
+      (path) => secretAt(service, path) ?? mountedAt(one, path),
+      `the service ${one.name}`,
+    );
+    one.elsewhere.push(...read.elsewhere);
+    unknown.push(...read.unknown);
+  }
+  const isFound = composeFilesIn(folder).join() === composed.join();
+  if (!isFound && composed.length > 1)
+    unknown.push(
+      `how several Compose files are given to docker compose: the services are driven by ${basename(file)} alone; write COMPOSE_FILE=${composed.map((one) => basename(one)).join(':')} into ${join(folder, '.env')}, and project: ${folder} into the profile`,
+    );
   return {
     file,
-    project: COMPOSE_NAMES.includes(basename(file)) ? folder : file,
-    name: given_ === undefined ? basename(folder) : text(given_),
+    project: isFound ? folder : file,
+    name: value.name === undefined ? basename(folder) : text(value.name),
     services: parts,
     files: [...new Set(files)],
     unknown,
@@ -122,27 +123,53 @@ function serviceOf(
     ],
     environment,
     published: new Map(listOf(service.ports).flatMap((port) => portsOf(port, text))),
-    volumes: listOf(service.volumes).flatMap((volume) => volumeOf(volume, folder, text)),
+    // What a later file mounts at the same place counts.
+    volumes: [
+      ...new Map(
+        listOf(service.volumes)
+          .flatMap((volume) => volumeOf(volume, folder, text))
+          .map((volume) => [volume.target, volume]),
+      ).values(),
+    ],
+    elsewhere: [],
+  };
+}
+
+/** The folder of this machine in which a path of the container lies; undefined for a named volume. */
+export function folderOf({ volumes }: Pick<ComposeService, 'volumes'>, path: string): string | undefined {
+  const [deepest] = volumes
+    .filter(({ target }) => path === target || path.startsWith(`${target.replace(/\/$/, '')}/`))
+    .sort((a, b) => b.target.length - a.target.length);
+  return deepest?.folder === undefined ? undefined : resolve(deepest.folder, posix.relative(deepest.target, path));
+}
+
+function mountedAt(one: ComposeService, path: string): string | undefined {
+  const file = folderOf(one, path);
+  return file === undefined ? undefined : `file:${file}`;
+}
+
+/** What of this machine a service has as a secret of Compose: `secrets: [name]`, `[{ source, target }]`; `/run/secrets/NAME` there. */
+function secretsOf(value: Plain, folder: string, text: (value: unknown) => string) {
+  const defined = (value.secrets ?? {}) as Record<string, Plain | null>;
+  return (service: Plain, path: string): string | undefined => {
+    for (const given of listOf(service.secrets)) {
+      const { source, target = source } = (typeof given === 'string' ? { source: given } : given) as Plain;
+      const { file, environment } = defined[text(source)] ?? {};
+      if (posix.resolve('/run/secrets', text(target)) !== path) continue;
+      if (environment !== undefined) return `env:${text(environment)}`;
+      if (file !== undefined) return `file:${resolve(folder, text(file))}`;
+    }
+    return undefined;
   };
 }
 
 const listOf = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
 
-/** `env_file` is a path, a list of paths, or a list of `{ path }`. */
-const envFilesOf = ({ env_file: files }: Plain): unknown[] =>
+/** `env_file` is a path, a list of paths, or a list of `{ path }`, which may say that it need not be there. */
+const envFilesOf = ({ env_file: files }: Plain): { path: unknown; required?: unknown }[] =>
   (files === undefined ? [] : [files].flat()).map((one) =>
-    typeof one === 'object' && one !== null ? (one as { path?: unknown }).path : one,
+    typeof one === 'object' && one !== null ? (one as { path: unknown; required?: unknown }) : { path: one },
   );
-
-/** `environment` is a map or a list of `NAME=value`; a name alone is passed on from the shell. */
-function pairsOf(environment: unknown): [string, unknown][] {
-  if (Array.isArray(environment))
-    return environment.map(String).map((line) => {
-      const at = line.indexOf('=');
-      return at === -1 ? [line, undefined] : [line.slice(0, at), line.slice(at + 1)];
-    });
-  return Object.entries((environment ?? {}) as Plain).map(([name, value]) => [name, value ?? undefined]);
-}
 
 type Published = [number, { host: string; port: number }];
 

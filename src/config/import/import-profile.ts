@@ -1,8 +1,10 @@
-import { basename, dirname, posix, resolve } from 'node:path';
+import { basename, dirname, resolve } from 'node:path';
 import { Problem } from '../../problem.js';
 import { SERVICE_TITLES, SERVICES, type ServiceName, STORES, type StoreName } from '../profile.js';
-import { type ComposeCluster, type ComposeService, composeBeside, readComposeFile } from './compose-file.js';
+import { type ComposeCluster, type ComposeService, folderOf, readComposeFiles } from './compose-file.js';
+import { composeFilesIn } from './compose-merge.js';
 import { readEnvFile } from './env-file.js';
+import { readSettingFiles, type SettingElsewhere } from './secret-files.js';
 import { referenceTo, type Variable } from './secret-reference.js';
 
 type Plain = Record<string, unknown>;
@@ -29,6 +31,12 @@ const SCHEMES: Record<StoreName, string[]> = {
   qdrant: ['http:', 'https:'],
   falkordb: ['redis:', 'rediss:'],
 };
+/** What their secrets are called where they stand by themselves. */
+const SECRET_NAMES: Record<StoreName, readonly string[]> = {
+  postgres: ['POSTGRES_PASSWORD'],
+  qdrant: ['NOVAMEM_COLD_API_KEY', 'QDRANT__SERVICE__API_KEY'],
+  falkordb: [],
+};
 /** Where the images keep their data, unless their variables say otherwise. */
 const DATA: Record<StoreName, string> = {
   postgres: '/var/lib/postgresql/data',
@@ -36,13 +44,25 @@ const DATA: Record<StoreName, string> = {
   falkordb: '/data',
 };
 
-/** Makes a profile from a `.env` or a Compose file of novamem, and from the other one where it lies beside. */
-export function importProfile(given: string, name?: string): ImportedProfile {
-  const isYaml = /\.ya?ml$/.test(given);
-  const composeFile = isYaml ? given : composeBeside(given);
-  const own = isYaml ? new Map<string, string>() : readEnvFile(resolve(given), (variable) => process.env[variable]);
-  const compose = composeFile === undefined ? undefined : readComposeFile(composeFile);
-  return new Import(compose, own, isYaml ? [] : [resolve(given)], given, name).profile();
+/**
+ * Makes a profile from a `.env` or a Compose file of novamem, and from the other one where it lies beside. Several Compose files are laid
+ * over each other in the order given, as `docker compose -f … -f …` does.
+ */
+export function importProfile(given: readonly string[], name?: string): ImportedProfile {
+  const isYaml = (file: string) => /\.ya?ml$/.test(file);
+  const envFiles = given.filter((file) => !isYaml(file));
+  if (envFiles.length > 1)
+    throw new Problem(`${envFiles.join(' and ')} are not both novamem's settings.`, {
+      next: 'name one .env, or the Compose files in the order in which docker compose gets them',
+    });
+  const [envFile] = envFiles;
+  const named = given.filter(isYaml);
+  const composeFiles = named.length > 0 || !envFile ? named : composeFilesIn(dirname(resolve(envFile)));
+  const own = envFile
+    ? readEnvFile(resolve(envFile), (variable) => process.env[variable])
+    : new Map<string, string>();
+  const compose = composeFiles.length === 0 ? undefined : readComposeFiles(composeFiles);
+  return new Import(compose, own, envFile ? [resolve(envFile)] : [], given[0]!, name).profile();
 }
 
 class Import {
@@ -50,6 +70,7 @@ class Import {
   readonly #files: string[];
   readonly #variables: Variable[];
   readonly #settings: Map<string, string>;
+  readonly #elsewhere: SettingElsewhere[];
 
   constructor(
     readonly compose: ComposeCluster | undefined,
@@ -60,8 +81,14 @@ class Import {
   ) {
     this.#unknown = [...(compose?.unknown ?? [])];
     this.#files = [...new Set([...files, ...(compose?.files ?? [])])];
+    // A copy: what stands in files of their own is added.
+    own = new Map(own);
     // What Compose gives to novamem is what it gets; a variable of the file that was named may be used by Compose alone.
+    const inFiles = readSettingFiles(own, (path) => `file:${resolve(dirname(given), path)}`, given);
     this.#settings = new Map([...own, ...(compose?.services.novamem?.environment ?? [])]);
+    this.#unknown.push(...inFiles.unknown);
+    const ofParts = SERVICES.flatMap((part) => compose?.services[part]?.elsewhere ?? []);
+    this.#elsewhere = [...inFiles.elsewhere, ...ofParts];
     const ofServices = SERVICES.flatMap((part) => [...(compose?.services[part]?.environment ?? [])]);
     const dotEnv = (compose?.files ?? [])
       .filter((file) => basename(file) === '.env')
@@ -136,8 +163,9 @@ class Import {
       throw new Problem(`${WANTED[store]} is no URL that begins with ${SCHEMES[store].join('// or ')}//.`, {
         next: `mend it in ${this.given}, then try again`,
       });
-    const secret = store === 'qdrant' ? this.#keyOfQdrant(one) : decoded(url.password);
+    const secret = store === 'qdrant' ? this.#keyOfQdrant(one) : decoded(url.password) || this.#password(store, one);
     url.password = '';
+    const unread = secret ? undefined : this.#unread(SECRET_NAMES[store]);
     const field = store === 'qdrant' ? 'apiKeyFrom' : 'passwordFrom';
     const purpose = `${SERVICE_TITLES[store]} ${store === 'qdrant' ? 'API key' : 'password'}`;
     this.#moveHere(url, store);
@@ -145,12 +173,26 @@ class Import {
     const text = store === 'falkordb' && url.username === 'default' ? withoutUser(url) : url.toString();
     return {
       url: store === 'postgres' ? text : text.replace(/\/$/, ''),
-      ...(secret ? { [field]: this.#refer(secret, purpose) } : {}),
+      ...(secret ? { [field]: this.#refer(secret, purpose) } : unread ? { [field]: unread } : {}),
       ...(dataDir === undefined ? {} : { dataDir }),
     };
   }
 
+  /** A URL may leave the password to a variable of its own. */
+  #password(store: StoreName, one: ComposeService | undefined): string | undefined {
+    if (store === 'falkordb') return /--requirepass[= ]+(\S+)/.exec(one?.environment.get('REDIS_ARGS') ?? '')?.[1];
+    if (store === 'qdrant') return undefined;
+    return this.#settings.get('POSTGRES_PASSWORD') || one?.environment.get('POSTGRES_PASSWORD');
+  }
+
+  /** Where a secret is that could not be read now. */
+  #unread(names: readonly string[]): string | undefined {
+    return this.#elsewhere.find(({ name, value }) => value === undefined && names.includes(name))?.reference;
+  }
+
   #refer(secret: string, purpose: string): string {
+    const alone = this.#elsewhere.find(({ value }) => value === secret);
+    if (alone) return alone.reference;
     const { reference, todo } = referenceTo(secret, this.#files, this.#variables, purpose);
     if (todo !== undefined) this.#unknown.push(todo);
     return reference;
@@ -225,14 +267,6 @@ function dataIn(store: StoreName, { environment, volumes }: ComposeService): str
   // Versions of the image differ in where that is; what is kept is what a volume holds.
   if (store === 'falkordb' && said === undefined && volumes.length === 1) return only!.target;
   return said || DATA[store];
-}
-
-/** The folder of this machine in which a path of the container lies; undefined for a named volume. */
-function folderOf({ volumes }: ComposeService, path: string): string | undefined {
-  const [deepest] = volumes
-    .filter(({ target }) => path === target || path.startsWith(`${target.replace(/\/$/, '')}/`))
-    .sort((a, b) => b.target.length - a.target.length);
-  return deepest?.folder === undefined ? undefined : resolve(deepest.folder, posix.relative(deepest.target, path));
 }
 
 /** A password of a URL. One that holds a percent sign as it is means that sign. */

@@ -8,6 +8,7 @@ import { observeQdrant } from '../../stores/observations/qdrant.js';
 import { type PartSettings, type Tried, tryConnection } from '../../stores/try-connection.js';
 import { messageOf } from '../../words.js';
 import { type Obstacle, type Prerequisites, prerequisitesOf } from '../prerequisites.js';
+import { observeHosts } from './hosts.js';
 import { observeMachine } from './machine.js';
 
 /** What was found of this machine and of a cluster. */
@@ -44,6 +45,7 @@ export async function examine(profile: Profile | undefined, sandbox: () => Promi
   const [prerequisites, ...observations] = await Promise.all([
     prerequisitesOf(cluster, sorted),
     machine,
+    observeHosts(cluster),
     ...looks.map(([service, look]) => (well(service) ? bounded(service, look) : [])),
   ]);
   const all = observations.flat();

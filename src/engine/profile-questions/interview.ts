@@ -3,6 +3,7 @@ import { placeOfProfile, profileText, writeProfile } from '../../config/profile-
 import { keepProfile } from '../../config/profiles.js';
 import { Problem } from '../../problem.js';
 import { FalkorDB } from '../../stores/falkordb/connection.js';
+import { Postgres } from '../../stores/postgres/connection.js';
 import { type PartSettings, type Tried, tryConnection } from '../../stores/try-connection.js';
 import { messageOf } from '../../words.js';
 import { type Answers, PROFILE_QUESTIONS, type ProfileQuestion, profileFrom } from './questions.js';
@@ -107,9 +108,9 @@ export class Interview {
     this.#publish({ ...this.#at(question), phase: 'trying' });
     const settings = profileSchema.shape[service].parse(profileFrom(this.#answers)[service]);
     const tried = await tryConnection({ service, settings } as PartSettings);
-    if (service === 'falkordb' && tried.outcome === 'answers') {
-      const seen = await seenDir(settings as Profile['falkordb']);
-      this.#answers = { ...this.#answers, ...(seen === undefined ? {} : { 'falkordb.seenDir': seen }) };
+    if ((service === 'falkordb' || service === 'postgres') && tried.outcome === 'answers') {
+      const seen = await SEEN_DIR[service](settings as never).catch(() => undefined);
+      this.#answers = { ...this.#answers, ...(seen === undefined ? {} : { [`${service}.seenDir`]: seen }) };
     }
     this.#publish({ ...this.#at(question), phase: 'tried', tried });
   }
@@ -155,10 +156,13 @@ export class Interview {
   }
 }
 
-/** Where the server says that its files lie; some do not tell. */
-async function seenDir(settings: Profile['falkordb']): Promise<string | undefined> {
-  return new FalkorDB(settings).config('dir').then(
-    ({ dir }) => dir,
-    () => undefined,
-  );
-}
+/** Where a server says that its files lie; some do not tell. */
+const SEEN_DIR = {
+  falkordb: async (settings: Profile['falkordb']) => (await new FalkorDB(settings).config('dir')).dir,
+  async postgres(settings: Profile['postgres']) {
+    const [row] = await new Postgres(settings).read<{ dir: string }>(
+      "SELECT setting AS dir FROM pg_settings WHERE name = 'data_directory'",
+    );
+    return row?.dir;
+  },
+};

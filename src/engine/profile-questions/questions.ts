@@ -53,13 +53,15 @@ export const SECRETS: Record<ServiceName, { title: string; field: string; usual:
   novamem: { title: 'token (nm_…)', field: 'tokenFrom', usual: 'env:NOVAMEM_TOKEN' },
 };
 
+const TLS_FILES = ['caFile', 'certFile', 'keyFile'] as const;
+
 /** Whether the address that was given asks for TLS. */
 const isSecure = (url: string | undefined) => /^(https|rediss):|[?&]sslmode=(require|verify)/.test(url ?? '');
 
 function aboutPart(service: ServiceName): ProfileQuestion[] {
   const secret = SECRETS[service];
   const url = `${service}.url`;
-  const caFile = `${service}.caFile`;
+  const [caFile, certFile, keyFile] = TLS_FILES.map((field) => `${service}.${field}`) as [string, string, string];
   const isThere = (answers: Answers) => answers[url] !== '';
   return [
     {
@@ -86,6 +88,24 @@ function aboutPart(service: ServiceName): ProfileQuestion[] {
       belongs: (answers) => isThere(answers) && isSecure(answers[url]),
       refuses: (answer, answers) =>
         answer === '' ? undefined : refusalAt(service, { url: answers[url], caFile: answer }),
+    },
+    {
+      id: certFile,
+      ask: `Which certificate does this program show to ${TITLES[service]}?`,
+      hint: ['A file in PEM, where it asks for one (mutual TLS). none: it asks for none.'],
+      belongs: (answers) => isThere(answers) && isSecure(answers[url]),
+      refuses: (answer, answers) =>
+        answer === '' ? undefined : refusalAt(service, { url: answers[url], certFile: answer, keyFile: answer }),
+    },
+    {
+      id: keyFile,
+      ask: 'Where is the private key of that certificate?',
+      hint: ['A file in PEM, which only you may read.'],
+      belongs: (answers) => isThere(answers) && isSecure(answers[url]) && Boolean(answers[certFile]),
+      refuses: (answer, answers) =>
+        answer === ''
+          ? 'it is needed: a certificate without its key proves nothing'
+          : refusalAt(service, { url: answers[url], certFile: answers[certFile], keyFile: answer }),
     },
     {
       id: `${service}.secret`,
@@ -135,6 +155,10 @@ function needsAbsolute(answer: string): string | undefined {
   return isAbsolute(answer) ? undefined : 'a whole path is needed: /…';
 }
 
+function needsPlace(answer: string): string | undefined {
+  return /^s3:\/\/[^/]+/.test(answer) ? undefined : needsAbsolute(answer);
+}
+
 /** Every question, in the order in which they are asked. */
 export const PROFILE_QUESTIONS: readonly ProfileQuestion[] = [
   {
@@ -167,8 +191,22 @@ export const PROFILE_QUESTIONS: readonly ProfileQuestion[] = [
   {
     id: 'backups',
     ask: 'Into which folder do backups go?',
-    hint: ['none: it is added to the file later, and until then there is no backup.'],
+    hint: ['Of this machine, or s3://bucket/folder. none: it is added to the file later.'],
     usual: () => '/backups/novamem',
+    refuses: (answer) => (answer === '' ? undefined : needsPlace(answer)),
+  },
+  {
+    id: 'postgres.walArchive',
+    ask: 'Where does Postgres archive its log (WAL)?',
+    hint: ['Of this machine, or s3://bucket/folder. none: there is no going back to a moment.'],
+    refuses: (answer) => (answer === '' ? undefined : needsPlace(answer)),
+  },
+  {
+    id: 'postgres.dataDir',
+    ask: 'Where does Postgres keep its data?',
+    hint: ['The folder on its machine, which going back to a moment replaces. none: it does not do that.'],
+    usual: ({ 'postgres.seenDir': seen }) => seen ?? '',
+    belongs: (answers) => Boolean(answers['postgres.walArchive']),
     refuses: (answer) => (answer === '' ? undefined : needsAbsolute(answer)),
   },
 ];
@@ -176,15 +214,23 @@ export const PROFILE_QUESTIONS: readonly ProfileQuestion[] = [
 /** The profile that the answers describe, as it stands in a file: nothing but what was said. */
 export function profileFrom(answers: Answers): { name: string } & Record<string, unknown> {
   const said = (id: string) => answers[id] || undefined;
+  const given = (service: ServiceName, ...fields: string[]) =>
+    Object.fromEntries(
+      fields.flatMap((field) => {
+        const answer = said(`${service}.${field}`);
+        return answer === undefined ? [] : [[field, answer]];
+      }),
+    );
   const part = (service: ServiceName) =>
     said(`${service}.url`) === undefined
       ? {}
       : {
           [service]: {
             url: answers[`${service}.url`],
-            ...(said(`${service}.caFile`) ? { caFile: answers[`${service}.caFile`] } : {}),
+            // A key belongs to its certificate: one that was taken back takes it along.
+            ...given(service, ...TLS_FILES.filter((field) => field !== 'keyFile' || said(`${service}.certFile`))),
             ...(said(`${service}.secret`) ? { [SECRETS[service].field]: answers[`${service}.secret`] } : {}),
-            ...(said(`${service}.dataDir`) ? { dataDir: answers[`${service}.dataDir`] } : {}),
+            ...given(service, 'dataDir', 'walArchive'),
           },
         };
   const services = Object.fromEntries(

@@ -1,5 +1,6 @@
 import type { HostSettings } from '../../config/profile.js';
 import { type Command, commandText } from '../command.js';
+import { byEitherName } from '../compose-program.js';
 import type { Host } from '../host.js';
 import { HelperPod } from './helper-pod.js';
 import { PosixFiles } from './posix-files.js';
@@ -26,21 +27,35 @@ const NOTHING: Command = { file: 'true', args: [] };
 function overSsh(destination: string, sudo: boolean): Host {
   const way = sshWay(destination);
   const reach = (command: Command) => through(way, command, { sudo });
-  const files = new PosixFiles(new Reaching(way.title, commandText(reach(NOTHING)), () => [reach]));
+  const files = new PosixFiles(
+    new Reaching(
+      way.title,
+      () => commandText(reach(NOTHING)),
+      () => [reach],
+    ),
+  );
   const host: Host = { title: way.title, here: false, reach, files, driven: undefined as never };
   return Object.assign(host, { driven: host });
 }
 
 function inCompose(settings: ComposeSettings, here: Host): Host {
   const outside = settings.ssh === undefined ? here : overSsh(settings.ssh, false);
-  const into = (beside: boolean) => {
-    const way = composeWay(settings, { beside });
-    return (command: Command) => outside.reach(through(way, command));
-  };
+  const machine = outside.title;
+  const into = (beside: boolean) => (command: Command) =>
+    outside.reach(through(composeWay(settings, { beside, machine }), command));
   const reach = into(false);
-  const { title } = composeWay(settings, { beside: false });
+  const { title } = composeWay(settings, { beside: false, machine });
   const where = outside.here ? title : `${title} on ${outside.title}`;
-  const files = new PosixFiles(new Reaching(where, commandText(into(true)(NOTHING)), () => [reach, into(true)]));
+  const reaching = new Reaching(
+    where,
+    () => commandText(into(true)(NOTHING)),
+    () => [reach, into(true)],
+    {
+      whileStopped: into(true),
+      retry: (ask, saidOf) => byEitherName(machine, ask, saidOf),
+    },
+  );
+  const files = new PosixFiles(reaching);
   return { title: where, here: false, reach, files, driven: outside };
 }
 
@@ -52,6 +67,6 @@ function inKubernetes(settings: KubernetesSettings, here: Host): Host {
   const look = commandText({ file: 'kubectl', args: [...kubectlArguments(settings), 'get', 'pods'] });
   // Whether a workload has a pod is waited for: the one that is surely there comes first.
   const ways = (): [typeof reach, typeof reach] => (pod.isOpen ? [beside, reach] : [reach, beside]);
-  const files = new PosixFiles(new Reaching(way.title, look, ways), pod);
+  const files = new PosixFiles(new Reaching(way.title, () => look, ways, { whileStopped: beside }), pod);
   return { title: way.title, here: false, reach, files, driven: here };
 }

@@ -1,12 +1,15 @@
-import type { Command } from '../command.js';
+import { messageOf } from '../../words.js';
+import { type Command, commandText, shellWord } from '../command.js';
 import type { Gateway } from '../gateway.js';
 import { inspectCommand, runCommand } from '../run-command.js';
+import { podSchema, REPLICAS_BEFORE, troubleOf } from '../services/kubernetes-look.js';
 import type { Opening } from './posix-files.js';
-import { type KubernetesSettings, kubectlArguments } from './reach.js';
+import { type KubernetesSettings, kubectlArguments, podOf } from './reach.js';
 
 /** Seconds after which it ends by itself, should nobody remove it. */
 const LONGEST_LIFE = 6 * 3600;
 const PATIENCE = 180_000;
+const APPLY = ['apply', '-f', '-'];
 
 interface Mounted {
   name: string;
@@ -15,8 +18,9 @@ interface Mounted {
 /** Of a workload's own manifest, what a pod takes over that is to see the same files as the same user. */
 interface Workload {
   kind: string;
-  metadata: { name: string };
+  metadata: { name: string; annotations?: Record<string, string> };
   spec: {
+    replicas?: number;
     template: {
       metadata?: { annotations?: Record<string, string> };
       spec: {
@@ -45,19 +49,77 @@ export class HelperPod implements Opening {
   }
 
   async open(gateway: Gateway, signal?: AbortSignal): Promise<void> {
-    const workload = await this.#workload();
-    const manifest = JSON.stringify(helperManifest(this.name, workload, this.#settings.container));
-    await this.#run(gateway, this.#kubectl(['apply', '-f', '-'], manifest), signal);
-    const wait = ['wait', '--for=condition=Ready', `pod/${this.name}`, `--timeout=${PATIENCE / 1000}s`];
-    await this.#run(gateway, this.#kubectl(wait), signal);
+    const manifest = await this.#manifest();
+    await this.#run(gateway, this.#kubectl(APPLY, manifest), signal);
+    try {
+      await this.#run(gateway, this.#kubectl(this.#wait), signal);
+    } catch (error) {
+      const trouble = signal?.aborted ? '' : await this.#trouble();
+      throw trouble === '' ? error : new Error(`${messageOf(error)}; ${trouble}`, { cause: error });
+    }
     this.isOpen = true;
   }
 
   async close(gateway: Gateway): Promise<void> {
-    // It sleeps and has nothing to put in order; the volume may not be had by another before it is gone.
-    const remove = ['delete', 'pod', this.name, '--ignore-not-found', '--grace-period=1', '--wait'];
     this.isOpen = false;
-    await this.#run(gateway, this.#kubectl(remove));
+    const asked = await inspectCommand(
+      this.#kubectl(['get', 'pod', this.name, '--ignore-not-found', '--output', 'name']),
+    );
+    if (asked.exitCode === 0 && asked.stdout.trim() === '') return;
+    await this.#run(gateway, this.#kubectl(this.#remove)).catch((error: unknown) => {
+      throw new Error(
+        `${messageOf(error)}. Unless it is removed it may keep the volumes for up to ${LONGEST_LIFE / 3600} hours: ${this.closing()[0]}`,
+        { cause: error },
+      );
+    });
+  }
+
+  async opening(): Promise<string[]> {
+    const manifest = await this.#manifest().catch(() => undefined);
+    if (manifest === undefined) return [];
+    const made = `printf %s ${shellWord(manifest)} | ${commandText(this.#kubectl(APPLY))}`;
+    return [made, commandText(this.#kubectl(this.#wait))];
+  }
+
+  closing(): string[] {
+    return [commandText(this.#kubectl(this.#remove))];
+  }
+
+  async caution(): Promise<string> {
+    const found = await this.#workload().catch(() => undefined);
+    if (!found) return '';
+    const { kubernetes, namespace } = this.#settings;
+    const before = Number(found.metadata.annotations?.[REPLICAS_BEFORE]);
+    const replicas = found.spec.replicas === 0 ? before : (found.spec.replicas ?? 1);
+    if (!(replicas > 1)) return '';
+    const which =
+      found.kind === 'StatefulSet'
+        ? `each with files of its own, and only those of ${podOf(kubernetes)} are reached`
+        : 'and which of their files are reached is not certain';
+    return `${kubernetes} in ${namespace} has ${replicas} replicas, ${which}`;
+  }
+
+  get #wait(): string[] {
+    return ['wait', '--for=condition=Ready', `pod/${this.name}`, `--timeout=${PATIENCE / 1000}s`];
+  }
+
+  /** It sleeps and has nothing to put in order; the volume may not be had by another before it is gone. */
+  get #remove(): string[] {
+    return ['delete', 'pod', this.name, '--ignore-not-found', '--grace-period=1', '--wait'];
+  }
+
+  async #manifest(): Promise<string> {
+    return JSON.stringify(helperManifest(this.name, await this.#workload(), this.#settings.container));
+  }
+
+  /** Why it does not get ready, as far as Kubernetes tells. */
+  async #trouble(): Promise<string> {
+    const asked = await inspectCommand(this.#kubectl(['get', 'pods', this.name, '--output', 'json']));
+    try {
+      return troubleOf(podSchema.parse(JSON.parse(asked.stdout)));
+    } catch {
+      return '';
+    }
   }
 
   #kubectl(args: string[], input?: string): Command {

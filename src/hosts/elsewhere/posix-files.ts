@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { PassThrough } from 'node:stream';
-import { shellWord, textSaid } from '../command.js';
+import { type Command, shellWord, textSaid } from '../command.js';
 import type { Gateway } from '../gateway.js';
-import type { Carrying, CarryingTree, Entry, FileStat, HostFiles, TreeEntry } from '../host-files.js';
+import type { Carrying, CarryingTree, Entry, FileStat, HostFiles, Saying, TreeEntry } from '../host-files.js';
 import type { Answer, Asking, Reaching } from './reaching.js';
 import { fetchFile, keep, sendFile } from './transfer.js';
 import { fetchTree, sendTree } from './tree-transfer.js';
@@ -11,7 +11,26 @@ import { fetchTree, sendTree } from './tree-transfer.js';
 export interface Opening {
   open(gateway: Gateway, signal?: AbortSignal): Promise<void>;
   close(gateway: Gateway): Promise<void>;
+  /** What a person would type instead. */
+  opening(): Promise<string[]>;
+  closing(): string[];
+  /** As `HostFiles.caution`. */
+  caution(): Promise<string>;
 }
+
+const sayingBy = (text: (command: Command) => string): Saying => ({
+  said: (file, ...args) => text({ file, args }),
+  saidText: (path, words) => text({ file: 'sh', args: ['-c', textSaid(path, words)] }),
+  saidSend: (from, to) => `${text({ file: 'sh', args: ['-c', `cat > ${shellWord(to)}`] })} < ${shellWord(from)}`,
+  saidSendTree(from, to, without = []) {
+    const leaving = without.map((name) => `--exclude=./${name}`);
+    const packed = ['tar', '-C', from, ...leaving, '-chf', '-', '.'].map(shellWord).join(' ');
+    const unpacked = `mkdir -p ${shellWord(to)} && tar -C ${shellWord(to)} -xof -`;
+    return `${packed} | ${text({ file: 'sh', args: ['-c', unpacked] })}`;
+  },
+  saidFetchTree: (from, to) =>
+    `mkdir -p ${shellWord(to)} && ${text({ file: 'tar', args: ['-C', from, '-chf', '-', '.'] })} | tar -C ${shellWord(to)} -xpf -`,
+});
 
 const [ABSENT, TAKEN] = [3, 17];
 /** For what is as long as there are bytes. */
@@ -22,10 +41,24 @@ const FOLDER_BITS = 0o170000;
 export class PosixFiles implements HostFiles {
   readonly #reaching: Reaching;
   readonly #opening: Opening | undefined;
+  readonly said: Saying['said'];
+  readonly saidText: Saying['saidText'];
+  readonly saidSend: Saying['saidSend'];
+  readonly saidSendTree: Saying['saidSendTree'];
+  readonly saidFetchTree: Saying['saidFetchTree'];
+  readonly whileStopped: HostFiles['whileStopped'];
 
   constructor(reaching: Reaching, opening?: Opening) {
     this.#reaching = reaching;
     this.#opening = opening;
+    const saying = sayingBy((command) => reaching.text(command));
+    ({ said: this.said, saidText: this.saidText, saidSend: this.saidSend } = saying);
+    ({ saidSendTree: this.saidSendTree, saidFetchTree: this.saidFetchTree } = saying);
+    this.whileStopped = {
+      ...sayingBy((command) => reaching.textWhileStopped(command)),
+      opening: async () => (await opening?.opening()) ?? [],
+      closing: () => opening?.closing() ?? [],
+    };
   }
 
   async exists(path: string): Promise<boolean> {
@@ -136,6 +169,11 @@ for f in * .[!.]* ..?*; do if [ -e "$f" ] || [ -h "$f" ]; then stat -c '%f %n' "
     return Number((await this.#ask('id -u', [])).out.toString());
   }
 
+  async missing(programs: readonly string[]): Promise<string[]> {
+    const script = 'for p; do command -v "$p" >/dev/null 2>&1 || echo "$p"; done';
+    return (await this.#ask(script, programs)).out.toString().split('\n').filter(Boolean);
+  }
+
   async workingFolder(pid: number): Promise<string | undefined> {
     const script = `if d=$(readlink "/proc/$1/cwd" 2>/dev/null); then echo "$d"
 elif grep -qs '^State:.*Z' "/proc/$1/status"; then exit 3
@@ -228,26 +266,8 @@ cp -p "$1" "$2.part" && ${keep('"$2.part"')} && mv "$2.part" "$2" && ${keep('"$(
     await this.#opening?.close(gateway);
   }
 
-  said(file: string, ...args: string[]): string {
-    return this.#reaching.text({ file, args });
-  }
-
-  saidText(path: string, text: string): string {
-    return this.said('sh', '-c', textSaid(path, text));
-  }
-
-  saidSend(from: string, to: string): string {
-    return `${this.said('sh', '-c', `cat > ${shellWord(to)}`)} < ${shellWord(from)}`;
-  }
-
-  saidSendTree(from: string, to: string, without: readonly string[] = []): string {
-    const leaving = without.map((name) => `--exclude=./${name}`);
-    const packed = ['tar', '-C', from, ...leaving, '-chf', '-', '.'].map(shellWord).join(' ');
-    return `${packed} | ${this.said('sh', '-c', `mkdir -p ${shellWord(to)} && tar -C ${shellWord(to)} -xof -`)}`;
-  }
-
-  saidFetchTree(from: string, to: string): string {
-    return `mkdir -p ${shellWord(to)} && ${this.said('tar', '-C', from, '-chf', '-', '.')} | tar -C ${shellWord(to)} -xpf -`;
+  async caution(): Promise<string> {
+    return (await this.#opening?.caution()) ?? '';
   }
 
   readonly #asking = (script: string, args: readonly string[], more: Asking) => this.#ask(script, args, more);

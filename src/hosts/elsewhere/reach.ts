@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { HostSettings } from '../../config/profile.js';
 import { type Command, shellWord } from '../command.js';
+import { composeWords } from '../compose-program.js';
 import { guarded, secretsBefore, withoutSecrets } from './guard.js';
 
 /** One way to have a command run elsewhere: the words before it. */
@@ -54,21 +55,23 @@ export function sshWay(destination: string): Way {
   };
 }
 
-/** How Docker is told which Compose project is meant: by its folder, or by the file itself. */
-export const projectArguments = (compose: string): string[] =>
-  /\.ya?ml$/.test(compose) ? ['--file', compose] : ['--project-directory', compose];
-
-/** In the container that runs; with `beside`, in one more of the same image with the same volumes, which need not run otherwise. */
-export function composeWay({ compose, service }: ComposeSettings, { beside }: { beside: boolean }): Way {
+/**
+ * In the container that runs; with `beside`, in one more of the same image with the same volumes, which need not run otherwise.
+ * `machine`: the title of the one where Docker is asked.
+ */
+export function composeWay(
+  { compose, service }: ComposeSettings,
+  { beside, machine }: { beside: boolean; machine: string },
+): Way {
+  const [file, ...words] = composeWords(machine, compose);
   const args = [
-    'compose',
-    ...projectArguments(compose),
+    ...words,
     ...(beside ? ['run', '--rm', '--no-deps', '-T', '--entrypoint', 'env'] : ['exec', '-T']),
     service,
   ];
   return {
     title: `the service ${service} of ${compose}`,
-    file: 'docker',
+    file,
     args,
     shown: args,
     follows: 'words',
@@ -84,12 +87,18 @@ export const kubectlArguments = ({
   namespace,
 ];
 
+/** Each pod of a StatefulSet has files of its own; those that are meant are the first one's. */
+export function podOf(kubernetes: string): string {
+  const [kind, name] = kubernetes.split('/') as [string, string];
+  return kind === 'statefulset' ? `pod/${name}-0` : kubernetes;
+}
+
 /** In the pod of the workload; with `pod`, in that one. */
 export function kubernetesWay(settings: KubernetesSettings, pod?: string): Way {
   const { kubernetes, namespace, container } = settings;
   const words = (waiting: string[]) => [
     ...kubectlArguments(settings),
-    ...['exec', ...waiting, '-i', pod === undefined ? kubernetes : `pod/${pod}`],
+    ...['exec', ...waiting, '-i', pod === undefined ? podOf(kubernetes) : `pod/${pod}`],
     ...(container === undefined || pod !== undefined ? [] : ['-c', container]),
     '--',
   ];

@@ -29,9 +29,11 @@ const MARKED = new RegExp(`${MARK}(\\d+)\\n?$`);
 
 /** A way was found, and nothing runs at its end: another way may lead to the same files. */
 const STOPPED =
-  /is not running|is restarting|no running|container not found|in a completed pod|unable to find pods|no pods found|timed out waiting for the condition|pods? "[^"]*" not found/i;
+  /is not running|is restarting|no running|container not found|does not have a host assigned|in a completed pod|unable to find pods|no pods found|timed out waiting for the condition|pods? "[^"]*" not found/i;
 
 type Reach = (command: Command) => Command;
+/** Asks, and once more where the words of failure say how it is asked there. */
+type Retry = <A>(ask: () => Promise<A>, saidOf: (answer: A) => string) => Promise<A>;
 
 /** A host was not reached, or the connection was lost. `stopped`: since nothing runs there whose files could be seen. */
 export class NotReached extends Problem {
@@ -49,13 +51,20 @@ export class Reaching {
   /** The `ways` are tried in turn while nothing runs at their end. `look`: what a person types to see whether it can be reached. */
   constructor(
     readonly title: string,
-    readonly look: string,
+    readonly look: () => string,
     readonly ways: () => readonly [Reach, ...Reach[]],
+    readonly more: { retry?: Retry; whileStopped?: Reach } = {},
   ) {}
 
   /** What a person would type to have this done there. */
   text(command: Command): string {
     return this.ways()[0](command).shown!;
+  }
+
+  /** The same while nothing runs there but what is made for it. */
+  textWhileStopped(command: Command): string {
+    const { whileStopped } = this.more;
+    return whileStopped ? whileStopped(command).shown! : this.text(command);
   }
 
   /** Rejects with `NotReached` where it was not reached, or the connection was lost before it had ended. */
@@ -69,7 +78,10 @@ export class Reaching {
     let failure = '';
     let stopped = true;
     for (const reach of this.ways()) {
-      const { answer, said } = await this.#once(reach(command), asking);
+      const once = () => this.#once(reach(command), asking);
+      const { retry } = this.more;
+      const asked = retry ? await retry(once, ({ answer, said }) => (answer ? '' : said)) : await once();
+      const { answer, said } = asked;
       if (answer) return answer;
       asking.signal?.throwIfAborted();
       failure ||= said;
@@ -84,7 +96,7 @@ export class Reaching {
     // A step tells the message alone.
     throw new NotReached([seen, ...(safe ? [safe.replace(/\.$/, '')] : [])].join('. '), stopped, {
       ...(safe ? { safe } : {}),
-      next: `see whether it can be reached: ${this.look}; then retry`,
+      next: `see whether it can be reached: ${this.look()}; then retry`,
     });
   }
 

@@ -36,12 +36,12 @@ export function commandDriver(service: string, settings: Settings, host: Host = 
   };
 
   return {
-    commands: {
+    commands: async () => ({
       start: textOf(settings.start),
       stop: textOf(settings.stop),
       status:
         settings.status !== undefined ? textOf(settings.status) : '(no status command: the service itself is asked)',
-    },
+    }),
     async state() {
       if (settings.status === undefined) return 'unknown';
       const asked = await inspectCommand(reached(settings.status), STATUS_PATIENCE);

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { ServiceName, ServiceSettings } from '../../config/profile.js';
 import type { Command } from '../command.js';
+import { byEitherName, composeWords, isComposeKnown, WITHOUT_COMPOSE } from '../compose-program.js';
 import type { Host } from '../host.js';
 import type { ServiceDriver, ServiceFinding, ServiceLook } from './driver.js';
 import { type Vendor, vendorDriver } from './vendor-driver.js';
@@ -11,12 +12,6 @@ type Settings = Extract<ServiceSettings, { driver: 'compose' }>;
 /** A database may have much to write before it ends: Docker's own patience is 10 s, and then it kills. */
 const STOP_SECONDS = 300;
 const COMMAND_PATIENCE = (STOP_SECONDS + 30) * 1000;
-
-/** Compose came as a program of its own before it was a part of docker; which one a machine has is asked once. */
-const PLUGIN = ['docker', 'compose'];
-const STANDALONE = ['docker-compose'];
-const spelledOn = new Map<string, string[]>();
-const WITHOUT_PLUGIN = /unknown (docker )?command: |is not a docker command|unknown flag: --(project-directory|file)/;
 
 const container = z.object({
   Id: z.string(),
@@ -39,28 +34,21 @@ type Container = z.infer<typeof container>;
 /** A service of Docker Compose. It is started as it was made: a Compose file that has changed since makes no other container of it. */
 export function composeDriver(name: ServiceName, settings: Settings, host: Host): ServiceDriver {
   const { project, service } = settings;
-  const place = /\.ya?ml$/i.test(project) ? ['--file', project] : ['--project-directory', project];
   const compose = (...args: string[]): Command => {
-    const [file, ...words] = (spelledOn.get(host.title) ?? PLUGIN) as [string, ...string[]];
-    return { file, args: [...words, ...place, ...args] };
+    const [file, ...words] = composeWords(host.title, project);
+    return { file, args: [...words, ...args] };
   };
   const faults = faultsOf(name, settings, () => program.shown(compose('config', '--services')));
   const program = new VendorProgram(name, host, faults, COMMAND_PATIENCE);
 
   const idsOf = async (): Promise<string[]> => {
     const list = () => compose('ps', '--all', '--quiet', service);
-    let answer = await program.attempt(list());
-    if (answer.exitCode !== 0 && !spelledOn.has(host.title) && WITHOUT_PLUGIN.test(answer.stderr)) {
-      const inPlugin = program.problem(list(), answer, answer.stderr);
-      spelledOn.set(host.title, STANDALONE);
-      answer = await program.attempt(list());
-      if (answer.exitCode !== 0 && /ENOENT/.test(answer.failure)) {
-        spelledOn.delete(host.title);
-        throw inPlugin;
-      }
-    }
+    const answer = await byEitherName(
+      host.title,
+      () => program.attempt(list()),
+      ({ exitCode, stderr, failure }) => (exitCode === 0 ? '' : `${stderr}\n${failure}`),
+    );
     if (answer.exitCode !== 0) throw program.problem(list(), answer, answer.stderr || answer.stdout);
-    if (!spelledOn.has(host.title)) spelledOn.set(host.title, PLUGIN);
     const ids = answer.stdout.split('\n').filter((line) => line.trim() !== '');
     const wrong = ids.find((id) => !/^[0-9a-f]{12,64}$/.test(id));
     if (wrong !== undefined) throw program.strange(list(), answer.stdout, 'not the id of a container');
@@ -79,7 +67,7 @@ export function composeDriver(name: ServiceName, settings: Settings, host: Host)
     }
   };
 
-  const commands: Vendor['commands'] = (verb) => [
+  const commands: Vendor['lasting'] = (verb) => [
     verb === 'start'
       ? compose('up', '--detach', '--no-deps', '--no-recreate', service)
       : compose(verb, '--timeout', String(STOP_SECONDS), service),
@@ -97,9 +85,9 @@ export function composeDriver(name: ServiceName, settings: Settings, host: Host)
       }
       return lookOf(settings, found, program);
     },
-    commands,
-    async commandsNow(verb) {
-      if (!spelledOn.has(host.title)) await idsOf();
+    lasting: commands,
+    async commands(verb) {
+      if (!isComposeKnown(host.title)) await idsOf();
       return commands(verb);
     },
     status: () => compose('ps', '--all', service),
@@ -159,7 +147,7 @@ function faultsOf(name: ServiceName, { project }: Settings, services: () => stri
       next: 'start Docker (sudo systemctl start docker), or set DOCKER_HOST or the context that leads to it; then: docker info',
     },
     {
-      says: WITHOUT_PLUGIN,
+      says: WITHOUT_COMPOSE,
       next: 'install Docker Compose there (docker compose version must answer)',
     },
     {

@@ -14,9 +14,8 @@ export interface ServiceCommands {
 
 /** How one service is stopped, started and asked for its state. */
 export interface ServiceDriver {
-  commands: ServiceCommands;
-  /** The same with what must be asked for filled in, such as a number of replicas. Read-only. */
-  commandsNow?(): Promise<ServiceCommands>;
+  /** As they hold now; where what they depend on cannot be asked, such that a shell asks for it. Read-only, never rejects. */
+  commands(): Promise<ServiceCommands>;
   /** Rejects with a Problem where it has a supervisor that cannot be asked. */
   state(): Promise<ServiceState>;
   /** What its supervisor says of it; absent where it has none. Rejects with a Problem where that cannot be asked. */

@@ -1,9 +1,10 @@
 import type { z } from 'zod';
 import type { ServiceName, ServiceSettings } from '../../config/profile.js';
-import type { Command } from '../command.js';
+import { type Command, commandText } from '../command.js';
 import type { Host } from '../host.js';
 import type { ServiceDriver, ServiceFinding } from './driver.js';
 import {
+  isOnDelete,
   lookOf,
   podsSchema,
   REPLICAS_BEFORE,
@@ -28,7 +29,7 @@ export function kubernetesDriver(name: ServiceName, settings: Settings, host: Ho
     file: 'kubectl',
     args: [...(context ? ['--context', context] : []), '--namespace', namespace, ...args],
   });
-  const scale = (replicas: number | string) => kubectl('scale', workload, `--replicas=${replicas}`);
+  const scale = (replicas: number) => kubectl('scale', workload, `--replicas=${replicas}`);
   const annotate = (text: string) => kubectl('annotate', workload, `${REPLICAS_BEFORE}${text}`, '--overwrite');
   const pods = (of: Workload, ...args: string[]) => kubectl(...args, '--selector', selectorOf(of));
   const program = new VendorProgram(
@@ -49,9 +50,22 @@ export function kubernetesDriver(name: ServiceName, settings: Settings, host: Ho
   const workloadNow = () =>
     read(kubectl('get', workload, '--output', 'json', '--show-managed-fields'), workloadSchema);
 
-  const commands: Vendor['commands'] = (verb) => {
-    if (verb === 'restart') return [kubectl('rollout', 'restart', workload)];
-    return verb === 'stop' ? [annotate('=N'), scale(0)] : [scale('N'), annotate('-')];
+  const restart = kubectl('rollout', 'restart', workload);
+  /** The number is asked for by the shell that runs it; where there is none, kubectl takes no empty one. */
+  const asking = (before: string, path: string, after = ''): Command => {
+    const number = commandText(kubectl('get', workload, '--output', `jsonpath={${path}}`));
+    const line = `${before}"$(${number})"${after}`;
+    return { file: 'sh', args: ['-c', line], ...(host.here ? { shown: line } : {}) };
+  };
+  const lasting: Vendor['lasting'] = (verb) => {
+    if (verb === 'restart') return [restart];
+    if (verb === 'start')
+      return [
+        asking(`${commandText(kubectl('scale', workload))} --replicas=`, `.metadata.annotations.${REPLICAS_BEFORE}`),
+        annotate('-'),
+      ];
+    const note = `${commandText(kubectl('annotate', workload))} ${REPLICAS_BEFORE}=`;
+    return [asking(note, '.spec.replicas', ' --overwrite'), scale(0)];
   };
 
   return vendorDriver(program, {
@@ -60,12 +74,10 @@ export function kubernetesDriver(name: ServiceName, settings: Settings, host: Ho
       const { items } = await read(pods(found, 'get', 'pods', '--output', 'json'), podsSchema);
       return lookOf(title, found, items);
     },
-    commands,
-    async commandsNow(verb) {
+    lasting,
+    async commands(verb) {
       const found = await workloadNow();
-      // With OnDelete a new template reaches no pod before somebody ends it.
-      if (verb === 'restart')
-        return found.spec.updateStrategy?.type === 'OnDelete' ? [pods(found, 'delete', 'pods')] : commands(verb);
+      if (verb === 'restart') return [isOnDelete(found) ? pods(found, 'delete', 'pods') : restart];
       const { replicas } = found.spec;
       if (verb === 'stop') return [...(replicas > 0 ? [annotate(`=${replicas}`)] : []), scale(0)];
       const noted = REPLICAS_BEFORE in found.metadata.annotations;

@@ -45,38 +45,35 @@ export type Workload = z.infer<typeof workloadSchema>;
 
 const ended = z.object({ reason: z.string().default(''), exitCode: z.number() }).optional();
 
-export const podsSchema = z.object({
-  items: z.array(
-    z.object({
-      metadata: z.object({ name: z.string(), uid: z.string(), deletionTimestamp: z.string().optional() }),
-      spec: z.object({ nodeName: z.string().optional() }).prefault({}),
-      status: z.object({
-        phase: z.string(),
-        reason: z.string().optional(),
-        conditions: z
-          .array(z.object({ type: z.string(), status: z.string(), message: z.string().default('') }))
-          .default([]),
-        containerStatuses: z
-          .array(
-            z.object({
-              name: z.string(),
-              ready: z.boolean(),
-              restartCount: z.number().default(0),
-              state: z
-                .object({
-                  waiting: z.object({ reason: z.string().default(''), message: z.string().default('') }).optional(),
-                  terminated: ended,
-                })
-                .prefault({}),
-              lastState: z.object({ terminated: ended }).prefault({}),
-            }),
-          )
-          .default([]),
-      }),
-    }),
-  ),
+export const podSchema = z.object({
+  metadata: z.object({ name: z.string(), uid: z.string(), deletionTimestamp: z.string().optional() }),
+  spec: z.object({ nodeName: z.string().optional() }).prefault({}),
+  status: z.object({
+    phase: z.string(),
+    reason: z.string().optional(),
+    conditions: z
+      .array(z.object({ type: z.string(), status: z.string(), message: z.string().default('') }))
+      .default([]),
+    containerStatuses: z
+      .array(
+        z.object({
+          name: z.string(),
+          ready: z.boolean(),
+          restartCount: z.number().default(0),
+          state: z
+            .object({
+              waiting: z.object({ reason: z.string().default(''), message: z.string().default('') }).optional(),
+              terminated: ended,
+            })
+            .prefault({}),
+          lastState: z.object({ terminated: ended }).prefault({}),
+        }),
+      )
+      .default([]),
+  }),
 });
-type Pod = z.infer<typeof podsSchema>['items'][number];
+export const podsSchema = z.object({ items: z.array(podSchema) });
+type Pod = z.infer<typeof podSchema>;
 
 /** The pods of a workload, as `--selector` takes it. */
 export function selectorOf({ spec: { selector } }: Workload): string {
@@ -87,6 +84,9 @@ export function selectorOf({ spec: { selector } }: Workload): string {
   });
   return [...Object.entries(selector.matchLabels).map(([key, value]) => `${key}=${value}`), ...expressions].join(',');
 }
+
+/** Whether a new template reaches no pod before somebody ends it. */
+export const isOnDelete = ({ spec }: Workload): boolean => spec.updateStrategy?.type === 'OnDelete';
 
 /** How many replicas a start gives it: those it has; else those of before; else those of its manifest. */
 export function replicasToStart({ metadata: { annotations }, spec }: Workload): number {
@@ -127,7 +127,8 @@ export function lookOf(title: string, workload: Workload, pods: Pod[]): ServiceL
   };
 }
 
-function troubleOf({ metadata: { name, deletionTimestamp }, spec, status }: Pod): string {
+/** Why a pod is not ready; '' where it is. */
+export function troubleOf({ metadata: { name, deletionTimestamp }, spec, status }: Pod): string {
   if (deletionTimestamp)
     return `pod ${name} is ending since ${deletionTimestamp}${spec.nodeName ? ` on ${spec.nodeName}` : ''}`;
   if (status.containerStatuses.length > 0 && status.containerStatuses.every(({ ready }) => ready)) return '';

@@ -25,15 +25,9 @@ export function processDriver(service: string, settings: Settings, patienceMs = 
     mark ? `kill -s ${settings.stopSignal.slice(3)} ${mark.pid}` : '(not running)';
 
   return {
-    commands: {
-      start: command,
-      get stop() {
-        return stopText(running());
-      },
-      get status() {
-        const mark = running();
-        return mark ? `ps -p ${mark.pid}` : '(not running)';
-      },
+    async commands() {
+      const mark = running();
+      return { start: command, stop: stopText(mark), status: mark ? `ps -p ${mark.pid}` : '(not running)' };
     },
     state: async () => (running() ? 'running' : 'stopped'),
 

@@ -3,7 +3,7 @@ import { Problem } from '../../problem.js';
 import type { Command } from '../command.js';
 import type { Host } from '../host.js';
 import type { ServiceDriver, ServiceFinding, ServiceLook } from './driver.js';
-import { type Vendor, vendorDriver } from './vendor-driver.js';
+import { vendorDriver } from './vendor-driver.js';
 import { type Fault, VendorProgram } from './vendor-program.js';
 
 type Settings = Extract<ServiceSettings, { driver: 'systemd' }>;
@@ -36,7 +36,7 @@ export function systemdDriver(name: ServiceName, settings: Settings, host: Host)
   const asRoot = ({ file, args }: Command, ...flags: string[]): Command =>
     sudo ? { file: 'sudo', args: ['-n', ...flags, file, ...args] } : { file, args };
   const program = new VendorProgram(name, host, faultsOf(name, settings), COMMAND_PATIENCE);
-  const commands: Vendor['commands'] = (verb) => [asRoot(systemctl(verb, unit))];
+  const commands = (verb: string) => [asRoot(systemctl(verb, unit))];
 
   const journal: Command = {
     file: 'journalctl',
@@ -90,8 +90,8 @@ export function systemdDriver(name: ServiceName, settings: Settings, host: Host)
       );
       return lookOf(settings, found, [...triggers, ...restartPolicy(settings, found, program)]);
     },
-    commands,
-    commandsNow: async (verb) => commands(verb),
+    commands: async (verb) => commands(verb),
+    lasting: commands,
     status: () => systemctl('status', unit),
     logs: () => [
       asRoot(journal),

@@ -1,5 +1,6 @@
 import type { Command } from '../command.js';
 import type { Gateway } from '../gateway.js';
+import { within } from '../waiting.js';
 import type { DriverOptions, ServiceCommands, ServiceDriver, ServiceFinding, ServiceLook } from './driver.js';
 import type { VendorProgram } from './vendor-program.js';
 
@@ -8,9 +9,10 @@ type Verb = 'start' | 'stop' | 'restart';
 /** How one vendor's program drives a service: in its own commands, one after the other. */
 export interface Vendor {
   look(): Promise<ServiceLook>;
-  /** Commands that hold at any time; `commandsNow` asks for what they depend on. */
-  commands(verb: Verb): Command[];
-  commandsNow(verb: Verb): Promise<Command[]>;
+  /** What does it now. Rejects with a Problem where what that depends on cannot be asked. */
+  commands(verb: Verb): Promise<Command[]>;
+  /** What does it at any time, as it is shown where the other rejects. */
+  lasting(verb: Verb): Command[];
   status(): Command;
   /** What prints the last lines of the service's log; of several the first that prints any. */
   logs(): Command[];
@@ -19,11 +21,13 @@ export interface Vendor {
 }
 
 const LAST_LINES = 20;
+/** What is only shown waits for nobody. */
+const SHOWING_PATIENCE = 5_000;
 
 /** A service that its supervisor's own command-line program stops and starts. */
 export function vendorDriver(program: VendorProgram, vendor: Vendor): ServiceDriver {
   const doNow = async (verb: Verb, gateway: Gateway, options: DriverOptions) => {
-    for (const command of await vendor.commandsNow(verb)) await program.run(gateway, command, options);
+    for (const command of await vendor.commands(verb)) await program.run(gateway, command, options);
   };
   const shown = (of: (verb: Verb) => Command[]): ServiceCommands => ({
     start: program.shown(...of('start')),
@@ -32,13 +36,15 @@ export function vendorDriver(program: VendorProgram, vendor: Vendor): ServiceDri
     status: program.shown(vendor.status()),
   });
   return {
-    get commands() {
-      return shown((verb) => vendor.commands(verb));
-    },
-    async commandsNow() {
-      const now = (verb: Verb) => vendor.commandsNow(verb);
-      const commands = { start: await now('start'), stop: await now('stop'), restart: await now('restart') };
-      return shown((verb) => commands[verb]);
+    async commands() {
+      try {
+        const asked = Promise.all([vendor.commands('start'), vendor.commands('stop'), vendor.commands('restart')]);
+        const [start, stop, restart] = await within(SHOWING_PATIENCE, asked);
+        const now = { start, stop, restart };
+        return shown((verb) => now[verb]);
+      } catch {
+        return shown(vendor.lasting);
+      }
     },
     look: () => vendor.look(),
     state: async () => (await vendor.look()).state,

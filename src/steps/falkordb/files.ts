@@ -1,5 +1,5 @@
 import { basename, dirname, join } from 'node:path';
-import type { Carrying, FileStat, HostFiles } from '../../hosts/host-files.js';
+import type { Carrying, FileStat, HostFiles, Saying } from '../../hosts/host-files.js';
 import { localFiles } from '../../hosts/local-files.js';
 import { rdbFault } from '../../stores/falkordb/aof.js';
 import {
@@ -221,13 +221,13 @@ export async function place(
 }
 
 /** What a person would type to move these into a folder. */
-export const movingAside = (files: HostFiles, paths: readonly string[], folder: string): string[] =>
+export const movingAside = (files: Saying, paths: readonly string[], folder: string): string[] =>
   paths.length === 0
     ? []
     : [files.said('mkdir', '-p', folder), ...paths.map((path) => files.said('mv', path, `${folder}/`))];
 
 /** What a person would type to place what a placement says. */
-export const placing = (files: HostFiles, placement: Placement | undefined): string[] => [
+export const placing = (files: Saying, placement: Placement | undefined): string[] => [
   ...(placement?.copies ?? []).map(({ from, to }) => files.saidSend(from, to)),
   ...(placement?.texts ?? []).map(({ to, text }) => files.saidText(to, text)),
 ];
@@ -241,9 +241,8 @@ export const bringing = (ctx: StepContext, placement: Placement, dir: string): s
 };
 
 /** And for putting that into its place. */
-export const puttingInPlace = (ctx: StepContext, placement: Placement, dir: string): string[] => {
+export const puttingInPlace = (files: Saying, ctx: StepContext, placement: Placement, dir: string): string[] => {
   const incoming = incomingFor(ctx, dir);
-  const files = filesOf(ctx);
   return [
     ...topsOf(placement, dir).map((top) => files.said('mv', join(incoming, basename(top)), top)),
     files.said('rm', '-rf', incoming),
@@ -319,6 +318,7 @@ export async function putFilesBack(
 ): Promise<void> {
   const { signal } = new AbortController();
   const files = filesOf(ctx);
+  if ((await ctx.cluster.driver('falkordb')?.state()) === 'stopped') await files.open(ctx.gateway, signal);
   if (facts.incoming !== undefined) {
     await files.remove(ctx.gateway, facts.incoming);
     emit.output(`what was brought into ${facts.incoming} is removed`);

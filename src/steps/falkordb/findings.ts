@@ -121,6 +121,13 @@ export async function serverStateFindings(ctx: StepContext): Promise<Finding[]> 
   const { answers, seen } = await cluster.answering('falkordb');
   if (!answers) return [...findings, ...(await silentFindings(cluster, seen))];
   const settings = await persistenceOf(cluster.falkordb);
+  const caution = await cluster.host('falkordb').files.caution();
+  if (caution !== '')
+    findings.push({
+      level: 'warning',
+      message: caution,
+      next: 'where the others do not follow that one and take its data from it, scale it to 1 first',
+    });
   findings.push(
     {
       level: 'info',

@@ -27,7 +27,7 @@ import {
 } from '../../stores/novamem/memory-graph.js';
 import { countOf, messageOf, plural } from '../../words.js';
 import type { Finding, Probe, StepContext, StepKind } from '../step.js';
-import { stepEvents } from '../step-events.js';
+import { filesEvents } from '../stopped-service.js';
 import { uncountedIn, unreachable } from '../store-readiness.js';
 import { startEmpty } from './files.js';
 import { evictionFindings, refuseBlocked, serverFindings, serverStateFindings, WITHOUT_MODULE } from './findings.js';
@@ -78,7 +78,7 @@ export const falkordbRebuild: StepKind<Params, RebuildFacts> = {
             : []
           : [
               '(stop FalkorDB without a save, and move aside all that it would load)',
-              ctx.cluster.driver('falkordb')?.commands.start ?? '(start FalkorDB by hand)',
+              (await ctx.cluster.driver('falkordb')?.commands())?.start ?? '(start FalkorDB by hand)',
             ]),
         ...INDEXED.map((property) => command(`GRAPH.QUERY ${graph} '${indexText(property)}'`)),
         command(`GRAPH.QUERY ${graph} 'CYPHER rows=[(${countOf(p.batch)} memories)] ${MERGE_MEMORIES}'`),
@@ -111,7 +111,7 @@ export const falkordbRebuild: StepKind<Params, RebuildFacts> = {
   },
 
   run: (p, ctx, signal) =>
-    stepEvents<RebuildFacts>(async (emit) => {
+    filesEvents<RebuildFacts>('falkordb', ctx, async (emit) => {
       const { cluster } = ctx;
       const patienceMs = p.patienceSeconds * 1000;
       const work: RebuildWork = { ctx, emit, patienceMs, signal };
@@ -164,7 +164,7 @@ export const falkordbRebuild: StepKind<Params, RebuildFacts> = {
   planUndo: (_p, ctx, facts, since) => planRebuildUndo(ctx, facts, since),
   verifyUndo: (_p, ctx, facts) => rebuildUndoChecks(ctx, facts),
   undo: (p, ctx, facts) =>
-    stepEvents<RebuildFacts>((emit) =>
+    filesEvents<RebuildFacts>('falkordb', ctx, (emit) =>
       undoRebuild({ ctx, emit, patienceMs: p.patienceSeconds * 1000, signal: new AbortController().signal }, facts),
     ),
 };

@@ -8,7 +8,7 @@ import { type PersistenceSettings, persistenceOf, placesOf } from '../../stores/
 import { memoryGraphContent } from '../../stores/novamem/memory-graph.js';
 import { plural } from '../../words.js';
 import type { Finding, Probe, StepContext, StepKind } from '../step.js';
-import { stepEvents } from '../step-events.js';
+import { filesEvents, saidWhileStopped } from '../stopped-service.js';
 import { uncountedIn } from '../store-readiness.js';
 import { asideName, type FilesFacts, movingAside, putFilesBack, startEmpty } from './files.js';
 import { refuseBlocked, serverFindings, serverStateFindings } from './findings.js';
@@ -46,8 +46,7 @@ export const falkordbReset: StepKind<Params, Facts> = {
       summary: `Start FalkorDB with an empty graph ${falkordb.graph}`,
       commands: [
         `${falkordb.clientCommand} SHUTDOWN NOSAVE`,
-        ...movingAside(files, aside, folder),
-        cluster.driver('falkordb')?.commands.start ?? '(start FalkorDB by hand)',
+        ...(await saidWhileStopped('falkordb', ctx, (stopped) => movingAside(stopped, aside, folder))),
         ...INDEXED.map(
           (property) => `${falkordb.clientCommand} GRAPH.QUERY ${falkordb.graph} '${indexText(property)}'`,
         ),
@@ -64,7 +63,7 @@ export const falkordbReset: StepKind<Params, Facts> = {
   check: async (_p, ctx) => [...(await lossFindings(ctx)), ...(await serverStateFindings(ctx))],
 
   run: (p, ctx, signal) =>
-    stepEvents<Facts>(async (emit) => {
+    filesEvents<Facts>('falkordb', ctx, async (emit) => {
       const { falkordb } = ctx.cluster;
       const patienceMs = p.patienceSeconds * 1000;
       const { postgres } = await graphSources(ctx);
@@ -109,7 +108,8 @@ export const falkordbReset: StepKind<Params, Facts> = {
     return (await falkordbReset.verify(p, ctx, facts as Facts)).every((check) => check.ok) ? 'done' : 'partial';
   },
 
-  undo: (p, ctx, facts) => stepEvents<Facts>((emit) => putFilesBack(ctx, emit, facts, p.patienceSeconds * 1000)),
+  undo: (p, ctx, facts) =>
+    filesEvents<Facts>('falkordb', ctx, (emit) => putFilesBack(ctx, emit, facts, p.patienceSeconds * 1000)),
   planUndo: (_p, ctx, facts, since) => planFilesUndo(ctx, facts, since),
   verifyUndo: (_p, ctx, facts) => filesUndoChecks(ctx, facts),
 };

@@ -25,7 +25,8 @@ import { countOf, messageOf, plural, sizeOf } from '../../words.js';
 import { bringHere, bringingFindings, bringingTexts, placeHere } from '../backup/brought-here.js';
 import { fileFindings, lacks } from '../backup/file.js';
 import type { Finding, Probe, StepContext, StepKind } from '../step.js';
-import { type Emitter, stepEvents } from '../step-events.js';
+import type { Emitter } from '../step-events.js';
+import { filesEvents, saidWhileStopped } from '../stopped-service.js';
 import { uncountedIn } from '../store-readiness.js';
 import {
   asideName,
@@ -127,10 +128,11 @@ export const falkordbRestore: StepKind<Params, Facts> = {
         ...bringingTexts(ctx, files?.files ?? []),
         ...(here || !placement || dir === '' ? [] : bringing(ctx, placement, dir)),
         `${cluster.falkordb.clientCommand} SHUTDOWN NOSAVE`,
-        ...movingAside(there, aside, join(dir, asideName(ctx.runId))),
-        ...(here || !placement ? placing(there, placement) : puttingInPlace(ctx, placement, dir)),
-        ...(isHere || !files ? [] : [there.saidSend(placeHere(ctx, files.path), `${dir}/`)]),
-        cluster.driver('falkordb')?.commands.start ?? '(start FalkorDB by hand)',
+        ...(await saidWhileStopped('falkordb', ctx, (stopped) => [
+          ...movingAside(stopped, aside, join(dir, asideName(ctx.runId))),
+          ...(here || !placement ? placing(stopped, placement) : puttingInPlace(stopped, ctx, placement, dir)),
+          ...(isHere || !files ? [] : [stopped.saidSend(placeHere(ctx, files.path), `${dir}/`)]),
+        ])),
       ],
       destroys:
         nodes.length === 0
@@ -175,7 +177,7 @@ export const falkordbRestore: StepKind<Params, Facts> = {
   },
 
   run: (p, ctx, signal) =>
-    stepEvents<Facts>(async (emit) => {
+    filesEvents<Facts>('falkordb', ctx, async (emit) => {
       const { cluster } = ctx;
       const patienceMs = p.patienceSeconds * 1000;
       const wanted = candidates(p, ctx.backup);
@@ -277,7 +279,8 @@ export const falkordbRestore: StepKind<Params, Facts> = {
     return (await falkordbRestore.verify(_p, ctx, facts as Facts)).every((check) => check.ok) ? 'done' : 'partial';
   },
 
-  undo: (p, ctx, facts) => stepEvents<Facts>((emit) => putFilesBack(ctx, emit, facts, p.patienceSeconds * 1000)),
+  undo: (p, ctx, facts) =>
+    filesEvents<Facts>('falkordb', ctx, (emit) => putFilesBack(ctx, emit, facts, p.patienceSeconds * 1000)),
   planUndo: (_p, ctx, facts, since) => planFilesUndo(ctx, facts, since),
   verifyUndo: (_p, ctx, facts) => filesUndoChecks(ctx, facts),
 };

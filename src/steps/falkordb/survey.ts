@@ -130,7 +130,7 @@ async function filesFindings({ cluster }: StepContext): Promise<Finding[]> {
       findings.push({
         level: 'warning',
         message: `FalkorDB is down, but its ${path} looks whole: starting it may bring the graph back`,
-        next: `copy it elsewhere first, then: ${cluster.driver('falkordb')?.commands.start ?? 'start FalkorDB by hand'}`,
+        next: `copy it elsewhere first, then: ${(await cluster.driver('falkordb')?.commands())?.start ?? 'start FalkorDB by hand'}`,
       });
     else
       findings.push({

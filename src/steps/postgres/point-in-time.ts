@@ -2,16 +2,16 @@ import type { Course } from '../../stores/postgres/recovery-course.js';
 import { parseTarget, TARGET_FORMS, targetWords } from '../../stores/postgres/recovery-target.js';
 import { lsnText } from '../../stores/postgres/wal-position.js';
 import type { Probe, StepContext, StepKind, StepPlan } from '../step.js';
-import { stepEvents } from '../step-events.js';
+import { filesEvents } from '../stopped-service.js';
 import { archiveHistory, proveBase, putSettingsBack, sendRest, stopForGood, undoRecovery } from './recovering.js';
-import { asideOf, type Emit, type RecoveryFacts, type RecoveryParams, recoveryParams } from './recovery.js';
+import { asideOf, type RecoveryFacts, type RecoveryParams, recoveryParams } from './recovery.js';
 import { recoveryChecks, stopChecks } from './recovery-evidence.js';
 import { reachFindings } from './recovery-moments.js';
 import { bringBase, makeReady, swapIn } from './recovery-placing.js';
 import { atStake, commandsOf, courseFindings, effortOf, serverFindings } from './recovery-plan.js';
 import { type Survey, surveyNow, surveyOnce } from './recovery-survey.js';
 import { replay } from './replay.js';
-import { closingOnFailure, hostOfPostgres, reachFiles, stopServer } from './server-files.js';
+import { hostOfPostgres, reachFiles, stopServer } from './server-files.js';
 import { planRecoveryUndo, recoveryUndoChecks } from './undo-plan.js';
 
 /** Recovers Postgres to a moment: a base backup and the archived log, replayed up to just before what went wrong. */
@@ -35,7 +35,7 @@ export const postgresPointInTime: StepKind<RecoveryParams, RecoveryFacts> = {
     const aside = dataDir === '' ? '' : asideFor(dataDir, ctx);
     return {
       summary: `Recover Postgres to ${target ? targetWords(target) : 'a moment that is asked for'}`,
-      commands: course ? commandsOf(survey, course, aside, ctx) : [],
+      commands: course ? await commandsOf(survey, course, aside, ctx) : [],
       destroys: await atStake(survey, ctx),
       wayBack: dataDir === '' ? 'none' : `the data directory of now is kept as ${aside}, never deleted`,
       pointOfNoReturn: 'none: moving the old directory back undoes it',
@@ -61,7 +61,56 @@ export const postgresPointInTime: StepKind<RecoveryParams, RecoveryFacts> = {
   },
 
   run: (p, ctx, signal) =>
-    stepEvents<RecoveryFacts>((emit) => closingOnFailure(ctx, () => recover(p, ctx, emit, signal))),
+    filesEvents<RecoveryFacts>('postgres', ctx, async (emit) => {
+      const patience = p.patienceSeconds * 1000;
+      await reachFiles(ctx, signal);
+      const survey = await surveyNow(p, ctx);
+      const course = courseIn(survey);
+      await proveBase(survey, course, emit, signal);
+      const facts = await factsFor(survey, course, ctx);
+      // Before anything is done: from here on an undo has something to do, if only to start the server again.
+      emit.facts(facts);
+      // It takes its time, and over a network it may be cut off: what runs goes on running meanwhile.
+      await bringBase(course.base, facts, ctx, emit, signal);
+      if ((await ctx.cluster.answering('postgres')).answers && survey.oldDir === facts.dataDir)
+        await sendRest(survey, ctx, emit, signal);
+      await stopForGood(facts.dataDir, ctx, emit, signal);
+      // Now that nothing is written any more: the last words of the old server count too.
+      const after = await surveyNow(p, ctx);
+      const final = courseIn(after);
+      Object.assign(facts, expectations(final));
+      emit.facts(expectations(final));
+      if (final.base.folder !== course.base.folder) await bringBase(final.base, facts, ctx, emit, signal);
+      await makeReady(after, final, p, facts, ctx, emit, signal);
+      await swapIn(facts, ctx, emit);
+      try {
+        const words = await replay(after, final, facts, ctx, emit, patience, signal);
+        facts.said = {
+          began: words.began,
+          ...(words.stopped === undefined ? {} : { stopped: words.stopped }),
+          ...(words.stoppedBefore === undefined ? {} : { stoppedBefore: words.stoppedBefore }),
+          ...(words.redoDone === undefined ? {} : { redoDone: lsnText(words.redoDone) }),
+          ...(words.newTimeline === undefined ? {} : { newTimeline: words.newTimeline }),
+        };
+        emit.facts({ said: facts.said });
+        // Before anybody can work on it: a server that went elsewhere is as writable as one that went where it should.
+        const astray = stopChecks(facts).find((check) => !check.ok);
+        if (astray)
+          throw new Error(
+            `the server did not recover as it should: ${astray.what}: expected ${astray.expected}, found ${astray.actual}. It is stopped again`,
+          );
+        await putSettingsBack(facts, after, ctx, emit, signal);
+        await archiveHistory(facts, after, ctx, emit, signal);
+      } catch (error) {
+        // A half-recovered server that answers would be taken for a whole one.
+        await stopServer(ctx, emit, new AbortController().signal, 60_000).catch((stopping: Error) =>
+          emit.output(`warning: ${stopping.message}`),
+        );
+        throw error;
+      }
+      emit.facts({ completed: true });
+      emit.output(`recovered; the data of before is kept in ${facts.aside} until somebody removes it`);
+    }),
 
   verify: recoveryChecks,
 
@@ -72,61 +121,10 @@ export const postgresPointInTime: StepKind<RecoveryParams, RecoveryFacts> = {
     return checks?.every((check) => check.ok) ? 'done' : 'partial';
   },
 
-  undo: (_p, ctx, facts) => stepEvents<RecoveryFacts>((emit) => undoRecovery(facts, ctx, emit)),
+  undo: (_p, ctx, facts) => filesEvents<RecoveryFacts>('postgres', ctx, (emit) => undoRecovery(facts, ctx, emit)),
   planUndo: (_p, ctx, facts, since) => planRecoveryUndo(ctx, facts, since),
   verifyUndo: (_p, ctx, facts) => recoveryUndoChecks(ctx, facts),
 };
-
-async function recover(p: RecoveryParams, ctx: StepContext, emit: Emit, signal: AbortSignal): Promise<void> {
-  const patience = p.patienceSeconds * 1000;
-  await reachFiles(ctx, signal);
-  const survey = await surveyNow(p, ctx);
-  const course = courseIn(survey);
-  await proveBase(survey, course, emit, signal);
-  const facts = await factsFor(survey, course, ctx);
-  // Before anything is done: from here on an undo has something to do, if only to start the server again.
-  emit.facts(facts);
-  // It takes its time, and over a network it may be cut off: what runs goes on running meanwhile.
-  await bringBase(course.base, facts, ctx, emit, signal);
-  if ((await ctx.cluster.answering('postgres')).answers && survey.oldDir === facts.dataDir)
-    await sendRest(survey, ctx, emit, signal);
-  await stopForGood(facts.dataDir, ctx, emit, signal);
-  // Now that nothing is written any more: the last words of the old server count too.
-  const after = await surveyNow(p, ctx);
-  const final = courseIn(after);
-  Object.assign(facts, expectations(final));
-  emit.facts(expectations(final));
-  if (final.base.folder !== course.base.folder) await bringBase(final.base, facts, ctx, emit, signal);
-  await makeReady(after, final, p, facts, ctx, emit, signal);
-  await swapIn(facts, ctx, emit);
-  try {
-    const words = await replay(after, final, facts, ctx, emit, patience, signal);
-    facts.said = {
-      began: words.began,
-      ...(words.stopped === undefined ? {} : { stopped: words.stopped }),
-      ...(words.stoppedBefore === undefined ? {} : { stoppedBefore: words.stoppedBefore }),
-      ...(words.redoDone === undefined ? {} : { redoDone: lsnText(words.redoDone) }),
-      ...(words.newTimeline === undefined ? {} : { newTimeline: words.newTimeline }),
-    };
-    emit.facts({ said: facts.said });
-    // Before anybody can work on it: a server that went elsewhere is as writable as one that went where it should.
-    const astray = stopChecks(facts).find((check) => !check.ok);
-    if (astray)
-      throw new Error(
-        `the server did not recover as it should: ${astray.what}: expected ${astray.expected}, found ${astray.actual}. It is stopped again`,
-      );
-    await putSettingsBack(facts, after, ctx, emit, signal);
-    await archiveHistory(facts, after, ctx, emit, signal);
-  } catch (error) {
-    // A half-recovered server that answers would be taken for a whole one.
-    await stopServer(ctx, emit, new AbortController().signal, 60_000).catch((stopping: Error) =>
-      emit.output(`warning: ${stopping.message}`),
-    );
-    throw error;
-  }
-  emit.facts({ completed: true });
-  emit.output(`recovered; the data of before is kept in ${facts.aside} until somebody removes it`);
-}
 
 /** The way back as lines for a shell where the files are. */
 function byHand(dataDir: string, aside: string, ctx: StepContext): string {

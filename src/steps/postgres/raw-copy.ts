@@ -9,8 +9,8 @@ import { majorOf } from '../../stores/postgres/control-data.js';
 import { servedBy } from '../../stores/postgres/served-by.js';
 import { countOf, messageOf, plural, sizeOf } from '../../words.js';
 import type { Finding, StepContext, StepKind, StepPlan } from '../step.js';
-import { type Emitter, stepEvents } from '../step-events.js';
-import { closingOnFailure, filesOf, hostOfPostgres, onHost, reachFiles } from './server-files.js';
+import { filesEvents } from '../stopped-service.js';
+import { filesOf, hostOfPostgres, onHost, reachFiles } from './server-files.js';
 
 const params = z.strictObject({
   /** Where the copy goes; otherwise into the run's own folder. */
@@ -96,7 +96,41 @@ export const postgresRawCopy: StepKind<Params, RawCopyFacts> = {
   },
 
   run: (p, ctx, signal) =>
-    stepEvents<RawCopyFacts>((emit) => closingOnFailure(ctx, () => copyRaw(p, ctx, emit, signal))),
+    filesEvents<RawCopyFacts>('postgres', ctx, async (emit) => {
+      const from = ctx.cluster.profile.postgres.dataDir;
+      if (from === undefined) throw new Error('the profile does not say where the data directory is');
+      const copy = copyFolder(p, ctx);
+      const host = hostOfPostgres(ctx);
+      const { files } = host;
+      await reachFiles(ctx, signal);
+      const running = await servedBy(from, files);
+      if (running !== undefined)
+        throw new Error(
+          `Postgres (process ${running}) runs on ${from}: a copy of it would be torn. Stop it, then retry`,
+        );
+      const size = await sizeOfTree(from, files);
+      const room = await freeBytes(copy);
+      if (room <= size.bytes)
+        throw new Error(
+          `${sizeOf(size.bytes)} are to be copied, and ${sizeOf(room)} are free where ${copy} would be. Nothing was changed. Name a folder with more room: --set <step>.to=/a/folder`,
+        );
+      emit.output(`copying ${from}${onHost(ctx)}: ${plural(size.files, 'file')}, ${sizeOf(size.bytes)}`);
+      if (await exists(copy)) await remove(ctx.gateway, copy);
+      emit.facts({ from, copy, original: size });
+      await files.fetchTree(ctx.gateway, from, copy, {
+        onBytes: emit.bytes(size.bytes, `copying ${from}`),
+        onProven: emit.bytes(size.bytes, `reading ${from} on ${host.title} once more, to compare`),
+        signal,
+      });
+      await giveTo(ctx.gateway, copy, (await files.stat(from))!);
+      const made = await sizeOfTree(copy);
+      emit.facts(made);
+      emit.safetyCopy(
+        `data directory ${from}${onHost(ctx)}`,
+        copy,
+        `${plural(made.files, 'file')}, ${countOf(made.bytes)} bytes, each file ${host.here ? 'as long as' : 'with the SHA-256 of'} the original`,
+      );
+    }),
 
   async verify(_p, ctx, { from, copy, original, files, bytes }): Promise<Check[]> {
     // In Kubernetes nobody sees the files of what is stopped any more; each was compared by its SHA-256 as it came.
@@ -126,42 +160,6 @@ export const postgresRawCopy: StepKind<Params, RawCopyFacts> = {
   conclusion: ({ copy, bytes }) =>
     copy === undefined ? undefined : { text: `${sizeOf(bytes ?? 0)} kept as it was in ${copy}`, exception: false },
 };
-
-async function copyRaw(p: Params, ctx: StepContext, emit: Emitter<RawCopyFacts>, signal: AbortSignal): Promise<void> {
-  const from = ctx.cluster.profile.postgres.dataDir;
-  if (from === undefined) throw new Error('the profile does not say where the data directory is');
-  const copy = copyFolder(p, ctx);
-  const host = hostOfPostgres(ctx);
-  const { files } = host;
-  await reachFiles(ctx, signal);
-  const running = await servedBy(from, files);
-  if (running !== undefined)
-    throw new Error(`Postgres (process ${running}) runs on ${from}: a copy of it would be torn. Stop it, then retry`);
-  const size = await sizeOfTree(from, files);
-  const room = await freeBytes(copy);
-  if (room <= size.bytes)
-    throw new Error(
-      `${sizeOf(size.bytes)} are to be copied, and ${sizeOf(room)} are free where ${copy} would be. Nothing was changed. Name a folder with more room: --set <step>.to=/a/folder`,
-    );
-  emit.output(`copying ${from}${onHost(ctx)}: ${plural(size.files, 'file')}, ${sizeOf(size.bytes)}`);
-  if (await exists(copy)) await remove(ctx.gateway, copy);
-  emit.facts({ from, copy, original: size });
-  await files.fetchTree(ctx.gateway, from, copy, {
-    onBytes: emit.bytes(size.bytes, `copying ${from}`),
-    onProven: emit.bytes(size.bytes, `reading ${from} on ${host.title} once more, to compare`),
-    signal,
-  });
-  await giveTo(ctx.gateway, copy, (await files.stat(from))!);
-  // The server may be started by others than this step.
-  if (!(await ctx.cluster.answering('postgres')).answers) await files.close(ctx.gateway);
-  const made = await sizeOfTree(copy);
-  emit.facts(made);
-  emit.safetyCopy(
-    `data directory ${from}${onHost(ctx)}`,
-    copy,
-    `${plural(made.files, 'file')}, ${countOf(made.bytes)} bytes, each file ${host.here ? 'as long as' : 'with the SHA-256 of'} the original`,
-  );
-}
 
 async function readFindings(dataDir: string, ctx: StepContext): Promise<Finding[]> {
   const { files, here } = hostOfPostgres(ctx);

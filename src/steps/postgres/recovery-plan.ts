@@ -8,6 +8,7 @@ import { lsnText } from '../../stores/postgres/wal-position.js';
 import { leftOut } from '../../stores/postgres/wal-removals.js';
 import { countOf, durationOf, plural, sizeOf } from '../../words.js';
 import type { Finding, StepContext, StepPlan } from '../step.js';
+import { saidWhileStopped } from '../stopped-service.js';
 import { AUTO_CONF, NOT_PLACED, placeFor, RECOVERY_SIGNAL, replaySettings } from './recovery-placing.js';
 import type { Survey } from './recovery-survey.js';
 import { filesOf, onHost } from './server-files.js';
@@ -26,24 +27,23 @@ export function effortOf({ wal }: Survey, { base, stop, reach }: Course): Pick<S
   return { estimateMs: SERVER_MS + bytes / ROUGH_BYTES_PER_MS, work: { amount: bytes, unit: 'bytes' } };
 }
 
-export function commandsOf(survey: Survey, course: Course, aside: string, ctx: StepContext): string[] {
+export async function commandsOf(survey: Survey, course: Course, aside: string, ctx: StepContext): Promise<string[]> {
   const { dataDir, owner, tools } = survey;
   const place = placeFor(survey, ctx);
   const files = filesOf(ctx);
-  const { start = '(start Postgres)', stop = '(stop Postgres)' } = ctx.cluster.driver('postgres')?.commands ?? {};
   const settings = settingLines(replaySettings(course));
   return [
     commandText(verifyCommand(tools!, course.base)),
     files.saidSendTree(course.base.folder, place, NOT_PLACED),
     'SELECT pg_switch_wal();',
-    stop,
-    `add to ${join(place, AUTO_CONF)}${onHost(ctx)}: restore_command, ${settings.join(', ')}`,
-    files.said('touch', join(place, RECOVERY_SIGNAL)),
-    files.said('chown', '-R', `${owner.uid}:${owner.gid}`, place),
-    files.said('chmod', '700', place),
-    ...(survey.oldDir === undefined ? [] : [files.said('mv', '-T', dataDir, aside)]),
-    files.said('mv', '-T', place, dataDir),
-    start,
+    ...(await saidWhileStopped('postgres', ctx, (stopped) => [
+      `add to ${join(place, AUTO_CONF)}${onHost(ctx)}: restore_command, ${settings.join(', ')}`,
+      stopped.said('touch', join(place, RECOVERY_SIGNAL)),
+      stopped.said('chown', '-R', `${owner.uid}:${owner.gid}`, place),
+      stopped.said('chmod', '700', place),
+      ...(survey.oldDir === undefined ? [] : [stopped.said('mv', '-T', dataDir, aside)]),
+      stopped.said('mv', '-T', place, dataDir),
+    ])),
     'wait until SELECT pg_is_in_recovery() is false; take the settings out again; stop and start once more',
   ];
 }

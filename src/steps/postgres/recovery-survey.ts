@@ -92,13 +92,19 @@ async function lookAtAll(survey: Survey, p: RecoveryParams, ctx: StepContext): P
   };
   if (!target) return survey;
   const found = await findCourse(target, survey.known);
-  if ('obstacle' in found) block(found.obstacle, found.next);
+  if ('obstacle' in found) block(found.obstacle, p.target === undefined ? asAnswered(found.next) : found.next);
   else {
     survey.course = found;
     await demandRoom(survey, found, ctx, block);
   }
   return survey;
 }
+
+/** A moment that was asked for is asked for again by a retry: it is typed there, no command line is. */
+const asAnswered = (next: string): string =>
+  `retry, and answer another moment: ${next
+    .replace(/ \(or type: latest\)/, '')
+    .replaceAll(/--set <step>\.target=("([^"]*)"|\S+)/g, (_, word: string, quoted?: string) => quoted ?? word)}`;
 
 type Block = (message: string, next: string) => void;
 

@@ -23,18 +23,6 @@ export async function reachFiles(ctx: StepContext, signal: AbortSignal): Promise
   if ((await ctx.cluster.driver('postgres')?.state()) === 'stopped') await filesOf(ctx).open(ctx.gateway, signal);
 }
 
-/** Work that ends with an error leaves nothing open through which the files are reached: a retry and an undo open it again. */
-export async function closingOnFailure<T>(ctx: StepContext, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    await filesOf(ctx)
-      .close(ctx.gateway)
-      .catch(() => {});
-    throw error;
-  }
-}
-
 export async function stopServer(
   ctx: StepContext,
   emit: Emitter<unknown>,

@@ -105,7 +105,7 @@ async function survey(ctx: StepContext): Promise<Place[]> {
     ...(walArchive ? [lookAtArchive(walArchive, profile.s3, host)] : []),
     ...(dataDir
       ? [
-          lookAtDataDirectories(dataDir, cluster.driver('postgres')?.commands.start, host),
+          lookAtDataDirectories(dataDir, (await cluster.driver('postgres')?.commands())?.start, host),
           lookAtPrimary(dataDir, host),
         ]
       : []),

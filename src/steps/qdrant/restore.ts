@@ -17,12 +17,12 @@ import { uncountedIn, unreachable } from '../store-readiness.js';
 import { givingText } from './beside.js';
 import { aliasChecks } from './collections.js';
 import { evidenceOf, takeGathered } from './evidence.js';
+import { putBack } from './giving.js';
 import { targetsOf, wholeFindings } from './nodes.js';
 import { ageFindings, configFindings, nameFindings, roomFindings, versionFindings } from './restore-findings.js';
 import { collectionsIn, type Facts, restoreSnapshots, roughMs } from './restoring.js';
 import { nodesFindings, rightsFindings } from './server-findings.js';
 import { pointsNow, type Snapshot } from './snapshots.js';
-import { putBack } from './upload.js';
 
 const params = z.strictObject({
   /** Only these collections of the backup set; all of them when absent. */

@@ -7,6 +7,7 @@ import type { StepContext } from '../step.js';
 import type { Emitter } from '../step-events.js';
 import { restoreAliases, shared } from './collections.js';
 import { evidenceOf, gathering, inventoryChecks } from './evidence.js';
+import { giveWithWayBack, untilIdle } from './giving.js';
 import { Pace } from './pace.js';
 import {
   checksum,
@@ -16,7 +17,6 @@ import {
   type Snapshot,
   takeSafetySnapshot,
 } from './snapshots.js';
-import { untilIdle, uploadWithWayBack } from './upload.js';
 
 // The doing of `qdrant.restore`.
 
@@ -93,7 +93,7 @@ export const restoreSnapshots = (
       await makeAgain(ctx, emit, own[0]!);
       for (const [index, one] of own.entries()) {
         const isLast = index === own.length - 1;
-        await uploadWithWayBack(ctx, emit, one, sums[index]!, facts.safety[name], {
+        await giveWithWayBack(ctx, emit, one, sums[index]!, facts.safety[name], {
           onBytes,
           signal,
           byUpload: how.upload || !isCompared,

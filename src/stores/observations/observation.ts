@@ -7,6 +7,8 @@ export interface Observation {
   message: string;
   /** What to type or do. */
   next?: string;
+  /** The scenarios that need it, where it is not needed by all. */
+  concerns?: string[];
 }
 
 /** Ways to tell observations of one thing. */

@@ -49,7 +49,7 @@ POSTGRES_PASSWORD=s3cr/et
 
 describe("a profile from novamem's own .env", () => {
   const folder = folderWith({ '.env': ENV });
-  const { profile, unknown } = importProfile(join(folder, '.env'));
+  const { profile, unknown } = importProfile([join(folder, '.env')]);
 
   test('names the stores, and not one of their secrets', () => {
     expect(profile).toMatchObject({
@@ -97,7 +97,7 @@ test('a secret that no command would give as it is comes from the environment, a
       'a%22b%24c',
     ),
   });
-  const { profile, unknown } = importProfile(join(folder, '.env'));
+  const { profile, unknown } = importProfile([join(folder, '.env')]);
   expect(profile.postgres.passwordFrom).toBe('env:POSTGRES_PASSWORD');
   expect(unknown).toContainEqual(expect.stringMatching(/Postgres password .*: export it as POSTGRES_PASSWORD/));
 });
@@ -133,7 +133,7 @@ const FILES = {
 
 describe('a profile from a Compose file', () => {
   const folder = folderWith(FILES);
-  const { profile, files, unknown } = importProfile(join(folder, 'docker-compose.yml'));
+  const { profile, files, unknown } = importProfile([join(folder, 'docker-compose.yml')]);
 
   test('takes the ports that this machine publishes for the names inside of the network', () => {
     expect(profile.postgres.url).toBe('postgres://novamem@127.0.0.1:15432/memories');
@@ -181,14 +181,7 @@ describe('a profile from a Compose file', () => {
   });
 
   test('is the same from the .env beside it', () => {
-    expect(importProfile(join(folder, '.env')).profile).toEqual(profile);
-  });
-
-  test('tells of another file that may change it', () => {
-    const changed = folderWith({ ...FILES, 'compose.override.yml': 'services: {}\n' });
-    expect(importProfile(join(changed, 'docker-compose.yml')).unknown.join('\n')).toContain(
-      'compose.override.yml may change',
-    );
+    expect(importProfile([join(folder, '.env')]).profile).toEqual(profile);
   });
 
   test('of a service whose data is a folder has it where it really lies', () => {
@@ -199,9 +192,127 @@ describe('a profile from a Compose file', () => {
         'PGDATA: /var/lib/postgresql/data/inner, POSTGRES_DB:',
       ),
     });
-    const { profile: own } = importProfile(join(bound, 'docker-compose.yml'));
+    const { profile: own } = importProfile([join(bound, 'docker-compose.yml')]);
     expect(own.postgres.dataDir).toBe(join(bound, 'pg/inner'));
     expect(own.hosts).not.toHaveProperty('postgres');
+  });
+});
+
+describe('several Compose files', () => {
+  const OVERRIDE = `x-ports: &loopback { ports: ["127.0.0.1:16379:6379"] }
+services:
+  falkordb: { <<: *loopback }
+  db: { environment: [POSTGRES_DB=elsewhere, POSTGRES_PASSWORD] , volumes: ["./pg:/var/lib/postgresql/data"] }
+  novamem:
+    env_file: [more.env, { path: absent.env, required: false }]
+`;
+  const more = { 'more.env': 'NOVAMEM_COLD_API_KEY=a-newer-key\n' };
+
+  test('of which one is an override of a usual name are read as Docker Compose does', () => {
+    const folder = folderWith({ ...FILES, ...more, 'docker-compose.override.yml': OVERRIDE });
+    const { profile, files, unknown } = importProfile([join(folder, 'docker-compose.yml')]);
+    expect(files.map((file) => file.slice(folder.length + 1))).toEqual([
+      ...['docker-compose.yml', 'docker-compose.override.yml', '.env', 'secrets/novamem.env', 'more.env'],
+    ]);
+    expect(profile.falkordb.url).toBe('redis://127.0.0.1:16379');
+    // Ports are added up, variables and mounts replaced one by one.
+    expect(profile.qdrant.url).toBe('http://127.0.0.1:16333');
+    expect(profile.postgres.dataDir).toBe(join(folder, 'pg'));
+    expect(resolveSecret(String(profile.postgres.passwordFrom), 'a secret')).toBe('pg-secret');
+    expect(resolveSecret(String(profile.qdrant.apiKeyFrom), 'a secret')).toBe('a-newer-key');
+    expect(profile.services).toMatchObject({ postgres: { project: folder } });
+    expect(unknown.join('\n')).not.toMatch(/several Compose files|absent\.env|override/);
+    expect(importProfile([join(folder, '.env')]).profile).toEqual(profile);
+  });
+
+  test('are taken in the order given; what no driver can be told is said', () => {
+    const folder = folderWith({ ...FILES, ...more, 'prod.yml': OVERRIDE });
+    const given = ['docker-compose.yml', 'prod.yml'].map((name) => join(folder, name));
+    const { profile, unknown } = importProfile(given);
+    expect(profile.falkordb.url).toBe('redis://127.0.0.1:16379');
+    expect(profile.services).toMatchObject({ postgres: { project: given[0] } });
+    expect(unknown).toContainEqual(
+      expect.stringMatching(/driven by docker-compose\.yml alone; write COMPOSE_FILE=docker-compose\.yml:prod\.yml/),
+    );
+    // That was done.
+    writeFileSync(join(folder, '.env'), `${FILES['.env']}COMPOSE_FILE=docker-compose.yml:prod.yml\n`);
+    const again = importProfile([join(folder, '.env')]);
+    expect(again.profile.services).toMatchObject({ postgres: { project: folder } });
+    expect(again.profile.falkordb.url).toBe('redis://127.0.0.1:16379');
+    expect(again.unknown.join('\n')).not.toContain('COMPOSE_FILE');
+  });
+
+  test('that take other files in, extend or take back say that this was not understood', () => {
+    const folder = folderWith({
+      ...FILES,
+      'compose.override.yml': `include: [other.yml]
+services:
+  db: { extends: { file: base.yml, service: db }, ports: !override ["5432:5432"] }
+`,
+      'compose.yml': COMPOSE,
+    });
+    const told = importProfile([join(folder, 'compose.yml')]).unknown.join('\n');
+    for (const words of [/includes other files/, /db in compose\.override\.yml extends/, /takes settings back/])
+      expect(told).toMatch(words);
+  });
+});
+
+describe('secrets in files of their own', () => {
+  const files = {
+    ...FILES,
+    'docker-compose.yml': `${COMPOSE.replace(
+      `POSTGRES_PASSWORD: "\${POSTGRES_PASSWORD:?}"`,
+      'POSTGRES_PASSWORD_FILE: /run/secrets/pg',
+    )
+      .replace(`novamem:\${POSTGRES_PASSWORD}@db`, 'novamem@db')
+      .replace('    volumes: [novamem_pg', '    secrets: [pg]\n    volumes: [novamem_pg')
+      .replace(
+        '    volumes: [{ type: bind',
+        '    environment: { QDRANT__SERVICE__API_KEY_FILE: /keys/qdrant }\n    volumes: [./keys:/keys, { type: bind',
+      )}secrets: { pg: { file: ./pg.txt }, other: { external: true } }
+`,
+    '.env': 'A=1\n',
+    'secrets/novamem.env': 'NOVAMEM_AUTH_MODE=none\n',
+    'pg.txt': 'of Compose\n',
+    'keys/qdrant': 'mounted key\n',
+  };
+
+  test('are referred to where they lie on this machine: of Compose, and in a mounted folder', () => {
+    const folder = folderWith(files);
+    const { profile } = importProfile([join(folder, 'docker-compose.yml')]);
+    expect(profile.postgres.url).toBe('postgres://novamem@127.0.0.1:15432/memories');
+    expect(profile.postgres.passwordFrom).toBe(`file:${join(folder, 'pg.txt')}`);
+    expect(profile.qdrant.apiKeyFrom).toBe(`file:${join(folder, 'keys/qdrant')}`);
+    expect(resolveSecret(String(profile.postgres.passwordFrom), 'a secret')).toBe('of Compose');
+  });
+
+  test('that are nowhere on this machine are told, and so is one that cannot be read', () => {
+    const outside = folderWith({
+      ...files,
+      'docker-compose.yml': files['docker-compose.yml'].replace('file: ./pg.txt', 'external: true'),
+    });
+    const first = importProfile([join(outside, 'docker-compose.yml')]);
+    expect(first.profile.postgres).not.toHaveProperty('passwordFrom');
+    expect(first.unknown).toContainEqual(
+      expect.stringMatching(/^POSTGRES_PASSWORD, which the service db reads from \/run\/secrets\/pg: .*not known/),
+    );
+    const { 'pg.txt': _, ...without } = files;
+    const folder = folderWith(without);
+    const second = importProfile([join(folder, 'docker-compose.yml')]);
+    expect(second.profile.postgres.passwordFrom).toBe(`file:${join(folder, 'pg.txt')}`);
+    expect(second.unknown).toContainEqual(expect.stringMatching(/^POSTGRES_PASSWORD: .*pg\.txt: .*no such file/));
+  });
+
+  test('are found from a .env, beside it; the variable itself counts more', () => {
+    const plain = ENV.replace('novamem:s3cr%2Fet@', 'novamem@').replace('POSTGRES_PASSWORD=s3cr/et', '');
+    const folder = folderWith({
+      '.env': `${plain}POSTGRES_PASSWORD_FILE=./pg.txt\nNOVAMEM_COLD_API_KEY_FILE=/nowhere/key\n`,
+      'pg.txt': 'beside it\n',
+    });
+    const { profile, unknown } = importProfile([join(folder, '.env')]);
+    expect(profile.postgres.passwordFrom).toBe(`file:${join(folder, 'pg.txt')}`);
+    expect(resolveSecret(String(profile.qdrant.apiKeyFrom), 'a secret')).toBe('q key');
+    expect(unknown.join('\n')).not.toContain('/nowhere/key');
   });
 });
 
@@ -223,7 +334,7 @@ describe('is refused', () => {
     ['a file that is not there', {}, 'nothing.env', /Cannot read/],
   ] as [string, Record<string, string>, string, RegExp][])('%s', (_what, given, file, words) => {
     const folder = folderWith({ ...given, 'empty/.keep': '' });
-    const refusal = () => importProfile(join(folder, file));
+    const refusal = () => importProfile([join(folder, file)]);
     expect(refusal).toThrow(Problem);
     expect(refusal).toThrow(words);
   });

@@ -1,10 +1,18 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { commandText } from '../../../src/hosts/command.js';
+import { elsewhere } from '../../../src/hosts/elsewhere/elsewhere.js';
+import { HERE } from '../../../src/hosts/host.js';
 import { hostOf } from '../../../src/hosts/host-of.js';
 import { inspectCommand } from '../../../src/hosts/run-command.js';
-import { dockerStandIn, kubectlStandIn } from '../../support/container-stand-ins.js';
+import {
+  dockerComposeStandIn,
+  dockerStandIn,
+  dockerWithoutCompose,
+  kubectlStandIn,
+} from '../../support/container-stand-ins.js';
 import { open, recordingGateway } from '../../support/sandbox.js';
 import { tempFolder } from '../../support/temp.js';
 
@@ -58,6 +66,39 @@ describe('files in a container, with a stand-in for docker,', () => {
     expect(commandText(overSsh.reach({ file: 'mv', args: ['a b', 'c'] }))).toBe(
       `ssh ops@docker-1 -- 'docker compose --file /srv/novamem/compose.yaml exec -T graph mv '\\''a b'\\'' c'`,
     );
+  });
+
+  test('are reached by Compose 1 where docker has no compose: running, stopped, and as they are shown', async () => {
+    const project = tempFolder('project');
+    writeFileSync(join(project, 'docker-compose.yml'), 'services: {}\n');
+    const docker = dockerComposeStandIn();
+    const folder = tempFolder('volume');
+    writeFileSync(join(folder, 'f'), 'hello');
+    // A machine of its own: what the others have is known by now.
+    const old = elsewhere({ compose: project, service: 'falkordb' }, { ...HERE, title: 'an old machine' });
+    expect((await old.files.read(join(folder, 'f'))).toString()).toBe('hello');
+    expect(docker.calls().map((call) => text(call.slice(0, 4)))).toEqual([
+      'exec -T falkordb sh',
+      'run --rm --no-deps -T',
+    ]);
+    docker.runsWhile('true');
+    expect(await old.files.exists(join(folder, 'absent'))).toBe(false);
+    expect(old.files.said('mv', 'a', 'b')).toBe(`env -C ${project} docker-compose exec -T falkordb mv a b`);
+    expect(old.files.whileStopped.said('mv', 'a', 'b')).toBe(
+      `env -C ${project} docker-compose run --rm --no-deps -T --entrypoint env falkordb mv a b`,
+    );
+  });
+
+  test('are not reached where there is neither: docker’s own words are told', async () => {
+    const { state } = dockerWithoutCompose();
+    symlinkSync('/usr/bin/env', join(state, 'env'));
+    vi.stubEnv('PATH', state);
+    const none = elsewhere(
+      { compose: tempFolder('project'), service: 'falkordb' },
+      { ...HERE, title: 'a machine without Compose' },
+    );
+    await expect(none.files.exists('/')).rejects.toThrow(/unknown flag: --project-directory/);
+    vi.unstubAllEnvs();
   });
 
   test('know of secrets by no argument', async () => {
@@ -114,17 +155,17 @@ describe('files in a pod, with a stand-in for kubectl,', () => {
     kubectl.runsWhile('true');
     expect(await host.files.exists('/')).toBe(true);
     expect(kubectl.calls().map((call) => text(call.slice(0, 11)))).toEqual([
-      '--context prod -n novamem exec --pod-running-timeout=5s -i statefulset/falkordb -c falkordb --',
+      '--context prod -n novamem exec --pod-running-timeout=5s -i pod/falkordb-0 -c falkordb --',
     ]);
     expect(commandText(host.reach({ file: 'ls', args: ['/data'] }))).toBe(
-      'kubectl --context prod -n novamem exec -i statefulset/falkordb -c falkordb -- ls /data',
+      'kubectl --context prod -n novamem exec -i pod/falkordb-0 -c falkordb -- ls /data',
     );
   });
 
   test('are reached through a pod of its volumes while it is scaled to 0, which is gone afterwards', async () => {
     const kubectl = kubectlStandIn(WORKLOAD);
     const { gateway, changes } = recordingGateway();
-    await expect(host.files.exists('/')).rejects.toThrow(/cannot be reached.*timed out waiting/);
+    await expect(host.files.exists('/')).rejects.toThrow(/cannot be reached.*pods "falkordb-0" not found/);
     await host.files.open(gateway);
     expect(JSON.parse(kubectl.made()!)).toMatchObject({
       kind: 'Pod',
@@ -156,5 +197,51 @@ describe('files in a pod, with a stand-in for kubectl,', () => {
       'kubectl --context prod -n novamem wait --for=condition=Ready pod/novamem-runbook-files-of-falkordb --timeout=180s',
       'kubectl --context prod -n novamem delete pod novamem-runbook-files-of-falkordb --ignore-not-found --grace-period=1 --wait',
     ]);
+    await host.files.close(gateway);
+    expect(kubectl.calls().filter((call) => call.includes('delete'))).toHaveLength(1);
+  });
+
+  test('are told as a person would reach them while it is scaled to 0, to be pasted', async () => {
+    const kubectl = kubectlStandIn(WORKLOAD);
+    const { whileStopped } = host.files;
+    const path = join(tempFolder('volume'), 'f');
+    const lines = [
+      ...(await whileStopped.opening()),
+      whileStopped.saidText(path, "it's here\n"),
+      ...whileStopped.closing(),
+    ];
+    expect(kubectl.made()).toBeUndefined();
+    execFileSync('sh', ['-ec', lines.slice(0, -1).join('\n')]);
+    expect([JSON.parse(kubectl.made()!).kind, readFileSync(path, 'utf8')]).toEqual(['Pod', "it's here\n"]);
+    execFileSync('sh', ['-ec', lines.at(-1)!]);
+    expect(kubectl.made()).toBeUndefined();
+  });
+
+  test('whose pod never gets ready say why', async () => {
+    const kubectl = kubectlStandIn(WORKLOAD);
+    const message = '0/3 nodes are available: 3 node(s) had volume node affinity conflict';
+    kubectl.neverReady({
+      metadata: { name: 'novamem-runbook-files-of-falkordb', uid: '1' },
+      status: { phase: 'Pending', conditions: [{ type: 'PodScheduled', status: 'False', message }] },
+    });
+    await expect(host.files.open(open)).rejects.toThrow(
+      new RegExp(
+        `timed out waiting.*; pod novamem-runbook-files-of-falkordb is Pending \\(${message.replace(/[()]/g, '.')}\\)$`,
+      ),
+    );
+  });
+
+  test.each([
+    [{ replicas: 1 }, {}, ''],
+    [{ replicas: 3 }, {}, 'has 3 replicas, each with files of its own, and only those of pod/falkordb-0 are reached'],
+    [{ replicas: 0 }, { 'novamem-runbook/replicas': '2' }, 'has 2 replicas, each with files of its own'],
+  ])('of %o %o are those of the first', async (spec, annotations, words) => {
+    kubectlStandIn({
+      ...WORKLOAD,
+      metadata: { ...WORKLOAD.metadata, annotations },
+      spec: { ...WORKLOAD.spec, ...spec },
+    });
+    const caution = await host.files.caution();
+    expect(words === '' ? caution : caution.includes(words)).toBe(words === '' ? '' : true);
   });
 });

@@ -120,7 +120,7 @@ describe('a service that is driven by commands', () => {
     expect(await driver.state()).toBe('stopped');
     await driver.start(gateway, { onLine: (line) => lines.push(line) });
     expect([lines, await driver.state(), existsSync(join(folder, 'up'))]).toEqual([['up'], 'running', true]);
-    expect(driver.commands.stop).toBe(`env -C ${folder} /bin/sh -c 'rm up'`);
+    expect((await driver.commands()).stop).toBe(`env -C ${folder} /bin/sh -c 'rm up'`);
     await driver.stop(gateway, { onLine: () => {} });
     expect(await driver.state()).toBe('stopped');
     await expect(driver.stop(gateway, { onLine: () => {} })).rejects.toThrow(

@@ -5,6 +5,7 @@ import type { ServiceDriver } from '../../../src/hosts/services/driver.js';
 import { driverFor } from '../../../src/hosts/services/drivers.js';
 import type { Problem } from '../../../src/problem.js';
 import { eventually } from '../../support/eventually.js';
+import { tempFolder } from '../../support/temp.js';
 import { type StoodInService, type VendorStandIn, vendorStandIn } from '../../support/vendor-stand-in.js';
 
 const gateway = openGateway(() => {});
@@ -53,13 +54,14 @@ describe('a service of Docker Compose, with a stand-in for docker', () => {
     expect(second.instances).not.toEqual(first.instances);
     expect(docker.pids('graph')).not.toContain(pid);
     const place = 'docker compose --project-directory /srv/novamem';
-    expect(graph.commands).toEqual({
+    const commands = await graph.commands();
+    expect(commands).toEqual({
       start: `${place} up --detach --no-deps --no-recreate graph`,
       stop: `${place} stop --timeout 300 graph`,
       restart: `${place} restart --timeout 300 graph`,
       status: `${place} ps --all graph`,
     });
-    expect(docker.calls()).toContain(graph.commands.stop);
+    expect(docker.calls()).toContain(commands.stop);
   });
 
   test('is restarted by one command, as another container process', async () => {
@@ -101,17 +103,21 @@ describe('a service of Docker Compose, with a stand-in for docker', () => {
 
   test('may be named by its Compose file', async () => {
     const graph = driver({ project: '/srv/novamem/compose.prod.yaml' });
-    expect(graph.commands.stop).toBe('docker compose --file /srv/novamem/compose.prod.yaml stop --timeout 300 graph');
+    expect((await graph.commands()).stop).toBe(
+      'docker compose --file /srv/novamem/compose.prod.yaml stop --timeout 300 graph',
+    );
   });
 
   test('is driven by docker-compose where docker has no compose', async () => {
     docker.set((state) => {
       state.behaves = 'standalone';
     });
-    const graph = driver();
+    const project = tempFolder('project');
+    const graph = driver({ project });
     await graph.start(gateway, quiet);
     expect(await graph.state()).toBe('running');
-    expect(graph.commands.stop).toBe('docker-compose --project-directory /srv/novamem stop --timeout 300 graph');
+    // Called where its file is: this one looks for it nowhere else.
+    expect((await graph.commands()).stop).toBe(`env -C ${project} docker-compose stop --timeout 300 graph`);
     await graph.stop(gateway, quiet);
     expect(docker.pids('graph')).toEqual([]);
   });

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { openGateway } from '../../../src/hosts/gateway.js';
 import { HERE } from '../../../src/hosts/host.js';
@@ -60,7 +61,7 @@ describe('a workload of Kubernetes, with a stand-in for kubectl', () => {
       ready: true,
       seen: 'statefulset/qdrant in novamem: 3 of 3 replicas ready',
     });
-    const planned = await qdrant.commandsNow!();
+    const planned = await qdrant.commands();
     expect(planned.stop).toBe(
       `${ON} annotate statefulset/qdrant novamem-runbook/replicas=3 --overwrite && ${ON} scale statefulset/qdrant --replicas=0`,
     );
@@ -73,7 +74,7 @@ describe('a workload of Kubernetes, with a stand-in for kubectl', () => {
 
     // Another program, later: what it had is on the workload itself.
     const later = driver();
-    const { start } = await later.commandsNow!();
+    const { start } = await later.commands();
     expect(start).toBe(
       `${ON} scale statefulset/qdrant --replicas=3 && ${ON} annotate statefulset/qdrant novamem-runbook/replicas- --overwrite`,
     );
@@ -128,7 +129,24 @@ describe('a workload of Kubernetes, with a stand-in for kubectl', () => {
 
   test('whose pods are only replaced when somebody ends them is restarted so', async () => {
     stoodIn({ updateStrategy: 'OnDelete' });
-    expect((await driver().commandsNow!()).restart).toBe(`${ON} delete pods --selector app=qdrant`);
+    expect((await driver().commands()).restart).toBe(`${ON} delete pods --selector app=qdrant`);
+  });
+
+  test('whose API is away is told such that the shell asks for the number, and takes no other', async () => {
+    await deployed(3);
+    behave('no-server');
+    const { stop, start, restart } = await driver().commands();
+    behave('');
+    for (const line of [stop, start, restart!]) expect(line).not.toMatch(/=N\b|[<>…]/);
+    const paste = (line: string) => execFileSync('sh', ['-c', line], { encoding: 'utf8', stdio: 'pipe' });
+    paste(stop);
+    expect(kubectl.pids('qdrant')).toEqual([]);
+    expect((await driver().commands()).start).toContain('--replicas=3 ');
+    paste(start);
+    expect(kubectl.pids('qdrant')).toHaveLength(3);
+    // Where nobody has noted a number, none is guessed.
+    expect(() => paste(start)).toThrow(/invalid argument "" for "--replicas"/);
+    expect(kubectl.pids('qdrant')).toHaveLength(3);
   });
 
   test('that never gets ready says of which pod why, and its last lines', async () => {

@@ -106,7 +106,7 @@ describe('a service that is a program on this machine', () => {
       quiet,
     );
     await eventually('it says what it got', async () => (await driver.lastLines()).includes('seen a=b'));
-    expect([driver.commands.start, ...shown].join()).not.toContain('a=b');
+    expect([(await driver.commands()).start, ...shown].join()).not.toContain('a=b');
     await driver.stop(gateway, quiet);
   });
 

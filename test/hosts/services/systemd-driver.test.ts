@@ -56,7 +56,7 @@ describe('a unit of systemd, with a stand-in for systemctl', () => {
     expect(second.instances).not.toEqual(first.instances);
     await graph.stop(gateway, quiet);
     expect([systemd.pids(UNIT), await graph.state()]).toEqual([[], 'stopped']);
-    expect(graph.commands).toEqual({
+    expect(await graph.commands()).toEqual({
       start: 'systemctl start falkordb.service',
       stop: 'systemctl stop falkordb.service',
       restart: 'systemctl restart falkordb.service',
@@ -130,13 +130,13 @@ describe('a unit of systemd, with a stand-in for systemctl', () => {
     const graph = driver({}, host);
     await graph.start(gateway, quiet);
     expect((await graph.look!()).ready).toBe(true);
-    expect(graph.commands.stop).toBe('env REACHED=graph-1 systemctl stop falkordb.service');
+    expect((await graph.commands()).stop).toBe('env REACHED=graph-1 systemctl stop falkordb.service');
     await graph.stop(gateway, quiet);
     expect(systemd.pids(UNIT)).toEqual([]);
   });
 
-  test('is one of the user where the profile says so', () => {
-    expect(driver({ user: true }).commands.stop).toBe('systemctl --user stop falkordb.service');
+  test('is one of the user where the profile says so', async () => {
+    expect((await driver({ user: true }).commands()).stop).toBe('systemctl --user stop falkordb.service');
   });
 });
 

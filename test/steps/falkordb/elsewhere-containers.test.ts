@@ -3,6 +3,7 @@ import type { Profile } from '../../../src/config/profile.js';
 import { falkordbReset } from '../../../src/steps/falkordb/reset.js';
 import { falkordbRestore } from '../../../src/steps/falkordb/restore.js';
 import { falkordbSurvey } from '../../../src/steps/falkordb/survey.js';
+import type { StepContext } from '../../../src/steps/step.js';
 import type { BackupSet } from '../../../src/stores/backup-set/backup-set.js';
 import { Cluster } from '../../../src/stores/cluster.js';
 import { dockerStandIn, kubectlStandIn, type StandIn } from '../../support/container-stand-ins.js';
@@ -95,6 +96,28 @@ describe('FalkorDB in a container', () => {
     const performed = await perform(falkordbRestore, {}, ctx);
     expect(performed.error).toBeUndefined();
     expect(differencesOf(backup.inventory!.falkordb!, await server.now())).toEqual([]);
+    expect(kubectl.made()).toBeUndefined();
+  });
+
+  test('leaves no pod behind when a step fails, and an undo finds its files all the same, with a stand-in for kubectl', async () => {
+    const kubectl = alive(kubectlStandIn(WORKLOAD));
+    const { ctx, server } = elsewhere({ kubernetes: 'statefulset/falkordb', namespace: 'novamem' });
+    const before = await server.now();
+    const { gateway } = ctx;
+    const breaks: StepContext['gateway'] = {
+      change: (what, act) =>
+        / mv -T .*incoming-/.test(what.text)
+          ? Promise.reject(new Error('the volume is full'))
+          : gateway.change(what, act),
+    };
+    const failed = await perform(falkordbRestore, {}, { ...ctx, gateway: breaks });
+    expect(String(failed.error)).toMatch(/the volume is full\. FalkorDB is left stopped/);
+    const made = kubectl.calls().filter((call) => call.includes('apply')).length;
+    expect([made, kubectl.made()]).toEqual([1, undefined]);
+    const undo = falkordbRestore.undo!(params, ctx, failed.facts);
+    expect((await follow(undo)).error).toBeUndefined();
+    expect(await falkordbRestore.verifyUndo!(params, ctx, failed.facts)).toMatchObject([{ ok: true }, { ok: true }]);
+    expect(differencesOf(before, await server.now())).toEqual([]);
     expect(kubectl.made()).toBeUndefined();
   });
 

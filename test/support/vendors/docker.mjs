@@ -21,7 +21,13 @@ else if (program === 'docker' && behaves === 'standalone')
   fail('unknown flag: --project-directory\n\nUsage:  docker [OPTIONS] COMMAND [ARG...]', 125);
 else await compose(program === 'docker' ? args.slice(1) : args);
 
-async function compose([, place, verb, ...rest]) {
+/** Version 1 looks for its file where it is called, and is told one by --file only. */
+async function compose(given) {
+  const told = given[0].startsWith('--');
+  const place = told ? given[1] : process.cwd();
+  const [verb, ...rest] = told ? given.slice(2) : given;
+  if (program === 'docker-compose' && given[0] === '--project-directory')
+    fail("Can't find a suitable configuration file in this directory or any parent.", 1);
   if (place.includes('nowhere')) fail('no configuration file provided: not found', 14);
   if (verb === 'config') return console.log(Object.keys(services).join('\n'));
   const name = rest.at(-1);

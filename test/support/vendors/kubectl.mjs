@@ -23,6 +23,7 @@ switch (verb) {
   case 'get':
     if (behaves === 'garbage') console.log('error: You are using an old version');
     else if (rest[0] === 'pods') console.log(JSON.stringify(podsOf(rest.at(-1).replace('app=', '')), null, 4));
+    else if (rest[2]?.startsWith('jsonpath=')) process.stdout.write(at(workload(rest[0]), rest[2]));
     else console.log(JSON.stringify(workload(rest[0]), null, 4));
     break;
   case 'annotate':
@@ -34,6 +35,8 @@ switch (verb) {
     console.log(`${rest[0]} annotated`);
     break;
   case 'scale':
+    if (rest[1] === '--replicas=')
+      fail(`error: invalid argument "" for "--replicas" flag: strconv.ParseInt: parsing "": invalid syntax`);
     await scale(rest[0], Number(rest[1].replace('--replicas=', '')), 'kubectl');
     console.log(`${rest[0]} scaled`);
     if (rest[1] === '--replicas=0' && service(rest[0]).behaves === 'comes-back') beginAgain(rest[0]);
@@ -50,6 +53,12 @@ switch (verb) {
     break;
   default:
     fail(`error: unknown command "${verb}" for "kubectl"`);
+}
+
+/** Of `jsonpath={.a.b}`; what is not there is nothing. */
+function at(object, jsonpath) {
+  const keys = /^jsonpath=\{\.(.*)\}$/.exec(jsonpath)[1].split('.');
+  return String(keys.reduce((found, key) => found?.[key], object) ?? '');
 }
 
 function service(workload) {

@@ -15,10 +15,10 @@ import { shared } from './collections.js';
 import { targetsOf } from './nodes.js';
 import { removeSnapshot, type SafetySnapshot, type Snapshot, snapshotsOn } from './snapshots.js';
 
-// How snapshots get into a server, with a way back, and without a second upload while the first may still be at work.
+// How snapshots get into a server, with a way back, and without a second one while the server may still be at the first.
 
-/** How an upload is followed besides its bytes. */
-interface Upload {
+/** How a snapshot is given, and followed. */
+interface Giving {
   onBytes?: (bytes: number) => void;
   /** Also where the server could read the file itself. */
   byUpload?: boolean;
@@ -27,7 +27,7 @@ interface Upload {
   signal?: AbortSignal;
 }
 
-/** An upload whose end is not known: the server may still be at it, so that nothing may be sent into that collection. */
+/** A recovery whose end is not known: the server may still be at it, so that nothing may be sent into that collection. */
 class StillUnknown extends Error {}
 
 /** Gives a snapshot to every node that takes it, which needs that nothing else is given to the same collection meanwhile. */
@@ -36,12 +36,12 @@ async function give(
   emit: Emitter<unknown>,
   snapshot: Snapshot,
   sha256: string,
-  { isRestored, ...upload }: Upload = {},
+  { isRestored, ...giving }: Giving = {},
 ): Promise<void> {
   const targets = await targetsOf(ctx.cluster, snapshot);
   for (const qdrant of targets)
     await giveTo(qdrant, ctx, emit, snapshot, sha256, {
-      ...upload,
+      ...giving,
       // Only with the last of them it is wherever it may be read.
       ...(qdrant === targets.at(-1) && isRestored ? { isRestored } : {}),
     });
@@ -56,7 +56,7 @@ async function readBy(
   emit: Emitter<unknown>,
   snapshot: Snapshot,
   sha256: string,
-  { onBytes, isRestored, signal, byUpload = false }: Upload,
+  { onBytes, isRestored, signal, byUpload = false }: Giving,
 ): Promise<boolean> {
   if (byUpload || !mayRead(qdrant, snapshot)) return false;
   const { collection, file, shard, bytes } = snapshot;
@@ -86,12 +86,12 @@ async function giveTo(
   emit: Emitter<unknown>,
   snapshot: Snapshot,
   sha256: string,
-  upload: Upload = {},
+  giving: Giving = {},
 ): Promise<void> {
-  if (await readBy(qdrant, ctx, emit, snapshot, sha256, upload)) return;
+  if (await readBy(qdrant, ctx, emit, snapshot, sha256, giving)) return;
   const { collection, file, shard, storage } = snapshot;
   const into = { collection, ...(shard === undefined ? {} : { shard }), ...(storage ? { storage } : {}) };
-  const { onBytes, isRestored, signal } = upload;
+  const { onBytes, isRestored, signal } = giving;
   // The file stays on the server's disk under this name, refused or not, where an equal name would be written over.
   const own = `novamem-runbook-${ctx.runId}-`;
   const uploadName = `${own}${randomBytes(4).toString('hex')}-${basename(file).replace(/[^A-Za-z0-9._-]/g, '_')}`;
@@ -112,7 +112,7 @@ async function giveTo(
   }
 }
 
-/** Waits while the server is still at an upload into one of these collections, where it tells. */
+/** Waits while the server is still at a recovery of one of these collections, where it tells. */
 export async function untilIdle(
   qdrant: Qdrant,
   emit: Emitter<unknown>,
@@ -124,7 +124,7 @@ export async function untilIdle(
     emit.progress({
       done: Math.round((steadyNow() - started) / 1000),
       unit: 'seconds',
-      text: `Qdrant is still at an earlier upload into ${collections.length === 1 ? collections[0] : 'one of them'}: waiting until it has ended`,
+      text: `Qdrant is still at an earlier recovery of ${collections.length === 1 ? collections[0] : 'one of them'}: waiting until it has ended`,
     });
     await sleep(1_000, signal);
   }
@@ -137,7 +137,7 @@ const UNTOLD_PATIENCE = 600_000;
 const SILENT_PATIENCE = 60_000;
 
 /**
- * The answer to an upload was lost, and the server goes on. Nothing is sent again: it is asked until it has ended, and
+ * The answer was lost, and the server goes on. Nothing is sent again: it is asked until it has ended, and
  * then whether the collection is what the snapshot holds. Where it does not tell (before 1.16), only that second can be
  * asked. Ends well only with that proof.
  */
@@ -147,7 +147,7 @@ async function followLost(
   emit: Emitter<unknown>,
   snapshot: Snapshot,
   lost: AnswerLost,
-  { isRestored, signal }: Upload,
+  { isRestored, signal }: Giving,
 ): Promise<void> {
   const { collection, bytes } = snapshot;
   emit.output(`${lost.message}. Qdrant goes on by itself: nothing is sent again, it is asked until it has ended`);
@@ -205,21 +205,21 @@ const untold = (signal: AbortSignal | undefined) => ({
   ...(signal ? { signal } : {}),
 });
 
-/** A failed recovery can destroy a collection; a good upload repairs it. */
-export async function uploadWithWayBack(
+/** A failed recovery can destroy a collection; a good one repairs it. */
+export async function giveWithWayBack(
   ctx: StepContext,
   emit: Emitter<unknown>,
   snapshot: Snapshot,
   sha256: string,
   safety: SafetySnapshot | undefined,
-  upload: Upload & { signal: AbortSignal },
+  giving: Giving & { signal: AbortSignal },
 ): Promise<void> {
   try {
-    await give(ctx, emit, snapshot, sha256, upload);
+    await give(ctx, emit, snapshot, sha256, giving);
   } catch (error) {
-    if (!safety || upload.signal.aborted || error instanceof StillUnknown) throw error;
+    if (!safety || giving.signal.aborted || error instanceof StillUnknown) throw error;
     emit.output(`${messageOf(error)}; putting ${snapshot.collection} back from ${safety.file}`);
-    await putBack(ctx, emit, snapshot.collection, safety, upload.signal).catch((refusal: unknown) => {
+    await putBack(ctx, emit, snapshot.collection, safety, giving.signal).catch((refusal: unknown) => {
       throw new Error(
         `${messageOf(error)}. ${snapshot.collection} could not be put back either (${messageOf(refusal)}): what it held is in ${safety.file}, and an undo puts it back from there once Qdrant takes it`,
         { cause: error },

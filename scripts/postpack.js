@@ -1,0 +1,3 @@
+import { afterPacking } from './packed.js';
+
+afterPacking();

@@ -1,0 +1,6 @@
+import './require-node.cjs';
+import { build } from './built.js';
+import { beforePacking } from './packed.js';
+
+build();
+beforePacking();
