@@ -141,6 +141,19 @@ export const profileSchema = z
         passwordFrom: secretReference.optional(),
         dataDir: z.string().optional(),
         walArchive: z.string().optional(),
+        /** pg_restore runs on the server's host (`hosts.postgres`) and not on this machine; the dump is brought there. */
+        besideServer: z
+          .strictObject({
+            /** How that host itself reaches the server: an address, or the folder of its socket. */
+            host: argument.default('127.0.0.1'),
+            /** Otherwise that of the URL, which another one may be behind a tunnel or a published port. */
+            port: z.number().int().positive().max(65_535).optional(),
+            /** The folder of pg_restore and psql there; otherwise it is looked for. */
+            bin: z.string().startsWith('/').optional(),
+            /** Where the dump lies meanwhile. One of the same name and content that lies there already is used as it is. */
+            folder: z.string().startsWith('/').default('/var/tmp'),
+          })
+          .optional(),
       })
       .superRefine(soundTls((settings) => postgresTlsSettings(settings).faults)),
     qdrant: z
@@ -218,7 +231,13 @@ export const profileSchema = z
       })
       .prefault({}),
   })
-  .superRefine(({ services, hosts }, context) => {
+  .superRefine(({ services, hosts, postgres }, context) => {
+    if (postgres.besideServer !== undefined && hosts.postgres === undefined)
+      context.addIssue({
+        code: 'custom',
+        path: ['postgres', 'besideServer'],
+        message: 'needs hosts.postgres: on this machine pg_restore runs without it',
+      });
     for (const service of SERVICES)
       if (services[service]?.driver === 'process' && hosts[service] !== undefined)
         context.addIssue({

@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { profileSchema } from '../../src/config/profile.js';
 import { readProfile } from '../../src/config/profiles.js';
 import { Problem } from '../../src/problem.js';
 import { tempFolder } from '../support/temp.js';
@@ -51,6 +52,19 @@ describe('a profile', () => {
       backups: ['/backups/novamem'],
     });
     expect(profile.novamem).toBeUndefined();
+  });
+
+  test('takes a pg_restore beside the server only where it says which host that is', () => {
+    const base = { name: 'a', qdrant: { url: 'http://q:6333' }, falkordb: { url: 'redis://f:6379' } };
+    const given = { ...base, postgres: { url: 'postgres://p:5432/n', besideServer: {} } };
+    expect(profileSchema.safeParse(given).error?.issues).toEqual([
+      expect.objectContaining({
+        path: ['postgres', 'besideServer'],
+        message: 'needs hosts.postgres: on this machine pg_restore runs without it',
+      }),
+    ]);
+    const { postgres } = profileSchema.parse({ ...given, hosts: { postgres: { ssh: 'db-1' } } });
+    expect(postgres.besideServer).toEqual({ host: '127.0.0.1', folder: '/var/tmp' });
   });
 
   test('says of a store elsewhere how it is driven: programs of this machine are not there', () => {

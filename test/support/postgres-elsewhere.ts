@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Profile, profileSchema } from '../../src/config/profile.js';
@@ -21,6 +22,10 @@ export interface PostgresElsewhere {
   /** The folder of this machine that backups lie in. */
   backups: string;
   bin: string;
+  port: number;
+  password: string;
+  /** Runs a program of Postgres on this machine against that server. */
+  tool(name: string, ...args: string[]): void;
   start(): void;
   stop(how?: 'fast' | 'immediate'): void;
   sql(text: string): Promise<Record<string, unknown>[]>;
@@ -44,6 +49,8 @@ export async function postgresElsewhere(): Promise<PostgresElsewhere> {
   const root = `${host.folder}/pg`;
   const dataDir = `${root}/main`;
   const walArchive = `${root}/wal`;
+  const password = randomBytes(12).toString('hex');
+  process.env.ELSEWHERE_PASSWORD = password;
   const as = `setpriv --reuid=${SERVER_USER} --regid=${SERVER_USER} --clear-groups`;
   const settings = [
     `port = ${port}`,
@@ -57,14 +64,20 @@ export async function postgresElsewhere(): Promise<PostgresElsewhere> {
   host.run(
     [
       `mkdir -p ${walArchive} && chown -R ${SERVER_USER}:${SERVER_USER} ${root}`,
-      `${as} ${bin}/initdb -D ${dataDir} -U novamem -A trust -E UTF8 --locale=C >/dev/null`,
+      `(umask 077; echo ${password} > ${root}/word && chown ${SERVER_USER} ${root}/word)`,
+      `cd / && ${as} ${bin}/initdb -D ${dataDir} -U novamem -A scram-sha-256 --pwfile ${root}/word -E UTF8 --locale=C >/dev/null`,
       `cat >> ${dataDir}/postgresql.conf <<'END'\n${settings.join('\n')}\nEND`,
     ].join(' && '),
   );
   const control = (words: string) => `cd / && ${as} ${bin}/pg_ctl -D ${dataDir} -l ${root}/log ${words}`;
   const profile = profileSchema.parse({
     name: 'acme-test',
-    postgres: { url: `postgres://novamem@127.0.0.1:${port}/novamem`, dataDir, walArchive },
+    postgres: {
+      url: `postgres://novamem@127.0.0.1:${port}/novamem`,
+      passwordFrom: 'env:ELSEWHERE_PASSWORD',
+      dataDir,
+      walArchive,
+    },
     qdrant: { url: 'http://127.0.0.1:1' },
     falkordb: { url: 'redis://127.0.0.1:1' },
     services: {
@@ -82,7 +95,7 @@ export async function postgresElsewhere(): Promise<PostgresElsewhere> {
   const listed = (folder: string) => host.run(`ls -A ${folder}`).split('\n').filter(Boolean);
   const sql = async (text: string) => {
     const { Client } = (await import('pg')).default;
-    const client = new Client({ connectionString: profile.postgres.url });
+    const client = new Client({ connectionString: `postgres://novamem:${password}@127.0.0.1:${port}/novamem` });
     await client.connect();
     try {
       const answer = (await client.query(text)) as unknown;
@@ -93,18 +106,19 @@ export async function postgresElsewhere(): Promise<PostgresElsewhere> {
   };
   const started = () => void host.run(`${control('-w start')} >/dev/null`);
   started();
-  execFileSync(`${bin}/createdb`, ['-h', '127.0.0.1', '-p', String(port), '-U', 'novamem', 'novamem']);
+  const tool = (name: string, ...args: string[]) =>
+    void execFileSync(`${bin}/${name}`, ['-h', '127.0.0.1', '-p', String(port), '-U', 'novamem', ...args], {
+      env: { ...process.env, PGPASSWORD: password },
+    });
+  tool('createdb', 'novamem');
   return {
-    ...{ host, profile, cluster, dataDir, walArchive, backups, bin, sql, listed },
+    ...{ host, profile, cluster, dataDir, walArchive, backups, bin, port: port!, password, tool, sql, listed },
     start: started,
     stop: (how = 'fast') => void host.run(`${control(`-m ${how} stop`)} >/dev/null`),
     rows: async () => Number((await sql('SELECT count(*) AS n FROM story'))[0]!.n),
     baseBackup(name) {
       mkdirSync(backups, { recursive: true });
-      execFileSync(`${bin}/pg_basebackup`, [
-        ...['-h', '127.0.0.1', '-p', String(port), '-U', 'novamem'],
-        ...['--checkpoint', 'fast', '-D', join(backups, name)],
-      ]);
+      tool('pg_basebackup', '--checkpoint', 'fast', '-D', join(backups, name));
     },
     async nextSegment() {
       const [row] = await sql('SELECT pg_walfile_name(pg_current_wal_lsn()) AS name');

@@ -202,12 +202,7 @@ describe('the programs', () => {
 
     const p = restoreParams.parse({});
     for (const oneTransaction of [true, false]) {
-      const { args } = restoreCommand(
-        real.cluster.postgres,
-        p,
-        { tools, target: 'x', dump: file, oneTransaction },
-        'x',
-      );
+      const { args } = restoreCommand(real.context(), p, { tools, target: 'x', dump: file, oneTransaction });
       expect(args.includes('--single-transaction')).toBe(oneTransaction);
       expect(args.includes('--jobs')).toBe(!oneTransaction);
       expect(args.at(-1)).toBe(file);

@@ -181,7 +181,7 @@ async function findDirectory(survey: Survey, ctx: StepContext, block: Block): Pr
   if (device !== undefined && device !== folder.device) {
     block(
       `${dataDir} is a disk of its own, so it cannot be set aside as a whole`,
-      `mount the disk on ${above}, with the data directory as a folder in it`,
+      `mount the disk on ${above}, with the data directory as a folder in it; in a container: PGDATA=${dataDir}/pgdata, and the same as postgres.dataDir in the profile`,
     );
     return false;
   }

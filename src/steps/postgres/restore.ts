@@ -1,12 +1,12 @@
 import { commandText } from '../../hosts/command.js';
 import { sha256Of } from '../../hosts/files.js';
+import { nextOf } from '../../problem.js';
 import type { BackupFile, BackupSet } from '../../stores/backup-set/backup-set.js';
 import { contentsOf } from '../../stores/backup-set/contents.js';
 import { changedDump, rowlessDump } from '../../stores/backup-set/good-dump.js';
 import { isDamage, type Postgres, quoteIdentifier } from '../../stores/postgres/connection.js';
 import { countRows, readContents } from '../../stores/postgres/dump.js';
 import {
-  applicationOf,
   countMemories,
   describeServer,
   estimatedRows,
@@ -14,12 +14,13 @@ import {
   type TableEstimate,
 } from '../../stores/postgres/server.js';
 import { type Installation, newestTools, toolsFor } from '../../stores/postgres/tools.js';
-import { countOf, durationOf, plural, sizeOf } from '../../words.js';
+import { countOf, durationOf, messageOf, plural, sizeOf } from '../../words.js';
 import { bringHere, bringingFindings, bringingTexts, placeHere } from '../backup/brought-here.js';
 import { lacks } from '../backup/file.js';
 import type { Finding, Probe, StepKind } from '../step.js';
 import { type Emitter, stepEvents } from '../step-events.js';
 import { uncountedIn, unreachable } from '../store-readiness.js';
+import { besideFindings, besideServer, bringBeside, bringingBeside } from './beside-server.js';
 import { endSessions, placeChanges } from './changing-places.js';
 import { damageFindings } from './damage-findings.js';
 import { dumpFindings, pointToGoodDump } from './dump-findings.js';
@@ -72,19 +73,23 @@ export const postgresRestore: StepKind<RestoreParams, RestoreFacts> = {
     const { populated, tables } = server ? await standing(postgres) : { populated: false, tables: [] };
     const target = p.strategy === 'swap' ? `${postgres.database}_restoring` : postgres.database;
     const oneTransaction = p.strategy === 'clean' && populated;
+    const here = placeHere(ctx, dump.file);
+    const beside = await besideServer(ctx, server?.major ?? 0).catch(() => undefined);
+    const brought = beside && bringingBeside(beside, here, ctx);
     const age = ctx.backup?.takenAt ? `, ${durationOf(Date.now() - ctx.backup.takenAt.getTime())} old` : '';
     return {
       summary: `Restore Postgres (${p.strategy}) from backup ${ctx.backup!.id}${age} (${sizeOf(dump.bytes)})`,
       commands: [
         ...bringingTexts(ctx, [dump]),
-        commandText(
-          restoreCommand(
-            postgres,
-            p,
-            { tools, target, dump: placeHere(ctx, dump.file), oneTransaction },
-            applicationOf(ctx.runId),
-          ),
-        ),
+        ...(brought?.commands ?? []),
+        !beside && ctx.cluster.profile.postgres.besideServer
+          ? `pg_restore on ${ctx.cluster.host('postgres').title}, which could not be asked: see what is found`
+          : commandText(
+              restoreCommand(ctx, p, {
+                ...{ tools, target, oneTransaction, dump: brought?.dump ?? here },
+                ...(beside ? { beside } : {}),
+              }),
+            ),
         ...(p.strategy === 'swap' ? placeChanges(postgres, `${target}_…`, `${postgres.database}_before_…`) : []),
         'ANALYZE',
       ],
@@ -130,15 +135,21 @@ export const postgresRestore: StepKind<RestoreParams, RestoreFacts> = {
     if (!server) return findings;
     findings.push({
       level: 'info',
-      message: `Postgres ${server.version} at ${postgres.address}; pg_restore ${tools.version} (${tools.bin})`,
+      message: `Postgres ${server.version} at ${postgres.address}; pg_restore ${tools.version} (${tools.bin})${ctx.cluster.profile.postgres.besideServer ? ' reads the dump here' : ''}`,
     });
+    const beside = await besideServer(ctx, server.major).catch((error: unknown) => {
+      findings.push({ level: 'blocking', message: messageOf(error), next: nextOf(error) });
+      return undefined;
+    });
+    if (beside) findings.push(...(await besideFindings(beside, dump, ctx)));
     findings.push(...(await damageFindings(p, ctx)));
     if (server.databaseExists && server.refusal === '') findings.push(...(await roomFindings(p, ctx)));
-    if (tools.major >= 17 && server.major < 17) {
+    const restoring = beside?.tools ?? tools;
+    if (restoring.major >= 17 && server.major < 17) {
       findings.push({
         level: 'blocking',
-        message: `pg_restore ${tools.version} sets a parameter that Postgres ${server.version} does not know, so it always fails`,
-        next: `install the client programs of version ${server.major} (Debian: apt-get install postgresql-client-${server.major})`,
+        message: `pg_restore ${restoring.version}${beside ? ` on ${beside.host.title}` : ''} sets a parameter that Postgres ${server.version} does not know, so it always fails`,
+        next: `install the client programs of version ${server.major}${beside ? ' there' : ''} (Debian: apt-get install postgresql-client-${server.major})`,
       });
     }
     if (!server.databaseExists || p.strategy === 'swap') {
@@ -197,6 +208,12 @@ export const postgresRestore: StepKind<RestoreParams, RestoreFacts> = {
       const total = Object.values(rows).reduce((sum, count) => sum + count, 0);
       emit.output(`the dump is whole: ${plural(Object.keys(rows).length, 'table')}, ${countOf(total)} rows`);
 
+      const beside = await besideServer(ctx, server.major).catch((error: unknown) => {
+        throw new Error(`${messageOf(error)}. Nothing was dropped. Next: ${nextOf(error)}`, { cause: error });
+      });
+      await using there = beside && (await bringBeside(beside, dump, ctx, emit, signal));
+      const restoring = { dump: there?.dump ?? dump.file, ...(beside ? { beside } : {}) };
+
       const earlier = ctx.earlier as Partial<RestoreFacts>;
       const { populated } = await standing(postgres);
       const now = populated ? 'populated' : server.databaseExists ? 'empty' : 'absent';
@@ -210,10 +227,7 @@ export const postgresRestore: StepKind<RestoreParams, RestoreFacts> = {
       }
       if (p.strategy === 'swap') {
         await swap(p, ctx, emit, signal, {
-          tools,
-          dump: dump.file,
-          contents,
-          rows,
+          ...{ tools, ...restoring, contents, rows },
           databaseExists: server.databaseExists,
         });
       } else {
@@ -222,12 +236,9 @@ export const postgresRestore: StepKind<RestoreParams, RestoreFacts> = {
         const settled = before !== 'populated' || earlier.safetyDump !== undefined || earlier.waived !== undefined;
         if (populated && !settled) await takeSafetyDump(p, tools, ctx, emit, signal);
         await restoreDump(p, ctx, emit, signal, {
-          tools,
+          ...{ tools, ...restoring, contents, rows },
           target: postgres.database,
-          dump: dump.file,
           oneTransaction: populated,
-          contents,
-          rows,
         });
       }
       await restoreProperties(p, ctx, contents, emit);

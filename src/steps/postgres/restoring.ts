@@ -15,6 +15,7 @@ import { type Installation, toolsFor } from '../../stores/postgres/tools.js';
 import { countOf, durationOf, fileInstantOf } from '../../words.js';
 import type { StepContext } from '../step.js';
 import { Emitter } from '../step-events.js';
+import { type Beside, environmentBeside, untilGone } from './beside-server.js';
 import { changePlaces, databaseNamed, datedName, endSessions, rename } from './changing-places.js';
 import { patienceSeconds, runTool } from './tool.js';
 
@@ -62,28 +63,33 @@ const BLOCKED_PATIENCE = 20_000;
 export interface Restore {
   tools: Installation;
   target: string;
+  /** Its path where pg_restore runs. */
   dump: string;
+  /** Where that is not on this machine. */
+  beside?: Beside;
   oneTransaction: boolean;
 }
 
 /** The pg_restore command for a target database. One transaction and parallel jobs exclude each other. */
 export function restoreCommand(
-  postgres: Postgres,
+  ctx: StepContext,
   p: RestoreParams,
-  { tools, target, dump, oneTransaction }: Restore,
-  application: string,
+  { tools, target, dump, oneTransaction, beside }: Restore,
 ): Command {
-  return {
-    file: `${tools.bin}/pg_restore`,
+  const { postgres } = ctx.cluster;
+  const application = applicationOf(ctx.runId);
+  const command: Command = {
+    file: `${beside?.tools.bin ?? tools.bin}/pg_restore`,
     args: [
-      ...postgres.toolArguments,
+      ...(beside?.connection ?? postgres.toolArguments),
       ...['--dbname', target, '--clean', '--if-exists', '--verbose'],
       ...(oneTransaction ? ['--single-transaction'] : ['--jobs', String(p.jobs)]),
       ...(p.owners === 'ignore' ? ['--no-owner', '--no-acl'] : []),
       dump,
     ],
-    ...named(postgres, application),
+    ...(beside ? environmentBeside(ctx, application) : named(postgres, application)),
   };
+  return beside ? beside.host.reach(command) : command;
 }
 
 /** The environment of a libpq program whose sessions the server shows under this name. */
@@ -214,8 +220,7 @@ export async function restoreDump(
   what: Restore & { contents: DumpContents; rows: Record<string, number> },
 ): Promise<void> {
   const { postgres } = ctx.cluster;
-  const application = applicationOf(ctx.runId);
-  const command = restoreCommand(postgres, p, what, application);
+  const command = restoreCommand(ctx, p, what);
   const watch = watchRestore(postgres, what.target, what.rows, (progress) => emit.progress(progress));
   const errors: string[] = [];
   const state = what.oneTransaction
@@ -230,10 +235,14 @@ export async function restoreDump(
   const ended = await runUnlessBlocked(p, command, ctx, emit, signal, state, onLine, watch.say).finally(() =>
     watch.stop(),
   );
-  if (ended.exitCode !== 0)
-    throw new Error(
-      `pg_restore ended with ${ended.exitCode ?? ended.failure}: ${errors[0] ?? 'it printed no error'}. ${state}`,
-    );
+  if (ended.exitCode === 0) return;
+  const said = `pg_restore ended with ${ended.exitCode ?? ended.failure}: ${errors[0] ?? 'it printed no error'}`;
+  if (!what.beside || errors.length > 0) throw new Error(`${said}. ${state}`);
+  // Most likely the connection to its host was cut: it is ended there then, and what it had in hand is rolled back.
+  const isGone = await untilGone(ctx, applicationOf(ctx.runId));
+  throw new Error(
+    `${said} (on ${what.beside.host.title}; the connection to it may have been cut). ${isGone ? state : 'It still works in the server: wait for its end before a retry'}`,
+  );
 }
 
 /**
@@ -306,6 +315,7 @@ export async function swap(
     contents: DumpContents;
     rows: Record<string, number>;
     databaseExists: boolean;
+    beside?: Beside;
   },
 ): Promise<void> {
   const { postgres } = ctx.cluster;

@@ -62,6 +62,25 @@ describe.skipIf(missing)(`over SSH${missing ? ` (not run here: ${missing})` : ''
     ]);
   });
 
+  test('a data directory that is a volume of its own is refused before anything, since it could not be kept', async () => {
+    const { ctx } = other();
+    const dataDir = '/run/there/volume';
+    db.run(`mkdir -p ${dataDir} && mount -t tmpfs tmpfs ${dataDir} && echo 15 > ${dataDir}/PG_VERSION`);
+    const { profile } = ctx.cluster;
+    const cluster = new Cluster({ ...profile, postgres: { ...profile.postgres, dataDir } });
+    const found = await postgresPointInTime.check(postgresPointInTime.params.parse({ target: 'latest' }), {
+      ...ctx,
+      cluster,
+    });
+    expect(found).toEqual([
+      {
+        level: 'blocking',
+        message: `${dataDir} is a disk of its own, so it cannot be set aside as a whole`,
+        next: expect.stringContaining(`in a container: PGDATA=${dataDir}/pgdata`),
+      },
+    ]);
+  });
+
   test('the survey, the findings of a server that is down and the diagnosis say what is seen there', async () => {
     const { ctx } = other();
     const dataDir = '/run/there/pg/main';

@@ -2,12 +2,15 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { Profile } from '../../../src/config/profile.js';
+import { differencesBetween } from '../../../src/hosts/copy-tree.js';
 import { filesBelow } from '../../../src/hosts/files.js';
 import { postgresPointInTime } from '../../../src/steps/postgres/point-in-time.js';
+import { postgresRawCopy } from '../../../src/steps/postgres/raw-copy.js';
 import type { RecoveryFacts } from '../../../src/steps/postgres/recovery.js';
 import type { StepContext } from '../../../src/steps/step.js';
 import { Cluster } from '../../../src/stores/cluster.js';
 import { dockerStandIn, kubectlStandIn, type StandIn } from '../../support/container-stand-ins.js';
+import { eventually } from '../../support/eventually.js';
 import {
   differences,
   failedChecks,
@@ -20,7 +23,7 @@ import {
 } from '../../support/point-in-time.js';
 import { type PostgresElsewhere, postgresElsewhere, SERVER_USER } from '../../support/postgres-elsewhere.js';
 import { type S3Store, s3Store } from '../../support/s3-store.js';
-import { contextOf, findings, recordingGateway } from '../../support/sandbox.js';
+import { contextOf, findings, perform, recordingGateway, unequal } from '../../support/sandbox.js';
 import { sshHost, whyNoSshServer } from '../../support/ssh-server.js';
 
 // A recovery to a point in time where the data directory is on another host: over a real SSH server with files that only it sees, and by
@@ -316,6 +319,26 @@ describe('in a container', () => {
     const [made, removed] = [/ apply -f -/, / delete pod /].map((what) => calls.findIndex((call) => what.test(call)));
     const through = calls.findIndex((call) => /exec .* pod\/novamem-runbook-files-of-postgres -- .*mv /s.test(call));
     expect([made! > 0, through > made!, removed! > through]).toEqual([true, true, true]);
+  });
+
+  test('that was scaled to 0 its data directory is copied, by a pod that is gone then, with a stand-in for kubectl', async () => {
+    const kubectl = alive(kubectlStandIn(WORKLOAD));
+    const ctx = elsewhere({ kubernetes: 'statefulset/postgres', namespace: 'novamem' });
+    const driver = story.real.cluster.driver('postgres')!;
+    await driver.stop(ctx.gateway, { onLine: () => {} });
+    expect(await findings(postgresRawCopy, {}, ctx)).toEqual([
+      expect.stringMatching(/^warning: statefulset\/postgres in novamem is stopped: its files are seen only once/),
+    ]);
+    const copied = await perform(postgresRawCopy, {}, ctx);
+    expect(copied.error).toBeUndefined();
+    expect(kubectl.made()).toBeUndefined();
+    expect(await unequal(postgresRawCopy, {}, ctx, copied.facts)).toEqual([]);
+    expect(await differencesBetween(story.real.places.postgresData, copied.facts.copy!)).toEqual([]);
+    const full = await perform(postgresRawCopy, { to: '/dev/full/x' }, ctx);
+    expect(full.error).toBeDefined();
+    expect(kubectl.made()).toBeUndefined();
+    await driver.start(ctx.gateway, { onLine: () => {} });
+    await eventually('Postgres answers', async () => (await story.real.cluster.answering('postgres')).answers);
   });
 
   test('that was scaled to 0 already it is recovered all the same, with a stand-in for kubectl', async () => {
