@@ -43,13 +43,13 @@ export class LineFile {
     return this.#lines;
   }
 
-  /** Adds a line; resolves when there is room for the next one. */
-  async write(value: unknown): Promise<void> {
+  /** Adds a line. The next one is to wait for what it answers, if anything: a promise for each of a million would take longer than they do. */
+  write(value: unknown): Promise<void> | undefined {
     const line = `${JSON.stringify(value)}\n`;
     this.#waiting.push(line);
     this.#bytes += line.length;
     this.#lines += 1;
-    if (this.#bytes >= BATCH_BYTES) await this.#flush();
+    return this.#bytes >= BATCH_BYTES ? this.#flush() : undefined;
   }
 
   /** Ends the file; it is on the disk then. */

@@ -91,7 +91,7 @@ test('the index of a million memories knows each of them, and no other', () => {
     if (index.see(`memory ${number}`, 'vector') === 'first') known += 1;
   expect(known).toBe(count);
   expect(index.see('memory 7', 'vector')).toBe('again');
-  expect(index.wasSeen('memory 7', 'node')).toBe(false);
-  expect(index.wasSeen('memory -1', 'node')).toBeUndefined();
+  expect(index.unseenOf('memory 7')).toEqual(['node']);
+  expect(index.unseenOf('memory -1')).toEqual([]);
   expect(() => index.add('one too many')).toThrow(/made for 1000000/);
 });

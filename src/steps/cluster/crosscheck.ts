@@ -150,18 +150,26 @@ async function estimate({ cluster }: StepContext): Promise<number> {
 /** A file for each kind of difference, begun with the first of them. */
 class Lists {
   readonly files: Partial<Record<DifferenceKind, string>> = {};
-  readonly #open = new Map<DifferenceKind, Promise<LineFile>>();
+  readonly #opening = new Map<DifferenceKind, Promise<LineFile>>();
+  readonly #open = new Map<DifferenceKind, LineFile>();
 
   constructor(readonly ctx: StepContext) {}
 
-  async add(kind: DifferenceKind, line: unknown): Promise<void> {
-    const opened = this.#open.get(kind) ?? this.#begin(kind);
-    this.#open.set(kind, opened);
-    await (await opened).write(line);
+  add(kind: DifferenceKind, line: unknown): Promise<void> | undefined {
+    const open = this.#open.get(kind);
+    return open ? open.write(line) : this.#addFirst(kind, line);
   }
 
   async close(): Promise<void> {
-    for (const opened of this.#open.values()) await (await opened).close();
+    for (const opening of this.#opening.values()) await (await opening).close();
+  }
+
+  async #addFirst(kind: DifferenceKind, line: unknown): Promise<void> {
+    const opening = this.#opening.get(kind) ?? this.#begin(kind);
+    this.#opening.set(kind, opening);
+    const open = await opening;
+    this.#open.set(kind, open);
+    await open.write(line);
   }
 
   async #begin(kind: DifferenceKind): Promise<LineFile> {

@@ -72,8 +72,8 @@ export interface CrosscheckOptions {
    * The moment (ms since 1970) for which a store stands, where that is known: then nothing older explains itself. Else it is its youngest memory's.
    */
   moments?: { postgres?: number; qdrant?: number; falkordb?: number };
-  /** Told of every difference, but not of memories that are pending. The next is told when it resolves. */
-  onDifference?(difference: Difference): void | Promise<void>;
+  /** Told of every difference, but not of memories that are pending. The next waits for what it answers, if anything. */
+  onDifference?(difference: Difference): Promise<void> | undefined;
   onProgress?(progress: { done: number; total: number; text: string }): void;
   signal?: AbortSignal;
 }
@@ -193,7 +193,11 @@ class Work {
       this.cluster.postgres,
       () => {},
       async (rows) => {
-        for (const row of rows) for (const difference of this.#missingOf(row)) await this.#tell(difference);
+        for (const row of rows)
+          for (const difference of this.#missingOf(row)) {
+            const told = this.#tell(difference);
+            if (told) await told;
+          }
         done += rows.length;
         this.#step(done, Math.max(done, result.memories), 'memories, for what is missing');
       },
@@ -201,24 +205,26 @@ class Work {
   }
 
   #missingOf({ id, pending, embeddedAt }: MemoryRow): Omit<Difference, 'at'>[] {
-    const [hasVector, hasNode] = [this.#index.wasSeen(id, 'vector'), this.#index.wasSeen(id, 'node')];
-    // Undefined: it was written since the first reading, and nobody looked for it.
-    if (hasVector !== false && hasNode !== false) return NONE;
-    const { youngest } = this.result;
+    // One that was written since the first reading nobody looked for.
+    const unseen = this.#index.unseenOf(id);
+    if (unseen.length === 0) return NONE;
     const { moments = {} } = this.options;
-    const missing: Omit<Difference, 'at'>[] = [];
+    const { youngest } = this.result;
+    const at = instantOfUlid(id);
     const reasonOf = (younger: boolean): Reason =>
-      isYounger(id, this.#begun) ? 'recent' : younger ? 'younger' : 'unexplained';
-    if (hasVector === false) {
-      // When a vector was made counts only beside a moment of the same kind: a whole store may have been embedded anew.
-      const embeddedSince = moments.qdrant !== undefined && embeddedAt !== null && embeddedAt >= moments.qdrant;
-      const reason = reasonOf(embeddedSince || isYounger(id, moments.qdrant ?? youngest.vectors));
-      if (pending) this.result.pending += 1;
-      else missing.push({ kind: 'missing-vectors', reason, memory: id });
-    }
-    if (hasNode === false) {
-      const reason = reasonOf(isYounger(id, moments.falkordb ?? youngest.nodes));
-      missing.push({ kind: 'missing-nodes', reason, memory: id });
+      isAfter(at, this.#begun) ? 'recent' : younger ? 'younger' : 'unexplained';
+    const missing: Omit<Difference, 'at'>[] = [];
+    for (const what of unseen) {
+      if (what === 'node') {
+        const reason = reasonOf(isAfter(at, moments.falkordb ?? youngest.nodes));
+        missing.push({ kind: 'missing-nodes', reason, memory: id });
+      } else if (pending) this.result.pending += 1;
+      else {
+        // When a vector was made counts only beside a moment of the same kind: a whole store may have been embedded anew.
+        const embeddedSince = moments.qdrant !== undefined && embeddedAt !== null && embeddedAt >= moments.qdrant;
+        const reason = reasonOf(embeddedSince || isAfter(at, moments.qdrant ?? youngest.vectors));
+        missing.push({ kind: 'missing-vectors', reason, memory: id });
+      }
     }
     return missing;
   }
@@ -259,7 +265,7 @@ class Work {
     };
   }
 
-  async #tell(difference: Omit<Difference, 'at'>): Promise<void> {
+  #tell(difference: Omit<Difference, 'at'>): Promise<void> | undefined {
     const tally = this.result.differences[difference.kind];
     const { memory, reason } = difference;
     tally[reason] += 1;
@@ -272,7 +278,7 @@ class Work {
       tally.examples.length = EXAMPLES;
     }
     const at = memory === null ? undefined : instantOfUlid(memory);
-    await this.options.onDifference?.({
+    return this.options.onDifference?.({
       ...difference,
       ...(at === undefined ? {} : { at: new Date(at).toISOString() }),
     });
@@ -311,10 +317,10 @@ const emptyTally = (): Tally => ({
   examples: [],
 });
 
-function isYounger(id: string, moment: number | null): boolean {
-  const at = instantOfUlid(id);
-  return at !== undefined && moment !== null && at >= moment - GRACE;
-}
+const isYounger = (id: string, moment: number | null): boolean => isAfter(instantOfUlid(id), moment);
+
+const isAfter = (at: number | undefined, moment: number | null): boolean =>
+  at !== undefined && moment !== null && at >= moment - GRACE;
 
 /** How many of one kind there are, whatever explains them. */
 export const all = (tally: Tally): number => REASONS.reduce((sum, reason) => sum + tally[reason], 0);

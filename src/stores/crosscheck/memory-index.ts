@@ -2,8 +2,13 @@ import { randomBytes } from 'node:crypto';
 
 const OCCUPIED = 0x80;
 const SEEN = { vector: 0x01, node: 0x02 } as const;
+const BOTH = SEEN.vector | SEEN.node;
 
 export type Seen = keyof typeof SEEN;
+
+const NONE: readonly Seen[] = [];
+/** By what was seen. */
+const UNSEEN: readonly (readonly Seen[])[] = [['vector', 'node'], ['node'], ['vector'], NONE];
 
 /**
  * Which memories there are, and what was seen of each: 9 bytes a slot, at least two slots a memory, whatever the length of
@@ -48,10 +53,10 @@ export class MemoryIndex {
     return 'first';
   }
 
-  /** Whether a vector or node of this memory was seen; undefined where the memory is not there. */
-  wasSeen(id: string, what: Seen): boolean | undefined {
+  /** Of which of them none was seen of this memory; of a memory that is not there nobody looked for any. */
+  unseenOf(id: string): readonly Seen[] {
     const state = this.#states[this.#slotOf(id)]!;
-    return state === 0 ? undefined : (state & SEEN[what]) !== 0;
+    return state === 0 ? NONE : UNSEEN[state & BOTH]!;
   }
 
   /** Where the key of this id is, or would be put. */
@@ -72,11 +77,16 @@ const [SEED_HIGH, SEED_LOW] = [randomBytes(4).readInt32LE(), randomBytes(4).read
 let high = 0;
 let low = 0;
 
-/** Puts 64 well-mixed bits of an id into `high` and `low`: two lanes of multiplications, each bit of one stirred into the other. */
+/**
+ * Puts 64 well-mixed bits of an id into `high` and `low`: two lanes of multiplications, each bit of one stirred into the other, two
+ * characters at a time.
+ */
 function takeKey(id: string): void {
-  let [h, l] = [SEED_HIGH, SEED_LOW];
-  for (let at = 0; at < id.length; at += 1) {
-    const code = id.charCodeAt(at);
+  let h = SEED_HIGH;
+  let l = SEED_LOW;
+  for (let at = 0; at < id.length; at += 2) {
+    // Past the end of an odd one is NaN, which counts as 0.
+    const code = id.charCodeAt(at) | (id.charCodeAt(at + 1) << 16);
     h = Math.imul(h ^ code, 0x9e3779b1);
     l = Math.imul(l ^ code, 0x5f356495);
     h ^= l >>> 15;
