@@ -7,5 +7,5 @@ import { setFlagsFromString } from 'node:v8';
 export function keepMemoryFlat(): void {
   // How much larger the room for new objects becomes when it is full, and how much may be added to what lives before it is looked through.
   setFlagsFromString('--semi-space-growth-factor=1');
-  setFlagsFromString('--heap-growing-percent=30');
+  setFlagsFromString('--heap-growing-percent=15');
 }

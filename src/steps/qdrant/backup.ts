@@ -182,7 +182,8 @@ async function fetchSnapshot(
     ctx.gateway,
     qdrant,
     { collection, snapshot: made.name, file: to, ...(shard === undefined ? {} : { shard }) },
-    { signal },
+    // The manifest, without which it is no backup, is written once the whole set is on the disk.
+    { signal, isKeptLater: true },
   );
   await removeSnapshot(qdrant, ctx, collection, made, shard);
   if (made.checksum !== undefined && made.checksum !== got.sha256)

@@ -1,5 +1,6 @@
 import { basename } from 'node:path';
 import { z } from 'zod';
+import { keepMemoryFlat } from '../../hosts/flat-memory.js';
 import type { BackupSet } from '../../stores/backup-set/backup-set.js';
 import { type Check, equal } from '../../stores/check.js';
 import {
@@ -54,6 +55,8 @@ export const qdrantRestore: StepKind<Params, Facts> = {
   params,
 
   async plan(p, ctx) {
+    // Ten thousand collections have as many commands, and each is told several times.
+    keepMemoryFlat();
     const { qdrant } = ctx.cluster;
     const snapshots = snapshotsOf(p, ctx.backup);
     const bytes = snapshots.reduce((sum, one) => sum + one.bytes, 0);

@@ -1,4 +1,3 @@
-import { keepMemoryFlat } from '../../hosts/flat-memory.js';
 import { saysItIsBroken } from '../../stores/qdrant/connection.js';
 import { inParallel, versionOf } from '../../stores/qdrant/inventory.js';
 import { comparesChecksums } from '../../stores/qdrant/server.js';
@@ -52,7 +51,6 @@ export const restoreSnapshots = (
   signal: AbortSignal,
 ): Promise<void> =>
   gathering(ctx, async (gather) => {
-    keepMemoryFlat();
     const { qdrant } = ctx.cluster;
     const names = collectionsIn(snapshots);
     // What an attempt that was ended has sent may still be at work: nothing is asked of a collection meanwhile.

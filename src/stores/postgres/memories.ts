@@ -9,7 +9,7 @@ export interface MemoryRow {
   embeddedAt: number | null;
 }
 
-const PAGE = 1_000;
+const PAGE = 500;
 
 /** Whether the table of the memories is there at all. */
 export async function hasMemories(postgres: Postgres): Promise<boolean> {

@@ -18,7 +18,7 @@ export interface PointOf {
 type Writable = { id: string | number; vector: number[]; payload: Record<string, unknown> };
 
 const PAGE = 1_000;
-const NAMES_PAGE = 4_000;
+const NAMES_PAGE = 1_000;
 
 /** Every point of a collection with the memory that it is of, a page at a time, in the order of the points' own ids. */
 export async function* pointPages(qdrant: Qdrant, collection: string): AsyncGenerator<PointOf[]> {

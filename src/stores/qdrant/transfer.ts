@@ -125,12 +125,15 @@ export function uploadText(
   return `${before}curl -fsS ${qdrant.curlArguments}-X POST '${url}?priority=${priorityOf(of)}&wait=true&checksum=${sha256}' -F 'snapshot=@${source}'`;
 }
 
-/** Downloads a snapshot into a new file, which is on disk then; answers its bytes and SHA-256, computed on the way. */
+/**
+ * Downloads a snapshot into a new file; answers its bytes and SHA-256, computed on the way. The file is on disk then, unless it
+ * `isKeptLater`, by the caller, with others.
+ */
 export async function downloadSnapshot(
   gateway: Gateway,
   qdrant: Qdrant,
   { snapshot, file, ...of }: Recovered & { snapshot: string; file: string },
-  transfer: Transfer = {},
+  transfer: Transfer & { isKeptLater?: boolean } = {},
 ): Promise<{ bytes: number; sha256: string }> {
   const url = snapshotsUrl(qdrant, of, snapshot);
   return gateway.change(
@@ -153,7 +156,7 @@ export async function downloadSnapshot(
         await pipeline(response, seen, target.createWriteStream());
         const announced = Number(response.headers['content-length'] ?? bytes);
         if (announced !== bytes) throw new Error(`${announced} bytes were announced, ${bytes} came`);
-        await keepOnDisk(file);
+        if (!transfer.isKeptLater) await keepOnDisk(file);
       } catch (error) {
         await rm(file, { force: true });
         if (transfer.signal?.aborted) throw error;
