@@ -142,13 +142,13 @@ function wrapped(text: string, width: number, rows: number): string[] {
 const HELP = '? help';
 
 /**
- * The keys in one row. Where there is no room for all, what is in parentheses is left out, then those before the help, which names
- * all of them, and the last, which leads out.
+ * The keys in one row. Where there is no room for all, what is in parentheses is left out unless it is a count, then those before the
+ * help, which names all of them, and the last, which leads out.
  */
 export function footerOf(keys: readonly string[], width: number): string {
   const joined = keys.join('  ');
   if (joined.length <= width) return joined;
-  const shown = keys.map((key) => key.replace(/ \(.*\)$/, ''));
+  const shown = keys.map((key) => key.replace(/ \((?!\d+\)).*\)$/, ''));
   const short = shown.join('  ');
   if (short.length <= width) return short;
   const last = shown.pop() ?? '';

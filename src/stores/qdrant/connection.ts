@@ -131,12 +131,16 @@ function over(client: QdrantClient, { dispatcher }: Endpoint): QdrantClient {
   return client;
 }
 
+/** All that fetch says itself of a connection; its cause says more. */
+const NO_WORDS = 'fetch failed';
+
 /** The same client, whose errors say more than "Service Unavailable": whom it asked for what, and the server's own words. */
 function wordy(client: QdrantClient, address: string, endpoint: Endpoint): QdrantClient {
   const explain = (method: string) => async (error: unknown) => {
     const isAnswer = (error as { status?: number }).status !== undefined || error instanceof SyntaxError;
     const explained = isAnswer ? error : await endpoint.explained(error);
-    if (!tlsFaultIn(explained))
+    const hasWords = isAnswer || (explained as Error).message === NO_WORDS;
+    if (hasWords && !tlsFaultIn(explained))
       (explained as Error).message = `Qdrant at ${address} (${method}): ${qdrantMessage(explained)}`;
     throw explained;
   };
@@ -173,5 +177,8 @@ export function qdrantMessage(error: unknown): string {
   if (fault) return redact(fault.message);
   const words = data?.status?.error ?? (typeof data === 'string' ? data : undefined) ?? statusText;
   if (status !== undefined) return redact(`HTTP ${status}${words ? `: ${shortened(words)}` : ''}`);
-  return redact(cause ? `${messageOf(error)}: ${messageOf(cause)}` : messageOf(error));
+  const own = messageOf(error);
+  // Whoever says more than that it is Qdrant at that address says it themselves.
+  if (cause && own.startsWith('Qdrant at ')) return redact(messageOf(cause));
+  return redact(cause ? `${own}: ${messageOf(cause)}` : own);
 }
