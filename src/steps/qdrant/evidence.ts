@@ -32,6 +32,7 @@ export async function gathering(
   { cluster }: StepContext,
   work: (gather: (name: string, checks: Check[]) => void) => Promise<void>,
 ): Promise<void> {
+  gathered.delete(cluster);
   const evidence = new Map<string, Check[]>();
   await work((name, checks) => void evidence.set(name, checks));
   gathered.set(cluster, evidence);

@@ -86,9 +86,9 @@ export const qdrantRestore: StepKind<Params, Facts> = {
         answers && now.size === 0
           ? 'not needed: none of these collections exists'
           : `a snapshot of each is taken before and kept in ${ctx.workFolder}`,
-      pointOfNoReturn: 'each upload replaces its collection at once',
+      pointOfNoReturn: 'each snapshot replaces its collection at once',
       onAbort:
-        'the collections done so far are restored, the others are as they were; Qdrant may finish the uploads under way by itself, or leave them broken where it is ended',
+        'the collections done so far are restored, the others are as they were; Qdrant may finish those under way by itself, or leave them broken where it is ended',
       estimateMs: snapshots.reduce((sum, one) => sum + roughMs(one.bytes), 1_000),
       work: { amount: bytes, unit: 'bytes' },
     };

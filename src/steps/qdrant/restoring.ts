@@ -20,7 +20,7 @@ import {
 // The doing of `qdrant.restore`.
 
 export interface Facts {
-  /** Collection → SHA-256 of the snapshot, or of one for each shard, that was uploaded into it, and its exact points right after. */
+  /** Collection → SHA-256 of the snapshot, or of one for each shard, that it was restored from, and its exact points right after. */
   restored: Record<string, { sha256: string; points: number }>;
   /** Collection → the snapshot that was taken of it before. */
   safety: Record<string, SafetySnapshot>;
@@ -30,8 +30,8 @@ export interface Facts {
   created: string[];
 }
 
-export /** Rough: receiving, loading and comparing one on two cores takes so long, however small it is. */
-const roughMs = (bytes: number) => 500 + bytes / 60_000;
+/** Rough: receiving, loading and comparing one on two cores takes so long, however small it is. */
+export const roughMs = (bytes: number) => 500 + bytes / 60_000;
 
 export const collectionsIn = (snapshots: readonly Snapshot[]) => [...new Set(snapshots.map((one) => one.collection))];
 
