@@ -4,9 +4,9 @@ import { statSync } from 'node:fs';
 import { profileSchema } from '../../dist/config/profile.js';
 import { Run } from '../../dist/engine/run.js';
 import { makeRunFolder } from '../../dist/engine/runs.js';
+import { stableJson } from '../../dist/stable-json.js';
 import { qdrantRestore } from '../../dist/steps/qdrant/restore.js';
 import { Cluster } from '../../dist/stores/cluster.js';
-import { stableJson } from '../../dist/stores/qdrant/inventory.js';
 import { onGo } from '../program.js';
 
 const [, , url, runs, file, sha256, count] = process.argv;

@@ -1,10 +1,11 @@
+import { stableJson } from '../stable-json.js';
 import { messageOf } from '../words.js';
 import type { Cluster } from './cluster.js';
 import { nodeContentPages, relationshipEnds } from './falkordb/nodes.js';
 import { DATABASE_MISSING, sqlState } from './postgres/connection.js';
 import { contentsOfMemories, hasMemories, type MemoryContent } from './postgres/memories.js';
 import { rowsOfTables, type TableRow } from './postgres/table-rows.js';
-import { listCollections, stableJson } from './qdrant/inventory.js';
+import { listCollections } from './qdrant/inventory.js';
 import { memoryOf, wholePointPages } from './qdrant/points.js';
 import { type Structure, structureOf } from './structure.js';
 

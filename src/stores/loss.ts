@@ -1,8 +1,8 @@
+import { stableJson } from '../stable-json.js';
 import type { Belongings, Held, Vector } from './belongings.js';
 import { type Check, equal } from './check.js';
 import { instantOfUlid } from './crosscheck/ulid.js';
 import type { TableRow } from './postgres/table-rows.js';
-import { stableJson } from './qdrant/inventory.js';
 import { compareStructure } from './structure.js';
 
 /** What of a cluster is gone, or is not what it was. */

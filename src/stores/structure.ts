@@ -1,9 +1,10 @@
+import { stableJson } from '../stable-json.js';
 import { allThere, type Check, equal, sameSet } from './check.js';
 import type { Cluster } from './cluster.js';
 import { indexedProperties } from './falkordb/indexes.js';
 import { inventoryGraph } from './falkordb/inventory.js';
 import { definitionsOf } from './postgres/inventory.js';
-import { collectionConfig, listAliases, listCollections, payloadIndexesOf, stableJson } from './qdrant/inventory.js';
+import { collectionConfig, listAliases, listCollections, payloadIndexesOf } from './qdrant/inventory.js';
 
 /** What the stores are made of, beside what is in them. A store that could not be read is undefined. */
 export interface Structure {

@@ -1,10 +1,10 @@
 import { freeBytes, remove } from '../../hosts/files.js';
 import { localFiles } from '../../hosts/local-files.js';
+import { inParallel } from '../../in-parallel.js';
 import { nextOf } from '../../problem.js';
 import { checksumOf } from '../../stores/backup-set/backup-set.js';
 import { MANIFEST_FILE, UNFINISHED_FILE } from '../../stores/backup-set/manifest.js';
 import { type Check, equal } from '../../stores/check.js';
-import { inParallel } from '../../stores/qdrant/inventory.js';
 import { HERE } from '../../stores/storage/here.js';
 import { folderOf, type RemoteStorage, under } from '../../stores/storage/storage.js';
 import { storageOf } from '../../stores/storage/storage-of.js';

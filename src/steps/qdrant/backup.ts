@@ -1,11 +1,11 @@
 import { join } from 'node:path';
 import { z } from 'zod';
+import { inParallel } from '../../in-parallel.js';
 import type { QdrantPart } from '../../stores/backup-set/manifest.js';
 import { type Check, equal, sameSet } from '../../stores/check.js';
 import {
   type CollectionInventory,
   creationOf,
-  inParallel,
   inventoryCollection,
   listAliases,
   listCollections,

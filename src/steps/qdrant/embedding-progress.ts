@@ -1,8 +1,9 @@
 import { sleep } from '../../hosts/waiting.js';
+import { inParallel } from '../../in-parallel.js';
 import { deepHealth, troubleOf } from '../../stores/novamem/deep-health.js';
 import { waitingRows } from '../../stores/novamem/embedding-queue.js';
 import { describeMemories } from '../../stores/novamem/memories.js';
-import { inParallel, listCollections } from '../../stores/qdrant/inventory.js';
+import { listCollections } from '../../stores/qdrant/inventory.js';
 import { countOf, durationOf, messageOf, plural } from '../../words.js';
 import type { StepContext } from '../step.js';
 import type { Emitter } from '../step-events.js';

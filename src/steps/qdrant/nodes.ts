@@ -1,6 +1,7 @@
+import { inParallel } from '../../in-parallel.js';
 import type { Cluster } from '../../stores/cluster.js';
 import type { Qdrant } from '../../stores/qdrant/connection.js';
-import { collectionHealth, inParallel } from '../../stores/qdrant/inventory.js';
+import { collectionHealth } from '../../stores/qdrant/inventory.js';
 import type { Finding } from '../step.js';
 
 // Which node of a Qdrant cluster has which shards of a collection. Each shard is backed up where it is, and restored where it is

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import { makeFolder, sha256Of } from '../../hosts/files.js';
+import { inParallel } from '../../in-parallel.js';
 import { equal } from '../../stores/check.js';
 import { DEEP_HEALTH } from '../../stores/novamem/deep-health.js';
 import {
@@ -16,7 +17,7 @@ import {
 import { describeMemories } from '../../stores/novamem/memories.js';
 import { reindexText, startReindex } from '../../stores/novamem/reindex.js';
 import { takeVectorCensus } from '../../stores/novamem/vectors.js';
-import { inParallel, listCollections } from '../../stores/qdrant/inventory.js';
+import { listCollections } from '../../stores/qdrant/inventory.js';
 import { countOf, durationOf, fileInstantOf, plural } from '../../words.js';
 import { restartService } from '../service.js';
 import type { Finding, StepContext, StepKind } from '../step.js';

@@ -1,14 +1,10 @@
 import { basename } from 'node:path';
 import { z } from 'zod';
 import { keepMemoryFlat } from '../../hosts/flat-memory.js';
+import { inParallel } from '../../in-parallel.js';
 import type { BackupSet } from '../../stores/backup-set/backup-set.js';
 import { type Check, equal } from '../../stores/check.js';
-import {
-  compareCollection,
-  inParallel,
-  inventoryCollection,
-  listCollections,
-} from '../../stores/qdrant/inventory.js';
+import { compareCollection, inventoryCollection, listCollections } from '../../stores/qdrant/inventory.js';
 import { countOf, durationOf, plural, sizeOf } from '../../words.js';
 import { fileFindings, lacks } from '../backup/file.js';
 import { safetyRoomFindings } from '../room.js';

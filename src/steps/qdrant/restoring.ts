@@ -1,5 +1,6 @@
+import { inParallel } from '../../in-parallel.js';
 import { saysItIsBroken } from '../../stores/qdrant/connection.js';
-import { inParallel, versionOf } from '../../stores/qdrant/inventory.js';
+import { versionOf } from '../../stores/qdrant/inventory.js';
 import { comparesChecksums } from '../../stores/qdrant/server.js';
 import { messageOf, plural } from '../../words.js';
 import type { StepContext } from '../step.js';

@@ -2,12 +2,12 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { makeFolder } from '../../hosts/files.js';
 import { within } from '../../hosts/waiting.js';
+import { inParallel } from '../../in-parallel.js';
 import { checksumOf, type QdrantSnapshot } from '../../stores/backup-set/backup-set.js';
 import { type Qdrant, qdrantMessage, saysItIsBroken } from '../../stores/qdrant/connection.js';
 import {
   type CollectionInventory,
   collectionHealth,
-  inParallel,
   inventoryCollection,
   listCollections,
 } from '../../stores/qdrant/inventory.js';

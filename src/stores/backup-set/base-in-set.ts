@@ -1,7 +1,7 @@
+import { inParallel } from '../../in-parallel.js';
 import { countOf, plural } from '../../words.js';
 import { faultInPlace, readBackupManifest, readBaseBackup } from '../postgres/base-backup.js';
 import { checksumBy } from '../postgres/manifest-checksum.js';
-import { inParallel } from '../qdrant/inventory.js';
 import { HERE } from '../storage/here.js';
 import { type Storage, under } from '../storage/storage.js';
 import type { BackupSet } from './backup-set.js';

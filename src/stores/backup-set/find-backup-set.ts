@@ -1,7 +1,7 @@
 import type { S3Settings } from '../../config/s3.js';
 import { exists } from '../../hosts/files.js';
+import { inParallel } from '../../in-parallel.js';
 import { Problem } from '../../problem.js';
-import { inParallel } from '../qdrant/inventory.js';
 import { under } from '../storage/storage.js';
 import { storageOf } from '../storage/storage-of.js';
 import type { BackupSet } from './backup-set.js';

@@ -1,11 +1,11 @@
 import { basename } from 'node:path';
 import { gunzipSync } from 'node:zlib';
+import { inParallel } from '../../in-parallel.js';
 import { Problem } from '../../problem.js';
 import { parseAofManifest, startsAsRdb } from '../falkordb/aof.js';
 import type { FalkordbFiles } from '../falkordb/persistence.js';
 import { DUMP_MAGIC } from '../postgres/dump.js';
 import { installations } from '../postgres/tools.js';
-import { inParallel } from '../qdrant/inventory.js';
 import { HERE } from '../storage/here.js';
 import { type FileSeen, folderOf, headOf, type Storage } from '../storage/storage.js';
 import type { BackupFile, BackupSet } from './backup-set.js';

@@ -1,8 +1,9 @@
 import { keepMemoryFlat } from '../../hosts/flat-memory.js';
+import { inParallel } from '../../in-parallel.js';
 import type { Cluster } from '../cluster.js';
 import { countNodes, nodePages } from '../falkordb/nodes.js';
 import { type MemoryRow, memoriesAmong, orphansAmong, readMemories, readMemoryIds } from '../postgres/memories.js';
-import { inParallel, listCollections } from '../qdrant/inventory.js';
+import { listCollections } from '../qdrant/inventory.js';
 import { pointPages } from '../qdrant/points.js';
 import { MemoryIndex, type Seen } from './memory-index.js';
 import { instantOfUlid } from './ulid.js';

@@ -1,6 +1,7 @@
 import { basename, dirname } from 'node:path';
 import { constants, gunzipSync } from 'node:zlib';
 import type { S3Settings } from '../../config/s3.js';
+import { inParallel } from '../../in-parallel.js';
 import { countOf, instantOf, messageOf, sizeOf } from '../../words.js';
 import type { BackupFile } from '../backup-set/backup-set.js';
 import { lookAtDump } from '../backup-set/good-dump.js';
@@ -8,7 +9,6 @@ import { MANIFEST_FILE, UNFINISHED_FILE } from '../backup-set/manifest.js';
 import { LARGEST_MANIFEST, parseManifest } from '../backup-set/open-backup-set.js';
 import { DUMP_MAGIC } from '../postgres/dump.js';
 import { newestTools } from '../postgres/tools.js';
-import { inParallel } from '../qdrant/inventory.js';
 import { type FileSeen, folderOf, headOf, readWhole, type Storage, under } from '../storage/storage.js';
 import { storageOf } from '../storage/storage-of.js';
 import { lookedAt, notLookedAt, type Place, type Source } from './source.js';

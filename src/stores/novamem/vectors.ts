@@ -1,6 +1,7 @@
+import { inParallel } from '../../in-parallel.js';
 import type { Postgres } from '../postgres/connection.js';
 import type { Qdrant } from '../qdrant/connection.js';
-import { inParallel, listCollections } from '../qdrant/inventory.js';
+import { listCollections } from '../qdrant/inventory.js';
 
 /** Which memories have a vector. A point names its memory in its payload (`entryId`). */
 export interface VectorCensus {

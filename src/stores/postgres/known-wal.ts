@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { HERE, type Host } from '../../hosts/host.js';
-import { inParallel } from '../qdrant/inventory.js';
+import { inParallel } from '../../in-parallel.js';
 import { storageOn } from '../storage/on-host.js';
 import { readWhole } from '../storage/storage.js';
 import { readSegmentHeader, type WalArchive } from './wal-archive.js';

@@ -2,8 +2,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { freeBytes } from '../../hosts/files.js';
 import { ownTempFolder } from '../../hosts/temp-folders.js';
+import { inParallel } from '../../in-parallel.js';
 import { sizeOf } from '../../words.js';
-import { inParallel } from '../qdrant/inventory.js';
 import { fetchFile } from '../storage/fetch-file.js';
 import type { Readable } from '../storage/storage.js';
 

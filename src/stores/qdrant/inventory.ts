@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
+import { inParallel } from '../../in-parallel.js';
+import { stableJson } from '../../stable-json.js';
 import { allThere, type Check, equal, sameSet, withinMoving } from '../check.js';
 import { type Qdrant, qdrantMessage } from './connection.js';
 
@@ -221,44 +223,4 @@ function seededId(name: string): string {
 
 function hashOf(value: unknown): string {
   return createHash('sha256').update(stableJson(value)).digest('hex');
-}
-
-/** JSON with sorted keys, so that equal values read the same. */
-export const stableJson = (value: unknown): string => JSON.stringify(sorted(value));
-
-function sorted(value: unknown): unknown {
-  if (value === null || typeof value !== 'object') return value;
-  // A vector has hundreds of numbers, which have no keys.
-  if (Array.isArray(value)) return value.every((one) => typeof one === 'number') ? value : value.map(sorted);
-  return Object.fromEntries(
-    Object.entries(value)
-      .sort(([a], [b]) => (a < b ? -1 : 1))
-      .map(([key, inner]) => [key, sorted(inner)]),
-  );
-}
-
-/**
- * Runs the work for each item, at most `limit` at a time, which may change meanwhile; the first failure stops the taking of further
- * items and is thrown when those under way have ended.
- */
-export async function inParallel<T>(
-  items: readonly T[],
-  limit: number | (() => number),
-  work: (item: T) => Promise<void>,
-): Promise<void> {
-  const limitNow = typeof limit === 'number' ? () => limit : limit;
-  const failures: unknown[] = [];
-  const active = new Set<Promise<void>>();
-  for (let next = 0; next < items.length && failures.length === 0; ) {
-    while (next < items.length && active.size < limitNow()) {
-      const working: Promise<void> = work(items[next]!)
-        .catch((error: unknown) => void failures.push(error))
-        .finally(() => active.delete(working));
-      active.add(working);
-      next += 1;
-    }
-    await Promise.race(active);
-  }
-  await Promise.all(active);
-  if (failures.length > 0) throw failures[0];
 }

@@ -1,9 +1,10 @@
 import { existsSync } from 'node:fs';
 import { isHere } from '../../hosts/here.js';
+import { inParallel } from '../../in-parallel.js';
 import { countOf, plural } from '../../words.js';
 import type { Cluster } from '../cluster.js';
 import { qdrantMessage } from '../qdrant/connection.js';
-import { inParallel, listCollections, type QdrantInventory } from '../qdrant/inventory.js';
+import { listCollections, type QdrantInventory } from '../qdrant/inventory.js';
 import { servedWithoutFiles } from '../qdrant/on-disk.js';
 import { isFarBelow, type Looking } from './looking.js';
 import { lookAtRoom } from './room.js';
