@@ -6,6 +6,7 @@ import {
   constants,
   copyFile,
   cp,
+  link,
   lstat,
   mkdir,
   open,
@@ -16,6 +17,7 @@ import {
   statfs,
 } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
 import { commandText } from './command.js';
 import { keepNames, keepOnDisk, keepPlace, writeDurably } from './durable.js';
 import type { Gateway } from './gateway.js';
@@ -83,6 +85,36 @@ export async function sha256Of(
   }
 }
 
+/**
+ * Writes what a source brings into a new file for its owner only, and answers its bytes and SHA-256, computed on the way. A file that
+ * is there already is refused; what was written is removed where it does not end well. The disk is not waited for.
+ */
+export async function writeHashed(
+  source: AsyncIterable<Buffer>,
+  file: string,
+  { onBytes, signal }: { onBytes?: (bytes: number) => void; signal?: AbortSignal } = {},
+): Promise<{ bytes: number; sha256: string }> {
+  const hash = createHash('sha256');
+  let bytes = 0;
+  const hashed = async function* (pieces: AsyncIterable<Buffer>) {
+    for await (const piece of pieces) {
+      hash.update(piece);
+      bytes += piece.length;
+      onBytes?.(piece.length);
+      yield piece;
+    }
+  };
+  // Opened first: a file that is there already is refused, and must not be taken away.
+  const target = await open(file, 'wx', 0o600);
+  try {
+    await pipeline(source, hashed, target.createWriteStream(), { signal });
+    return { bytes, sha256: hash.digest('hex') };
+  } catch (error) {
+    await rm(file, { force: true });
+    throw error;
+  }
+}
+
 /** Every plain file below a folder, as paths relative to it, sorted. Symbolic links are not followed. */
 export async function filesBelow(folder: string, deepest = 8): Promise<string[]> {
   const entries = await readdir(folder, { withFileTypes: true });
@@ -122,6 +154,30 @@ export function copyTo(gateway: Gateway, from: string, to: string): Promise<void
       preserveTimestamps: true,
     });
     await keepOnDisk(to);
+  });
+}
+
+/** What a file system, or the kernel for a file that is somebody else's, says where there can be no second name. */
+const NO_SECOND_NAME = new Set(['EXDEV', 'EPERM', 'EACCES', 'ENOTSUP', 'ENOSYS', 'EMLINK']);
+
+/**
+ * Gives a file a second name, under which it is its new owner's alone: for one whose first name is removed next. Answers whether
+ * it could be done; if not, nothing was changed. The disk is not waited for.
+ */
+export function giveSecondName(gateway: Gateway, file: string, name: string): Promise<boolean> {
+  return gateway.change({ channel: 'file', text: shell('ln', '-T', file, name) }, async () => {
+    let isNamed = false;
+    try {
+      await link(file, name);
+      isNamed = true;
+      await chmod(name, 0o600);
+      if (process.getuid?.() === 0) await chown(name, 0, process.getgid?.() ?? 0);
+      return true;
+    } catch (error) {
+      if (isNamed) await rm(name, { force: true });
+      if (NO_SECOND_NAME.has((error as NodeJS.ErrnoException).code ?? '')) return false;
+      throw error;
+    }
   });
 }
 

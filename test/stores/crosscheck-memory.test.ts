@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
-import { MemoryIndex } from '../../src/stores/crosscheck/memory-index.js';
+import { holds, MemoryIndex } from '../../src/stores/crosscheck/memory-index.js';
 import { idsFrom, LONG_AGO, Memories } from '../support/memories.js';
 import { PROGRAM } from '../support/program.js';
 import { type RealCluster, realCluster } from '../support/sandbox.js';
@@ -81,17 +81,22 @@ test(
   PATIENCE,
 );
 
-test('the index of a million memories knows each of them, and no other', () => {
+test('an index of a million ids knows each of them and what was noted of it, and no other, though it was made for ten', () => {
   const count = 1_000_000;
-  const index = new MemoryIndex(count);
-  for (let number = 0; number < count; number += 1) index.add(`memory ${number}`);
+  const index = new MemoryIndex(10);
+  for (let number = 0; number < count; number += 1) index.note(`memory ${number}`, 'memory');
   expect(index.size).toBe(count);
   let known = 0;
-  for (let number = 0; number < 2 * count; number += 1)
-    if (index.see(`memory ${number}`, 'vector') === 'first') known += 1;
+  for (let number = 0; number < 2 * count; number += 1) if (index.has(`memory ${number}`, 'memory')) known += 1;
   expect(known).toBe(count);
-  expect(index.see('memory 7', 'vector')).toBe('again');
-  expect(index.unseenOf('memory 7')).toEqual(['node']);
-  expect(index.unseenOf('memory -1')).toEqual([]);
-  expect(() => index.add('one too many')).toThrow(/made for 1000000/);
+  expect(index.note('memory 7', 'vector')).toBe(index.note('memory 8', 'node'));
+  const noted = index.note('memory 7', 'node');
+  expect((['memory', 'vector', 'node', 'vector told'] as const).map((note) => holds(noted, note))).toEqual([
+    true,
+    true,
+    false,
+    false,
+  ]);
+  expect(index.has('memory 8', 'vector')).toBe(false);
+  expect(index.size).toBe(count);
 });

@@ -13,13 +13,13 @@ import {
   versionOf,
 } from '../../stores/qdrant/inventory.js';
 import { snapshotsUrl } from '../../stores/qdrant/recovery.js';
-import { downloadSnapshot } from '../../stores/qdrant/transfer.js';
 import { plural, sizeOf } from '../../words.js';
 import { newBackupFolder, newBackupOf, noBackupRoot } from '../backup/new-backup.js';
 import { sendingTexts, sendPieces, sizesSaved } from '../backup/sending.js';
 import { readingPlan, type StepContext, type StepKind } from '../step.js';
 import { stepEvents } from '../step-events.js';
 import { unreachable } from '../store-readiness.js';
+import { fetchSnapshot } from './fetching.js';
 import { type Source, shardFindings, sourcesOf } from './nodes.js';
 import { nodesFindings, rightsFindings } from './server-findings.js';
 import { type MadeSnapshot, makeSnapshot, removeSnapshot } from './snapshots.js';
@@ -153,42 +153,20 @@ async function takeSnapshots(ctx: StepContext, name: string, signal: AbortSignal
     const moved = JSON.stringify(before) !== JSON.stringify(inventory);
     if (!moved || attempt === TRIES) {
       const files: Omit<QdrantPart, 'collection' | 'toolVersion' | 'serverVersion'>[] = [];
-      const creation = await creationOf(qdrant, name);
       for (const { source, snapshot } of made) {
         const { shard } = source;
         const file = fileOf(name, shard);
-        const got = await fetchSnapshot(ctx, name, source, snapshot, file, signal);
+        const of = { collection: name, ...(shard === undefined ? {} : { shard }) };
+        const to = join(newBackupOf(ctx).folder, file);
+        // The manifest, without which it is no backup, is written once the whole set is on the disk.
+        const got = await fetchSnapshot(source.qdrant, ctx, of, snapshot, to, { signal, isKeptLater: true });
         // The next one needs the room.
         await sendPieces(ctx, [{ file, ...got }], signal);
-        files.push({ file, ...got, at, ...(shard === undefined ? {} : { shard, creation }) });
+        const apart = shard === undefined ? {} : { shard, creation: await creationOf(qdrant, name) };
+        files.push({ file, ...got, at, ...apart });
       }
       return { files, inventory, before, moved };
     }
     for (const { source, snapshot } of made) await removeSnapshot(source.qdrant, ctx, name, snapshot, source.shard);
   }
-}
-
-/** Downloads a snapshot and removes it from the server; it must have arrived whole. */
-async function fetchSnapshot(
-  ctx: StepContext,
-  collection: string,
-  { qdrant, shard }: Source,
-  made: MadeSnapshot,
-  file: string,
-  signal: AbortSignal,
-): Promise<{ bytes: number; sha256: string }> {
-  const to = join(newBackupOf(ctx).folder, file);
-  const got = await downloadSnapshot(
-    ctx.gateway,
-    qdrant,
-    { collection, snapshot: made.name, file: to, ...(shard === undefined ? {} : { shard }) },
-    // The manifest, without which it is no backup, is written once the whole set is on the disk.
-    { signal, isKeptLater: true },
-  );
-  await removeSnapshot(qdrant, ctx, collection, made, shard);
-  if (made.checksum !== undefined && made.checksum !== got.sha256)
-    throw new Error(
-      `the snapshot of ${collection} did not arrive whole: SHA-256 ${got.sha256}, the server says ${made.checksum}`,
-    );
-  return got;
 }

@@ -13,7 +13,8 @@ import type { Emitter } from '../step-events.js';
 import { mayRead, noteUnread } from './beside.js';
 import { shared } from './collections.js';
 import { targetsOf } from './nodes.js';
-import { removeSnapshot, type SafetySnapshot, type Snapshot, snapshotsOn } from './snapshots.js';
+import type { SafetySnapshot } from './safety-snapshot.js';
+import { removeSnapshot, type Snapshot, snapshotsOn } from './snapshots.js';
 
 // How snapshots get into a server, with a way back, and without a second one while the server may still be at the first.
 

@@ -9,14 +9,8 @@ import { restoreAliases, shared } from './collections.js';
 import { evidenceOf, gathering, inventoryChecks } from './evidence.js';
 import { giveWithWayBack, untilIdle } from './giving.js';
 import { Pace } from './pace.js';
-import {
-  checksum,
-  pointsNow,
-  proveWritable,
-  type SafetySnapshot,
-  type Snapshot,
-  takeSafetySnapshot,
-} from './snapshots.js';
+import { type SafetySnapshot, takeSafetySnapshot } from './safety-snapshot.js';
+import { checksum, pointsNow, proveWritable, type Snapshot } from './snapshots.js';
 
 // The doing of `qdrant.restore`.
 

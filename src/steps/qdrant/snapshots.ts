@@ -1,24 +1,15 @@
 import { randomBytes } from 'node:crypto';
-import { join } from 'node:path';
-import { makeFolder } from '../../hosts/files.js';
 import { within } from '../../hosts/waiting.js';
 import { inParallel } from '../../in-parallel.js';
 import { checksumOf, type QdrantSnapshot } from '../../stores/backup-set/backup-set.js';
 import { type Qdrant, qdrantMessage, saysItIsBroken } from '../../stores/qdrant/connection.js';
-import {
-  type CollectionInventory,
-  collectionHealth,
-  inventoryCollection,
-  listCollections,
-} from '../../stores/qdrant/inventory.js';
+import { collectionHealth, listCollections } from '../../stores/qdrant/inventory.js';
 import { servedWithoutFiles } from '../../stores/qdrant/on-disk.js';
 import { snapshotsUrl } from '../../stores/qdrant/recovery.js';
-import { downloadSnapshot } from '../../stores/qdrant/transfer.js';
 import { messageOf, plural } from '../../words.js';
 import { restartService } from '../service.js';
 import type { StepContext } from '../step.js';
 import type { Emitter } from '../step-events.js';
-import { sourcesOf } from './nodes.js';
 
 // How snapshots get out of a server: the doing of `qdrant.restore` and `qdrant.backup`.
 
@@ -65,7 +56,8 @@ async function countsOf(qdrant: Qdrant, names: string[]): Promise<Map<string, nu
 /** A snapshot that a server has made. */
 export interface MadeSnapshot {
   name: string;
-  /** From Qdrant 1.8 on. */
+  bytes: number;
+  /** SHA-256 of the file; from Qdrant 1.8 on. */
   checksum?: string;
   /** Somebody else's of the same second has the same name: it is theirs to remove. */
   shared: boolean;
@@ -85,6 +77,7 @@ export async function makeSnapshot(
   if (!made) throw new Error(`Qdrant made no snapshot of ${collection}`);
   return {
     name: made.name,
+    bytes: made.size,
     ...(made.checksum ? { checksum: made.checksum } : {}),
     shared: before.some((one) => one.name === made.name),
   };
@@ -112,70 +105,6 @@ export async function removeSnapshot(
       ? client.deleteSnapshot(collection, name)
       : client.deleteShardSnapshot(collection, shard, name, {}),
   );
-}
-
-/** What was in a collection before a step replaced it, and how it is known when it is back. */
-export interface SafetySnapshot extends SafetyFile {
-  inventory: CollectionInventory;
-  /** Of its other shards, where nodes share them. */
-  others?: SafetyFile[];
-}
-
-export interface SafetyFile {
-  file: string;
-  sha256: string;
-  shard?: number;
-}
-
-export async function takeSafetySnapshot(
-  qdrant: Qdrant,
-  ctx: StepContext,
-  collection: string,
-  signal: AbortSignal,
-): Promise<SafetySnapshot> {
-  await makeFolder(ctx.gateway, ctx.workFolder);
-  const inventory = await inventoryCollection(qdrant, collection);
-  const files: SafetyFile[] = [];
-  for (const { qdrant: node, shard } of await sourcesOf(ctx.cluster, collection, { anyState: true })) {
-    const which = shard === undefined ? '' : `shard-${shard}-`;
-    const file = join(ctx.workFolder, `${encodeURIComponent(collection)}-before-${which}${Date.now()}.snapshot`);
-    const sha256 = await saveSnapshot(
-      node,
-      ctx,
-      { collection, ...(shard === undefined ? {} : { shard }) },
-      file,
-      signal,
-    );
-    files.push({ file, sha256, ...(shard === undefined ? {} : { shard }) });
-  }
-  const [first, ...others] = files;
-  if (!first)
-    throw new Error(`no node of Qdrant has a shard of ${collection}: there is nothing to take a snapshot of`);
-  return { ...first, inventory, ...(others.length > 0 ? { others } : {}) };
-}
-
-/** Makes a snapshot and downloads it; answers its SHA-256. */
-async function saveSnapshot(
-  qdrant: Qdrant,
-  ctx: StepContext,
-  { collection, shard }: { collection: string; shard?: number },
-  file: string,
-  signal: AbortSignal,
-): Promise<string> {
-  const made = await makeSnapshot(qdrant, ctx, collection, shard);
-  const { sha256 } = await downloadSnapshot(
-    ctx.gateway,
-    qdrant,
-    { collection, snapshot: made.name, file, ...(shard === undefined ? {} : { shard }) },
-    { signal },
-  );
-  await removeSnapshot(qdrant, ctx, collection, made, shard);
-  if (made.checksum !== undefined && made.checksum !== sha256) {
-    throw new Error(
-      `the safety snapshot of ${collection} did not arrive whole: SHA-256 ${sha256}, the server says ${made.checksum}; ${collection} was not touched`,
-    );
-  }
-  return sha256;
 }
 
 /**

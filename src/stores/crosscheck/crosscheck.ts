@@ -2,10 +2,10 @@ import { keepMemoryFlat } from '../../hosts/flat-memory.js';
 import { inParallel } from '../../in-parallel.js';
 import type { Cluster } from '../cluster.js';
 import { countNodes, nodePages } from '../falkordb/nodes.js';
-import { type MemoryRow, memoriesAmong, orphansAmong, readMemories, readMemoryIds } from '../postgres/memories.js';
+import { type MemoryRow, memoriesAmong, memoriesNow, orphansAmong, readMemories } from '../postgres/memories.js';
 import { listCollections } from '../qdrant/inventory.js';
-import { pointPages } from '../qdrant/points.js';
-import { MemoryIndex, type Seen } from './memory-index.js';
+import { type PointOf, pointPages } from '../qdrant/points.js';
+import { holds, MemoryIndex } from './memory-index.js';
 import { instantOfUlid } from './ulid.js';
 
 /**
@@ -87,17 +87,40 @@ const EXAMPLES = 5;
 const ASKED_AT_ONCE = 500;
 
 /**
- * Compares every memory in Postgres with every vector and every node, both ways. All three stores are streamed; what is kept is an
- * index of some 20 bytes a memory. Nothing is changed. Rejects when a store cannot be read to its end.
+ * Compares every memory in Postgres with every vector and every node, both ways. All three stores are streamed, Postgres last; a store
+ * with vectors or nodes that are too many is read once more, to tell which. What is kept is an index of some 20 bytes a memory.
+ * Nothing is changed. Rejects when a store cannot be read to its end.
  */
 export async function crosscheck(cluster: Cluster, options: CrosscheckOptions = {}): Promise<Crosscheck> {
   keepMemoryFlat();
   const work = new Work(cluster, options);
+  await work.begin();
+  await sideBySide(
+    () => work.countVectors(),
+    () => work.countNodes(),
+  );
   await work.readMemories();
-  await inParallel([() => work.readVectors(), () => work.readNodes()], 2, (read) => read());
-  await work.findMissing();
+  await sideBySide(
+    () => work.tellVectors(),
+    () => work.tellNodes(),
+  );
   return work.result;
 }
+
+const sideBySide = (...works: (() => Promise<void>)[]) => inParallel(works, works.length, (work) => work());
+
+/** What was counted of vectors or nodes. */
+interface Counted {
+  /** Of different ids. */
+  ids: number;
+  /** A further one of the same id. */
+  further: number;
+  nameless: number;
+}
+
+type Other = 'vector' | 'node';
+
+const nothingYet = (): Counted => ({ ids: 0, further: 0, nameless: 0 });
 
 class Work {
   readonly result: Crosscheck = {
@@ -112,10 +135,14 @@ class Work {
     youngest: { memories: null, vectors: null, nodes: null },
   };
   #index = new MemoryIndex(0);
+  readonly #counted: Record<Other, Counted> = { vector: nothingYet(), node: nothingYet() };
   /** The greatest id of each store, in capitals: no lesser one is younger. */
   readonly #newest = { memories: '', vectors: '', nodes: '' };
   readonly #begun = Date.now();
-  /** How many the server counts. */
+  /** The same moment by the clock of Postgres. */
+  #since = 0;
+  /** How many Postgres and FalkorDB count. */
+  #memories = 0;
   #nodes = 0;
 
   constructor(
@@ -123,117 +150,135 @@ class Work {
     readonly options: CrosscheckOptions,
   ) {}
 
-  async readMemories(): Promise<void> {
-    const { result } = this;
-    let total = 0;
-    await readMemoryIds(
-      this.cluster.postgres,
-      (count) => {
-        total = count;
-        this.#index = new MemoryIndex(count);
-      },
-      (rows) => {
-        for (const { id } of rows) {
-          this.#index.add(id);
-          this.#noteAge('memories', id);
-        }
-        this.#step(this.#index.size, total, 'memories in Postgres');
-      },
-    );
-    result.memories = this.#index.size;
+  async begin(): Promise<void> {
+    const { postgres, falkordb } = this.cluster;
+    const { count, at } = await memoriesNow(postgres);
+    this.#since = at;
+    this.#memories = count;
+    this.#nodes = (await countNodes(falkordb)).count;
+    this.#index = new MemoryIndex(count);
   }
 
-  async readVectors(): Promise<void> {
-    const { result, cluster } = this;
-    const names = await listCollections(cluster.qdrant);
-    await inParallel(names, COLLECTIONS_AT_ONCE, async (collection) => {
-      const strays = this.#strays('stray-vectors');
-      let points = 0;
-      for await (const page of pointPages(cluster.qdrant, collection)) {
-        for (const { point, memory } of page) {
-          if (memory !== null) this.#noteAge('vectors', memory);
-          const seen = memory === null ? 'unknown' : this.#see(memory, 'vector');
-          if (seen === 'first') continue;
-          const of = { collection, point, memory };
-          if (seen === 'unknown') await strays.add(of);
-          else await this.#tell({ kind: 'double-vectors', reason: 'unexplained', ...of });
-        }
-        points += page.length;
-        result.vectors += page.length;
-        this.#stepSeen(`vectors, now ${collection}`);
-      }
-      await strays.flush();
-      result.collections[collection] = points;
+  async countVectors(): Promise<void> {
+    const { result } = this;
+    await this.#readVectors((page, collection) => {
+      for (const { memory } of page) this.#count('vector', memory);
+      result.collections[collection] = (result.collections[collection] ?? 0) + page.length;
+      result.vectors += page.length;
+      this.#stepCounted(`vectors, now ${collection}`);
     });
   }
 
-  async readNodes(): Promise<void> {
+  async countNodes(): Promise<void> {
     const { result, cluster } = this;
-    this.#nodes = (await countNodes(cluster.falkordb)).count;
-    const strays = this.#strays('stray-nodes');
     for await (const page of nodePages(cluster.falkordb)) {
-      for (const { node, memory } of page) {
-        if (memory !== null) this.#noteAge('nodes', memory);
-        const seen = memory === null ? 'unknown' : this.#see(memory, 'node');
-        if (seen === 'first') continue;
-        if (seen === 'unknown') await strays.add({ node, memory });
-        else await this.#tell({ kind: 'double-nodes', reason: 'unexplained', node, memory });
-      }
+      for (const { memory } of page) this.#count('node', memory);
       result.nodes += page.length;
-      this.#stepSeen(`nodes of the graph ${cluster.falkordb.graph}`);
+      this.#stepCounted(`nodes of the graph ${cluster.falkordb.graph}`);
+    }
+  }
+
+  async readMemories(): Promise<void> {
+    const { result } = this;
+    await readMemories(this.cluster.postgres, this.#since, async (rows) => {
+      for (const row of rows) {
+        this.#noteAge('memories', row.id);
+        const seen = this.#index.note(row.id, 'memory');
+        const [vector, node] = [holds(seen, 'vector'), holds(seen, 'node')];
+        if (vector) result.withVector += 1;
+        if (node) result.withNode += 1;
+        // One that was written since we began nobody has looked for.
+        if ((vector && node) || row.isNew) continue;
+        const at = instantOfUlid(row.id);
+        const told = [
+          vector ? undefined : this.#vectorMissing(row, at),
+          node ? undefined : this.#nodeMissing(row, at),
+        ];
+        for (const waiting of told) if (waiting) await waiting;
+      }
+      result.memories += rows.length;
+      this.#step(result.memories, Math.max(result.memories, this.#memories), 'memories in Postgres');
+    });
+  }
+
+  #nodeMissing({ id }: MemoryRow, at: number | undefined): Promise<void> | undefined {
+    const moment = this.options.moments?.falkordb ?? this.result.youngest.nodes;
+    return this.#tell({ kind: 'missing-nodes', reason: this.#reasonOf(at, isAfter(at, moment)), memory: id }, at);
+  }
+
+  #vectorMissing({ id, pending, embeddedAt }: MemoryRow, at: number | undefined): Promise<void> | undefined {
+    // It may have been embedded since its collection was read.
+    if (pending || (embeddedAt !== null && embeddedAt >= this.#since)) {
+      this.result.pending += 1;
+      return undefined;
+    }
+    const { moments = {} } = this.options;
+    // When a vector was made counts only beside a moment of the same kind: a whole store may have been embedded anew.
+    const embeddedSince = moments.qdrant !== undefined && embeddedAt !== null && embeddedAt >= moments.qdrant;
+    const isYounger = embeddedSince || isAfter(at, moments.qdrant ?? this.result.youngest.vectors);
+    return this.#tell({ kind: 'missing-vectors', reason: this.#reasonOf(at, isYounger), memory: id }, at);
+  }
+
+  #reasonOf(at: number | undefined, isYounger: boolean): Reason {
+    return isAfter(at, this.#begun) ? 'recent' : isYounger ? 'younger' : 'unexplained';
+  }
+
+  /** Reads the vectors once more, where there are some too many. */
+  async tellVectors(): Promise<void> {
+    if (!this.#areTooMany('vector', this.result.withVector)) return;
+    const strays = this.#strays('stray-vectors');
+    let done = 0;
+    await this.#readVectors(async (page, collection) => {
+      for (const { point, memory } of page) {
+        const of = { collection, point, memory };
+        if (memory === null || !this.#index.has(memory, 'memory')) await strays.add(of);
+        else if (holds(this.#index.note(memory, 'vector told'), 'vector told'))
+          await this.#tell({ kind: 'double-vectors', reason: 'unexplained', ...of });
+      }
+      done += page.length;
+      this.#step(done, Math.max(done, this.result.vectors), `vectors, for what is too many, now ${collection}`);
+    });
+    await strays.flush();
+  }
+
+  async tellNodes(): Promise<void> {
+    if (!this.#areTooMany('node', this.result.withNode)) return;
+    const strays = this.#strays('stray-nodes');
+    let done = 0;
+    for await (const page of nodePages(this.cluster.falkordb)) {
+      for (const { node, memory } of page) {
+        if (memory === null || !this.#index.has(memory, 'memory')) await strays.add({ node, memory });
+        else if (holds(this.#index.note(memory, 'node told'), 'node told'))
+          await this.#tell({ kind: 'double-nodes', reason: 'unexplained', node, memory });
+      }
+      done += page.length;
+      this.#step(done, Math.max(done, this.result.nodes), 'nodes, for what is too many');
     }
     await strays.flush();
   }
 
-  /** Reads Postgres once more, where something is missing at all: the index knows no ids. */
-  async findMissing(): Promise<void> {
-    const { result } = this;
-    if (result.withVector === result.memories && result.withNode === result.memories) return;
-    let done = 0;
-    await readMemories(
-      this.cluster.postgres,
-      () => {},
-      async (rows) => {
-        for (const row of rows)
-          for (const difference of this.#missingOf(row)) {
-            const told = this.#tell(difference);
-            if (told) await told;
-          }
-        done += rows.length;
-        this.#step(done, Math.max(done, result.memories), 'memories, for what is missing');
-      },
-    );
+  /** `matched`: memories that have one. */
+  #areTooMany(what: Other, matched: number): boolean {
+    const { ids, further, nameless } = this.#counted[what];
+    return nameless > 0 || further > 0 || ids > matched;
   }
 
-  #missingOf({ id, pending, embeddedAt }: MemoryRow): Omit<Difference, 'at'>[] {
-    // One that was written since the first reading nobody looked for.
-    const unseen = this.#index.unseenOf(id);
-    if (unseen.length === 0) return NONE;
-    const { moments = {} } = this.options;
-    const { youngest } = this.result;
-    const at = instantOfUlid(id);
-    const reasonOf = (younger: boolean): Reason =>
-      isAfter(at, this.#begun) ? 'recent' : younger ? 'younger' : 'unexplained';
-    const missing: Omit<Difference, 'at'>[] = [];
-    for (const what of unseen) {
-      if (what === 'node') {
-        const reason = reasonOf(isAfter(at, moments.falkordb ?? youngest.nodes));
-        missing.push({ kind: 'missing-nodes', reason, memory: id });
-      } else if (pending) this.result.pending += 1;
-      else {
-        // When a vector was made counts only beside a moment of the same kind: a whole store may have been embedded anew.
-        const embeddedSince = moments.qdrant !== undefined && embeddedAt !== null && embeddedAt >= moments.qdrant;
-        const reason = reasonOf(embeddedSince || isAfter(at, moments.qdrant ?? youngest.vectors));
-        missing.push({ kind: 'missing-vectors', reason, memory: id });
-      }
+  #count(what: Other, memory: string | null): void {
+    const counted = this.#counted[what];
+    if (memory === null) {
+      counted.nameless += 1;
+      return;
     }
-    return missing;
+    this.#noteAge(what === 'vector' ? 'vectors' : 'nodes', memory);
+    counted[holds(this.#index.note(memory, what), what) ? 'further' : 'ids'] += 1;
   }
 
-  #see(memory: string, what: Seen): 'first' | 'again' | 'unknown' {
-    const seen = this.#index.see(memory, what);
-    if (seen === 'first') this.result[what === 'vector' ? 'withVector' : 'withNode'] += 1;
-    return seen;
+  async #readVectors(onPage: (page: PointOf[], collection: string) => void | Promise<void>): Promise<void> {
+    const { qdrant } = this.cluster;
+    await inParallel(await listCollections(qdrant), COLLECTIONS_AT_ONCE, async (collection) => {
+      this.result.collections[collection] ??= 0;
+      for await (const page of pointPages(qdrant, collection)) await onPage(page, collection);
+    });
   }
 
   /** Collects what has no memory, and asks Postgres again before it is said: a memory may have been written meanwhile. */
@@ -266,7 +311,10 @@ class Work {
     };
   }
 
-  #tell(difference: Omit<Difference, 'at'>): Promise<void> | undefined {
+  #tell(
+    difference: Omit<Difference, 'at'>,
+    at = difference.memory === null ? undefined : instantOfUlid(difference.memory),
+  ): Promise<void> | undefined {
     const tally = this.result.differences[difference.kind];
     const { memory, reason } = difference;
     tally[reason] += 1;
@@ -278,7 +326,6 @@ class Work {
       tally.examples.splice(tally.unexplained - 1, 0, said);
       tally.examples.length = EXAMPLES;
     }
-    const at = memory === null ? undefined : instantOfUlid(memory);
     return this.options.onDifference?.({
       ...difference,
       ...(at === undefined ? {} : { at: new Date(at).toISOString() }),
@@ -296,9 +343,9 @@ class Work {
   }
 
   /** Vectors and nodes are read side by side. */
-  #stepSeen(text: string): void {
-    const { memories, vectors, nodes } = this.result;
-    this.#step(vectors + nodes, Math.max(memories, vectors) + Math.max(this.#nodes, nodes), text);
+  #stepCounted(text: string): void {
+    const { vectors, nodes } = this.result;
+    this.#step(vectors + nodes, Math.max(this.#memories, vectors) + Math.max(this.#nodes, nodes), text);
   }
 
   #step(done: number, total: number, text: string): void {
@@ -306,8 +353,6 @@ class Work {
     this.options.onProgress?.({ done, total, text });
   }
 }
-
-const NONE: never[] = [];
 
 const emptyTally = (): Tally => ({
   unexplained: 0,

@@ -1,74 +1,80 @@
 import { randomBytes } from 'node:crypto';
 
-const OCCUPIED = 0x80;
-const SEEN = { vector: 0x01, node: 0x02 } as const;
-const BOTH = SEEN.vector | SEEN.node;
+/** What can be noted of an id: that Postgres has it, that a vector or node of it was seen, and that one was told of. */
+const NOTES = { memory: 0x01, vector: 0x02, node: 0x04, 'vector told': 0x08, 'node told': 0x10 } as const;
 
-export type Seen = keyof typeof SEEN;
+export type Note = keyof typeof NOTES;
 
-const NONE: readonly Seen[] = [];
-/** By what was seen. */
-const UNSEEN: readonly (readonly Seen[])[] = [['vector', 'node'], ['node'], ['vector'], NONE];
+const LEAST = 16;
+/** Of a slot's second word: the notes. The rest of it is key. */
+const NOTES_MASK = 0xff;
 
 /**
- * Which memories there are, and what was seen of each: 9 bytes a slot, at least two slots a memory, whatever the length of
- * their ids. It keeps 64 bits of a hash of each id: among a million memories two are taken for one with a chance of
- * about one in forty million.
+ * What was noted of each id: 8 bytes a slot, at least two slots an id, whatever the length of ids. It keeps 56 bits of a hash of each:
+ * among a million two are taken for one with a chance of about one in 140,000.
  */
 export class MemoryIndex {
-  readonly #slots: number;
-  readonly #keys: Uint32Array;
-  readonly #states: Uint8Array;
+  /** Two words a slot, side by side for the processor's sake; the second is 0 where a slot is free. */
+  #words: Int32Array;
+  #mask: number;
   #size = 0;
 
-  /** For at most `capacity` memories. */
-  constructor(readonly capacity: number) {
-    this.#slots = 2 ** Math.ceil(Math.log2(Math.max(16, capacity * 2)));
-    this.#keys = new Uint32Array(this.#slots * 2);
-    this.#states = new Uint8Array(this.#slots);
+  /** `expected`: how many ids there may be. It grows where there are more. */
+  constructor(expected: number) {
+    const slots = 2 ** Math.ceil(Math.log2(Math.max(LEAST, expected * 2)));
+    this.#words = new Int32Array(slots * 2);
+    this.#mask = slots - 1;
   }
 
-  /** Memories in it. */
+  /** Ids of which anything was noted. */
   get size(): number {
     return this.#size;
   }
 
-  add(id: string): void {
-    const slot = this.#slotOf(id);
-    if (this.#states[slot] !== 0) return;
-    if (this.#size >= this.capacity) throw new Error(`the index was made for ${this.capacity} memories`);
-    this.#keys[slot * 2] = high;
-    this.#keys[slot * 2 + 1] = low;
-    this.#states[slot] = OCCUPIED;
-    this.#size += 1;
-  }
-
-  /** Notes that a vector or node of a memory was seen: for the first time, again, or of a memory that is not there. */
-  see(id: string, what: Seen): 'first' | 'again' | 'unknown' {
-    const slot = this.#slotOf(id);
-    const state = this.#states[slot]!;
-    if (state === 0) return 'unknown';
-    if (state & SEEN[what]) return 'again';
-    this.#states[slot] = state | SEEN[what];
-    return 'first';
-  }
-
-  /** Of which of them none was seen of this memory; of a memory that is not there nobody looked for any. */
-  unseenOf(id: string): readonly Seen[] {
-    const state = this.#states[this.#slotOf(id)]!;
-    return state === 0 ? NONE : UNSEEN[state & BOTH]!;
-  }
-
-  /** Where the key of this id is, or would be put. */
-  #slotOf(id: string): number {
+  /** Notes something of an id. Answers what had been noted of it before, for `holds`. */
+  note(id: string, note: Note): number {
     takeKey(id);
-    const mask = this.#slots - 1;
-    for (let slot = low & mask; ; slot = (slot + 1) & mask) {
-      if (this.#states[slot] === 0) return slot;
-      if (this.#keys[slot * 2] === high && this.#keys[slot * 2 + 1] === low) return slot;
+    const at = this.#placeOf(low, high);
+    const before = this.#words[at + 1]! & NOTES_MASK;
+    this.#words[at] = low;
+    this.#words[at + 1] = (high & ~NOTES_MASK) | before | NOTES[note];
+    if (before === 0) {
+      this.#size += 1;
+      if (this.#size * 2 > this.#mask + 1) this.#grow();
+    }
+    return before;
+  }
+
+  /** Whether something was noted of an id. */
+  has(id: string, note: Note): boolean {
+    takeKey(id);
+    return holds(this.#words[this.#placeOf(low, high) + 1]!, note);
+  }
+
+  /** Where in the words a key is, or would be put. */
+  #placeOf(first: number, second: number): number {
+    const words = this.#words;
+    for (let slot = first & this.#mask; ; slot = (slot + 1) & this.#mask) {
+      const word = words[slot * 2 + 1]!;
+      if (word === 0 || (words[slot * 2] === first && ((word ^ second) & ~NOTES_MASK) === 0)) return slot * 2;
+    }
+  }
+
+  #grow(): void {
+    const old = this.#words;
+    this.#words = new Int32Array(old.length * 2);
+    this.#mask = this.#mask * 2 + 1;
+    for (let at = 0; at < old.length; at += 2) {
+      if (old[at + 1] === 0) continue;
+      const to = this.#placeOf(old[at]!, old[at + 1]!);
+      this.#words[to] = old[at]!;
+      this.#words[to + 1] = old[at + 1]!;
     }
   }
 }
+
+/** Whether this was among what had been noted. */
+export const holds = (state: number, note: Note): boolean => (state & NOTES[note]) !== 0;
 
 /** Nobody can know beforehand which ids would be taken for one. */
 const [SEED_HIGH, SEED_LOW] = [randomBytes(4).readInt32LE(), randomBytes(4).readInt32LE()];
@@ -101,5 +107,5 @@ function mixed(value: number): number {
   let bits = value ^ (value >>> 16);
   bits = Math.imul(bits, 0x85ebca6b);
   bits = Math.imul(bits ^ (bits >>> 13), 0xc2b2ae35);
-  return (bits ^ (bits >>> 16)) >>> 0;
+  return bits ^ (bits >>> 16);
 }

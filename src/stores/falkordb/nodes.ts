@@ -27,15 +27,31 @@ export interface SavedNode {
   relationships: SavedRelationship[];
 }
 
-const PAGE = 1_000;
+const PAGE = 10_000;
+const CONTENT_PAGE = 1_000;
 
 /**
  * Every node with the label Memory, a page at a time, by ranges of the server's own numbers: with an order by id each page would
  * sort all that is left. Nothing where the graph is absent.
  */
 export async function* nodePages(falkordb: FalkorDB): AsyncGenerator<NodeOf[]> {
-  const asked = (range: string) => falkordb.query(falkordb.graph, `${range} RETURN ID(m), m.id`);
-  for await (const rows of rowPages(falkordb, asked)) yield rows.map(([node, id]) => nodeOf(node, id));
+  yield* pages(falkordb, PAGE, async (range) => {
+    const rows =
+      (await idsAsJson(falkordb, range)) ?? (await falkordb.query(falkordb.graph, `${range} RETURN ${IDS}`));
+    return rows.map(([node, id]) => nodeOf(node, id));
+  });
+}
+
+const IDS = 'ID(m), m.id';
+/** As one text, which is taken apart in a fifth of the time that rows take. Undefined where it cannot be. */
+async function idsAsJson(falkordb: FalkorDB, range: string): Promise<unknown[][] | undefined> {
+  const [row] = await falkordb.query(falkordb.graph, `${range} RETURN toJSON(collect([${IDS}]))`);
+  try {
+    const ids = JSON.parse(String(row![0])) as unknown[][];
+    return ids.every(([, id]) => typeof id === 'string' || id === null) ? ids : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** What a node with the label Memory says: its memory, and its labels and properties as one text. */
@@ -44,25 +60,29 @@ export interface NodeContent {
   says: string;
 }
 
-/** The same pages with what each node says: for a graph of some thousand. */
+/** The same with what each node says: for a graph of some thousand. */
 export async function* nodeContentPages(falkordb: FalkorDB): AsyncGenerator<NodeContent[]> {
-  const asked = (range: string) =>
-    falkordb.typedQuery(falkordb.graph, `${range} RETURN m.id, labels(m), properties(m)`);
-  for await (const rows of rowPages(falkordb, asked))
-    yield rows.map(([id, labels, properties]) => ({
+  yield* pages(falkordb, CONTENT_PAGE, async (range) => {
+    const asked = `${range} RETURN m.id, labels(m), properties(m)`;
+    return (await falkordb.typedQuery(falkordb.graph, asked)).map(([id, labels, properties]) => ({
       memory: nodeOf(0, id![1]).memory,
       says: `${JSON.stringify(labels![1])} ${JSON.stringify(pairsOf(properties![1] as unknown[]).sort())}`,
     }));
+  });
 }
 
 const pairsOf = (flat: readonly unknown[]): string[] =>
   Array.from({ length: flat.length / 2 }, (_, index) => JSON.stringify([flat[index * 2], flat[index * 2 + 1]]));
 
-async function* rowPages<T>(falkordb: FalkorDB, ask: (range: string) => Promise<T[]>): AsyncGenerator<T[]> {
+async function* pages<T>(
+  falkordb: FalkorDB,
+  size: number,
+  ask: (range: string) => Promise<T[]>,
+): AsyncGenerator<T[]> {
   const { highest, count } = await countNodes(falkordb);
   let seen = 0;
-  for (let from = 0; from <= highest; from += PAGE) {
-    const rows = await ask(`MATCH (m:Memory) WHERE ID(m) >= ${from} AND ID(m) < ${from + PAGE}`);
+  for (let from = 0; from <= highest; from += size) {
+    const rows = await ask(`MATCH (m:Memory) WHERE ID(m) >= ${from} AND ID(m) < ${from + size}`);
     seen += rows.length;
     yield rows;
   }

@@ -40,12 +40,12 @@ export async function sampleSearches(
     namespace: string;
     content: string;
   }>(
-    `WITH placed AS (
-       SELECT id, row_number() OVER (PARTITION BY user_id ORDER BY md5(id::text)) AS place, count(*) OVER (PARTITION BY user_id) AS memories
-         FROM memory_entries)
-     SELECT user_id AS "user", id::text, project_id AS project, namespace, content
-       FROM (SELECT * FROM placed WHERE place <= $1 ORDER BY memories DESC LIMIT $1 * $2) AS chosen JOIN memory_entries USING (id)
-      WHERE content ~ '[[:alnum:]]{3}' ORDER BY memories DESC, user_id, place`,
+    `SELECT of.user_id AS "user", m.id::text, m.project_id AS project, m.namespace, m.content
+       FROM (SELECT user_id, count(*) AS memories FROM memory_entries GROUP BY 1 ORDER BY memories DESC, user_id LIMIT $2) AS of
+      CROSS JOIN LATERAL (
+            SELECT e.*, hashtextextended(id::text, 0) AS place FROM memory_entries e
+             WHERE e.user_id = of.user_id ORDER BY place LIMIT $1) AS m
+      WHERE m.content ~ '[[:alnum:]]{3}' ORDER BY of.memories DESC, of.user_id, m.place`,
     [Math.max(TRIED_FOR_A_USER, count), USERS_TRIED],
   );
   let tried = 0;

@@ -1,5 +1,6 @@
 import { hostname } from 'node:os';
 import pg from 'pg';
+import { to as copyTo } from 'pg-copy-streams';
 import type { Profile } from '../../config/profile.js';
 import { resolveSecret, secretWord } from '../../config/secrets.js';
 import type { Command } from '../../hosts/command.js';
@@ -24,6 +25,11 @@ export type Row = Record<string, unknown>;
 /** A connection that can only read: the server itself refuses writes in it. */
 export interface Reading {
   query<T = Row>(sql: string, values?: unknown[]): Promise<T[]>;
+}
+
+export interface StreamReading extends Reading {
+  /** The rows of a query as the text that COPY makes of them, a line each, as many at a time as came together: for millions. */
+  lines(sql: string): AsyncGenerator<string[]>;
 }
 
 export interface ReadingOptions {
@@ -80,14 +86,15 @@ export class Postgres {
 
   /** Runs queries in one read-only connection. `snapshot`: all of them see one moment. `settings`: of the session. */
   async reading<T>(
-    work: (reading: Reading) => Promise<T>,
+    work: (reading: StreamReading) => Promise<T>,
     { database = this.database, snapshot = false, settings = {} }: ReadingOptions = {},
   ): Promise<T> {
     const all = { default_transaction_read_only: 'on', ...settings };
     const options = Object.entries(all).map(([name, value]) => `-c ${name}=${value}`);
     return this.#connected(database, options.join(' '), async (client) => {
-      const reading: Reading = {
+      const reading: StreamReading = {
         query: async <R = Row>(sql: string, values: unknown[] = []) => (await client.query(sql, values)).rows as R[],
+        lines: (sql) => linesOf(client.query(copyTo(`COPY (${sql}) TO STDOUT`))),
       };
       if (!snapshot) return await work(reading);
       await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
@@ -260,6 +267,19 @@ export class Postgres {
     } catch (error) {
       return sqlState(error) !== '';
     }
+  }
+}
+
+const LINE_END = 0x0a;
+
+/** The whole lines of each piece; what a piece begins is ended by the next. */
+async function* linesOf(pieces: AsyncIterable<Buffer>): AsyncGenerator<string[]> {
+  let begun: Buffer = Buffer.alloc(0);
+  for await (const piece of pieces) {
+    const bytes = begun.length === 0 ? piece : Buffer.concat([begun, piece]);
+    const end = bytes.lastIndexOf(LINE_END);
+    begun = bytes.subarray(end + 1);
+    if (end >= 0) yield bytes.toString('utf8', 0, end).split('\n');
   }
 }
 

@@ -7,9 +7,9 @@ export interface MemoryRow {
   pending: boolean;
   /** When its vector was made (ms since 1970), where the table knows. */
   embeddedAt: number | null;
+  /** It was written since the moment that was asked for. Always false where the table does not tell. */
+  isNew: boolean;
 }
-
-const PAGE = 500;
 
 /** Whether the table of the memories is there at all. */
 export async function hasMemories(postgres: Postgres): Promise<boolean> {
@@ -19,49 +19,42 @@ export async function hasMemories(postgres: Postgres): Promise<boolean> {
   return table!.there;
 }
 
-/**
- * Reads every memory through a cursor of the server, in no order, a page at a time; all of them as they are at one moment.
- * `onCount` is told of their number before the first page.
- */
-export const readMemories = (
+/** How many memories there are now, and the server's own clock (ms since 1970). */
+export async function memoriesNow(postgres: Postgres): Promise<{ count: number; at: number }> {
+  const [now] = await postgres.read<{ count: string; at: number }>(
+    "SELECT count(*)::text AS count, date_part('epoch', clock_timestamp()) * 1000 AS at FROM memory_entries",
+  );
+  return { count: Number(now!.count), at: now!.at };
+}
+
+/** Every memory, in no order, some hundreds at a time; all of them as they are at one moment. `since`: ms since 1970, by the server's clock. */
+export function readMemories(
   postgres: Postgres,
-  onCount: (count: number) => void,
+  since: number,
   onPage: (rows: MemoryRow[]) => void | Promise<void>,
-): Promise<void> =>
-  readPages(postgres, onCount, onPage, async (reading) =>
-    (await columnsOf(reading, 'memory_entries')).includes('embedded_at')
-      ? ', embedded_at IS NULL AS pending, (extract(epoch FROM embedded_at) * 1000)::float8 AS "embeddedAt"'
-      : ', false AS pending, NULL::float8 AS "embeddedAt"',
-  );
-
-/** The same of their ids alone. */
-export const readMemoryIds = (
-  postgres: Postgres,
-  onCount: (count: number) => void,
-  onPage: (rows: Pick<MemoryRow, 'id'>[]) => void | Promise<void>,
-): Promise<void> => readPages(postgres, onCount, onPage, async () => '');
-
-function readPages<Row extends { id: string }>(
-  postgres: Postgres,
-  onCount: (count: number) => void,
-  onPage: (rows: Row[]) => void | Promise<void>,
-  more: (reading: Reading) => Promise<string>,
 ): Promise<void> {
-  return postgres.reading(
-    async (reading) => {
-      const [counted] = await reading.query<{ count: string }>('SELECT count(*)::text AS count FROM memory_entries');
-      onCount(Number(counted!.count));
-      await reading.query(
-        `DECLARE memories NO SCROLL CURSOR FOR SELECT id::text AS id${await more(reading)} FROM memory_entries`,
-      );
-      for (;;) {
-        const rows = await reading.query<Row>(`FETCH ${PAGE} FROM memories`);
-        if (rows.length === 0) return;
-        await onPage(rows);
-      }
-    },
-    { snapshot: true },
-  );
+  return postgres.reading(async (reading) => {
+    const columns = await columnsOf(reading, 'memory_entries');
+    const embedded = columns.includes('embedded_at')
+      ? "embedded_at IS NULL, date_part('epoch', embedded_at) * 1000"
+      : 'false, NULL';
+    const isNew = columns.includes('created_at') ? `created_at >= to_timestamp(${since} / 1000)` : 'false';
+    for await (const lines of reading.lines(`SELECT id::text, ${embedded}, ${isNew} FROM memory_entries`))
+      await onPage(lines.map(rowOf));
+  });
+}
+
+/** https://www.postgresql.org/docs/current/sql-copy.html#id-1.9.3.55.9.2 */
+const ESCAPED: Record<string, string> = { b: '\b', f: '\f', n: '\n', r: '\r', t: '\t', v: '\v' };
+
+function rowOf(line: string): MemoryRow {
+  const [id, pending, embeddedAt, isNew] = line.split('\t') as [string, string, string, string];
+  return {
+    id: id.includes('\\') ? id.replaceAll(/\\(.)/g, (_, of: string) => ESCAPED[of] ?? of) : id,
+    pending: pending === 't',
+    embeddedAt: embeddedAt === '\\N' ? null : Number(embeddedAt),
+    isNew: isNew === 't',
+  };
 }
 
 /** What is in a memory. */

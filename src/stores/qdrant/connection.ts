@@ -1,4 +1,5 @@
 import { QdrantClient } from '@qdrant/js-client-rest';
+import { request } from 'undici';
 import type { Profile } from '../../config/profile.js';
 import { redact } from '../../config/redact.js';
 import { resolveSecret, secretWord } from '../../config/secrets.js';
@@ -51,16 +52,11 @@ export class Qdrant {
   }
 
   /** One writing request through the vendor's client. `path` is what a person would send, for the record. */
-  write<T>(
-    gateway: Gateway,
-    method: string,
-    path: string,
-    request: (client: QdrantClient) => Promise<T>,
-  ): Promise<T> {
+  write<T>(gateway: Gateway, method: string, path: string, change: (client: QdrantClient) => Promise<T>): Promise<T> {
     return gateway.change(
       { channel: 'http', text: `curl -fsS ${this.curlArguments}-X ${method} '${this.address}${path}'` },
       () =>
-        request(this.#patient).catch((error: unknown) => {
+        change(this.#patient).catch((error: unknown) => {
           throw new Error(`${method} ${path} failed: ${qdrantMessage(error)}`, { cause: error });
         }),
     );
@@ -76,19 +72,25 @@ export class Qdrant {
     return this.#ask('POST', path, JSON.stringify(body));
   }
 
-  async #ask(method: string, path: string, body?: string): Promise<Answer> {
+  async #ask(method: 'GET' | 'POST', path: string, body?: string): Promise<Answer> {
     const headers = { ...this.#headers, ...(body === undefined ? {} : { 'content-type': 'application/json' }) };
     try {
       const { dispatcher } = this.endpoint;
       const signal = AbortSignal.timeout(READ_PATIENCE);
-      const response = await fetch(this.address + path, {
+      // Half of what fetch costs.
+      const answer = await request(this.address + path, {
         method,
         headers,
         signal,
-        ...(body === undefined ? {} : { body }),
+        body: body ?? null,
         dispatcher,
       });
-      return { status: response.status, text: await response.text(), date: response.headers.get('date') };
+      const { date } = answer.headers;
+      return {
+        status: answer.statusCode,
+        text: await answer.body.text(),
+        date: typeof date === 'string' ? date : null,
+      };
     } catch (caught) {
       const error = await this.endpoint.explained(caught);
       if (tlsFaultIn(error)) throw error;

@@ -4,10 +4,12 @@ import { inParallel } from '../../in-parallel.js';
 import { stableJson } from '../../stable-json.js';
 import { allThere, type Check, equal, sameSet, withinMoving } from '../check.js';
 import { type Qdrant, qdrantMessage } from './connection.js';
+import { scroll } from './points.js';
 
 const SAMPLES = 10;
 const NEAREST = 10;
 const AT_ONCE = 4;
+const WHOLE = { with_payload: true, with_vector: true };
 
 export const collectionInventorySchema = z.object({
   /** Exact. */
@@ -76,12 +78,9 @@ export async function inventoryCollection(qdrant: Qdrant, name: string): Promise
   const info = await client.getCollection(name);
   const { count } = await client.count(name, { exact: true });
   const start = seededId(name);
-  const from = await client.scroll(name, { limit: SAMPLES, offset: start, with_payload: true, with_vector: true });
+  const from = await scroll(qdrant, name, { limit: SAMPLES, offset: start, ...WHOLE });
   const missing = Math.min(SAMPLES, count) - from.points.length;
-  const more =
-    missing > 0
-      ? await client.scroll(name, { limit: missing, with_payload: true, with_vector: true })
-      : { points: [] };
+  const more = missing > 0 ? await scroll(qdrant, name, { limit: missing, ...WHOLE }) : { points: [] };
   const points = [...from.points, ...more.points];
   const vector = points[0]?.vector;
   return {

@@ -26,17 +26,30 @@ export async function* pointPages(qdrant: Qdrant, collection: string): AsyncGene
     yield page.map(({ id, payload }) => ({ point: id, memory: memoryOf(payload) }));
 }
 
-/** One that the vendor's client must read: a number so long that JavaScript's own would be another. */
-const LONG_NUMBER = /\d{16}/;
-
-/** A page of points with the memories' ids only. The client looks at every value for long numbers, which takes most of the time. */
+/** A page of points with the memories' ids only. */
 const namesPage = (qdrant: Qdrant, collection: string, offset: Offset): Promise<Page> =>
-  reading(collection, async () => {
-    const wanted = { limit: NAMES_PAGE, with_payload: ['entryId'], with_vector: false, ...offset };
-    const { status, text } = await qdrant.ask(`/collections/${encodeURIComponent(collection)}/points/scroll`, wanted);
-    if (status !== 200 || LONG_NUMBER.test(text)) return qdrant.client.scroll(collection, wanted);
-    return (JSON.parse(text) as { result: Page }).result;
-  });
+  reading(collection, () =>
+    scroll(qdrant, collection, { limit: NAMES_PAGE, with_payload: ['entryId'], with_vector: false, ...offset }),
+  );
+
+/**
+ * A page of points. The vendor's client looks at every value for numbers that JavaScript cannot hold, which takes most of its time:
+ * it is asked only where an id is one, so that payloads with such numbers are not to be written again from here.
+ */
+export async function scroll(
+  qdrant: Qdrant,
+  collection: string,
+  wanted: NonNullable<Parameters<Qdrant['client']['scroll']>[1]>,
+): Promise<Page> {
+  const { status, text } = await qdrant.ask(`/collections/${encodeURIComponent(collection)}/points/scroll`, wanted);
+  if (status === 200) {
+    const { result } = JSON.parse(text) as { result: Page };
+    if (result.points.every(({ id }) => isHeld(id)) && isHeld(result.next_page_offset)) return result;
+  }
+  return qdrant.client.scroll(collection, wanted);
+}
+
+const isHeld = (id: unknown) => typeof id !== 'number' || Number.isSafeInteger(id);
 
 /** Every point of a collection with vector and payload, a page at a time: for a collection of some thousand. */
 export async function* wholePointPages(qdrant: Qdrant, collection: string): AsyncGenerator<Point[]> {

@@ -1,10 +1,9 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { open, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import type http from 'node:http';
 import { basename } from 'node:path';
-import { Transform } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import { keepOnDisk } from '../../hosts/durable.js';
+import { writeHashed } from '../../hosts/files.js';
 import type { Gateway } from '../../hosts/gateway.js';
 import { HERE } from '../storage/here.js';
 import type { Storage } from '../storage/storage.js';
@@ -144,39 +143,17 @@ export async function downloadSnapshot(
       const response = await responseOf(qdrant, request);
       if (response.statusCode !== 200)
         throw new Error(`downloading ${snapshot}: HTTP ${response.statusCode} ${wordsOf(await textOf(response))}`);
-      const hash = createHash('sha256');
-      let bytes = 0;
-      const seen = counting((count) => {
-        bytes += count;
-        transfer.onBytes?.(count);
-      }, hash);
-      // Opened first: a file that is there already is refused, and must not be taken away.
-      const target = await open(file, 'wx', 0o600);
-      try {
-        await pipeline(response, seen, target.createWriteStream());
-        const announced = Number(response.headers['content-length'] ?? bytes);
-        if (announced !== bytes) throw new Error(`${announced} bytes were announced, ${bytes} came`);
-        if (!transfer.isKeptLater) await keepOnDisk(file);
-      } catch (error) {
+      const got = await writeHashed(response, file, transfer).catch((error: NodeJS.ErrnoException) => {
+        if (transfer.signal?.aborted || error.code === 'EEXIST') throw error;
+        throw new Error(`downloading ${snapshot}: ${wordsOfBreak(error)}`, { cause: error });
+      });
+      const announced = Number(response.headers['content-length'] ?? got.bytes);
+      if (announced !== got.bytes) {
         await rm(file, { force: true });
-        if (transfer.signal?.aborted) throw error;
-        throw new Error(`downloading ${snapshot}: ${wordsOfBreak(error as Error)}`, { cause: error });
+        throw new Error(`downloading ${snapshot}: ${announced} bytes were announced, ${got.bytes} came`);
       }
-      return { bytes, sha256: hash.digest('hex') };
+      if (!transfer.isKeptLater) await keepOnDisk(file);
+      return got;
     },
   );
-}
-
-function counting(
-  onBytes: ((bytes: number) => void) | undefined,
-  hash?: { update(chunk: Buffer): unknown },
-): Transform {
-  return new Transform({
-    highWaterMark: 1 << 20,
-    transform(chunk: Buffer, _encoding, done) {
-      hash?.update(chunk);
-      onBytes?.(chunk.length);
-      done(null, chunk);
-    },
-  });
 }

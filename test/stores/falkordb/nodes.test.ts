@@ -31,6 +31,14 @@ describe('nodes of memories', () => {
     expect((await nodesNow()).map((one) => one.memory).sort()).toEqual(left);
   });
 
+  test('are told whatever their ids are: numbers, none, or texts that JSON has signs for', async () => {
+    await memories.nodes(['plain', 'with "quotes", \\ and\na line']);
+    await memories.cypher('CREATE (:Memory {id: 7}), (:Memory)');
+    const told = (await nodesNow()).map((one) => one.memory);
+    expect(new Set(told)).toEqual(new Set(['plain', 'with "quotes", \\ and\na line', '7', null]));
+    expect(told).toHaveLength(4);
+  });
+
   test('are read and deleted with their relationships in a large graph without looking through all of it', async () => {
     const ids = idsFrom(100_000, LONG_AGO, 10);
     await memories.nodes(ids);
