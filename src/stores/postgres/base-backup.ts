@@ -1,7 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import type { S3Settings } from '../../config/s3.js';
-import type { Command } from '../../hosts/command.js';
+import { type Command, commandText } from '../../hosts/command.js';
 import { readCommand } from '../../hosts/run-command.js';
 import { inParallel } from '../../in-parallel.js';
 import { messageOf } from '../../words.js';
@@ -56,7 +56,10 @@ export async function readBaseBackup(
 ): Promise<BaseBackup> {
   const label = await textIn(storage, under(folder, BACKUP_LABEL));
   if (label === undefined)
-    throw new Error('it has no backup_label: without it a server would start from the wrong place');
+    throw new Error(
+      (await unpackingWords(folder, storage)) ??
+        'it has no backup_label: without it a server would start from the wrong place',
+    );
   const major = Number.parseInt((await textIn(storage, under(folder, 'PG_VERSION'))) ?? '', 10);
   if (Number.isNaN(major)) throw new Error('it has no PG_VERSION');
   const manifest = await readBackupManifest(folder, storage);
@@ -68,7 +71,8 @@ export async function readBaseBackup(
   if (startLsn === undefined || !(endLsn > 0) || !Number.isInteger(timeline))
     throw new Error('neither backup_label nor backup_manifest says from where to where in the log it was taken');
   if (
-    (await storage.seen(under(folder, 'tablespace_map'))) ||
+    // In an archive there is an empty one, too.
+    ((await storage.seen(under(folder, 'tablespace_map')))?.bytes ?? 0) > 0 ||
     (await namesBelow(storage, under(folder, 'pg_tblspc'))).length > 0
   )
     throw new Error('it has tablespaces of its own, which this program cannot place');
@@ -87,6 +91,28 @@ export async function readBaseBackup(
     bytes: files.reduce((sum, file) => sum + file.Size, 0),
     hasWal: (await namesBelow(storage, under(folder, 'pg_wal'))).some((name) => /^[0-9A-F]{24}$/.test(name)),
   };
+}
+
+const ARCHIVE_ENDS = ['', '.gz', '.zst', '.lz4'];
+
+/** How to unpack what `pg_basebackup --format tar` made, into where it is then found; undefined where that is not what it is. */
+async function unpackingWords(folder: string, storage: Storage): Promise<string | undefined> {
+  const seen = async (name: string) => Boolean(await storage.seen(under(folder, name)));
+  for (const end of ARCHIVE_ENDS) {
+    if (!(await seen(`base.tar${end}`))) continue;
+    const to = under(folder, 'base');
+    const bring = storage.isHere ? '' : `bring it into a folder of this machine first (aws s3 cp --recursive), and there: `;
+    const unpack = (archive: string, into: string) =>
+      commandText({ file: 'tar', args: ['-xf', under(folder, `${archive}.tar${end}`), '-C', into] });
+    const commands = [
+      commandText({ file: 'mkdir', args: ['-p', '-m', '700', under(to, 'pg_wal')] }),
+      unpack('base', to),
+      ...((await seen(`pg_wal.tar${end}`)) ? [unpack('pg_wal', under(to, 'pg_wal'))] : []),
+      commandText({ file: 'cp', args: [under(folder, BACKUP_MANIFEST), to] }),
+    ];
+    return `its files are in base.tar${end}, which must be unpacked to be looked into: ${bring}${commands.join(' && ')}`;
+  }
+  return undefined;
 }
 
 /** Which cluster a data directory is of: its control file begins with that, in this machine's order of bytes. */
@@ -188,6 +214,8 @@ async function readInPlace(
 ): Promise<BaseBackup | undefined> {
   const there = await Promise.all([BACKUP_MANIFEST, BACKUP_LABEL].map((name) => storage.seen(under(folder, name))));
   if (!there.some((one) => one !== undefined)) return undefined;
+  // An archive that was unpacked beside itself.
+  if (there[1] === undefined && (await storage.seen(under(folder, 'base', BACKUP_LABEL)))) return undefined;
   if (await storage.seen(under(set, UNFINISHED_FILE))) throw new Error('the backup set that it is in is unfinished');
   const file = under(set, MANIFEST_FILE);
   const part = (await storage.seen(file))
