@@ -4,7 +4,6 @@ import { copyTo, filesBelow, remove, sha256Of } from '../../hosts/files.js';
 import { bytesOf } from '../../stores/backup-set/backup-set.js';
 import type { FalkordbPart } from '../../stores/backup-set/manifest.js';
 import { type Check, equal } from '../../stores/check.js';
-import type { FalkorDB } from '../../stores/falkordb/connection.js';
 import { unbuilt, untilBuilt } from '../../stores/falkordb/indexes.js';
 import { type FalkordbInventory, inventoryFalkordb } from '../../stores/falkordb/inventory.js';
 import { memoryOf } from '../../stores/falkordb/memory.js';
@@ -131,12 +130,11 @@ async function take(p: Params, ctx: StepContext, emit: Emitter<Facts>, signal: A
   const building = await unbuilt(falkordb);
   if (building.length > 0) emit.output(`${building.join(', ')} is still being built: waiting for it`);
   await untilBuilt(falkordb, p.patienceSeconds * 1000, signal);
-  const writes = await writesOf(falkordb);
   const before = await inventoryFalkordb(falkordb);
   const at = new Date().toISOString();
   if (settings.appendonly) await copyAppendOnlyDirectory(p, ctx, emit, signal, settings, to);
   else await copySavedFile(p, ctx, emit, signal, settings, to);
-  const inventory = (await writesOf(falkordb)) === writes ? before : await inventoryFalkordb(falkordb);
+  const inventory = await inventoryFalkordb(falkordb);
   const { faults } = await filesFaults({ form, path: to });
   if (faults.length > 0) throw new Error(`the copy is not whole: ${faults[0]}`);
   const names = form === 'appendonlydir' ? (await filesBelow(to)).map((name) => join(form, name)) : [form];
@@ -168,12 +166,6 @@ async function take(p: Params, ctx: StepContext, emit: Emitter<Facts>, signal: A
     `copied ${form}: ${plural(parts.length, 'file')}, ${sizeOf(parts.reduce((sum, one) => sum + one.bytes, 0))}`,
   );
   return parts;
-}
-
-/** Another one than before, once anything was written, or saved. */
-async function writesOf(falkordb: FalkorDB): Promise<string> {
-  const { rdb_changes_since_last_save: changes, rdb_last_save_time: saved } = await falkordb.info('persistence');
-  return `${changes} since ${saved}`;
 }
 
 /** With rewrites held off, the files that the manifest names do not change under the copy; only the last one grows. */

@@ -21,15 +21,41 @@ export const falkordbInventorySchema = z.object({
 export type FalkordbInventory = z.infer<typeof falkordbInventorySchema>;
 export type GraphInventory = FalkordbInventory['graphs'][string];
 
+/** What each server held, and its writes until then. */
+const taken = new WeakMap<FalkorDB, { writes: string; inventory: FalkordbInventory }>();
+
+/** What the server holds now. Graphs are read through only where anything may have been written since they were read last. */
 export async function inventoryFalkordb(falkordb: FalkorDB): Promise<FalkordbInventory> {
+  const writes = await writesOf(falkordb);
+  const last = taken.get(falkordb);
+  if (last?.writes === writes) return last.inventory;
   const graphs: FalkordbInventory['graphs'] = {};
   for (const graph of await falkordb.graphs()) graphs[graph] = await inventoryGraph(falkordb, graph);
-  return {
+  const inventory = {
     serverVersion: await serverVersionOf(falkordb),
     moduleVersion: await moduleVersion(falkordb),
     graphs,
   };
+  if (isBuilt(inventory)) taken.set(falkordb, { writes, inventory });
+  return inventory;
 }
+
+/** Another one once the server was written to, has saved, or was started again. */
+async function writesOf(falkordb: FalkorDB): Promise<string> {
+  const { run_id: process } = await falkordb.info('server');
+  const {
+    rdb_changes_since_last_save: changes,
+    rdb_last_save_time: saved,
+    rdb_saves: saves = '',
+  } = await falkordb.info('persistence');
+  return [process, changes, saved, saves].join(' ');
+}
+
+/** An index becomes another by itself while it is being built. */
+const isBuilt = ({ graphs }: FalkordbInventory): boolean =>
+  Object.values(graphs)
+    .flatMap(({ indexes, constraints }) => [...indexes, ...constraints])
+    .every((line) => !line.includes('UNDER CONSTRUCTION'));
 
 /** `valkey 8.0.1`, `redis 7.4.0` */
 export async function serverVersionOf(falkordb: FalkorDB): Promise<string> {

@@ -101,7 +101,9 @@ async function unpackingWords(folder: string, storage: Storage): Promise<string 
   for (const end of ARCHIVE_ENDS) {
     if (!(await seen(`base.tar${end}`))) continue;
     const to = under(folder, 'base');
-    const bring = storage.isHere ? '' : `bring it into a folder of this machine first (aws s3 cp --recursive), and there: `;
+    const bring = storage.isHere
+      ? ''
+      : `bring it into a folder of this machine first (aws s3 cp --recursive), and there: `;
     const unpack = (archive: string, into: string) =>
       commandText({ file: 'tar', args: ['-xf', under(folder, `${archive}.tar${end}`), '-C', into] });
     const commands = [
