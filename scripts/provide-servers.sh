@@ -3,7 +3,7 @@
 #   PostgreSQL 15 or newer (server and client programs), and a Redis or Valkey server of at least 7.2
 #   where the one that npm carries cannot run (it wants glibc 2.38), and the OpenMP library that the FalkorDB module needs.
 # Arguments: further programs that must be here, named as their packages are. `sshd` is an OpenSSH server for tests: it is only unpacked
-#   into node_modules, never installed, since an installed one would be started with the machine; without it such tests are left out.
+#   into node_modules, never installed, since an installed one would be started with the machine; where none can be had, one line says why.
 # Nothing to do: says nothing, exits 0. As root on Debian or Ubuntu it installs them, without starting any service.
 # Elsewhere it prints the one command to type and exits 2.
 set -eu
@@ -41,18 +41,43 @@ module_can_load() { # what the FalkorDB module is linked with is here; elsewhere
 
 openssh="$here/node_modules/.cache/openssh"
 
+starts() { # PROGRAM: it is here, and so are the libraries that it wants; what it says to the question is its own affair
+  [ -x "$1" ] || return 1
+  status=0
+  LD_LIBRARY_PATH=$(echo "$openssh"/usr/lib/*-linux-gnu) "$1" -V > /dev/null 2>&1 || status=$?
+  [ "$status" -lt 126 ]
+}
+
 has_sshd() {
-  [ -x /usr/sbin/sshd ] || [ -x "$openssh/usr/sbin/sshd" ]
+  starts /usr/sbin/sshd || starts "$openssh/usr/sbin/sshd"
 }
 
 unpack_sshd() { # Debian and Ubuntu; whoever this is, since nothing is installed
-  ! has_sshd && command -v apt-get >/dev/null 2>&1 && command -v dpkg >/dev/null 2>&1 || return 0
   unpacked=$(mktemp -d)
   ( cd "$unpacked" && {
       apt-get download openssh-server libwrap0 || { apt-get update && apt-get download openssh-server libwrap0; }
     } && for package in ./*.deb; do dpkg -x "$package" tree; done && mkdir -p "${openssh%/*}" && rm -rf "$openssh" && mv tree "$openssh"
-  ) > "$unpacked/log" 2>&1 || echo "No SSH server could be unpacked ($(tail -n 1 "$unpacked/log")): tests that need one are left out." >&2
+  ) > "$unpacked/log" 2>&1 || why="none could be unpacked: $(tail -n 1 "$unpacked/log")"
   rm -rf "$unpacked"
+}
+
+provide_sshd() { # for tests; where none can be had, which is no failure, one line says why
+  why=''
+  if ! command -v ssh >/dev/null 2>&1; then
+    if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null 2>&1; then missing="$missing openssh-client"
+    else why='there is no ssh, which the package openssh-client has'
+    fi
+  fi
+  if [ -n "$why" ]; then :
+  elif ! unshare --mount true 2>/dev/null; then why='it is started with `unshare --mount`, which does not work here'
+  elif ! has_sshd; then
+    if ! command -v apt-get >/dev/null 2>&1 || ! command -v dpkg >/dev/null 2>&1; then why='there is no /usr/sbin/sshd, and no apt-get to fetch one with'
+    else
+      unpack_sshd
+      [ -n "$why" ] || has_sshd || why='the one that was unpacked lacks a library'
+    fi
+  fi
+  [ -z "$why" ] || echo "No SSH server for tests: $why. Tests that need one are left out, and say so in their names." >&2
 }
 
 missing=''
@@ -61,8 +86,7 @@ has_redis || missing="$missing valkey-server"
 module_can_load || missing="$missing libgomp1"
 for program in "$@"; do
   if [ "$program" = sshd ]; then
-    command -v ssh >/dev/null 2>&1 || missing="$missing openssh-client"
-    unpack_sshd
+    provide_sshd
   else
     command -v "$program" >/dev/null 2>&1 || missing="$missing $program"
   fi

@@ -1,4 +1,4 @@
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { appendFileSync, chmodSync, existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -21,7 +21,16 @@ const LIBRARIES = join(UNPACKED, 'usr', 'lib', `${process.arch === 'arm64' ? 'aa
 
 /** Why none can be had here: empty where one can. */
 export const whyNoSshServer = (): string =>
-  whyNot('ssh', '-V') || whyNot('unshare', '--mount', 'true') || whyNot('test', '-x', SSHD);
+  whyNot('ssh', '-V') || whyNot('unshare', '--mount', 'true') || whySshdDoesNotStart();
+
+function whySshdDoesNotStart(): string {
+  const { error, status, stderr } = spawnSync(SSHD, ['-V'], { encoding: 'utf8', env: withLibraries(), timeout: 20_000 });
+  if (error) return `no ${SSHD}, see scripts/provide-servers.sh sshd`;
+  // Older ones do not know the question; what lacks a library never gets as far as that.
+  return status === 126 || status === 127 ? stderr.trim().split('\n')[0]! : '';
+}
+
+const withLibraries = () => ({ ...process.env, LD_LIBRARY_PATH: LIBRARIES });
 
 const ends: (() => void)[] = [];
 afterAll(() => {
@@ -75,7 +84,7 @@ async function listening(): Promise<Listening> {
     const server = spawn(
       'unshare',
       ['--mount', 'sh', '-c', `${prepare.join(' && ')} && exec "$@"`, 'sh', SSHD, '-D', '-e', '-f', config],
-      { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, LD_LIBRARY_PATH: LIBRARIES } },
+      { stdio: ['ignore', 'ignore', 'pipe'], env: withLibraries() },
     );
     ends.push(() => server.kill('SIGTERM'));
     const [said] = (await once(server.stderr!, 'data')) as [Buffer];
