@@ -13,8 +13,8 @@ import { messageOf, plural, sizeOf } from '../../words.js';
 import type { Finding, StepContext } from '../step.js';
 import type { Emitter } from '../step-events.js';
 
-// A new backup set whose root is a bucket is made in the run's own folder, and sent from there piece by piece: each as soon as it is
-// proven, and removed here once it was read back there.
+// A new backup set whose root is a bucket goes there piece by piece. What a program can write as a stream goes straight there, and is proven
+// there; the rest is made in the run's own folder, sent as soon as it is proven, and removed here once it was read back there.
 
 /** A file of a new set. `file`: its path in the set; `sha256`: as it was when it was proven, where that is known. */
 export interface Piece {
@@ -23,7 +23,7 @@ export interface Piece {
   sha256?: string;
 }
 
-interface Destination {
+export interface Destination {
   to: string;
   storage: RemoteStorage;
 }
@@ -82,6 +82,10 @@ export function sendingTexts(ctx: StepContext, name: string, kind: 'file' | 'fol
   const { to, storage } = destination;
   return [storage.sendText(under(ctx.newBackup!.folder, name), under(to, name), kind)];
 }
+
+/** How a shell sends a file as it is written. `expected`: about how many bytes, at most. */
+export const streamText = ({ to, storage }: Destination, name: string, expected?: number): string =>
+  storage.streamText(under(to, name), expected);
 
 /** Says in the bucket that the set is unfinished, and removes what an earlier attempt had sent, or half sent, of a part. */
 export async function beginSending(ctx: StepContext, name: string): Promise<void> {

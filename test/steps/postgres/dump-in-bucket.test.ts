@@ -1,0 +1,168 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { ListMultipartUploadsCommand, S3Client } from '@aws-sdk/client-s3';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { postgresBackup } from '../../../src/steps/postgres/backup.js';
+import type { StepContext } from '../../../src/steps/step.js';
+import { Cluster } from '../../../src/stores/cluster.js';
+import { eventually } from '../../support/eventually.js';
+import { type FaultyProxy, faultyProxy, httpAnswer } from '../../support/faulty-proxy.js';
+import { type S3Store, s3Store } from '../../support/s3-store.js';
+import { contextOf, findings, perform, type RealCluster, realCluster, unequal } from '../../support/sandbox.js';
+import { tempFolder } from '../../support/temp.js';
+
+// A dump that pg_dump writes straight into a bucket.
+
+let real: RealCluster;
+let store: S3Store;
+let proxy: FaultyProxy;
+
+beforeAll(async () => {
+  real = await realCluster();
+  store = await s3Store();
+  proxy = await faultyProxy(store.settings.endpoint);
+  // Small in the database, and large in a dump that is not compressed.
+  await real.sql(
+    "CREATE TABLE ballast AS SELECT g AS id, repeat(md5(g::text), 320) AS words FROM generate_series(1, 16000) g",
+  );
+});
+
+const RAW = { compress: 0 };
+
+/** A step of a backup that goes to a bucket, as one run has it. */
+function newBackup(id: string): StepContext {
+  const profile = { ...real.cluster.profile, s3: { ...store.settings, endpoint: proxy.url } };
+  return contextOf(new Cluster(profile), {
+    newBackup: { id, folder: join(tempFolder('new'), id), to: store.url(`root/${id}`) },
+  });
+}
+
+const dumpOf = (id: string) =>
+  store.get(`root/${id}/postgres/novamem.dump`).then(
+    ({ length }) => length,
+    () => undefined,
+  );
+const asked = (what: RegExp) => store.asked.filter((one) => what.test(one));
+/** Keys of which parts are in the bucket, and no whole. */
+async function halfSent() {
+  const client = new S3Client({ ...store.settings });
+  const { Uploads = [] } = await client.send(new ListMultipartUploadsCommand({ Bucket: store.bucket }));
+  return Uploads.map(({ Key }) => Key);
+}
+const dumping = () => real.sql("SELECT pid FROM pg_stat_activity WHERE application_name = 'pg_dump'");
+
+describe('a dump for a bucket', () => {
+  test('is planned as one command that a person could paste, and asks for no room here', async () => {
+    const ctx = newBackup('planned');
+    const { commands } = await postgresBackup.plan(postgresBackup.params.parse({}), ctx);
+    expect(commands).toEqual([
+      expect.stringMatching(
+        /pg_dump (?!.*--file).*--format custom .* \| aws --endpoint-url \S+ .*s3 cp - s3:\S+planned\/postgres\/novamem\.dump$/,
+      ),
+    ]);
+    const found = await findings(postgresBackup, {}, ctx);
+    expect(found).toContainEqual(`info: the dump goes straight to ${ctx.newBackup!.to}, and takes no room here`);
+    expect(found.filter((one) => one.includes('are free'))).toEqual([]);
+  });
+
+  test('goes there in parts while pg_dump writes it, is read back once, and never lies here', async () => {
+    const ctx = newBackup('well');
+    const { error, facts, output } = await perform(postgresBackup, RAW, ctx);
+    expect(error).toBeUndefined();
+    expect(asked(/^PUT .*well\/postgres\/novamem\.dump\?.*partNumber=/).length).toBeGreaterThan(8);
+    expect(asked(/^GET .*well\/postgres\/novamem\.dump/).length).toBe(1);
+    expect(await dumpOf('well')).toBe(facts.part!.bytes);
+    expect(facts.rows!['public.ballast']).toBe(16_000);
+    expect(output.at(-1)).toMatch(/were read back from s3:.*: they are what was sent, with [\d,]+ rows in them$/);
+    expect(await unequal(postgresBackup, RAW, ctx, facts)).toEqual([]);
+    expect(await postgresBackup.probe({} as never, ctx, facts)).toBe('done');
+    expect(existsSync(join(ctx.newBackup!.folder, 'postgres'))).toBe(false);
+  });
+
+  test('of which pg_dump is ended half-way leaves nothing half there, and is taken again', async () => {
+    const ctx = newBackup('ended');
+    const failing = perform(postgresBackup, RAW, ctx);
+    await eventually('a part is sent', async () => asked(/^PUT .*ended\/.*partNumber=1/).length > 0);
+    await real.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pg_dump'");
+    const { error, facts } = await failing;
+    expect(error?.message).toBe('pg_dump ended with 1');
+    expect([await dumpOf('ended'), await halfSent()]).toEqual([undefined, []]);
+    expect(await postgresBackup.probe({} as never, ctx, facts)).toBe('not-started');
+    const second = await perform(postgresBackup, {}, { ...ctx, earlier: { ...facts } });
+    expect(second.error).toBeUndefined();
+    expect(await unequal(postgresBackup, {}, ctx, second.facts)).toEqual([]);
+  });
+
+  test('that is aborted ends pg_dump, and leaves nothing half there', async () => {
+    const stop = new AbortController();
+    const ending = perform(postgresBackup, RAW, newBackup('aborted'), { signal: stop.signal });
+    await eventually('a part is sent', async () => asked(/^PUT .*aborted\/.*partNumber=1/).length > 0);
+    stop.abort(new Error('the engineer aborted it'));
+    expect((await ending).error?.message).toBe('the engineer aborted it');
+    expect([await dumpOf('aborted'), await halfSent()]).toEqual([undefined, []]);
+    await eventually('pg_dump is gone', async () => (await dumping()).length === 0);
+  });
+
+  test('of a server that lets nobody in any more is given up, and leaves nothing half there', async () => {
+    const server = await faultyProxy(`http://${real.cluster.postgres.host}:${real.cluster.postgres.port}`);
+    const url = new URL(real.cluster.profile.postgres.url);
+    url.port = String(server.port);
+    const ctx = newBackup('silent');
+    const profile = { ...ctx.cluster.profile, postgres: { ...ctx.cluster.profile.postgres, url: url.href } };
+    const failing = perform(postgresBackup, { ...RAW, patienceSeconds: 1 }, { ...ctx, cluster: new Cluster(profile) });
+    await eventually('a part is sent', async () => asked(/^PUT .*silent\/.*partNumber=1/).length > 0);
+    await server.become({ kind: 'silent' });
+    expect((await failing).error).toBeDefined();
+    expect([await dumpOf('silent'), await halfSent()]).toEqual([undefined, []]);
+  });
+
+  test('that the bucket refuses ends pg_dump, says what is refused, and is taken again', async () => {
+    const ctx = newBackup('refused');
+    await proxy.become({
+      kind: 'answers',
+      to: /^PUT .*novamem\.dump\?.*partNumber=3/,
+      answer: httpAnswer(403, '<Error><Code>AccessDenied</Code></Error>', { type: 'application/xml' }),
+    });
+    const first = await perform(postgresBackup, RAW, ctx);
+    await proxy.become();
+    expect(first.error?.message).toMatch(/^Tried to write s3:.*novamem\.dump.*refuses it/);
+    expect(await halfSent()).toEqual([]);
+    expect(await postgresBackup.probe({} as never, ctx, first.facts)).toBe('not-started');
+    const second = await perform(postgresBackup, {}, { ...ctx, earlier: { ...first.facts } });
+    expect(second.error).toBeUndefined();
+  });
+
+  test('that is there and could not be read back is only read back by the next attempt', async () => {
+    const ctx = newBackup('unread');
+    await proxy.become({
+      kind: 'answers',
+      to: /^GET .*novamem\.dump/,
+      answer: httpAnswer(403, '<Error><Code>AccessDenied</Code></Error>', { type: 'application/xml' }),
+    });
+    const first = await perform(postgresBackup, {}, ctx);
+    await proxy.become();
+    expect(first.error?.message).toMatch(/^Tried to read s3:.*novamem\.dump.*refuses it/);
+    expect(await postgresBackup.probe({} as never, ctx, first.facts)).toBe('partial');
+    const second = await perform(postgresBackup, {}, { ...ctx, earlier: { ...first.facts } });
+    expect(second.output[0]).toMatch(/^the dump of .* is in s3:.* already; what is left is to read it back$/);
+    const facts = { ...first.facts, ...second.facts };
+    expect(await unequal(postgresBackup, {}, ctx, facts)).toEqual([]);
+    expect(asked(/^PUT .*unread\/postgres/).length).toBe(1);
+  });
+
+  test('that is another one there than was sent is removed there, and the next attempt takes another', async () => {
+    const ctx = newBackup('altered');
+    await proxy.become({
+      kind: 'answers',
+      to: /^GET .*novamem\.dump/,
+      answer: httpAnswer(200, 'no dump at all', { type: 'binary' }),
+    });
+    const first = await perform(postgresBackup, {}, ctx);
+    await proxy.become();
+    expect(first.error?.message).toMatch(/novamem\.dump is not what was sent there: its SHA-256 is .* retry$/);
+    expect(await dumpOf('altered')).toBeUndefined();
+    const second = await perform(postgresBackup, {}, { ...ctx, earlier: { ...first.facts } });
+    expect(second.error).toBeUndefined();
+    expect(await dumpOf('altered')).toBe(second.facts.part!.bytes);
+  });
+});
