@@ -96,7 +96,9 @@ describe('a restore out of a bucket', () => {
     const ctx = { ...context(backup), gateway };
     const { error, facts } = await perform(postgresRestore, { strategy: 'swap', sessions: 'end', jobs: 3 }, ctx);
     expect(error).toBeUndefined();
-    expect(lines).toContainEqual(expect.stringMatching(/pg_restore .*--jobs 3 .*brought-here\/postgres\/novamem\.dump/));
+    expect(lines).toContainEqual(
+      expect.stringMatching(/pg_restore .*--jobs 3 .*brought-here\/postgres\/novamem\.dump/),
+    );
     expect(await unequal(postgresRestore, { strategy: 'swap' }, ctx, facts)).toEqual([]);
   });
 
