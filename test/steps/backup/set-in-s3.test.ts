@@ -5,13 +5,15 @@ import type { Profile } from '../../../src/config/profile.js';
 import { openGateway } from '../../../src/hosts/gateway.js';
 import { falkordbRestore } from '../../../src/steps/falkordb/restore.js';
 import { postgresRestore } from '../../../src/steps/postgres/restore.js';
+import { qdrantBackup } from '../../../src/steps/qdrant/backup.js';
 import { qdrantRestore } from '../../../src/steps/qdrant/restore.js';
 import type { StepKind } from '../../../src/steps/step.js';
 import type { BackupSet } from '../../../src/stores/backup-set/backup-set.js';
 import { openBackupSet } from '../../../src/stores/backup-set/open-backup-set.js';
+import { Cluster } from '../../../src/stores/cluster.js';
 import { faultyProxy } from '../../support/faulty-proxy.js';
 import { type S3Store, s3Store } from '../../support/s3-store.js';
-import { findings, perform, type RealCluster, realCluster, unequal } from '../../support/sandbox.js';
+import { contextOf, findings, perform, type RealCluster, realCluster, unequal } from '../../support/sandbox.js';
 
 // A set that a backup has sent into a bucket, and restores out of it, by the steps of the runbooks.
 
@@ -24,20 +26,16 @@ beforeAll(async () => {
   real = await realCluster();
   store = await s3Store();
   profile = { ...real.cluster.profile, backups: [store.url('root')], s3: store.settings };
-  const watching = setInterval(() => {
-    const names = lyingHere();
-    mostAtOnce = Math.max(mostAtOnce, names.filter((name) => name.endsWith('.snapshot')).length);
-    dumpsSeen.push(...names.filter((name) => name.endsWith('.dump')));
-  }, 5);
-  backup = await real.backup(profile, { 'backup-qdrant': { atOnce: 1 } });
+  const watching = setInterval(() => seen.push(...large()), 5);
+  backup = await real.backup(profile);
   clearInterval(watching);
 });
 
 /** What there is of sets in the folders of runs. */
 const lyingHere = () => readdirSync(join(process.env.NOVAMEM_RUNBOOK_HOME!, 'runs'), { recursive: true }).map(String);
-/** How many snapshots were ever seen there at the same time. */
-let mostAtOnce = 0;
-const dumpsSeen: string[] = [];
+const large = () => lyingHere().filter((name) => /\.(dump|snapshot)$/.test(name));
+/** Dumps and snapshots that were ever seen there. */
+const seen: string[] = [];
 
 const context = (set: BackupSet) => real.context({ backup: set });
 
@@ -56,13 +54,27 @@ describe('a backup whose first root is a bucket', () => {
   test('lies there with its manifest, and nothing of it is left here', async () => {
     expect(backup).toMatchObject({ kind: 'manifest', cluster: real.cluster.name });
     expect(backup.folder).toBe(`${store.url('root')}/${backup.id}`);
-    expect(lyingHere().filter((name) => name.endsWith('.dump') || name.endsWith('.snapshot'))).toEqual([]);
+    expect(large()).toEqual([]);
   });
 
-  test('took no more room here than one snapshot of many at a time, and none for the dump', () => {
+  test('took no room here for the dump and the snapshots', () => {
     expect(backup.qdrant.length).toBeGreaterThan(1);
-    expect(mostAtOnce).toBe(1);
-    expect(dumpsSeen).toEqual([]);
+    expect(seen).toEqual([]);
+  });
+
+  test('is planned with commands that leave nothing here', async () => {
+    const ctx = contextOf(new Cluster(profile), { newBackup: { id: 'x', folder: '/x', to: store.url('root/x') } });
+    const { commands } = await qdrantBackup.plan(qdrantBackup.params.parse({}), ctx);
+    expect(commands.filter((one) => one.includes('/NAME'))).toHaveLength(backup.qdrant.length);
+    for (const one of commands.filter((one) => one.includes('/NAME')))
+      expect(one).toMatch(
+        /^curl -fsS .*\/snapshots\/NAME' \| aws .* s3 cp - s3:\/\/\S+\/root\/x\/qdrant\/\S+\.snapshot$/,
+      );
+    expect(await findings(qdrantBackup, {}, ctx)).toContainEqual(
+      expect.stringMatching(
+        /^info: at most 4 snapshots at a time lie on the server until they are in s3:.*no room here$/,
+      ),
+    );
   });
 
   test('wrote its manifest last, and read back what it had sent', async () => {

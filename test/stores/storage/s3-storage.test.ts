@@ -98,7 +98,7 @@ describe('files in a bucket', () => {
     expect(own.findIndex((one) => one.startsWith('DELETE'))).toBe(own.length - 1);
   });
 
-  test('a stream for which nobody is there is not begun', async () => {
+  test('a stream for which nobody is there is ended', async () => {
     const proxy = await faultyProxy(store.settings.endpoint);
     await proxy.become({ kind: 'refuses' });
     let ended = false;
