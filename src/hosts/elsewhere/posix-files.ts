@@ -1,8 +1,7 @@
-import { once } from 'node:events';
-import { PassThrough } from 'node:stream';
 import { type Command, shellWord, textSaid } from '../command.js';
 import type { Gateway } from '../gateway.js';
 import type { Carrying, CarryingTree, Entry, FileStat, HostFiles, Saying, TreeEntry } from '../host-files.js';
+import { outputOf, type Taking } from '../program-output.js';
 import type { Answer, Asking, Reaching } from './reaching.js';
 import { fetchFile, keep, sendFile } from './transfer.js';
 import { fetchTree, sendTree } from './tree-transfer.js';
@@ -120,23 +119,8 @@ for f in * .[!.]* ..?*; do if [ -e "$f" ] || [ -h "$f" ]; then stat -c '%f %n' "
     args: readonly string[],
     { signal, feed }: Pick<Asking, 'signal' | 'feed'>,
   ): AsyncGenerator<Buffer> {
-    const pieces = new PassThrough({ highWaterMark: 1 << 20 });
-    const enough = new AbortController();
-    const read = this.#ask(script, args, {
-      ...(feed ? { feed } : {}),
-      onChunk: (chunk) => (pieces.write(chunk) ? undefined : once(pieces, 'drain', { signal: enough.signal })),
-      patience: LONG,
-      signal: AbortSignal.any(signal ? [signal, enough.signal] : [enough.signal]),
-    }).then(
-      () => pieces.end(),
-      (error: Error) => enough.signal.aborted || pieces.destroy(error),
-    );
-    try {
-      yield* pieces as AsyncIterable<Buffer>;
-    } finally {
-      enough.abort();
-      await read;
-    }
+    const run = (taking: Taking) => this.#ask(script, args, { ...(feed ? { feed } : {}), ...taking, patience: LONG });
+    yield* outputOf(run, signal);
   }
 
   async sha256(path: string, { bytes, signal }: { bytes?: number; signal?: AbortSignal } = {}): Promise<string> {

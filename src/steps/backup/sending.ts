@@ -6,15 +6,15 @@ import { checksumOf } from '../../stores/backup-set/backup-set.js';
 import { MANIFEST_FILE, UNFINISHED_FILE } from '../../stores/backup-set/manifest.js';
 import { type Check, equal } from '../../stores/check.js';
 import { HERE } from '../../stores/storage/here.js';
-import { folderOf, type RemoteStorage, under } from '../../stores/storage/storage.js';
+import { folderOf, type RemoteStorage, type Sent, under } from '../../stores/storage/storage.js';
 import { storageOf } from '../../stores/storage/storage-of.js';
 import { type ReadableFiles, storedFiles } from '../../stores/storage/stored-files.js';
 import { messageOf, plural, sizeOf } from '../../words.js';
 import type { Finding, StepContext } from '../step.js';
 import type { Emitter } from '../step-events.js';
 
-// A new backup set whose root is a bucket is made in the run's own folder, and sent from there piece by piece: each as soon as it is
-// proven, and removed here once it was read back there.
+// A new backup set whose root is a bucket goes there piece by piece. What a program can write as a stream goes straight there, and is proven
+// there; the rest is made in the run's own folder, sent as soon as it is proven, and removed here once it was read back there.
 
 /** A file of a new set. `file`: its path in the set; `sha256`: as it was when it was proven, where that is known. */
 export interface Piece {
@@ -23,7 +23,7 @@ export interface Piece {
   sha256?: string;
 }
 
-interface Destination {
+export interface Destination {
   to: string;
   storage: RemoteStorage;
 }
@@ -82,6 +82,10 @@ export function sendingTexts(ctx: StepContext, name: string, kind: 'file' | 'fol
   const { to, storage } = destination;
   return [storage.sendText(under(ctx.newBackup!.folder, name), under(to, name), kind)];
 }
+
+/** How a shell sends a file as it is written. `expected`: about how many bytes, at most. */
+export const streamText = ({ to, storage }: Destination, name: string, expected?: number): string =>
+  storage.streamText(under(to, name), expected);
 
 /** Says in the bucket that the set is unfinished, and removes what an earlier attempt had sent, or half sent, of a part. */
 export async function beginSending(ctx: StepContext, name: string): Promise<void> {
@@ -145,11 +149,41 @@ export async function sendPieces(
     AT_ONCE,
     send,
   );
-  for (const piece of pieces.filter(({ bytes }) => bytes > SMALL_BYTES)) {
-    const mine = large.then(() => send(piece));
-    large = mine.catch(() => {});
-    await mine;
-  }
+  for (const piece of pieces.filter(({ bytes }) => bytes > SMALL_BYTES)) await inTurn(piece.bytes, () => send(piece));
+}
+
+function inTurn<T>(bytes: number, work: () => Promise<T>): Promise<T> {
+  if (bytes <= SMALL_BYTES) return work();
+  const mine = large.then(work);
+  large = mine.catch(() => {});
+  return mine;
+}
+
+/**
+ * Sends a file of a new set straight from where it lies (a path of this machine) or as it comes, and reads it back there. One that is not
+ * what was sent is removed there. `bytes`: about how many come.
+ */
+export function sendStraight(
+  ctx: StepContext,
+  { file, bytes }: Pick<Piece, 'file' | 'bytes'>,
+  source: string | AsyncIterable<Buffer>,
+  signal: AbortSignal,
+): Promise<Sent> {
+  return inTurn(bytes, async () => {
+    const { to, storage } = destinationOf(ctx)!;
+    const there = under(to, file);
+    signal.throwIfAborted();
+    const sent =
+      typeof source === 'string'
+        ? { bytes, sha256: await storage.put(ctx.gateway, source, there, { signal }) }
+        : await storage.putStream(ctx.gateway, source, there, { expected: bytes, signal });
+    const got = await checksumOf({ file: there, bytes: sent.bytes, storage }, { signal });
+    if (got === sent.sha256) return sent;
+    await storage.remove(ctx.gateway, there);
+    throw new Error(
+      `${there} is not what was sent there: its SHA-256 is ${got}, and ${sent.sha256} was sent. It is removed there, and the set stays unfinished; retry`,
+    );
+  });
 }
 
 /** The same with its progress on the screen, and a line at the end. */

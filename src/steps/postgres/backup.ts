@@ -2,7 +2,6 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { type Command, commandText } from '../../hosts/command.js';
 import { closeToOthers, sha256Of } from '../../hosts/files.js';
-import type { Ended } from '../../hosts/run-command.js';
 import { bytesOf } from '../../stores/backup-set/backup-set.js';
 import type { PostgresPart } from '../../stores/backup-set/manifest.js';
 import { type Check, equal, sameSet } from '../../stores/check.js';
@@ -10,19 +9,21 @@ import { countRows } from '../../stores/postgres/dump.js';
 import { type PostgresInventory, readPostgresInventory } from '../../stores/postgres/inventory.js';
 import { databaseBytes, describeServer } from '../../stores/postgres/server.js';
 import { toolsFor } from '../../stores/postgres/tools.js';
+import type { Sent } from '../../stores/storage/storage.js';
 import { countOf, plural, sizeOf } from '../../words.js';
 import { newBackupOf, newBackupPlace, noBackupRoot } from '../backup/new-backup.js';
 import {
+  beginSending,
   destinationOf,
-  isOnlyToBeSent,
   makingRoomFindings,
-  sendAll,
-  sendingTexts,
   sentChecks,
+  sizesSaved,
+  streamText,
 } from '../backup/sending.js';
-import { readingPlan, type StepContext, type StepKind } from '../step.js';
+import { type Finding, readingPlan, type StepContext, type StepKind } from '../step.js';
 import { type Emitter, stepEvents } from '../step-events.js';
 import { unreachable } from '../store-readiness.js';
+import { dumpInto, readBack } from './dump-in-bucket.js';
 import { patienceSeconds, runTool } from './tool.js';
 
 const params = z.strictObject({ compress: z.number().int().min(0).max(9).default(6), patienceSeconds });
@@ -32,7 +33,7 @@ interface Facts {
   part: PostgresPart;
   /** What the dump holds: read in the same snapshot. */
   inventory: PostgresInventory;
-  /** What was read in it before it was sent to a bucket. */
+  /** What was read in it where it was sent to a bucket, and read back there. */
   rows?: Record<string, number>;
   sent?: boolean;
 }
@@ -47,7 +48,7 @@ function dumpCommand(p: Params, ctx: StepContext, bin: string, snapshot?: string
       ...postgres.toolArguments,
       ...['--dbname', postgres.database, '--format', 'custom', '--compress', String(p.compress), '--verbose'],
       ...(snapshot ? ['--snapshot', snapshot] : []),
-      ...['--file', join(newBackupOf(ctx).folder, FILE)],
+      ...(destinationOf(ctx) ? [] : ['--file', join(newBackupOf(ctx).folder, FILE)]),
     ],
     ...postgres.toolEnvironment,
   };
@@ -61,7 +62,9 @@ export const postgresBackup: StepKind<Params, Facts> = {
   async plan(p, ctx) {
     const server = await describeServer(ctx.cluster.postgres).catch(() => undefined);
     const tools = await toolsFor(server?.major ?? 0);
-    const commands = ctx.newBackup ? [commandText(dumpCommand(p, ctx, tools.bin)), ...sendingTexts(ctx, FILE)] : [];
+    const destination = destinationOf(ctx);
+    const into = destination ? ` | ${streamText(destination, FILE, server && (await expectedBytes(ctx)))}` : '';
+    const commands = ctx.newBackup ? [commandText(dumpCommand(p, ctx, tools.bin)) + into] : [];
     return readingPlan(`Dump Postgres into ${FILE}, and take its inventory in the same snapshot`, commands, {
       onAbort: 'an unfinished backup set, which is never restored from',
     });
@@ -104,23 +107,27 @@ export const postgresBackup: StepKind<Params, Facts> = {
         level: 'info',
         message: `Postgres ${server.version} at ${ctx.cluster.postgres.address}; pg_dump ${tools.version}`,
       },
-      ...(await makingRoomFindings(ctx, 'dump', await databaseBytes(ctx.cluster.postgres).catch(() => undefined))),
+      ...(await whereFindings(ctx)),
     ];
   },
   run: (p, ctx, signal) =>
     stepEvents<Facts>(async (emit) => {
+      const destination = destinationOf(ctx);
+      if (!destination) {
+        await take(p, ctx, emit, signal);
+        return;
+      }
       const earlier = ctx.earlier as Partial<Facts>;
-      let part = earlier.part;
-      if (part && (await isOnlyToBeSent(ctx, [part], earlier)))
-        emit.output(`the dump of ${part.at} had been taken already; what is left is to send it`);
+      let { part } = earlier;
+      if (part && !earlier.sent && (await sizesSaved(ctx, [part])).get(FILE) === part.bytes)
+        emit.output(`the dump of ${part.at} is in ${destination.to} already; what is left is to read it back`);
       else part = await take(p, ctx, emit, signal);
-      if (!destinationOf(ctx)) return;
-      await sendAll(ctx, [part], emit, signal);
-      emit.facts({ sent: true });
+      emit.facts({ rows: await readBack(ctx, part, destination, emit, signal), sent: true });
     }),
   /** The dump is read to its end, and its rows are those that the snapshot held. */
   async verify(_p, ctx, { part, inventory, rows: read }): Promise<Check[]> {
-    const rows = read ?? (await rowsIn(part, ctx));
+    const tools = await toolsFor(Number.parseInt(part.serverVersion, 10));
+    const rows = read ?? (await countRows(tools, join(newBackupOf(ctx).folder, part.file)));
     return [
       ...(await sentChecks(ctx, [part], 'postgres dump')),
       sameSet('postgres dump', 'tables', Object.keys(inventory.tables), Object.keys(rows)),
@@ -133,34 +140,58 @@ export const postgresBackup: StepKind<Params, Facts> = {
     !part ? 'not-started' : sent || !destinationOf(ctx) ? 'done' : 'partial',
 };
 
-const rowsIn = async ({ file, serverVersion }: PostgresPart, ctx: StepContext) =>
-  countRows(await toolsFor(Number.parseInt(serverVersion, 10)), join(newBackupOf(ctx).folder, file));
+const expectedBytes = ({ cluster }: StepContext) => databaseBytes(cluster.postgres).catch(() => undefined);
+
+async function whereFindings(ctx: StepContext): Promise<Finding[]> {
+  const destination = destinationOf(ctx);
+  if (!destination) return makingRoomFindings(ctx, 'dump', await expectedBytes(ctx));
+  return [{ level: 'info', message: `the dump goes straight to ${destination.to}, and takes no room here` }];
+}
 
 async function take(p: Params, ctx: StepContext, emit: Emitter<Facts>, signal: AbortSignal): Promise<PostgresPart> {
   const { postgres } = ctx.cluster;
   const server = await describeServer(postgres);
   const tools = await toolsFor(server.major);
-  const file = await newBackupPlace(ctx, FILE);
+  const destination = destinationOf(ctx);
+  const expected = destination ? await expectedBytes(ctx) : undefined;
+  if (destination) await beginSending(ctx, FILE);
+  else await newBackupPlace(ctx, FILE);
   const at = new Date();
   const failed = new AbortController();
-  let dumping: Promise<Ended> | undefined;
-  const inventory = await postgres
+  // One of the two is told at a time.
+  let isSending = destination !== undefined;
+  const dump = async (snapshot: string): Promise<Sent | undefined> => {
+    const command = dumpCommand(p, ctx, tools.bin, snapshot);
+    const attending = {
+      signal: AbortSignal.any([signal, failed.signal]),
+      patienceSeconds: p.patienceSeconds,
+      onText: (text: string) => emit.output(text),
+    };
+    let done = 0;
+    const onBytes = (bytes: number) => {
+      done += bytes;
+      emit.progress({ done, unit: 'bytes', text: `of the dump are in ${destination!.to}` });
+    };
+    if (destination) return dumpInto(ctx, command, destination, FILE, { ...attending, expected, onBytes });
+    const ended = await runTool(ctx, command, attending);
+    if (ended.exitCode !== 0) throw new Error(`pg_dump ended with ${ended.exitCode ?? ended.failure}`);
+    return undefined;
+  };
+  let dumping: Promise<Sent | undefined> | undefined;
+  const { inventory, sent } = await postgres
     .reading(
       async (reading) => {
         const [exported] = await reading.query<{ id: string }>('SELECT pg_export_snapshot() AS id');
-        dumping = runTool(ctx, dumpCommand(p, ctx, tools.bin, exported!.id), {
-          signal: AbortSignal.any([signal, failed.signal]),
-          patienceSeconds: p.patienceSeconds,
-          onText: (text) => emit.output(text),
+        dumping = dump(exported!.id).finally(() => {
+          isSending = false;
         });
-        const [ended, taken] = await Promise.all([
+        const [sent, inventory] = await Promise.all([
           dumping,
-          readPostgresInventory(reading, postgres.database, (table, done, total) =>
-            emit.progress({ done, total, unit: 'items', text: `tables, now ${table}` }),
-          ),
+          readPostgresInventory(reading, postgres.database, (table, done, total) => {
+            if (!isSending) emit.progress({ done, total, unit: 'items', text: `tables, now ${table}` });
+          }),
         ]);
-        if (ended.exitCode !== 0) throw new Error(`pg_dump ended with ${ended.exitCode ?? ended.failure}`);
-        return taken;
+        return { inventory, sent };
       },
       { snapshot: true },
     )
@@ -169,9 +200,7 @@ async function take(p: Params, ctx: StepContext, emit: Emitter<Facts>, signal: A
       await dumping?.catch(() => {});
       throw error;
     });
-  await closeToOthers(file);
-  const bytes = await bytesOf(file);
-  const sha256 = await sha256Of(file, { onBytes: emit.bytes(bytes, 'checksum of the dump'), signal });
+  const { bytes, sha256 } = sent ?? (await sealed(join(newBackupOf(ctx).folder, FILE), emit, signal));
   const part = {
     file: FILE,
     bytes,
@@ -180,11 +209,17 @@ async function take(p: Params, ctx: StepContext, emit: Emitter<Facts>, signal: A
     toolVersion: `pg_dump ${tools.version}`,
     serverVersion: server.version,
   };
-  const rows = destinationOf(ctx) ? { rows: await rowsIn(part, ctx), sent: false } : {};
-  emit.facts({ part, inventory, ...rows });
+  emit.facts({ part, inventory, ...(destination ? { sent: false } : {}) });
   const count = Object.values(inventory.tables).reduce((sum, one) => sum + one.rows, 0);
   emit.output(
     `dumped ${plural(Object.keys(inventory.tables).length, 'table')}, ${countOf(count)} rows, ${sizeOf(bytes)}`,
   );
   return part;
+}
+
+/** A dump on this machine that nobody else reads. */
+async function sealed(file: string, emit: Emitter<Facts>, signal: AbortSignal): Promise<Sent> {
+  await closeToOthers(file);
+  const bytes = await bytesOf(file);
+  return { bytes, sha256: await sha256Of(file, { onBytes: emit.bytes(bytes, 'checksum of the dump'), signal }) };
 }

@@ -15,11 +15,11 @@ import {
 import { snapshotsUrl } from '../../stores/qdrant/recovery.js';
 import { plural, sizeOf } from '../../words.js';
 import { newBackupFolder, newBackupOf, noBackupRoot } from '../backup/new-backup.js';
-import { sendingTexts, sendPieces, sizesSaved } from '../backup/sending.js';
+import { beginSending, destinationOf, sizesSaved, streamText } from '../backup/sending.js';
 import { readingPlan, type StepContext, type StepKind } from '../step.js';
 import { stepEvents } from '../step-events.js';
 import { unreachable } from '../store-readiness.js';
-import { fetchSnapshot } from './fetching.js';
+import { fetchSnapshot, sendSnapshot } from './fetching.js';
 import { type Source, shardFindings, sourcesOf } from './nodes.js';
 import { nodesFindings, rightsFindings } from './server-findings.js';
 import { type MadeSnapshot, makeSnapshot, removeSnapshot } from './snapshots.js';
@@ -69,7 +69,7 @@ export const qdrantBackup: StepKind<Params, Facts> = {
         ? [
             {
               level: 'info' as const,
-              message: `at most ${plural(Math.min(p.atOnce, names.length), 'snapshot')} at a time lie in ${ctx.newBackup.folder} until they are sent to ${ctx.newBackup.to}`,
+              message: `at most ${plural(Math.min(p.atOnce, names.length), 'snapshot')} at a time lie on the server until they are in ${ctx.newBackup.to}; they take no room here`,
             },
           ]
         : []),
@@ -78,7 +78,8 @@ export const qdrantBackup: StepKind<Params, Facts> = {
   run: (p, ctx, signal) =>
     stepEvents<Facts>(async (emit) => {
       const { qdrant } = ctx.cluster;
-      await newBackupFolder(ctx, 'qdrant');
+      if (destinationOf(ctx)) await beginSending(ctx, 'qdrant');
+      else await newBackupFolder(ctx, 'qdrant');
       const names = await listCollections(qdrant);
       const serverVersion = await versionOf(qdrant);
       const parts: QdrantPart[] = [];
@@ -127,14 +128,14 @@ export const qdrantBackup: StepKind<Params, Facts> = {
 
 async function takingText(ctx: StepContext, names: readonly string[]): Promise<string[]> {
   const { cluster } = ctx;
+  const destination = destinationOf(ctx);
   const lines: string[] = [];
   for (const name of names)
     for (const { qdrant, shard } of await sourcesOf(cluster, name).catch((): Source[] => [cluster])) {
       const url = snapshotsUrl(qdrant, { collection: name, ...(shard === undefined ? {} : { shard }) });
       lines.push(
         `curl -fsS ${qdrant.curlArguments}-X POST '${url}'`,
-        `curl -fsS ${qdrant.curlArguments}'${url}/NAME' -o '${fileOf(name, shard)}'`,
-        ...sendingTexts(ctx, fileOf(name, shard)),
+        `curl -fsS ${qdrant.curlArguments}'${url}/NAME' ${destination ? `| ${streamText(destination, fileOf(name, shard))}` : `-o '${fileOf(name, shard)}'`}`,
       );
     }
   return lines;
@@ -158,10 +159,10 @@ async function takeSnapshots(ctx: StepContext, name: string, signal: AbortSignal
         const file = fileOf(name, shard);
         const of = { collection: name, ...(shard === undefined ? {} : { shard }) };
         const to = join(newBackupOf(ctx).folder, file);
-        // The manifest, without which it is no backup, is written once the whole set is on the disk.
-        const got = await fetchSnapshot(source.qdrant, ctx, of, snapshot, to, { signal, isKeptLater: true });
-        // The next one needs the room.
-        await sendPieces(ctx, [{ file, ...got }], signal);
+        const got = destinationOf(ctx)
+          ? await sendSnapshot(source.qdrant, ctx, of, snapshot, file, signal)
+          : // The manifest, without which it is no backup, is written once the whole set is on the disk.
+            await fetchSnapshot(source.qdrant, ctx, of, snapshot, to, { signal, isKeptLater: true });
         const apart = shard === undefined ? {} : { shard, creation: await creationOf(qdrant, name) };
         files.push({ file, ...got, at, ...apart });
       }

@@ -5,7 +5,9 @@ import { giveSecondName, sha256Of, writeHashed } from '../../hosts/files.js';
 import type { Qdrant } from '../../stores/qdrant/connection.js';
 import { snapshotOnDisk } from '../../stores/qdrant/on-disk.js';
 import type { Recovered } from '../../stores/qdrant/recovery.js';
-import { downloadSnapshot } from '../../stores/qdrant/transfer.js';
+import { downloadSnapshot, snapshotPieces } from '../../stores/qdrant/transfer.js';
+import type { Sent } from '../../stores/storage/storage.js';
+import { sendStraight } from '../backup/sending.js';
 import type { StepContext } from '../step.js';
 import { type MadeSnapshot, removeSnapshot } from './snapshots.js';
 
@@ -28,10 +30,34 @@ export async function fetchSnapshot(
   made: MadeSnapshot,
   file: string,
   fetching: Fetching,
-): Promise<{ bytes: number; sha256: string }> {
+): Promise<Sent> {
   const got =
     (await fromDisk(qdrant, ctx, of, made, file, fetching)) ??
     (await downloadSnapshot(ctx.gateway, qdrant, { ...of, snapshot: made.name, file }, fetching));
+  return takenOff(qdrant, ctx, of, made, got);
+}
+
+/** The same into a bucket, and never onto this machine's disk: `file` of the new set is there, and was read back. */
+export async function sendSnapshot(
+  qdrant: Qdrant,
+  ctx: StepContext,
+  of: Recovered,
+  made: MadeSnapshot,
+  file: string,
+  signal: AbortSignal,
+): Promise<Sent> {
+  const onDisk = await snapshotOnDisk(ctx.cluster, qdrant, of, made);
+  const source = onDisk ?? snapshotPieces(qdrant, { ...of, snapshot: made.name }, signal);
+  return takenOff(qdrant, ctx, of, made, await sendStraight(ctx, { file, bytes: made.bytes }, source, signal));
+}
+
+async function takenOff(
+  qdrant: Qdrant,
+  ctx: StepContext,
+  of: Recovered,
+  made: MadeSnapshot,
+  got: Sent,
+): Promise<Sent> {
   await removeSnapshot(qdrant, ctx, of.collection, made, of.shard);
   if (made.checksum !== undefined && made.checksum !== got.sha256)
     throw new Error(
@@ -48,7 +74,7 @@ async function fromDisk(
   made: MadeSnapshot,
   file: string,
   { signal, isKeptLater }: Fetching,
-): Promise<{ bytes: number; sha256: string } | undefined> {
+): Promise<Sent | undefined> {
   const from = await snapshotOnDisk(ctx.cluster, qdrant, of, made);
   if (from === undefined) return undefined;
   // Whoever else's it is keeps it as it is.

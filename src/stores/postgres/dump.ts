@@ -132,29 +132,35 @@ function rolesIn(owners: string[], script: string): string[] {
   return [...new Set([...owners, ...granted])].filter((role) => !['', '-', 'PUBLIC'].includes(role)).sort();
 }
 
-/** The command that reads a dump from its first byte to its last. */
-export function readThroughCommand(tools: Installation, file: string): Command {
-  return {
-    file: `${tools.bin}/pg_restore`,
-    args: ['--data-only', '--file', '-', file],
-    environment: { LC_ALL: 'C' },
-  };
+/** The command that reads a dump from its first byte to its last: a file, or its standard input. */
+const readThroughCommand = (tools: Installation, file?: string): Command => ({
+  file: `${tools.bin}/pg_restore`,
+  args: ['--data-only', '--file', '-', ...(file === undefined ? [] : [file])],
+  environment: { LC_ALL: 'C' },
+});
+
+/** A dump that comes from elsewhere. `shown`: how a shell reads it. */
+export interface StreamedDump {
+  shown: string;
+  pieces: AsyncIterable<Buffer>;
 }
 
 /**
  * Reads a whole dump and counts the rows of each table in it (`schema.table` → rows). Rejects with DumpUnreadable when
- * any part of it cannot be read. Not a proof that the content is unaltered: only a checksum is.
+ * any part of it cannot be read. Not a proof that the content is unaltered: only a checksum is. Of a stream no more is taken than it needs.
  */
 export async function countRows(
   tools: Installation,
-  file: string,
+  dump: string | StreamedDump,
   { onBytes, signal }: { onBytes?: (bytes: number) => void; signal?: AbortSignal } = {},
 ): Promise<Record<string, number>> {
   const counter = rowCounter();
   const errors: string[] = [];
-  const command = readThroughCommand(tools, file);
+  const isFile = typeof dump === 'string';
+  const command = readThroughCommand(tools, isFile ? dump : undefined);
   const ended = await readCommand(command, {
     signal,
+    ...(isFile ? {} : { feed: dump.pieces }),
     onChunk: (chunk) => {
       counter.take(chunk);
       onBytes?.(chunk.length);
@@ -163,7 +169,7 @@ export async function countRows(
   });
   if (ended.exitCode !== 0) {
     throw new DumpUnreadable(
-      `${commandText(command)} failed: ${errors.slice(-3).join(' ') || messageOf(ended.failure)}`,
+      `${isFile ? '' : `${dump.shown} | `}${commandText(command)} failed: ${errors.slice(-3).join(' ') || messageOf(ended.failure)}`,
     );
   }
   return counter.finish();

@@ -124,6 +124,42 @@ export function uploadText(
   return `${before}curl -fsS ${qdrant.curlArguments}-X POST '${url}?priority=${priorityOf(of)}&wait=true&checksum=${sha256}' -F 'snapshot=@${source}'`;
 }
 
+/** The answer that brings a snapshot. */
+async function snapshotOf(
+  qdrant: Qdrant,
+  { snapshot, ...of }: Recovered & { snapshot: string },
+  signal: AbortSignal | undefined,
+): Promise<http.IncomingMessage> {
+  const request = requestTo(qdrant, 'GET', snapshotsUrl(qdrant, of, snapshot), signal, {});
+  request.end();
+  const response = await responseOf(qdrant, request);
+  if (response.statusCode !== 200)
+    throw new Error(`downloading ${snapshot}: HTTP ${response.statusCode} ${wordsOf(await textOf(response))}`);
+  return response;
+}
+
+/** A snapshot as the server sends it. Rejects where it does not come whole. */
+export async function* snapshotPieces(
+  qdrant: Qdrant,
+  of: Recovered & { snapshot: string },
+  signal?: AbortSignal,
+): AsyncGenerator<Buffer> {
+  const response = await snapshotOf(qdrant, of, signal);
+  let bytes = 0;
+  try {
+    for await (const piece of response) {
+      bytes += (piece as Buffer).length;
+      yield piece as Buffer;
+    }
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw new Error(`downloading ${of.snapshot}: ${wordsOfBreak(error as Error)}`, { cause: error });
+  }
+  const announced = Number(response.headers['content-length'] ?? bytes);
+  if (announced !== bytes)
+    throw new Error(`downloading ${of.snapshot}: ${announced} bytes were announced, ${bytes} came`);
+}
+
 /**
  * Downloads a snapshot into a new file; answers its bytes and SHA-256, computed on the way. The file is on disk then, unless it
  * `isKeptLater`, by the caller, with others.
@@ -138,11 +174,7 @@ export async function downloadSnapshot(
   return gateway.change(
     { channel: 'file', text: `curl -fsS ${qdrant.curlArguments}'${url}' -o '${file}'` },
     async () => {
-      const request = requestTo(qdrant, 'GET', url, transfer.signal, {});
-      request.end();
-      const response = await responseOf(qdrant, request);
-      if (response.statusCode !== 200)
-        throw new Error(`downloading ${snapshot}: HTTP ${response.statusCode} ${wordsOf(await textOf(response))}`);
+      const response = await snapshotOf(qdrant, { snapshot, ...of }, transfer.signal);
       const got = await writeHashed(response, file, transfer).catch((error: NodeJS.ErrnoException) => {
         if (transfer.signal?.aborted || error.code === 'EEXIST') throw error;
         throw new Error(`downloading ${snapshot}: ${wordsOfBreak(error)}`, { cause: error });

@@ -56,10 +56,28 @@ export interface RemoteStorage extends AnyStorage {
   readonly isHere: false;
   /** Puts a file of this machine there, as a whole; answers the SHA-256 of what was sent. */
   put(gateway: Gateway, from: string, file: string, transfer?: Transfer): Promise<string>;
+  /**
+   * Puts what comes there, as a whole, without a file here; `expected`: about how many bytes, at most. Where the pieces end in an error
+   * nothing is there afterwards, and that error is what it rejects with.
+   */
+  putStream(
+    gateway: Gateway,
+    pieces: AsyncIterable<Buffer>,
+    file: string,
+    transfer?: Transfer & { expected?: number | undefined },
+  ): Promise<Sent>;
   /** Gives up what earlier transfers to a file or into a folder, whose process is gone, have left half sent; answers how many there were. */
   forgetHalfSent(gateway: Gateway, path: string): Promise<number>;
   /** How a shell puts a file, or a folder with all that is in it, there. */
   sendText(from: string, to: string, kind: 'file' | 'folder'): string;
+  /** How a shell puts what comes on standard input there; `expected` as above. */
+  streamText(to: string, expected?: number): string;
+}
+
+/** What went over; `sha256` as 64 hex digits. */
+export interface Sent {
+  bytes: number;
+  sha256: string;
 }
 
 export type Storage = LocalStorage | RemoteStorage;

@@ -1,11 +1,14 @@
-import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { beforeAll, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { sha256Of } from '../../../src/hosts/files.js';
 import { collectionOf } from '../../../src/sandbox/embedding.js';
-import { fetchSnapshot } from '../../../src/steps/qdrant/fetching.js';
+import { fetchSnapshot, sendSnapshot } from '../../../src/steps/qdrant/fetching.js';
 import { makeSnapshot } from '../../../src/steps/qdrant/snapshots.js';
 import { Cluster } from '../../../src/stores/cluster.js';
+import { faultyProxy, httpAnswer } from '../../support/faulty-proxy.js';
+import { type S3Store, s3Store } from '../../support/s3-store.js';
 import { type RealCluster, realCluster, recordingGateway } from '../../support/sandbox.js';
 import { tempFolder } from '../../support/temp.js';
 
@@ -114,4 +117,86 @@ test('one whose bytes changed on the disk before it is copied is refused: it is 
       },
     }),
   ).rejects.toThrow(/snapshot of novamem_u_acme_default did not arrive whole: SHA-256 [0-9a-f]{64}, the server says/);
+});
+
+describe('into a bucket', () => {
+  let store: S3Store;
+  beforeAll(async () => {
+    store = await s3Store();
+  });
+
+  /** Has a snapshot made and sent; `before`: what happens to it in between. */
+  async function sent(
+    id: string,
+    {
+      dataDir = real.cluster.profile.qdrant.dataDir!,
+      endpoint = store.settings.endpoint,
+      before = () => {},
+    }: { dataDir?: string; endpoint?: string; before?: (onServer: string) => void } = {},
+  ) {
+    const { profile } = real.cluster;
+    const cluster = new Cluster({
+      ...profile,
+      qdrant: { ...profile.qdrant, dataDir },
+      s3: { ...store.settings, endpoint },
+    });
+    const { gateway, changes } = recordingGateway();
+    const folder = tempFolder('new');
+    const newBackup = { id, folder, to: store.url(id) };
+    const ctx = real.context({ cluster, gateway, newBackup });
+    const made = await makeSnapshot(cluster.qdrant, ctx, collection);
+    before(join(real.cluster.profile.qdrant.dataDir!, 'snapshots', collection, made.name));
+    const got = await sendSnapshot(cluster.qdrant, ctx, { collection }, made, 'x.snapshot', signal).finally(() =>
+      cluster.qdrant.client.deleteSnapshot(collection, made.name).catch(() => {}),
+    );
+    const left = (await cluster.qdrant.client.listSnapshots(collection)).map(({ name }) => name);
+    const there = createHash('sha256')
+      .update(await store.get(`${id}/x.snapshot`))
+      .digest('hex');
+    expect(readdirSync(folder)).toEqual([]);
+    return {
+      got,
+      made,
+      left,
+      there,
+      ways: changes.map(({ text }) => text).filter((text) => text.includes(' s3 cp ')),
+    };
+  }
+
+  test('a snapshot is sent out of the server’s own folder, read back, and gone there', async () => {
+    const { got, made, left, there, ways } = await sent('on-disk');
+    expect([got.sha256, there]).toEqual([made.checksum, made.checksum]);
+    expect(ways).toEqual([expect.stringMatching(/ s3 cp \/\S+\/snapshots\/\S+ s3:\S+on-disk\/x\.snapshot$/)]);
+    expect(left).toEqual([]);
+  });
+
+  test('one that is on another machine is sent as the server sends it', async () => {
+    const { got, made, left, there, ways } = await sent('streamed', { dataDir: tempFolder('another') });
+    expect(got).toEqual({ bytes: made.bytes, sha256: made.checksum });
+    expect(there).toBe(made.checksum);
+    expect(ways).toEqual([expect.stringMatching(/ s3 cp - s3:\S+streamed\/x\.snapshot$/)]);
+    expect(left).toEqual([]);
+  });
+
+  test('one that changed on the disk before is refused: it is not what the server has made', async () => {
+    const altered = sent('altered', {
+      before: (onServer) => {
+        const bytes = readFileSync(onServer);
+        bytes[bytes.length >> 1]! ^= 1;
+        writeFileSync(onServer, bytes);
+      },
+    });
+    await expect(altered).rejects.toThrow(/did not arrive whole: SHA-256 [0-9a-f]{64}, the server says/);
+  });
+
+  test('one of which something else is there than was sent is removed there', async () => {
+    const proxy = await faultyProxy(store.settings.endpoint);
+    await proxy.become({
+      kind: 'answers',
+      to: /^GET [^?]*x\.snapshot/,
+      answer: httpAnswer(200, 'no snapshot', { type: 'binary' }),
+    });
+    await expect(sent('other', { endpoint: proxy.url })).rejects.toThrow(/x\.snapshot is not what was sent there/);
+    await expect(store.get('other/x.snapshot')).rejects.toThrow();
+  });
 });

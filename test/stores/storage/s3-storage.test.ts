@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, test, vi } from 'vitest';
 import { openGateway } from '../../../src/hosts/gateway.js';
 import { s3Storage } from '../../../src/stores/storage/s3/s3-storage.js';
+import { partBytes } from '../../../src/stores/storage/s3/s3-upload.js';
 import { readWhole } from '../../../src/stores/storage/storage.js';
 import { Ca } from '../../support/certificates.js';
 import { faultyProxy, httpAnswer } from '../../support/faulty-proxy.js';
@@ -58,6 +59,73 @@ describe('files in a bucket', () => {
     expect(told).toBe(sha256(content));
     expect(sent).toBe(content.length);
     expect(sha256(await readWhole(storage(), store.url('large'), 64 * MIB))).toBe(told);
+  });
+
+  test.each([
+    ['of a few bytes', 3],
+    ['with nothing in it', 0],
+    ['of just one part', 16 * MIB],
+    ['of several parts', 40 * MIB + 17],
+  ])('what comes as a stream is one file in the end: %s', async (_, length) => {
+    const content = randomBytes(length);
+    const pieces = async function* () {
+      // As a program writes it: into the same memory again and again.
+      const piece = Buffer.alloc(100_003);
+      for (let at = 0; at < length; ) {
+        const copied = content.copy(piece, 0, at);
+        at += copied;
+        yield piece.subarray(0, copied);
+      }
+    };
+    let counted = 0;
+    const sent = await storage().putStream(gateway, pieces(), store.url('stream'), {
+      onBytes: (bytes) => (counted += bytes),
+    });
+    expect(sent).toEqual({ bytes: length, sha256: sha256(content) });
+    expect(counted).toBe(length);
+    expect(sha256(await readWhole(storage(), store.url('stream'), 64 * MIB))).toBe(sent.sha256);
+  });
+
+  test('a stream that ends in an error leaves nothing, and is told as it is', async () => {
+    const pieces = async function* () {
+      for (let at = 0; at < 40; at += 1) yield Buffer.alloc(MIB);
+      throw new Error('pg_dump ended with 1');
+    };
+    const sending = storage().putStream(gateway, pieces(), store.url('cut-off'));
+    await expect(sending).rejects.toThrow(/^pg_dump ended with 1$/);
+    expect(await storage().seen(store.url('cut-off'))).toBeUndefined();
+    const own = store.asked.filter((one) => one.includes('/cut-off?'));
+    expect(own.findIndex((one) => one.startsWith('DELETE'))).toBe(own.length - 1);
+  });
+
+  test('a stream for which nobody is there is ended', async () => {
+    const proxy = await faultyProxy(store.settings.endpoint);
+    await proxy.become({ kind: 'refuses' });
+    let ended = false;
+    const pieces = async function* () {
+      try {
+        for (let at = 0; at < 40; at += 1) yield Buffer.alloc(MIB);
+      } finally {
+        ended = true;
+      }
+    };
+    const sending = storage(proxy.url).putStream(gateway, pieces(), store.url('nobody'));
+    await expect(sending).rejects.toMatchObject({ kind: 'unreachable' });
+    expect(ended).toBe(true);
+  });
+
+  test.each([
+    0, 10e9, 300e9, 2e12,
+  ])('a stream of twice the %i bytes that were expected has parts enough', (expected) => {
+    const bytes = Array.from({ length: 10_000 }, (_, number) => partBytes(number, expected)).reduce((a, b) => a + b);
+    expect(bytes).toBeGreaterThan(Math.max(2 * expected, 300e9));
+    expect(partBytes(0, expected)).toBe(partBytes(7_000, expected));
+    expect(partBytes(9_999, expected)).toBeLessThan(5 * 2 ** 30);
+  });
+
+  test('a shell is told how much comes where that is much', () => {
+    expect(storage().streamText(store.url('x'), 10e9)).toMatch(/ s3 cp - s3:\/\/acme-backups\/x$/);
+    expect(storage().streamText(store.url('x'), 60e9)).toMatch(/ s3 cp --expected-size 60000000000 - s3:/);
   });
 
   test('a stretch of one is read by itself', async () => {

@@ -5,7 +5,7 @@ import type { FileSeen, RemoteStorage } from '../storage.js';
 import { openS3, type S3 } from './s3-client.js';
 import { readObject } from './s3-download.js';
 import { S3Fault, s3Fault, type Tried } from './s3-fault.js';
-import { upload } from './s3-upload.js';
+import { uploadFile, uploadStream } from './s3-upload.js';
 import { locate } from './s3-url.js';
 
 /** The words of the `aws` program for this store, before its own arguments. */
@@ -18,6 +18,9 @@ export const awsArguments = ({ endpoint, region, caFile }: S3Settings): string[]
 /** Folders in the buckets of an S3-compatible store. */
 export function s3Storage(settings: S3Settings): RemoteStorage {
   const aws = (...args: string[]) => commandText({ file: 'aws', args: [...awsArguments(settings), 's3', ...args] });
+  // Beyond some 50 GB the program has to be told, or it makes too many parts.
+  const streamText = (to: string, expected = 0) =>
+    aws('cp', ...(expected > MUCH_FOR_AWS ? ['--expected-size', String(expected)] : []), '-', to);
   /** Does it, with what goes wrong in words. */
   const asked = async <T>(tried: Tried, work: (s3: S3) => Promise<T>): Promise<T> => {
     try {
@@ -78,12 +81,30 @@ export function s3Storage(settings: S3Settings): RemoteStorage {
       return new Map(there.filter(({ file }) => wanted.has(file)).map(({ file, bytes }) => [file, bytes]));
     },
     read: (file, reading = {}) => readObject(settings, file, reading),
-    put(gateway, from, file, { onBytes = () => {}, signal } = {}) {
-      return gateway.change({ channel: 'http', text: aws('cp', from, file) }, () =>
-        asked({ what: `write ${file}`, bucket: locate(file).bucket, right: WRITING }, (s3) =>
-          upload(s3, from, file, onBytes, signal),
-        ),
-      );
+    put(gateway, from, file, transfer = {}) {
+      return gateway.change({ channel: 'http', text: aws('cp', from, file) }, async () => {
+        const tried = { what: `write ${file}`, bucket: locate(file).bucket, right: WRITING };
+        return (await asked(tried, (s3) => uploadFile(s3, from, file, transfer))).sha256;
+      });
+    },
+    putStream(gateway, pieces, file, { expected, ...transfer } = {}) {
+      const change = { channel: 'http' as const, text: streamText(file, expected) };
+      return gateway.change(change, async () => {
+        let own: { error: unknown } | undefined;
+        const told = async function* () {
+          try {
+            yield* pieces;
+          } catch (error) {
+            own = { error };
+            throw error;
+          }
+        };
+        const tried = { what: `write ${file}`, bucket: locate(file).bucket, right: WRITING };
+        const more = expected === undefined ? transfer : { ...transfer, expected };
+        return asked(tried, (s3) => uploadStream(s3, told(), file, more)).catch((error: unknown) => {
+          throw own ? own.error : error;
+        });
+      });
     },
     putText(gateway, file, text) {
       const { bucket, key } = locate(file);
@@ -128,10 +149,12 @@ export function s3Storage(settings: S3Settings): RemoteStorage {
     },
     readText: (file) => aws('cp', file, '-'),
     sendText: (from, to, kind) => aws('cp', ...(kind === 'folder' ? ['--recursive'] : []), from, to),
+    streamText,
     copyText: (folder, to) => aws('cp', '--recursive', folder, to),
   };
 }
 
+const MUCH_FOR_AWS = 40e9;
 const WRITING = 's3:PutObject, s3:AbortMultipartUpload and s3:ListBucketMultipartUploads';
 
 const prefixOf = (key: string) => (key === '' || key.endsWith('/') ? key : `${key}/`);
