@@ -203,13 +203,19 @@ mkdir -p "$(dirname "$2")" && mv "$1" "$2" && ${keep('"$(dirname "$1")" "$(dirna
 
   async moveEntries(gateway: Gateway, from: string, to: string, names: readonly string[]): Promise<void> {
     if (names.length === 0) return;
-    // Two times: what cannot be done as a whole is not begun.
-    const script = `from=$1 to=$2; shift 2
-for n; do if [ -e "$to/$n" ] || [ -h "$to/$n" ]; then echo "$to/$n exists already" >&2; exit 1; fi; done
-for n; do mv "$from/$n" "$to/$n" || exit; done
-${keep('"$from" "$to"')}`;
+    // Two times: what cannot be done as a whole is not begun. Read, since a command line may be too short for them; no name has two lines.
+    const script = `names=$(cat)
+printf '%s\\n' "$names" | while IFS= read -r n; do
+  if [ -e "$2/$n" ] || [ -h "$2/$n" ]; then echo "$2/$n exists already" >&2; exit 1; fi
+done || exit
+printf '%s\\n' "$names" | while IFS= read -r n; do mv "$1/$n" "$2/$n" || exit; done || exit
+${keep('"$1" "$2"')}`;
     const text = this.said('sh', '-c', movingText(from, to, names));
-    await this.#change(gateway, text, script, [from, to, ...names]);
+    await this.#change(gateway, text, script, [from, to], {
+      feed: async function* () {
+        yield Buffer.from(`${names.join('\n')}\n`);
+      },
+    });
   }
 
   remove(gateway: Gateway, path: string): Promise<void> {

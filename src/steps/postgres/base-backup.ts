@@ -7,7 +7,6 @@ import type { PostgresBasePart } from '../../stores/backup-set/manifest.js';
 import { type Check, equal } from '../../stores/check.js';
 import { BACKUP_MANIFEST, faultOfBase, readBaseBackup, verifyCommand } from '../../stores/postgres/base-backup.js';
 import { quoteIdentifier } from '../../stores/postgres/connection.js';
-import { BEFORE_INSIDE, keptInside } from '../../stores/postgres/kept-inside.js';
 import { describeReplication, type Replication, replicationRefusal } from '../../stores/postgres/replication.js';
 import { describeServer, serverBytes } from '../../stores/postgres/server.js';
 import { type Installation, toolsFor } from '../../stores/postgres/tools.js';
@@ -57,19 +56,6 @@ function baseBackupCommand(p: Params, ctx: StepContext, tools: Installation): Co
   };
 }
 
-/** pg_basebackup takes whatever lies in a data directory, but for what begins with pgsql_tmp. */
-async function keptFindings({ cluster }: StepContext): Promise<Finding[]> {
-  const { dataDir } = cluster.profile.postgres;
-  if (dataDir === undefined) return [];
-  const { files } = cluster.host('postgres');
-  const kept = (await keptInside(dataDir, files).catch(() => [])).filter((name) => name.startsWith(BEFORE_INSIDE));
-  return kept.map((name) => ({
-    level: 'warning',
-    message: `${join(dataDir, name)}, which a recovery has kept, becomes a part of the base backup`,
-    next: 'remove it before, when it is no longer needed',
-  }));
-}
-
 /** Copies the whole data directory of the server into the new backup set: where a recovery to a point in time begins. */
 export const postgresBaseBackup: StepKind<Params, Facts> = {
   kind: 'postgres.base-backup',
@@ -115,11 +101,7 @@ export const postgresBaseBackup: StepKind<Params, Facts> = {
       ];
     }
     const replication = await describeReplication(postgres);
-    const findings = [
-      ...obstacles(replication, server.role.name),
-      ...archiveFindings(replication, ctx),
-      ...(await keptFindings(ctx)),
-    ];
+    const findings = [...obstacles(replication, server.role.name), ...archiveFindings(replication, ctx)];
     if (!findings.some((finding) => finding.level === 'blocking')) {
       const refusal = await replicationRefusal(postgres, tools);
       if (refusal)

@@ -1,7 +1,13 @@
 import { basename, dirname, join } from 'node:path';
 import type { HostFiles } from '../../hosts/host-files.js';
 import { isMountPoint } from '../../hosts/mounts.js';
-import { BEFORE_INSIDE, isKeptInside, PLACING_INSIDE, runOf } from '../../stores/postgres/kept-inside.js';
+import {
+  BEFORE_INSIDE,
+  INSIDE_GLOB,
+  isKeptInside,
+  PLACING_INSIDE,
+  runOf,
+} from '../../stores/postgres/kept-inside.js';
 import type { Finding, StepContext } from '../step.js';
 import type { Emitter } from '../step-events.js';
 import { filesOf, onHost } from './server-files.js';
@@ -71,7 +77,7 @@ export async function setAside(places: DataPlaces, to: string, ctx: StepContext)
   const moving = to + MOVING;
   if ((await namesIn(moving, files)).length === 0) {
     await files.makeFolder(gateway, moving);
-    // A base backup that somebody takes later fails on a folder that the server may not read.
+    // Whoever looks after the server's files is to find this one as its others.
     await files.giveTo(gateway, moving, (await files.stat(dataDir))!);
   }
   await files.moveEntries(gateway, dataDir, moving, await contentOf(dataDir, files));
@@ -157,6 +163,6 @@ export async function putRight(places: DataPlaces, ctx: StepContext, emit: Emitt
 
 /** What a person types to move all that a folder has as a data directory into another one that is there, or all that it has. */
 export function contentMoved(from: string, to: string, said: HostFiles['said']): string {
-  const leaving = [`${BEFORE_INSIDE}*`, `${PLACING_INSIDE}*`, OF_THE_DISK].flatMap((name) => ['!', '-name', name]);
+  const leaving = [INSIDE_GLOB, OF_THE_DISK].flatMap((name) => ['!', '-name', name]);
   return said('find', from, '-mindepth', '1', '-maxdepth', '1', ...leaving, '-exec', 'mv', '{}', `${to}/`, ';');
 }

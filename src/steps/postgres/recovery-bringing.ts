@@ -2,10 +2,8 @@ import { mkdir, readFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { keepOnDisk } from '../../hosts/durable.js';
 import { exists, makeFolder, remove } from '../../hosts/files.js';
-import { localFiles } from '../../hosts/local-files.js';
 import { inParallel } from '../../in-parallel.js';
 import { BACKUP_LABEL, BACKUP_MANIFEST, type BaseBackup, faultOfBase } from '../../stores/postgres/base-backup.js';
-import { keptInside } from '../../stores/postgres/kept-inside.js';
 import { fetchFile } from '../../stores/storage/fetch-file.js';
 import { type FileSeen, readWhole, type Storage, under } from '../../stores/storage/storage.js';
 import { plural, sizeOf } from '../../words.js';
@@ -48,12 +46,6 @@ export const EMPTY_FOLDERS = [
  * running server, or would make a standby of the recovery.
  */
 export const NOT_PLACED = [BACKUP_MANIFEST, 'postmaster.pid', 'postmaster.opts', 'recovery.signal', 'standby.signal'];
-
-/** The same of the folder that a base backup is placed from: what the server it is of kept in its data directory is no part of its data. */
-export const notPlacedOf = async (folder: string): Promise<string[]> => [
-  ...NOT_PLACED,
-  ...(await keptInside(folder, localFiles)),
-];
 
 /** Where this machine has, or will have, a base backup as files. */
 export const folderHere = (base: BaseBackup, facts: DataPlaces, ctx: StepContext): string =>
@@ -147,7 +139,7 @@ export async function bringBase(
   const from = folderHere(base, facts, ctx);
   if (from !== place)
     await files.sendTree(ctx.gateway, from, place, {
-      without: await notPlacedOf(from),
+      without: NOT_PLACED,
       onBytes: emit.bytes(
         base.bytes,
         here ? `placing the base backup ${base.id}` : `bringing the base backup ${base.id} to ${title}`,

@@ -1,7 +1,6 @@
 import { join } from 'node:path';
 import { orElse } from '../../hosts/elsewhere/seen-in.js';
 import type { HostFiles } from '../../hosts/host-files.js';
-import { keptInside } from '../../stores/postgres/kept-inside.js';
 import type { KnownWal } from '../../stores/postgres/known-wal.js';
 import type { Course } from '../../stores/postgres/recovery-course.js';
 import { settingLines, withLines } from '../../stores/postgres/recovery-settings.js';
@@ -38,7 +37,7 @@ export async function makeReady(
   const files = filesOf(ctx);
   const place = placeFor(facts, ctx);
   // What is changed from here on is no base backup any more, and must not be taken for one by another attempt.
-  for (const name of [...NOT_PLACED, ...(await keptInside(place, files))])
+  for (const name of NOT_PLACED)
     if (await files.exists(join(place, name))) await files.remove(gateway, join(place, name));
   await bringLog(survey, place, ctx, emit, signal);
   if (p.configuration === 'current' && survey.oldDir !== undefined)

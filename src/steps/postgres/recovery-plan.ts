@@ -11,7 +11,7 @@ import { countOf, durationOf, plural, sizeOf } from '../../words.js';
 import type { Finding, StepContext, StepPlan } from '../step.js';
 import { saidWhileStopped } from '../stopped-service.js';
 import { contentMoved, type DataPlaces, isWithin, placeFor } from './data-places.js';
-import { EMPTY_FOLDERS, folderHere, isElsewhere, notPlacedOf } from './recovery-bringing.js';
+import { EMPTY_FOLDERS, folderHere, isElsewhere, NOT_PLACED } from './recovery-bringing.js';
 import { AUTO_CONF, RECOVERY_SIGNAL, replaySettings } from './recovery-placing.js';
 import type { Survey } from './recovery-survey.js';
 import { filesOf, hostOfPostgres, onHost } from './server-files.js';
@@ -42,7 +42,7 @@ export async function commandsOf(survey: Survey, course: Course, ctx: StepContex
       ? [base.storage.copyText(base.folder, from), `(cd ${from} && mkdir -p ${EMPTY_FOLDERS.join(' ')})`]
       : []),
     commandText(verifyCommand(tools!, { ...base, folder: from })),
-    ...(from === place ? [] : [files.saidSendTree(from, place, await notPlacedOf(from))]),
+    ...(from === place ? [] : [files.saidSendTree(from, place, NOT_PLACED)]),
     'SELECT pg_switch_wal();',
     ...(await saidWhileStopped('postgres', ctx, (stopped) => [
       `add to ${join(place, AUTO_CONF)}${onHost(ctx)}: restore_command, ${settings.join(', ')}`,
@@ -99,7 +99,7 @@ export function courseFindings(survey: Survey, course: Course, ctx: StepContext)
           {
             level: 'info' as const,
             message: `${survey.dataDir}${onHost(ctx)} cannot be renamed (a disk is mounted there, or the folder above it may not be written to): what is in it is moved into ${survey.aside} instead, on the same disk`,
-            next: 'as long as that is kept, base backups and disk usage include it',
+            next: 'base backups of the server leave it out; copies of the disk as such do not',
           },
         ]
       : []),
