@@ -59,3 +59,17 @@ export function commandText(command: Command): string {
 /** Writing a text as a person can paste it, on one line. */
 export const textSaid = (path: string, text: string): string =>
   `printf %b ${shellWord(text.replaceAll('\\', '\\\\').replaceAll('\n', '\\n'))} > ${shellWord(path)}`;
+
+/** Names of a folder's top level as `tar` leaves them out. */
+export const leavingOut = (names: readonly string[]): string[] => names.map((name) => `--exclude=./${name}`);
+
+/** Moving some names of a folder into another as a person can paste it. */
+export const movingText = (from: string, to: string, names: readonly string[]): string =>
+  `(cd ${shellWord(from)} && mv ${[...names.map((name) => `./${name}`), `${to}/`].map(shellWord).join(' ')})`;
+
+/** Copying a folder on this machine as a person can paste it. */
+export function copyingText(from: string, to: string, without: readonly string[] = []): string {
+  if (without.length === 0) return commandText({ file: 'cp', args: ['-aLT', '--reflink=auto', from, to] });
+  const packed = commandText({ file: 'tar', args: ['-C', from, ...leavingOut(without), '-chf', '-', '.'] });
+  return `mkdir -p ${shellWord(to)} && ${packed} | ${commandText({ file: 'tar', args: ['-C', to, '-xpf', '-'] })}`;
+}

@@ -1,11 +1,11 @@
 import { constants } from 'node:fs';
 import { chmod, copyFile, lstat, mkdir, readdir, realpath, stat, utimes } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { commandText } from './command.js';
+import { copyingText } from './command.js';
 import { keepOnDisk } from './durable.js';
 import { exists } from './files.js';
 import type { Gateway } from './gateway.js';
-import type { HostFiles, TreeEntry } from './host-files.js';
+import type { HostFiles, LookingAtTree, TreeEntry } from './host-files.js';
 
 /** What lies below a folder. */
 export interface TreeSize {
@@ -31,11 +31,17 @@ interface Entry {
  */
 async function* entriesBelow(
   folder: string,
-  { path = '', above = [], deep = true }: { path?: string; above?: readonly string[]; deep?: boolean } = {},
+  {
+    path = '',
+    above = [],
+    deep = true,
+    without = [],
+  }: LookingAtTree & { path?: string; above?: readonly string[] } = {},
 ): AsyncGenerator<Entry, void, undefined> {
   const real = await realpath(join(folder, path));
   if (above.includes(real)) throw new Error(`${join(folder, path)} leads back into itself`);
   for (const name of (await readdir(join(folder, path))).sort()) {
+    if (without.includes(name)) continue;
     const below = join(path, name);
     const found = await stat(join(folder, below)).catch(async (error: unknown) => {
       // A link that leads nowhere holds nothing that could be copied.
@@ -51,10 +57,10 @@ async function* entriesBelow(
   }
 }
 
-/** All that is below a folder of this machine, or only what lies in it. */
-export async function treeOf(folder: string, { deep = true }: { deep?: boolean } = {}): Promise<TreeEntry[]> {
+/** As `HostFiles.tree`. */
+export async function treeOf(folder: string, more: LookingAtTree = {}): Promise<TreeEntry[]> {
   const found: TreeEntry[] = [];
-  for await (const { path, kind, bytes, mode, mtime } of entriesBelow(folder, { deep }))
+  for await (const { path, kind, bytes, mode, mtime } of entriesBelow(folder, more))
     found.push({ path, kind, bytes, mode: mode & 0o7777, mtime: Math.floor(mtime.getTime() / 1000) });
   return found;
 }
@@ -62,10 +68,10 @@ export async function treeOf(folder: string, { deep = true }: { deep?: boolean }
 type Trees = Pick<HostFiles, 'tree'>;
 const LOCAL: Trees = { tree: treeOf };
 
-/** Counts what lies below a folder of a host, links followed. */
-export async function sizeOfTree(folder: string, there: Trees = LOCAL): Promise<TreeSize> {
+/** Counts what lies below a folder of a host, links followed, but for some names of its top level. */
+export async function sizeOfTree(folder: string, there: Trees = LOCAL, more: LookingAtTree = {}): Promise<TreeSize> {
   const size: TreeSize = { files: 0, folders: 0, bytes: 0 };
-  for (const { kind, bytes } of await there.tree(folder)) {
+  for (const { kind, bytes } of await there.tree(folder, more)) {
     if (kind === 'folder') size.folders += 1;
     else size.files += 1;
     size.bytes += bytes;
@@ -74,13 +80,18 @@ export async function sizeOfTree(folder: string, there: Trees = LOCAL): Promise<
 }
 
 /**
- * What is not the same below a folder of a host and one of this machine: files that are missing, too many or of another size; empty where
+ * What is not the same below a folder of a host, but for some names of its top level, and one of this machine: files that are missing, too many or of another size; empty where
  * nothing is.
  */
-export async function differencesBetween(left: string, right: string, there: Trees = LOCAL): Promise<string[]> {
+export async function differencesBetween(
+  left: string,
+  right: string,
+  there: Trees = LOCAL,
+  more: LookingAtTree = {},
+): Promise<string[]> {
   const listed = (entries: TreeEntry[]) =>
     new Map(entries.map(({ path, kind, bytes }) => [path, kind === 'folder' ? kind : `${bytes} bytes`]));
-  const [a, b] = [listed(await there.tree(left)), listed(await treeOf(right))];
+  const [a, b] = [listed(await there.tree(left, more)), listed(await treeOf(right))];
   return [...new Set([...a.keys(), ...b.keys()])]
     .sort()
     .filter((path) => a.get(path) !== b.get(path))
@@ -88,22 +99,26 @@ export async function differencesBetween(left: string, right: string, there: Tre
 }
 
 /**
- * Copies a folder with all that is in it, links followed, rights and times kept. The target must not exist. Where the file
+ * Copies a folder with all that is in it but for some names of its top level, links followed, rights and times kept. The target must not exist. Where the file
  * system can share the blocks of two files it does. The copy is on disk then. `onBytes` is told the bytes of each file that was copied.
  */
 export function copyTree(
   gateway: Gateway,
   from: string,
   to: string,
-  { onBytes, signal }: { onBytes?: (bytes: number) => void; signal?: AbortSignal } = {},
+  {
+    onBytes,
+    signal,
+    without = [],
+  }: { onBytes?: (bytes: number) => void; signal?: AbortSignal; without?: readonly string[] } = {},
 ): Promise<void> {
-  const text = commandText({ file: 'cp', args: ['-aLT', '--reflink=auto', from, to] });
+  const text = copyingText(from, to, without);
   return gateway.change({ channel: 'file', text }, async () => {
     if (await exists(to)) throw new Error(`${to} exists already`);
     await mkdir(dirname(to), { recursive: true, mode: 0o700 });
     await mkdir(to, { mode: (await stat(from)).mode & 0o7777 });
     const folders: Entry[] = [];
-    for await (const entry of entriesBelow(from)) {
+    for await (const entry of entriesBelow(from, { without })) {
       signal?.throwIfAborted();
       const target = join(to, entry.path);
       if (entry.kind === 'folder') {

@@ -18,7 +18,7 @@ import {
 } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { commandText } from './command.js';
+import { commandText, movingText } from './command.js';
 import { keepNames, keepOnDisk, keepPlace, writeDurably } from './durable.js';
 import type { Gateway } from './gateway.js';
 
@@ -136,6 +136,21 @@ export function moveAside(gateway: Gateway, from: string, to: string): Promise<v
     await rename(from, to);
     await keepPlace(to);
     await keepNames(dirname(from));
+  });
+}
+
+/** As `HostFiles.moveEntries`. They are on disk then. */
+export async function moveEntries(
+  gateway: Gateway,
+  from: string,
+  to: string,
+  names: readonly string[],
+): Promise<void> {
+  if (names.length === 0) return;
+  await gateway.change({ channel: 'file', text: movingText(from, to, names) }, async () => {
+    for (const name of names) if (await exists(join(to, name))) throw new Error(`${join(to, name)} exists already`);
+    for (const name of names) await rename(join(from, name), join(to, name));
+    for (const folder of [from, to]) await keepNames(folder);
   });
 }
 

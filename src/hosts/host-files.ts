@@ -48,7 +48,15 @@ export interface Saying {
   saidSend(from: string, to: string): string;
   /** For bringing a folder there, and here. */
   saidSendTree(from: string, to: string, without?: readonly string[]): string;
-  saidFetchTree(from: string, to: string): string;
+  saidFetchTree(from: string, to: string, without?: readonly string[]): string;
+}
+
+/** Which part of a folder is looked at. */
+export interface LookingAtTree {
+  /** False: only what lies in the folder itself. */
+  deep?: boolean;
+  /** Names of its top level that are left out. */
+  without?: readonly string[];
 }
 
 /** How a folder that is brought somewhere is followed. */
@@ -66,8 +74,8 @@ export interface HostFiles extends Saying {
   exists(path: string): Promise<boolean>;
   stat(path: string): Promise<FileStat | undefined>;
   list(folder: string): Promise<Entry[]>;
-  /** All that is below a folder, or only what lies in it; what something leads back into is refused. */
-  tree(folder: string, more?: { deep?: boolean }): Promise<TreeEntry[]>;
+  /** All that is below a folder, or only what lies in it, but for some names of its top level; what something leads back into is refused. */
+  tree(folder: string, more?: LookingAtTree): Promise<TreeEntry[]>;
   /** With every link followed. */
   realPath(path: string): Promise<string>;
   /** A file, or `length` bytes of it from `from` on: as many of them as there are. */
@@ -90,6 +98,11 @@ export interface HostFiles extends Saying {
   makeFolder(gateway: Gateway, path: string, mode?: number): Promise<void>;
   /** Renames within a file system. `to` must not exist; the folder above it is made. */
   moveAside(gateway: Gateway, from: string, to: string): Promise<void>;
+  /**
+   * Renames these names of a folder into another one, which must be there, in this order and within a file system. Refused before anything
+   * is moved where one of them is taken there. Ended half-way, each is in one of the two.
+   */
+  moveEntries(gateway: Gateway, from: string, to: string, names: readonly string[]): Promise<void>;
   /** Removes a file or folder with all that is in it; one that is absent is no error. */
   remove(gateway: Gateway, path: string): Promise<void>;
   /** Writes a file as a whole: it is there and on disk afterwards, or as it was before. */
@@ -114,8 +127,13 @@ export interface HostFiles extends Saying {
     to: string,
     more?: CarryingTree & { without?: readonly string[] },
   ): Promise<void>;
-  /** Brings a folder to this machine, rights and times kept: whole, or not at all. `to` must not exist. */
-  fetchTree(gateway: Gateway, from: string, to: string, more?: CarryingTree): Promise<void>;
+  /** Brings a folder to this machine, rights and times kept, but for some names of its top level: whole, or not at all. `to` must not exist. */
+  fetchTree(
+    gateway: Gateway,
+    from: string,
+    to: string,
+    more?: CarryingTree & { without?: readonly string[] },
+  ): Promise<void>;
   /** Copies a file there to another place there, which must be free. */
   copy(gateway: Gateway, from: string, to: string): Promise<void>;
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { constants, createReadStream } from 'node:fs';
 import { access, open, readdir, readFile, readlink, realpath, stat } from 'node:fs/promises';
-import { commandText, textSaid } from './command.js';
+import { commandText, copyingText, textSaid } from './command.js';
 import { copyTree, treeOf } from './copy-tree.js';
 import {
   copyContent,
@@ -11,6 +11,7 @@ import {
   giveTo,
   makeFolder,
   moveAside,
+  moveEntries,
   remove,
   setMode,
   writeText,
@@ -29,7 +30,7 @@ const saying: Saying = {
   saidText: textSaid,
   saidSend: (from, to) => said('cp', from, to),
   saidSendTree: (from, to) => said('cp', '-rT', from, to),
-  saidFetchTree: (from, to) => said('cp', '-aLT', '--reflink=auto', from, to),
+  saidFetchTree: copyingText,
 };
 
 /** The files of this machine. */
@@ -101,6 +102,7 @@ export const localFiles: HostFiles = {
   },
   makeFolder,
   moveAside,
+  moveEntries,
   remove,
   writeText,
   setMode,

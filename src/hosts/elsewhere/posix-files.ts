@@ -1,10 +1,19 @@
-import { type Command, shellWord, textSaid } from '../command.js';
+import { type Command, leavingOut, movingText, shellWord, textSaid } from '../command.js';
 import type { Gateway } from '../gateway.js';
-import type { Carrying, CarryingTree, Entry, FileStat, HostFiles, Saying, TreeEntry } from '../host-files.js';
+import type {
+  Carrying,
+  CarryingTree,
+  Entry,
+  FileStat,
+  HostFiles,
+  LookingAtTree,
+  Saying,
+  TreeEntry,
+} from '../host-files.js';
 import { outputOf, type Taking } from '../program-output.js';
 import type { Answer, Asking, Reaching } from './reaching.js';
 import { fetchFile, keep, sendFile } from './transfer.js';
-import { fetchTree, sendTree } from './tree-transfer.js';
+import { fetchTree, pruning, sendTree } from './tree-transfer.js';
 
 /** What has the files of a stopped service reachable: nothing is needed where its container can be made once more. */
 export interface Opening {
@@ -22,13 +31,12 @@ const sayingBy = (text: (command: Command) => string): Saying => ({
   saidText: (path, words) => text({ file: 'sh', args: ['-c', textSaid(path, words)] }),
   saidSend: (from, to) => `${text({ file: 'sh', args: ['-c', `cat > ${shellWord(to)}`] })} < ${shellWord(from)}`,
   saidSendTree(from, to, without = []) {
-    const leaving = without.map((name) => `--exclude=./${name}`);
-    const packed = ['tar', '-C', from, ...leaving, '-chf', '-', '.'].map(shellWord).join(' ');
+    const packed = ['tar', '-C', from, ...leavingOut(without), '-chf', '-', '.'].map(shellWord).join(' ');
     const unpacked = `mkdir -p ${shellWord(to)} && tar -C ${shellWord(to)} -xof -`;
     return `${packed} | ${text({ file: 'sh', args: ['-c', unpacked] })}`;
   },
-  saidFetchTree: (from, to) =>
-    `mkdir -p ${shellWord(to)} && ${text({ file: 'tar', args: ['-C', from, '-chf', '-', '.'] })} | tar -C ${shellWord(to)} -xpf -`,
+  saidFetchTree: (from, to, without = []) =>
+    `mkdir -p ${shellWord(to)} && ${text({ file: 'tar', args: ['-C', from, ...leavingOut(without), '-chf', '-', '.'] })} | tar -C ${shellWord(to)} -xpf -`,
 });
 
 const [ABSENT, TAKEN] = [3, 17];
@@ -88,9 +96,9 @@ for f in * .[!.]* ..?*; do if [ -e "$f" ] || [ -h "$f" ]; then stat -c '%f %n' "
       });
   }
 
-  async tree(folder: string, { deep = true }: { deep?: boolean } = {}): Promise<TreeEntry[]> {
+  async tree(folder: string, { deep = true, without = [] }: LookingAtTree = {}): Promise<TreeEntry[]> {
     // A link that leads nowhere stays one; what is gone since it was found fails, since nothing below it may change.
-    const script = `cd "$1" && find -L .${deep ? '' : ' -maxdepth 1'} \\( -type f -o -type d \\) -exec stat -L -c '%f %s %Y %n' {} +`;
+    const script = `cd "$1" && find -L .${deep ? '' : ' -maxdepth 1'} ${pruning(without)}\\( -type f -o -type d \\) -exec stat -L -c '%f %s %Y %n' {} +`;
     const { out } = await this.#ask(script, [folder], { patience: LONG });
     return treeIn(out.toString(), `${folder} on ${this.#reaching.title}`);
   }
@@ -177,6 +185,23 @@ mkdir -p "$(dirname "$2")" && mv "$1" "$2" && ${keep('"$(dirname "$1")" "$(dirna
     return this.#change(gateway, this.said('mv', '-T', from, to), script, [from, to]);
   }
 
+  async moveEntries(gateway: Gateway, from: string, to: string, names: readonly string[]): Promise<void> {
+    if (names.length === 0) return;
+    // Two times: what cannot be done as a whole is not begun. Read, since a command line may be too short for them; no name has two lines.
+    const script = `names=$(cat)
+printf '%s\\n' "$names" | while IFS= read -r n; do
+  if [ -e "$2/$n" ] || [ -h "$2/$n" ]; then echo "$2/$n exists already" >&2; exit 1; fi
+done || exit
+printf '%s\\n' "$names" | while IFS= read -r n; do mv "$1/$n" "$2/$n" || exit; done || exit
+${keep('"$1" "$2"')}`;
+    const text = this.said('sh', '-c', movingText(from, to, names));
+    await this.#change(gateway, text, script, [from, to], {
+      feed: async function* () {
+        yield Buffer.from(`${names.join('\n')}\n`);
+      },
+    });
+  }
+
   remove(gateway: Gateway, path: string): Promise<void> {
     return this.#change(gateway, this.said('rm', '-rf', path), 'rm -rf "$1"', [path]);
   }
@@ -228,11 +253,16 @@ cat > "$n" && [ "$(wc -c < "$n")" -eq ${bytes.length} ] && ${keep('"$n"')} && mv
     );
   }
 
-  fetchTree(gateway: Gateway, from: string, to: string, more: CarryingTree = {}): Promise<void> {
+  fetchTree(
+    gateway: Gateway,
+    from: string,
+    to: string,
+    more: CarryingTree & { without?: readonly string[] } = {},
+  ): Promise<void> {
     const reading = (script: string, args: readonly string[], asking: Pick<Asking, 'signal' | 'feed'>) =>
       this.#output(script, args, asking);
-    return gateway.change({ channel: 'file', text: this.saidFetchTree(from, to) }, async () =>
-      fetchTree(this.#asking, reading, { from, entries: await this.tree(from) }, to, more),
+    return gateway.change({ channel: 'file', text: this.saidFetchTree(from, to, more.without) }, async () =>
+      fetchTree(this.#asking, reading, { from, entries: await this.tree(from, more) }, to, more),
     );
   }
 

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { chmod, mkdir, open, rename, rm, utimes } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { plural } from '../../words.js';
+import { shellWord } from '../command.js';
 import { treeOf } from '../copy-tree.js';
 import { keepOnDisk, keepPlace } from '../durable.js';
 import type { CarryingTree, TreeEntry } from '../host-files.js';
@@ -116,12 +117,12 @@ export async function fetchTree(
   read: Read,
   { from, entries }: { from: string; entries: readonly TreeEntry[] },
   to: string,
-  { onBytes = () => {}, onProven = () => {}, signal }: CarryingTree,
+  { onBytes = () => {}, onProven = () => {}, signal, without = [] }: CarryingTree & { without?: readonly string[] },
 ): Promise<void> {
   if (await localFiles.exists(to)) throw new Error(`${to} exists already`);
   const part = `${to}.part`;
   const files = entries.filter(({ kind }) => kind === 'file');
-  const here = await alreadyHere(part, files, () => hashesOf(ask, from, () => {}, signal), signal);
+  const here = await alreadyHere(part, files, () => hashesOf(ask, from, () => {}, signal, without), signal);
   await mkdir(part, { recursive: true, mode: 0o700 });
   for (const { path, kind } of entries)
     if (kind === 'folder') await mkdir(join(part, path), { recursive: true, mode: 0o700 });
@@ -129,7 +130,7 @@ export async function fetchTree(
   const missing = files.filter(({ path }) => !here.has(path));
   const hashes = await receive(read, from, part, missing, onBytes, signal);
   const bytesOf = new Map(files.map(({ path, bytes }) => [path, bytes]));
-  const there = await hashesOf(ask, from, (path) => onProven(bytesOf.get(path) ?? 0), signal);
+  const there = await hashesOf(ask, from, (path) => onProven(bytesOf.get(path) ?? 0), signal, without);
   const wrong = files.filter(({ path }) => there.get(path) !== (hashes.get(path) ?? here.get(path)));
   if (wrong.length > 0) {
     for (const { path } of wrong) await rm(join(part, path), { force: true });
@@ -229,6 +230,7 @@ async function hashesOf(
   folder: string,
   onFile: (path: string) => void,
   signal: AbortSignal | undefined,
+  without: readonly string[] = [],
 ): Promise<Hashes> {
   const hashes: Hashes = new Map();
   const lines = lineSplitter((line) => {
@@ -237,7 +239,7 @@ async function hashesOf(
     hashes.set(found[2]!, found[1]!);
     onFile(found[2]!);
   });
-  await ask('cd "$1" && find -L . -type f -exec sha256sum {} +', [folder], {
+  await ask(`cd "$1" && find -L . ${pruning(without)}-type f -exec sha256sum {} +`, [folder], {
     onChunk: (chunk) => lines.take(chunk),
     patience: LONG,
     ...(signal ? { signal } : {}),
@@ -245,6 +247,10 @@ async function hashesOf(
   lines.flush();
   return hashes;
 }
+
+/** What has `find` in a folder pass by some names of its top level. */
+export const pruning = (without: readonly string[]): string =>
+  without.map((name) => `-path ${shellWord(`./${name.replaceAll(/[*?[\\]/g, '\\$&')}`)} -prune -o `).join('');
 
 async function removeThere(ask: Ask, folder: string, paths: readonly string[]): Promise<void> {
   if (paths.length === 0) return;

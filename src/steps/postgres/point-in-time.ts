@@ -1,10 +1,12 @@
+import { localFiles } from '../../hosts/local-files.js';
 import type { Course } from '../../stores/postgres/recovery-course.js';
 import { parseTarget, TARGET_FORMS, targetWords } from '../../stores/postgres/recovery-target.js';
 import { lsnText } from '../../stores/postgres/wal-position.js';
 import type { Probe, StepContext, StepKind, StepPlan } from '../step.js';
 import { filesEvents } from '../stopped-service.js';
+import { contentMoved, type DataPlaces, isWithin, MOVING, putRight } from './data-places.js';
 import { archiveHistory, putSettingsBack, sendRest, stopForGood, undoRecovery } from './recovering.js';
-import { asideOf, type RecoveryFacts, type RecoveryParams, recoveryParams } from './recovery.js';
+import { type Emit, type RecoveryFacts, type RecoveryParams, recoveryParams } from './recovery.js';
 import { bringBase, folderHere, forgetBrought, isElsewhere, proveBase } from './recovery-bringing.js';
 import { recoveryChecks, stopChecks } from './recovery-evidence.js';
 import { reachFindings } from './recovery-moments.js';
@@ -32,18 +34,17 @@ export const postgresPointInTime: StepKind<RecoveryParams, RecoveryFacts> = {
 
   async plan(p, ctx) {
     const survey = await surveyOnce(p, ctx);
-    const { dataDir, target, course } = survey;
-    const aside = dataDir === '' ? '' : asideFor(dataDir, ctx);
+    const { dataDir, aside, target, course } = survey;
     return {
       summary: `Recover Postgres to ${target ? targetWords(target) : 'a moment that is asked for'}`,
-      commands: course ? await commandsOf(survey, course, aside, ctx) : [],
+      commands: course ? await commandsOf(survey, course, ctx) : [],
       destroys: await atStake(survey, ctx),
       wayBack: dataDir === '' ? 'none' : `the data directory of now is kept as ${aside}, never deleted`,
       pointOfNoReturn: 'none: moving the old directory back undoes it',
       onAbort:
         dataDir === ''
           ? 'nothing is changed'
-          : `${course && isElsewhere(course.base) ? `What was brought of the base backup stays in ${folderHere(course.base, survey, ctx)}: a resumed run goes on with it, an undo removes it. ` : ''}Postgres runs on as long as the base backup is on its way; after that it is stopped, and its old data is in ${aside} once it was moved, else still in its place. Undo puts it back and starts it. By hand: ${byHand(dataDir, aside, ctx)}, and start Postgres`,
+          : `${course && isElsewhere(course.base) ? `What was brought of the base backup stays in ${folderHere(course.base, survey, ctx)}: a resumed run goes on with it, an undo removes it. ` : ''}Postgres runs on as long as the base backup is on its way; after that it is stopped, and its old data is in ${aside} once it was moved, else still in its place. Undo puts it back and starts it. By hand: ${byHand(survey, ctx)}, and start Postgres`,
       ...(course ? effortOf(survey, course) : {}),
       ...(p.target === undefined && ctx.answer === undefined
         ? { asks: { type: 'text', question: 'To which moment shall Postgres be recovered?', hint: TARGET_FORMS } }
@@ -65,6 +66,7 @@ export const postgresPointInTime: StepKind<RecoveryParams, RecoveryFacts> = {
     filesEvents<RecoveryFacts>('postgres', ctx, async (emit) => {
       const patience = p.patienceSeconds * 1000;
       await reachFiles(ctx, signal);
+      await putRightBefore(ctx, emit);
       const survey = await surveyNow(p, ctx);
       const course = courseIn(survey);
       const facts = await factsFor(survey, course, ctx);
@@ -133,15 +135,32 @@ export const postgresPointInTime: StepKind<RecoveryParams, RecoveryFacts> = {
 };
 
 /** The way back as lines for a shell where the files are. */
-function byHand(dataDir: string, aside: string, ctx: StepContext): string {
-  const line = `if [ -d ${aside} ]; then mv ${dataDir} ${dataDir}.undone; mv ${aside} ${dataDir}; fi`;
+function byHand(places: DataPlaces, ctx: StepContext): string {
+  const { dataDir, aside } = places;
   const { here, files } = hostOfPostgres(ctx);
-  return here ? line : files.said('sh', '-c', line);
+  const plainly = localFiles.said;
+  const back = isWithin(places)
+    ? [
+        plainly('mkdir', '-p', `${aside}-undone`),
+        contentMoved(dataDir, `${aside}-undone`, plainly),
+        contentMoved(aside, dataDir, plainly),
+      ].join(' && ')
+    : `mv ${dataDir} ${dataDir}.undone; mv ${aside} ${dataDir}`;
+  const line = `if [ -d ${aside} ]; then ${back}; fi`;
+  const half = isWithin(places) ? `; ${halfByHand(places)}` : '';
+  return here ? `${line}${half}` : files.said('sh', '-c', `${line}${half}`);
 }
 
-/** Where the data directory of before is, or will be, kept: the first attempt has decided it. */
-function asideFor(dataDir: string, ctx: StepContext): string {
-  return (ctx.earlier as Partial<RecoveryFacts>).aside ?? asideOf(dataDir, ctx.runId);
+/** What was ended half-way on its way aside, or back. */
+function halfByHand({ dataDir, aside }: DataPlaces): string {
+  const half = `${aside}${MOVING}`;
+  return `if [ -d ${half} ]; then ${contentMoved(half, dataDir, localFiles.said)}; fi`;
+}
+
+/** An earlier attempt may have been ended in the middle of its moving. */
+async function putRightBefore(ctx: StepContext, emit: Emit): Promise<void> {
+  const { dataDir, aside, swapping } = ctx.earlier as Partial<RecoveryFacts>;
+  if (swapping && dataDir !== undefined && aside !== undefined) await putRight({ dataDir, aside }, ctx, emit);
 }
 
 /** The course, or an error with what stands in its way. */
@@ -168,7 +187,7 @@ async function factsFor(survey: Survey, course: Course, ctx: StepContext): Promi
   const archiveMode = earlier.dataDir === undefined ? mode : earlier.archiveMode;
   return {
     dataDir: survey.dataDir,
-    aside: asideFor(survey.dataDir, ctx),
+    aside: survey.aside,
     hadData: earlier.hadData ?? survey.oldDir !== undefined,
     wasRunning: earlier.wasRunning ?? answers,
     timelineBefore: earlier.timelineBefore ?? survey.known!.current,

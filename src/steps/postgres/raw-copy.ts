@@ -6,10 +6,12 @@ import { seenIn } from '../../hosts/elsewhere/seen-in.js';
 import { exists, freeBytes, giveTo, remove } from '../../hosts/files.js';
 import { type Check, equal } from '../../stores/check.js';
 import { majorOf } from '../../stores/postgres/control-data.js';
+import { keptInside } from '../../stores/postgres/kept-inside.js';
 import { servedBy } from '../../stores/postgres/served-by.js';
 import { countOf, messageOf, plural, sizeOf } from '../../words.js';
 import type { Finding, StepContext, StepKind, StepPlan } from '../step.js';
 import { filesEvents } from '../stopped-service.js';
+import { halfMoved } from './data-places.js';
 import { filesOf, hostOfPostgres, onHost, reachFiles } from './server-files.js';
 
 const params = z.strictObject({
@@ -26,12 +28,18 @@ export interface RawCopyFacts extends TreeSize {
   copy: string;
   /** What was counted of the original before it was copied. */
   original: TreeSize;
+  /** Folders in it that are no part of it: what recoveries have kept of before. */
+  without?: string[];
 }
 
 /** Rough: what an ordinary disk reads and writes at once. */
 const ROUGH_BYTES_PER_MS = 50_000;
 
 const copyFolder = (p: Params, ctx: StepContext) => join(p.to ?? ctx.workFolder, `data-${ctx.runId}`);
+
+/** What is to be copied, counted. */
+const countedIn = async (dataDir: string, ctx: StepContext): Promise<TreeSize> =>
+  sizeOfTree(dataDir, filesOf(ctx), { without: await keptInside(dataDir, filesOf(ctx)) });
 
 /** Why there is nothing to copy; empty where there is something. */
 async function whyNothing(p: Params, ctx: StepContext): Promise<string> {
@@ -51,11 +59,18 @@ export const postgresRawCopy: StepKind<Params, RawCopyFacts> = {
   async plan(p, ctx): Promise<StepPlan> {
     const { dataDir } = ctx.cluster.profile.postgres;
     const nothing = await whyNothing(p, ctx);
-    const size =
-      dataDir && nothing === '' ? await sizeOfTree(dataDir, filesOf(ctx)).catch(() => undefined) : undefined;
+    const size = dataDir && nothing === '' ? await countedIn(dataDir, ctx).catch(() => undefined) : undefined;
     return {
       summary: `Copy the data directory as it is (${size ? sizeOf(size.bytes) : 'size unknown'})`,
-      commands: dataDir ? [filesOf(ctx).saidFetchTree(dataDir, copyFolder(p, ctx))] : [],
+      commands: dataDir
+        ? [
+            filesOf(ctx).saidFetchTree(
+              dataDir,
+              copyFolder(p, ctx),
+              await keptInside(dataDir, filesOf(ctx)).catch(() => []),
+            ),
+          ]
+        : [],
       destroys: [],
       wayBack: 'not needed: the original is only read',
       pointOfNoReturn: 'none',
@@ -108,19 +123,25 @@ export const postgresRawCopy: StepKind<Params, RawCopyFacts> = {
         throw new Error(
           `Postgres (process ${running}) runs on ${from}: a copy of it would be torn. Stop it, then retry`,
         );
-      const size = await sizeOfTree(from, files);
+      const half = await halfMoved(from, ctx);
+      if (half) throw new Error(`${half.message}. Nothing was copied. Next: ${half.next}`);
+      const without = await keptInside(from, files);
+      const size = await sizeOfTree(from, files, { without });
       const room = await freeBytes(copy);
       if (room <= size.bytes)
         throw new Error(
           `${sizeOf(size.bytes)} are to be copied, and ${sizeOf(room)} are free where ${copy} would be. Nothing was changed. Name a folder with more room: --set <step>.to=/a/folder`,
         );
       emit.output(`copying ${from}${onHost(ctx)}: ${plural(size.files, 'file')}, ${sizeOf(size.bytes)}`);
+      if (without.length > 0)
+        emit.output(`what recoveries have kept in it is no part of it, and is left out: ${without.join(', ')}`);
       if (await exists(copy)) await remove(ctx.gateway, copy);
-      emit.facts({ from, copy, original: size });
+      emit.facts({ from, copy, original: size, without });
       await files.fetchTree(ctx.gateway, from, copy, {
         onBytes: emit.bytes(size.bytes, `copying ${from}`),
         onProven: emit.bytes(size.bytes, `reading ${from} on ${host.title} once more, to compare`),
         signal,
+        without,
       });
       await giveTo(ctx.gateway, copy, (await files.stat(from))!);
       const made = await sizeOfTree(copy);
@@ -132,9 +153,9 @@ export const postgresRawCopy: StepKind<Params, RawCopyFacts> = {
       );
     }),
 
-  async verify(_p, ctx, { from, copy, original, files, bytes }): Promise<Check[]> {
+  async verify(_p, ctx, { from, copy, original, files, bytes, without = [] }): Promise<Check[]> {
     // In Kubernetes nobody sees the files of what is stopped any more; each was compared by its SHA-256 as it came.
-    const different = await seenIn(() => differencesBetween(from, copy, filesOf(ctx)));
+    const different = await seenIn(() => differencesBetween(from, copy, filesOf(ctx), { without }));
     return [
       equal('postgres', 'raw copy: files', original.files, files),
       equal('postgres', 'raw copy: bytes', original.bytes, bytes),
@@ -151,10 +172,10 @@ export const postgresRawCopy: StepKind<Params, RawCopyFacts> = {
     ];
   },
 
-  async probe(_p, ctx, { from, copy, files }) {
+  async probe(_p, ctx, { from, copy, files, without = [] }) {
     if (from === undefined || copy === undefined || !(await exists(copy))) return 'not-started';
     if (files === undefined) return 'partial';
-    const different = await seenIn(() => differencesBetween(from, copy, filesOf(ctx)));
+    const different = await seenIn(() => differencesBetween(from, copy, filesOf(ctx), { without }));
     return different === undefined || different.length === 0 ? 'done' : 'partial';
   },
   conclusion: ({ copy, bytes }) =>
@@ -177,6 +198,8 @@ async function readFindings(dataDir: string, ctx: StepContext): Promise<Finding[
       },
     ];
   }
+  const half = await halfMoved(dataDir, ctx);
+  if (half) return [half];
   if ((await majorOf(dataDir, files)) !== undefined) return [];
   return [
     {
@@ -196,7 +219,7 @@ async function servedFindings(dataDir: string, ctx: StepContext): Promise<Findin
 
 async function roomFindings(dataDir: string, p: Params, ctx: StepContext): Promise<Finding[]> {
   const to = copyFolder(p, ctx);
-  const size = await sizeOfTree(dataDir, filesOf(ctx)).catch((error: unknown) => {
+  const size = await countedIn(dataDir, ctx).catch((error: unknown) => {
     if (error instanceof NotReached) throw error;
     return messageOf(error);
   });

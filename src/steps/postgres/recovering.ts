@@ -1,4 +1,4 @@
-import { basename, dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { steadyNow, waitFor } from '../../hosts/waiting.js';
 import { withoutLines } from '../../stores/postgres/recovery-settings.js';
 import { describeReplication } from '../../stores/postgres/replication.js';
@@ -6,7 +6,8 @@ import { servedBy } from '../../stores/postgres/served-by.js';
 import { historyName } from '../../stores/postgres/wal-position.js';
 import { durationOf, messageOf } from '../../words.js';
 import type { StepContext } from '../step.js';
-import { type Emit, placeFor, type RecoveryFacts } from './recovery.js';
+import { isHeld, isTaken, placeFor, putRight, setAside, takeIn } from './data-places.js';
+import type { Emit, RecoveryFacts } from './recovery.js';
 import { forgetBrought } from './recovery-bringing.js';
 import { LOG_FOLDER } from './recovery-log.js';
 import { AUTO_CONF, freeName } from './recovery-placing.js';
@@ -146,20 +147,24 @@ export async function undoRecovery(facts: Partial<RecoveryFacts>, ctx: StepConte
   if (dataDir === undefined || aside === undefined) return emit.output('nothing had been touched yet');
   const files = filesOf(ctx);
   await reachFiles(ctx, signal);
-  const isMoved = await files.exists(aside);
+  const places = { dataDir, aside };
+  const isMoved = await isHeld(aside, files);
   if (facts.swapped && facts.hadData && !isMoved)
     throw new Error(`the data directory of before is not in ${aside} any more. Nothing was changed`);
-  const half = placeFor({ dataDir }, ctx);
+  const half = placeFor(places, ctx);
   if (await files.exists(half)) await files.remove(ctx.gateway, half);
-  await forgetBrought({ dataDir }, ctx);
+  await forgetBrought(places, ctx);
   if (isMoved || (facts.swapping && facts.hadData === false)) {
     await stopForGood(dataDir, ctx, emit, signal);
-    if (await files.exists(dataDir)) {
-      const undone = await freeName(join(dirname(aside), `${basename(aside)}-undone`), files);
-      await files.moveAside(ctx.gateway, dataDir, undone);
+    await putRight(places, ctx, emit);
+    if (await files.exists(half)) await files.remove(ctx.gateway, half);
+    const isOriginal = facts.hadData && !(await files.exists(aside));
+    if (!isOriginal && (await isTaken(places, files))) {
+      const undone = await freeName(`${aside}-undone`, files);
+      await setAside(places, undone, ctx);
       emit.output(`what had been recovered is kept as ${undone}; remove it when it is no longer needed`);
     }
-    if (isMoved) await files.moveAside(ctx.gateway, aside, dataDir);
+    if (await files.exists(aside)) await takeIn(places, aside, ctx);
   }
   if (facts.wasRunning && facts.hadData !== false) await startServer(ctx, emit, signal);
   else await files.close(ctx.gateway);

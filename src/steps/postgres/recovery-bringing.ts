@@ -8,7 +8,8 @@ import { fetchFile } from '../../stores/storage/fetch-file.js';
 import { type FileSeen, readWhole, type Storage, under } from '../../stores/storage/storage.js';
 import { plural, sizeOf } from '../../words.js';
 import type { StepContext } from '../step.js';
-import { type Emit, placeFor, type RecoveryFacts } from './recovery.js';
+import { type DataPlaces, placeFor } from './data-places.js';
+import type { Emit } from './recovery.js';
 import type { Survey } from './recovery-survey.js';
 import { hostOfPostgres } from './server-files.js';
 
@@ -46,17 +47,15 @@ export const EMPTY_FOLDERS = [
  */
 export const NOT_PLACED = [BACKUP_MANIFEST, 'postmaster.pid', 'postmaster.opts', 'recovery.signal', 'standby.signal'];
 
-type Where = Pick<RecoveryFacts, 'dataDir'>;
-
 /** Where this machine has, or will have, a base backup as files. */
-export const folderHere = (base: BaseBackup, facts: Where, ctx: StepContext): string =>
+export const folderHere = (base: BaseBackup, facts: DataPlaces, ctx: StepContext): string =>
   isElsewhere(base) ? fetchedTo(facts, ctx) : base.folder;
 
-const fetchedTo = (facts: Where, ctx: StepContext) =>
+const fetchedTo = (facts: DataPlaces, ctx: StepContext) =>
   hostOfPostgres(ctx).here ? placeFor(facts, ctx) : join(ctx.workFolder, 'base-backup');
 
 /** Removes what was fetched and is not needed any more. */
-export async function forgetBrought(facts: Where, ctx: StepContext): Promise<void> {
+export async function forgetBrought(facts: DataPlaces, ctx: StepContext): Promise<void> {
   const fetched = fetchedTo(facts, ctx);
   if (await exists(fetched)) await remove(ctx.gateway, fetched);
 }
@@ -64,7 +63,7 @@ export async function forgetBrought(facts: Where, ctx: StepContext): Promise<voi
 /** Fetches the files of a base backup, those that an earlier attempt has not fetched. */
 async function fetchBase(
   base: BaseElsewhere,
-  facts: Where,
+  facts: DataPlaces,
   ctx: StepContext,
   emit: Emit,
   signal: AbortSignal,
@@ -104,7 +103,7 @@ async function fetchBase(
 export async function proveBase(
   { tools }: Survey,
   base: BaseBackup,
-  facts: Where,
+  facts: DataPlaces,
   ctx: StepContext,
   emit: Emit,
   signal: AbortSignal,
@@ -130,7 +129,7 @@ export async function proveBase(
  */
 export async function bringBase(
   base: BaseBackup,
-  facts: Where,
+  facts: DataPlaces,
   ctx: StepContext,
   emit: Emit,
   signal: AbortSignal,

@@ -8,7 +8,8 @@ import { targetSettings } from '../../stores/postgres/recovery-target.js';
 import { segmentName } from '../../stores/postgres/wal-position.js';
 import { plural } from '../../words.js';
 import type { StepContext } from '../step.js';
-import { asideOf, type Emit, placeFor, type RecoveryFacts, type RecoveryParams } from './recovery.js';
+import { isTaken, isWithin, placeFor, setAside, takeIn } from './data-places.js';
+import type { Emit, RecoveryFacts, RecoveryParams } from './recovery.js';
 import { NOT_PLACED } from './recovery-bringing.js';
 import { recoveryLogSettings } from './recovery-log.js';
 import type { Survey } from './recovery-survey.js';
@@ -19,6 +20,8 @@ import { filesOf } from './server-files.js';
 const CONFIGURATION = ['postgresql.conf', 'postgresql.auto.conf', 'pg_hba.conf', 'pg_ident.conf'];
 export const AUTO_CONF = 'postgresql.auto.conf';
 export const RECOVERY_SIGNAL = 'recovery.signal';
+/** The rights with which a server refuses its data directory: to write for its group, and any for others. */
+const NOT_FOR_A_SERVER = 0o027;
 
 /** Makes what was brought ready: the log that the archive lacks, the configuration, the settings of the recovery. */
 export async function makeReady(
@@ -130,19 +133,36 @@ async function bringConfiguration(oldDir: string, place: string, ctx: StepContex
 export async function swapIn(facts: RecoveryFacts, ctx: StepContext, emit: Emit): Promise<void> {
   const { dataDir, aside } = facts;
   const files = filesOf(ctx);
+  const within = isWithin(facts);
   const isOriginal = facts.hadData && !(await files.exists(aside));
   facts.swapping = true;
   // Before it is done: from here on what lies in its place may be this step's.
   emit.facts({ swapping: true });
-  if (await files.exists(dataDir)) {
-    const to = isOriginal ? aside : await freeName(`${asideOf(dataDir, ctx.runId)}-attempt`, files);
-    await files.moveAside(ctx.gateway, dataDir, to);
-    if (isOriginal) emit.safetyCopy('the data directory of Postgres', to, 'renamed, nothing in it was changed');
+  if (await isTaken(facts, files)) {
+    const to = isOriginal ? aside : await freeName(`${aside}-attempt`, files);
+    await setAside(facts, to, ctx);
+    if (isOriginal)
+      emit.safetyCopy(
+        'the data directory of Postgres',
+        to,
+        within ? 'all that was in it renamed, nothing of it changed' : 'renamed, nothing in it was changed',
+      );
     else emit.output(`what lay in ${dataDir} is kept as ${to}; remove it when it is no longer needed`);
   }
-  await files.moveAside(ctx.gateway, placeFor(facts, ctx), dataDir);
+  if (within && !facts.hadData) await openToServer(facts, ctx);
+  await takeIn(facts, placeFor(facts, ctx), ctx);
   facts.swapped = true;
   emit.facts({ swapped: true });
+}
+
+/** The rights of a folder that stays are those with which a server ran in it; in one that had none, a server may not start with them. */
+async function openToServer(facts: RecoveryFacts, ctx: StepContext): Promise<void> {
+  const { dataDir } = facts;
+  const files = filesOf(ctx);
+  const [own, owner] = [await files.stat(dataDir), await files.stat(placeFor(facts, ctx))];
+  if (!own || !owner || (own.uid === owner.uid && (own.mode & NOT_FOR_A_SERVER) === 0)) return;
+  await files.giveTo(ctx.gateway, dataDir, owner);
+  await files.setMode(ctx.gateway, dataDir, 0o700);
 }
 
 export async function freeName(path: string, files: HostFiles): Promise<string> {

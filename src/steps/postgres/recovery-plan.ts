@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { commandText } from '../../hosts/command.js';
+import type { HostFiles } from '../../hosts/host-files.js';
 import { verifyCommand } from '../../stores/postgres/base-backup.js';
 import type { Course } from '../../stores/postgres/recovery-course.js';
 import { settingLines } from '../../stores/postgres/recovery-settings.js';
@@ -9,7 +10,7 @@ import { leftOut } from '../../stores/postgres/wal-removals.js';
 import { countOf, durationOf, plural, sizeOf } from '../../words.js';
 import type { Finding, StepContext, StepPlan } from '../step.js';
 import { saidWhileStopped } from '../stopped-service.js';
-import { placeFor } from './recovery.js';
+import { contentMoved, type DataPlaces, isWithin, placeFor } from './data-places.js';
 import { EMPTY_FOLDERS, folderHere, isElsewhere, NOT_PLACED } from './recovery-bringing.js';
 import { AUTO_CONF, RECOVERY_SIGNAL, replaySettings } from './recovery-placing.js';
 import type { Survey } from './recovery-survey.js';
@@ -29,8 +30,8 @@ export function effortOf({ wal }: Survey, { base, stop, reach }: Course): Pick<S
   return { estimateMs: SERVER_MS + bytes / ROUGH_BYTES_PER_MS, work: { amount: bytes, unit: 'bytes' } };
 }
 
-export async function commandsOf(survey: Survey, course: Course, aside: string, ctx: StepContext): Promise<string[]> {
-  const { dataDir, owner, tools } = survey;
+export async function commandsOf(survey: Survey, course: Course, ctx: StepContext): Promise<string[]> {
+  const { owner, tools } = survey;
   const place = placeFor(survey, ctx);
   const files = filesOf(ctx);
   const settings = settingLines(replaySettings(course));
@@ -48,10 +49,21 @@ export async function commandsOf(survey: Survey, course: Course, aside: string, 
       stopped.said('touch', join(place, RECOVERY_SIGNAL)),
       stopped.said('chown', '-R', `${owner.uid}:${owner.gid}`, place),
       stopped.said('chmod', '700', place),
-      ...(survey.oldDir === undefined ? [] : [stopped.said('mv', '-T', dataDir, aside)]),
-      stopped.said('mv', '-T', place, dataDir),
+      ...swapCommands(survey, survey.oldDir !== undefined, place, stopped.said),
     ])),
     'wait until SELECT pg_is_in_recovery() is false; take the settings out again; stop and start once more',
+  ];
+}
+
+/** Moves the data directory of now aside, where there is one, and the new one into its place. */
+function swapCommands(places: DataPlaces, isThere: boolean, place: string, said: HostFiles['said']): string[] {
+  const { dataDir, aside } = places;
+  if (!isWithin(places))
+    return [...(isThere ? [said('mv', '-T', dataDir, aside)] : []), said('mv', '-T', place, dataDir)];
+  return [
+    ...(isThere ? [said('mkdir', aside), contentMoved(dataDir, aside, said)] : []),
+    contentMoved(place, dataDir, said),
+    said('rmdir', place),
   ];
 }
 
@@ -82,6 +94,15 @@ export function courseFindings(survey: Survey, course: Course, ctx: StepContext)
   const { base, reach, stop, timeline, stretches } = course;
   const age = base.endedAt ? `, ended ${durationOf(Date.now() - base.endedAt.getTime())} ago` : '';
   const found: Finding[] = [
+    ...(isWithin(survey) && survey.oldDir !== undefined
+      ? [
+          {
+            level: 'info' as const,
+            message: `${survey.dataDir}${onHost(ctx)} cannot be renamed (a disk is mounted there, or the folder above it may not be written to): what is in it is moved into ${survey.aside} instead, on the same disk`,
+            next: 'base backups of the server leave it out; copies of the disk as such do not',
+          },
+        ]
+      : []),
     {
       level: 'info',
       message: `begins with the base backup ${base.id} (${sizeOf(base.bytes)}${age})${isElsewhere(base) ? `, which is brought from ${base.folder} to ${folderHere(base, survey, ctx)}${hostOfPostgres(ctx).here ? '' : `, and from there to ${placeFor(survey, ctx)}${onHost(ctx)},`} before anything is stopped` : ''}`,

@@ -5,6 +5,7 @@ import { orElse } from '../../hosts/elsewhere/seen-in.js';
 import { exists } from '../../hosts/files.js';
 import type { HostFiles } from '../../hosts/host-files.js';
 import { localFiles } from '../../hosts/local-files.js';
+import { mountPointsIn } from '../../hosts/mounts.js';
 import { seemsReadableBy } from '../../hosts/readable-by.js';
 import { inspectCommand } from '../../hosts/run-command.js';
 import { Problem } from '../../problem.js';
@@ -21,7 +22,8 @@ import { DEFAULT_SEGMENT_BYTES } from '../../stores/postgres/wal-position.js';
 import { isS3 } from '../../stores/storage/storage.js';
 import { messageOf, sizeOf } from '../../words.js';
 import type { Finding, StepContext } from '../step.js';
-import { placeFor, type RecoveryFacts, type RecoveryParams } from './recovery.js';
+import { asideOf, halfMoved, isTaken, isWithin, MOVING, onTheirWay, placeFor, staysInPlace } from './data-places.js';
+import type { RecoveryFacts, RecoveryParams } from './recovery.js';
 import { folderHere, isElsewhere } from './recovery-bringing.js';
 import { filesOf, hostOfPostgres, onHost } from './server-files.js';
 
@@ -31,6 +33,8 @@ export interface Survey {
   findings: Finding[];
   /** The data directory, links followed; empty where the profile does not say. */
   dataDir: string;
+  /** Where the data directory of before is, or will be, kept: the first attempt has decided it. */
+  aside: string;
   /** Where the data of before lies now: the data directory itself, or where an earlier attempt has moved it. */
   oldDir?: string;
   owner: { uid: number; gid: number };
@@ -60,7 +64,7 @@ export function surveyOnce(p: RecoveryParams, ctx: StepContext): Promise<Survey>
  * reached.
  */
 export async function surveyNow(p: RecoveryParams, ctx: StepContext): Promise<Survey> {
-  const survey: Survey = { findings: [], dataDir: '', bases: [], owner: { uid: 0, gid: 0 } };
+  const survey: Survey = { findings: [], dataDir: '', aside: '', bases: [], owner: { uid: 0, gid: 0 } };
   try {
     return await lookAtAll(survey, p, ctx);
   } catch (error) {
@@ -132,13 +136,16 @@ function demandProfile({ cluster }: StepContext, block: Block): boolean {
 
 async function findDirectory(survey: Survey, ctx: StepContext, block: Block): Promise<boolean> {
   const configured = ctx.cluster.profile.postgres.dataDir!;
-  const { aside } = ctx.earlier as Partial<RecoveryFacts>;
+  const earlier = ctx.earlier as Partial<RecoveryFacts>;
   const { files, here, title } = hostOfPostgres(ctx);
   const dataDir = await orElse(files.realPath(configured), here ? resolve(configured) : configured);
   survey.dataDir = dataDir;
-  if (aside !== undefined && (await files.exists(aside))) survey.oldDir = aside;
-  else if ((await files.exists(dataDir)) && (await orElse(files.list(dataDir), [])).length > 0)
-    survey.oldDir = dataDir;
+  const aside = earlier.aside ?? asideOf(dataDir, ctx.runId, await staysInPlace(dataDir, files));
+  survey.aside = aside;
+  const within = isWithin(survey);
+  if (within && !(await isWhole(survey, ctx))) return false;
+  if (earlier.aside !== undefined && (await files.exists(aside))) survey.oldDir = aside;
+  else if ((await files.exists(dataDir)) && (await orElse(hasContent(survey, files), false))) survey.oldDir = dataDir;
   const { oldDir } = survey;
   const above = dirname(dataDir);
   const folder = await files.stat(above);
@@ -151,7 +158,8 @@ async function findDirectory(survey: Survey, ctx: StepContext, block: Block): Pr
     );
     return false;
   }
-  const like = (oldDir === undefined ? undefined : await files.stat(oldDir)) ?? folder;
+  const own = oldDir ?? (within ? dataDir : undefined);
+  const like = (own === undefined ? undefined : await files.stat(own)) ?? folder;
   const runsAs = ctx.cluster.profile.services.postgres;
   survey.owner = oldDir === undefined && runsAs?.driver === 'process' && runsAs.user ? runsAs.user : like;
   if (oldDir === undefined)
@@ -176,16 +184,32 @@ async function findDirectory(survey: Survey, ctx: StepContext, block: Block): Pr
     );
     return false;
   }
-  // A folder on which a disk is mounted cannot be renamed, and keeping it is the way back.
-  const device = (await files.stat(dataDir))?.device;
-  if (device !== undefined && device !== folder.device) {
+  const [nested] = within ? await mountPointsIn(dataDir, files) : [];
+  if (nested !== undefined) {
     block(
-      `${dataDir} is a disk of its own, so it cannot be set aside as a whole`,
-      `mount the disk on ${above}, with the data directory as a folder in it; in a container: PGDATA=${dataDir}/pgdata, and the same as postgres.dataDir in the profile`,
+      `${dataDir}${onHost(ctx)} cannot be renamed, and ${nested} in it is a disk of its own, which cannot be moved within it either`,
+      `mount that disk elsewhere, with a link to it in its place; or mount both on folders that are not the data directory itself; in a container: PGDATA=${dataDir}/pgdata`,
     );
     return false;
   }
   return isServersOwn(dataDir, ctx, block);
+}
+
+const hasContent = async (survey: Survey, files: HostFiles): Promise<boolean> =>
+  isWithin(survey) ? isTaken(survey, files) : (await files.list(survey.dataDir)).length > 0;
+
+/** Nothing can be told of a directory of which a part is elsewhere; whoever has left it half-way can put it right. */
+async function isWhole(survey: Survey, ctx: StepContext): Promise<boolean> {
+  const { dataDir } = survey;
+  const foreign = await halfMoved(dataDir, ctx, survey);
+  const half = await onTheirWay(dataDir, filesOf(ctx));
+  if (foreign) survey.findings.push(foreign);
+  else if (half.length > 0)
+    survey.findings.push({
+      level: 'warning',
+      message: `an earlier attempt was ended while it moved what is in ${dataDir}${onHost(ctx)}: a part of it is in ${half.map((name) => join(dataDir, name + MOVING)).join(', ')}. That is put right first, and nothing else is touched before all was looked at`,
+    });
+  return half.length === 0;
 }
 
 /** A profile that names another directory than the server's own would have the wrong one replaced. */
@@ -380,7 +404,7 @@ async function demandRoom(survey: Survey, { base }: Course, ctx: StepContext, bl
   const needed = base.bytes + 2 * wal!.segmentBytes;
   if (free < needed)
     block(
-      `${dirname(dataDir)}${onHost(ctx)} has ${sizeOf(free)} free, and ${sizeOf(needed)} are needed: the data directory of now is kept beside the new one`,
+      `${isWithin(survey) ? dataDir : dirname(dataDir)}${onHost(ctx)} has ${sizeOf(free)} free, and ${sizeOf(needed)} are needed: the data directory of now is kept beside the new one`,
       'make room',
     );
   if (!isElsewhere(base) || hostOfPostgres(ctx).here) return;

@@ -1,8 +1,7 @@
-import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
 import { parseTarget } from '../../stores/postgres/recovery-target.js';
-import type { StepContext } from '../step.js';
 import type { Emitter } from '../step-events.js';
+import type { DataPlaces } from './data-places.js';
 
 // What a recovery to a point in time is told, and what it leaves.
 
@@ -27,11 +26,7 @@ export const recoveryParams = z.strictObject({
 export type RecoveryParams = z.infer<typeof recoveryParams>;
 
 /** What a recovery leaves for its verification, its retry and its undo. */
-export interface RecoveryFacts {
-  /** Where the server's data directory is, links followed. */
-  dataDir: string;
-  /** Where the data directory of before is kept, from the moment when it is moved. */
-  aside: string;
+export interface RecoveryFacts extends DataPlaces {
   /** Whether there was a data directory at all. */
   hadData: boolean;
   /** Whether Postgres ran before the first attempt. */
@@ -58,11 +53,3 @@ export interface RecoveryFacts {
 }
 
 export type Emit = Emitter<RecoveryFacts>;
-
-/** Where the data directory of before is kept, for a run. */
-export const asideOf = (dataDir: string, runId: string) =>
-  join(dirname(dataDir), `${basename(dataDir)}.before-${runId}`);
-
-/** Where the new data directory is made ready: a half-made one must never lie where a server could be started in it. */
-export const placeFor = ({ dataDir }: Pick<RecoveryFacts, 'dataDir'>, { runId }: StepContext): string =>
-  `${dataDir}.placing-${runId}`;

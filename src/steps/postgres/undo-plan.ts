@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { seenIn } from '../../hosts/elsewhere/seen-in.js';
 import { type Check, equal } from '../../stores/check.js';
 import type { Postgres } from '../../stores/postgres/connection.js';
@@ -5,6 +6,7 @@ import { countMemories, describeServer, estimatedRows } from '../../stores/postg
 import { countOf, instantOf, plural } from '../../words.js';
 import type { StepContext, UndoPlan } from '../step.js';
 import { databaseNamed } from './changing-places.js';
+import { isHeld } from './data-places.js';
 import type { RecoveryFacts } from './recovery.js';
 import { type RestoreFacts, rowChecks } from './restoring.js';
 import { filesOf } from './server-files.js';
@@ -119,14 +121,15 @@ export async function recoveryUndoChecks(
   if (dataDir === undefined || aside === undefined) return [];
   const { cluster } = ctx;
   // What was stopped before is stopped again, and in Kubernetes its files are seen by nobody then.
-  const there = async (path: string, expected: string) => {
-    const found = await seenIn(() => filesOf(ctx).exists(path));
+  const files = filesOf(ctx);
+  const there = async (path: string, expected: string, look: () => Promise<boolean>) => {
+    const found = await seenIn(look);
     return found === undefined ? [] : [equal(`data directory ${path}`, 'is there', expected, found ? 'yes' : 'no')];
   };
   const answers = async () => ((await cluster.answering('postgres')).answers ? 'yes' : 'no');
   return [
-    ...(await there(dataDir, hadData === false ? 'no' : 'yes')),
-    ...(await there(aside, 'no')),
+    ...(await there(dataDir, hadData === false ? 'no' : 'yes', () => files.exists(join(dataDir, 'PG_VERSION')))),
+    ...(await there(aside, 'no', () => isHeld(aside, files))),
     ...(wasRunning && hadData !== false ? [equal('service postgres', 'answers', 'yes', await answers())] : []),
   ];
 }

@@ -2,10 +2,11 @@ import { basename, dirname, join } from 'node:path';
 import { HERE, type Host } from '../../hosts/host.js';
 import { messageOf } from '../../words.js';
 import { majorOf, readControlData } from '../postgres/control-data.js';
+import { BEFORE_INSIDE, keptInside } from '../postgres/kept-inside.js';
 import { servedBy } from '../postgres/served-by.js';
 import { lookedAt, notLookedAt, type Place, type Source } from './source.js';
 
-/** Looks at the profile's data directory and at others that lie beside it on the server's host. `start`: how its server is started. */
+/** Looks at the profile's data directory and at others that lie beside it, or that a recovery has kept in it, on the server's host. `start`: how its server is started. */
 export async function lookAtDataDirectories(
   dataDir: string,
   start: string | undefined,
@@ -21,6 +22,9 @@ export async function lookAtDataDirectories(
       if (name === basename(dataDir) || !['folder', 'link'].includes(kind)) continue;
       if ((await majorOf(folder, files)) !== undefined) sources.push(await otherDirectory(folder, host));
     }
+    for (const name of await keptInside(dataDir, files))
+      if (name.startsWith(BEFORE_INSIDE) && (await majorOf(join(dataDir, name), files)) !== undefined)
+        sources.push(await otherDirectory(join(dataDir, name), host));
     if ((await majorOf(dataDir, files)) !== undefined) sources.unshift(await ownDirectory(dataDir, start, host));
     else if (!(await files.exists(dataDir)))
       sources.unshift({ what: 'data directory', where: dataDir, facts: 'it is gone', worth: 'none' });
