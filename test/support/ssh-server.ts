@@ -24,7 +24,11 @@ export const whyNoSshServer = (): string =>
   whyNot('ssh', '-V') || whyNot('unshare', '--mount', 'true') || whySshdDoesNotStart();
 
 function whySshdDoesNotStart(): string {
-  const { error, status, stderr } = spawnSync(SSHD, ['-V'], { encoding: 'utf8', env: withLibraries(), timeout: 20_000 });
+  const { error, status, stderr } = spawnSync(SSHD, ['-V'], {
+    encoding: 'utf8',
+    env: withLibraries(),
+    timeout: 20_000,
+  });
   if (error) return `no ${SSHD}, see scripts/provide-servers.sh sshd`;
   // Older ones do not know the question; what lacks a library never gets as far as that.
   return status === 126 || status === 127 ? stderr.trim().split('\n')[0]! : '';
