@@ -1,51 +1,18 @@
 import { readdirSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { postgresExamine } from '../../../src/steps/postgres/examine.js';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { postgresRestore } from '../../../src/steps/postgres/restore.js';
-import type { StepContext } from '../../../src/steps/step.js';
-import type { BackupSet } from '../../../src/stores/backup-set/backup-set.js';
 import { openBackupSet } from '../../../src/stores/backup-set/open-backup-set.js';
 import { Cluster } from '../../../src/stores/cluster.js';
-import { comparePostgres, inventoryPostgres } from '../../../src/stores/postgres/inventory.js';
-import { dataDirectory, fileOf, overwrite, whileStopped } from '../../support/damage.js';
-import { findings, follow, perform, type RealCluster, realCluster, recordingGateway } from '../../support/sandbox.js';
+import { damagedPostgres } from '../../support/damaged-postgres.js';
+import { findings, follow, perform, recordingGateway } from '../../support/sandbox.js';
 
 // Restoring onto a database that is really damaged: pages of it were overwritten, and nothing is left in memory.
 
-let real: RealCluster;
-let backup: BackupSet;
-let whole: ReturnType<typeof dataDirectory>;
+const { real, backup, damage, examined, notEqual } = damagedPostgres();
 
-beforeAll(async () => {
-  real = await realCluster(1_000);
-  backup = await real.backup();
-  whole = dataDirectory(real);
-  await whole.keep();
-});
-
-beforeEach(() => whole.putBack());
-
-async function damage(relation: string, blocks: number[]): Promise<void> {
-  const file = await fileOf(real, relation);
-  await whileStopped(real.cluster, () => overwrite(file, blocks));
-}
-
-/** A context in which this run has examined the server. */
-async function examined(more: Partial<StepContext> = {}): Promise<StepContext> {
-  const { facts, error } = await perform(postgresExamine, {}, real.context());
-  if (error) throw error;
-  const factsOf = ((kind: { kind: string }) =>
-    kind.kind === postgresExamine.kind ? [facts] : []) as StepContext['factsOf'];
-  return real.context({ backup, factsOf, ...more });
-}
-
-const notEqual = async () =>
-  comparePostgres(backup.inventory!.postgres!, await inventoryPostgres(real.cluster.postgres)).filter(
-    ({ ok }) => !ok,
-  );
 const databases = async () =>
-  (await real.sql('SELECT datname AS name FROM pg_database WHERE NOT datistemplate ORDER BY 1', 'postgres')).map(
+  (await real().sql('SELECT datname AS name FROM pg_database WHERE NOT datistemplate ORDER BY 1', 'postgres')).map(
     (row) => row.name as string,
   );
 
@@ -64,12 +31,14 @@ describe('restoring onto a damaged table', () => {
     expect(error).toBeUndefined();
     expect(await notEqual()).toEqual([]);
     expect(await databases()).toContain(facts.keptAs);
-    await expect(real.sql('SELECT count(content) FROM memory_entries', facts.keptAs)).rejects.toThrow(/invalid page/);
+    await expect(real().sql('SELECT count(content) FROM memory_entries', facts.keptAs)).rejects.toThrow(
+      /invalid page/,
+    );
     const undone = await follow(
       postgresRestore.undo!(postgresRestore.params.parse({ strategy: 'swap' }), ctx, facts),
     );
     expect(undone.error).toBeUndefined();
-    await expect(real.sql('SELECT count(content) FROM memory_entries')).rejects.toThrow(/invalid page/);
+    await expect(real().sql('SELECT count(content) FROM memory_entries')).rejects.toThrow(/invalid page/);
   });
 
   test('with clean is blocked by what the examination found, and points to swap', async () => {
@@ -85,7 +54,7 @@ describe('restoring onto a damaged table', () => {
 
   test('with clean drops nothing where no safety copy can be made, also when nobody had examined it', async () => {
     const { gateway, changes } = recordingGateway();
-    const ctx = real.context({ backup, gateway });
+    const ctx = real().context({ backup: backup(), gateway });
     const { facts, error, safetyCopies } = await perform(postgresRestore, { sessions: 'end' }, ctx);
     expect(error?.message).toMatch(
       /no safety copy of novamem can be made: pg_dump ended with 1: .*invalid page.*Nothing was dropped.*strategy=swap.*safetyCopy=waived/,
@@ -95,83 +64,36 @@ describe('restoring onto a damaged table', () => {
     // What pg_dump had written is no dump: nobody may take it for one.
     expect(readdirSync(ctx.workFolder)).toEqual([]);
   });
-
-  test('with clean goes on without one where that was waived: recorded, an exception, and no undo', async () => {
-    const ctx = await examined();
-    const waived = { sessions: 'end', safetyCopy: 'waived' };
-    expect(await findings(postgresRestore, waived, ctx)).toContainEqual(
-      expect.stringMatching(/^warning: pg_dump cannot read .* WITHOUT a way back \(waived\)$/),
-    );
-    const { facts, error, output, safetyCopies } = await perform(postgresRestore, waived, ctx);
-    expect(error).toBeUndefined();
-    expect(await notEqual()).toEqual([]);
-    expect(safetyCopies).toEqual([]);
-    expect(facts.waived).toMatch(/pg_dump ended with 1: .*invalid page/);
-    expect(output).toContainEqual(expect.stringMatching(/^WITHOUT A SAFETY COPY, as was asked for/));
-    expect(postgresRestore.conclusion!(facts)).toEqual({
-      text: expect.stringMatching(/replaced without a safety copy/),
-      exception: true,
-    });
-    const undone = await follow(postgresRestore.undo!(postgresRestore.params.parse(waived), ctx, facts));
-    expect(undone.error?.message).toMatch(/no safety copy to put back: it was waived/);
-    expect(await notEqual()).toEqual([]);
-  });
-
-  test('a waiver takes no copy away from where one can be made', async () => {
-    await whole.putBack();
-    const ctx = real.context({ backup });
-    const { facts, safetyCopies } = await perform(postgresRestore, { sessions: 'end', safetyCopy: 'waived' }, ctx);
-    expect(facts.waived).toBeUndefined();
-    expect(safetyCopies.map(({ at }) => at)).toEqual([facts.safetyDump]);
-  });
 });
 
 describe('restoring where the catalogs are damaged', () => {
-  test('of the database: swap goes past them, clean is blocked', async () => {
-    await damage('pg_class', [0, 1, 2]);
-    const ctx = await examined();
-    expect(await findings(postgresRestore, {}, ctx)).toContainEqual(
-      expect.stringMatching(/^blocking: the catalogs of the database are damaged/),
-    );
-    const said = await findings(postgresRestore, { strategy: 'swap' }, ctx);
-    expect(said.filter((line) => line.startsWith('blocking'))).toEqual([]);
-    const plan = await postgresRestore.plan(postgresRestore.params.parse({ strategy: 'swap' }), ctx);
-    expect(plan.destroys).toEqual([expect.stringMatching(/^all of .*catalogs are damaged/)]);
-    const { error } = await perform(postgresRestore, { strategy: 'swap', sessions: 'end' }, ctx);
-    expect(error).toBeUndefined();
-    expect(await notEqual()).toEqual([]);
-  });
-
-  test.each([
-    'clean',
-    'swap',
-  ])('of the whole server: %s is blocked, a fresh data directory is needed', async (strategy) => {
+  test('of the whole server: both strategies are blocked, a fresh data directory is needed', async () => {
     await damage('pg_shdescription', [0]);
-    const found = await postgresRestore.check(
-      postgresRestore.params.parse({ strategy, sessions: 'end' }),
-      await examined(),
-    );
-    expect(found.filter(({ level }) => level === 'blocking')).toEqual([
-      {
-        level: 'blocking',
-        message: expect.stringMatching(/^neither strategy helps: what is damaged belongs to the whole server/),
-        next: expect.stringContaining('initdb --data-checksums'),
-      },
-    ]);
+    const ctx = await examined();
+    for (const strategy of ['clean', 'swap']) {
+      const found = await postgresRestore.check(postgresRestore.params.parse({ strategy, sessions: 'end' }), ctx);
+      expect(found.filter(({ level }) => level === 'blocking')).toEqual([
+        {
+          level: 'blocking',
+          message: expect.stringMatching(/^neither strategy helps: what is damaged belongs to the whole server/),
+          next: expect.stringContaining('initdb --data-checksums'),
+        },
+      ]);
+    }
   });
 });
 
 describe('a damaged newest dump', () => {
   test('is found before anything is touched, and the newest good one is named; worse ones are passed over', async () => {
-    const good = await real.backup();
-    const cut = await real.backup();
-    const altered = await real.backup();
+    const good = await real().backup();
+    const cut = await real().backup();
+    const altered = await real().backup();
     truncateSync(cut.postgres!.file, cut.postgres!.bytes - 2_000);
     const { file } = altered.postgres!;
     const bytes = Buffer.from(await import('node:fs').then(({ readFileSync }) => readFileSync(file)));
     bytes[bytes.length - 300] = bytes[bytes.length - 300]! ^ 0x10;
     writeFileSync(file, bytes);
-    const ctx = real.context({ backup: altered, phase: 'preflight' });
+    const ctx = real().context({ backup: altered, phase: 'preflight' });
     const found = await postgresRestore.check(postgresRestore.params.parse({}), ctx);
     expect(found.filter(({ level }) => level === 'blocking')).toEqual([
       {
@@ -187,11 +109,11 @@ describe('a damaged newest dump', () => {
     const { error } = await perform(postgresRestore, {}, { ...ctx, gateway, phase: 'ready' });
     expect(error?.message).toMatch(new RegExp(`Nothing was dropped\\. --backup ${good.id} is the newest good one`));
     expect(changes).toEqual([]);
-    const { profile } = real.cluster;
-    const cluster = new Cluster({ ...profile, backups: [join(real.places.backups, cut.id, 'postgres')] });
+    const { profile } = real().cluster;
+    const cluster = new Cluster({ ...profile, backups: [join(real().places.backups, cut.id, 'postgres')] });
     const lonely = await postgresRestore.check(
       postgresRestore.params.parse({}),
-      real.context({ backup: await openBackupSet(cut.folder), phase: 'preflight', cluster }),
+      real().context({ backup: await openBackupSet(cut.folder), phase: 'preflight', cluster }),
     );
     expect(lonely[0]).toMatchObject({ level: 'blocking', next: expect.stringMatching(/^no other good dump lies/) });
   });
