@@ -34,7 +34,11 @@ export function dumpInto(
     const ended = await runTool(ctx, command, { ...taking, patienceSeconds, onText });
     if (ended.exitCode !== 0) throw new Error(`pg_dump ended with ${ended.exitCode ?? ended.failure}`);
   }, signal);
-  return storage.putStream(ctx.gateway, written, under(to, file), { expected, onBytes, signal });
+  const sending = storage.putStream(ctx.gateway, written, under(to, file), { expected, onBytes, signal });
+  return sending.catch((error: unknown) => {
+    signal.throwIfAborted();
+    throw error;
+  });
 }
 
 /**

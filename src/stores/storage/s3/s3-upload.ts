@@ -97,10 +97,10 @@ async function sendParts(
     return value;
   };
   try {
-    let part = (await next())!;
+    const first = (await next())!;
     let following = await next();
     if (!following) {
-      await client.send(new sdk.PutObjectCommand({ ...target, Body: part }), { abortSignal: signal });
+      await client.send(new sdk.PutObjectCommand({ ...target, Body: first }), { abortSignal: signal });
       onBytes(bytes);
       return { bytes, sha256: hash.digest('hex') };
     }
@@ -122,10 +122,9 @@ async function sendParts(
       if (sending.size >= PARTS_AT_ONCE) await Promise.race(sending);
     };
     try {
-      await send(part, 1);
+      await send(first, 1);
       for (let number = 2; following; number += 1) {
-        part = following;
-        await send(part, number);
+        await send(following, number);
         following = await next();
       }
       await Promise.all(sending);
