@@ -269,7 +269,7 @@ describe.skipIf(missing)(`over SSH${missing ? ` (not run here: ${missing})` : ''
     ])('a connection that is cut in the middle of it leaves what can be %s', async (how) => {
       const ctx = there.context();
       const hanging = hangs();
-      const cutting = eventually('it moves', hanging.isReached, 60_000).then(() => there.host.cut());
+      const cutting = eventually('it moves', hanging.isReached, 200_000).then(() => there.host.cut());
       const cut = await recover({} as never, { target: `before ${deletion}` }, { ctx });
       await cutting;
       hanging.over();
