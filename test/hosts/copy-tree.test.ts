@@ -11,7 +11,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { copyTree, differencesBetween, sizeOfTree } from '../../src/hosts/copy-tree.js';
+import { copyTree, differencesBetween, sizeOfTree, treeOf } from '../../src/hosts/copy-tree.js';
 import { closedGateway, GatewayRefusal } from '../../src/hosts/gateway.js';
 import { open } from '../support/sandbox.js';
 import { tempFolder } from '../support/temp.js';
@@ -49,6 +49,17 @@ describe('a copy of a folder', () => {
     writeFileSync(join(to, 'pg_tblspc', '16400', '0001'), 'changed');
     expect(readFileSync(join(elsewhere, '0001'), 'utf8')).toBe('abc');
     chmodSync(join(to, 'base'), 0o700);
+    chmodSync(join(folder, 'base'), 0o700);
+  });
+
+  test('is without some names of its top level, and of that alone', async () => {
+    const { folder } = tree();
+    mkdirSync(join(folder, 'empty', 'base'));
+    const to = join(tempFolder('copy'), 'data');
+    await copyTree(open, folder, to, { without: ['base', 'pg_tblspc'] });
+    expect((await treeOf(to)).map(({ path }) => path)).toEqual(['PG_VERSION', 'empty', 'empty/base']);
+    expect(await differencesBetween(folder, to, undefined, { without: ['base', 'pg_tblspc'] })).toEqual([]);
+    expect(await differencesBetween(folder, to)).not.toEqual([]);
     chmodSync(join(folder, 'base'), 0o700);
   });
 

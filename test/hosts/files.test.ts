@@ -20,6 +20,7 @@ import {
   freeBytesIfHere,
   makeFolder,
   moveAside,
+  moveEntries,
   sha256Of,
   writeText,
 } from '../../src/hosts/files.js';
@@ -74,6 +75,19 @@ describe('moving aside', () => {
   });
 });
 
+describe('moving entries', () => {
+  test('renames them one by one, and none where one is taken', async () => {
+    const folder = folderWith({ 'from/a': '1', 'from/sub/b': '2', 'from/c': '3', 'to/c': 'taken' });
+    const [from, to] = [join(folder, 'from'), join(folder, 'to')];
+    await expect(moveEntries(gateway, from, to, ['a', 'c'])).rejects.toThrow(/c exists already/);
+    expect(readdirSync(from).sort()).toEqual(['a', 'c', 'sub']);
+    await moveEntries(gateway, from, to, ['sub', 'a']);
+    expect(readdirSync(from)).toEqual(['c']);
+    expect(readFileSync(join(to, 'sub/b'), 'utf8')).toBe('2');
+    await moveEntries(gateway, from, join(folder, 'nowhere'), []);
+  });
+});
+
 describe('copying', () => {
   test('takes a folder with its content', async () => {
     const folder = folderWith({ 'from/a': '1', 'from/sub/b': '2' });
@@ -116,6 +130,7 @@ test('nothing is changed through a closed gateway', async () => {
   const [from, to] = [join(folder, 'from'), join(folder, 'to')];
   for (const attempt of [
     moveAside(closed, from, to),
+    moveEntries(closed, from, to, ['a']),
     copyTo(closed, from, to),
     makeFolder(closed, to),
     writeText(closed, to, ''),

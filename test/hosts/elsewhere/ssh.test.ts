@@ -110,6 +110,22 @@ describe.skipIf(missing)(`over SSH${missing ? ` (not run here: ${missing})` : ''
       expect((await there().read(`${root}/kept/to`)).toString()).toBe('x');
     });
 
+    test('change their folder by their names, all or none where one is taken there', async () => {
+      ssh.run(
+        `mkdir -p ${root}/of ${root}/to && cd ${root}/of && mkdir a && ln -s /nowhere link && touch 'b c' .hidden -- -d`,
+      );
+      const names = ['b c', 'a', 'link', '.hidden', '-d'];
+      await there().writeText(open, `${root}/to/link`, 'taken');
+      await expect(there().moveEntries(open, `${root}/of`, `${root}/to`, names)).rejects.toThrow(
+        /link exists already/,
+      );
+      expect(await there().list(`${root}/of`)).toHaveLength(5);
+      await there().remove(open, `${root}/to/link`);
+      await there().moveEntries(open, `${root}/of`, `${root}/to`, names);
+      expect(await there().list(`${root}/of`)).toEqual([]);
+      expect((await there().list(`${root}/to`)).map(({ name }) => name).sort()).toEqual([...names].sort());
+    });
+
     test('are not changed but through the gateway, which is told what a person would type', async () => {
       await expect(there().remove(closedGateway(), root)).rejects.toThrow(GatewayRefusal);
       expect(await there().exists(root)).toBe(true);
@@ -237,6 +253,16 @@ describe.skipIf(missing)(`over SSH${missing ? ` (not run here: ${missing})` : ''
 
     test('that cannot be read is no empty one', async () => {
       await expect(there().tree(`${root}/absent`)).rejects.toThrow(/^files-1: .*absent/);
+      ssh.run(
+        `mkdir -p '${root}/with/a*b' ${root}/with/axb/deep && touch '${root}/with/a*b/x' ${root}/with/axb/deep/y`,
+      );
+      const here = join(tempFolder('without'), 'copy');
+      await there().fetchTree(open, `${root}/with`, here, { without: ['a*b'] });
+      expect((await localFiles.tree(here)).map(({ path }) => path)).toEqual(['axb', 'axb/deep', 'axb/deep/y']);
+      expect((await there().tree(`${root}/with`, { without: ['axb'] })).map(({ path }) => path)).toEqual([
+        'a*b',
+        'a*b/x',
+      ]);
       await expect(there().fetchTree(open, `${root}/absent`, `${tempFolder('x')}/y`)).rejects.toThrow(/absent/);
     });
   });

@@ -2,6 +2,7 @@ import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { profileSchema } from '../../../src/config/profile.js';
+import { staysInPlace } from '../../../src/steps/postgres/data-places.js';
 import { downFindings } from '../../../src/steps/postgres/down.js';
 import { postgresPointInTime } from '../../../src/steps/postgres/point-in-time.js';
 import { postgresRawCopy } from '../../../src/steps/postgres/raw-copy.js';
@@ -30,6 +31,15 @@ function elsewhere(hosts: object) {
   });
   return { root, dataDir, ctx: contextOf(new Cluster(profile)) };
 }
+
+const profileOf = (hosts: object) =>
+  profileSchema.parse({
+    name: 'acme-test',
+    postgres: { url: 'postgres://novamem@127.0.0.1:1/novamem' },
+    qdrant: { url: 'http://127.0.0.1:1' },
+    falkordb: { url: 'redis://127.0.0.1:1' },
+    hosts,
+  });
 
 const missing = whyNoSshServer();
 const blocking = async <P, F>(kind: StepKind<P, F>, given: unknown, ctx: ReturnType<typeof contextOf>) =>
@@ -62,23 +72,36 @@ describe.skipIf(missing)(`over SSH${missing ? ` (not run here: ${missing})` : ''
     ]);
   });
 
-  test('a data directory that is a volume of its own is refused before anything, since it could not be kept', async () => {
+  test('a data directory that is a volume of its own makes place within, unless another volume lies in it', async () => {
     const { ctx } = other();
     const dataDir = '/run/there/volume';
     db.run(`mkdir -p ${dataDir} && mount -t tmpfs tmpfs ${dataDir} && echo 15 > ${dataDir}/PG_VERSION`);
     const { profile } = ctx.cluster;
     const cluster = new Cluster({ ...profile, postgres: { ...profile.postgres, dataDir } });
-    const found = await postgresPointInTime.check(postgresPointInTime.params.parse({ target: 'latest' }), {
-      ...ctx,
-      cluster,
-    });
-    expect(found).toEqual([
+    const onThere = { ...ctx, cluster };
+    const params = postgresPointInTime.params.parse({ target: 'latest' });
+    const { wayBack } = await postgresPointInTime.plan(params, onThere);
+    expect(wayBack).toContain(` ${dataDir}/pgsql_tmp.novamem-runbook-before-${ctx.runId}, `);
+    expect((await blocking(postgresPointInTime, { target: 'latest' }, onThere)).join('\n')).not.toMatch(/disk/);
+    db.run(`mkdir ${dataDir}/pg_wal && mount -t tmpfs tmpfs ${dataDir}/pg_wal`);
+    expect(await postgresPointInTime.check(params, { ...onThere })).toEqual([
       {
         level: 'blocking',
-        message: `${dataDir} is a disk of its own, so it cannot be set aside as a whole`,
+        message: expect.stringContaining(`${dataDir}/pg_wal in it is a disk of its own`),
         next: expect.stringContaining(`in a container: PGDATA=${dataDir}/pgdata`),
       },
     ]);
+  });
+
+  test('a volume that is the same disk as the folder above it is known for one, and so is a folder above that is closed', async () => {
+    const root = '/run/there/two ways';
+    db.run(`mkdir -p '${root}/bound' '${root}/plain' && mount --bind '${root}/plain' '${root}/bound'`);
+    const files = new Cluster(profileOf({ postgres: { ssh: db.name, sudo: false } })).host('postgres').files;
+    const asNobody = new Cluster(profileOf({ postgres: { ssh: db.user, sudo: false } })).host('postgres').files;
+    expect(await staysInPlace(`${root}/bound`, files)).toBe(true);
+    expect(await staysInPlace(`${root}/plain`, files)).toBe(false);
+    db.run(`chown nobody '${root}/plain' && chmod 755 '${root}'`);
+    expect(await staysInPlace(`${root}/plain`, asNobody)).toBe(true);
   });
 
   test('the survey, the findings of a server that is down and the diagnosis say what is seen there', async () => {

@@ -13,6 +13,8 @@ import {
   differences,
   failedChecks,
   look,
+  momentOf,
+  nextSegment,
   type Recovered,
   recover,
   rowsOf,
@@ -36,7 +38,16 @@ describe.skipIf(missing)(`${title}${missing ? ` (not run here: ${missing})` : ''
     dataDir = await onOwnVolume(story.real);
   });
   const kept = () => readdirSync(dataDir).filter((name) => /novamem-runbook/.test(name));
-  afterEach(() => {
+  let undone: Recovered[] = [];
+  const attempt = async (...[given, more]: [Record<string, unknown>, Parameters<typeof recover>[2]?]) => {
+    const recovered = await recover(story.real, given, more);
+    undone.push(recovered);
+    return recovered;
+  };
+  const undoLast = () => undo(undone.pop()!);
+  afterEach(async () => {
+    for (const recovered of undone.reverse()) await undo(recovered);
+    undone = [];
     for (const name of kept()) rmSync(join(dataDir, name), { recursive: true });
   });
   const identity = () => {
@@ -54,7 +65,7 @@ describe.skipIf(missing)(`${title}${missing ? ` (not run here: ${missing})` : ''
         /cannot be renamed .*: what is in it is moved into \S+pgsql_tmp\.novamem-runbook-before-\S+ instead/,
       ),
     );
-    const recovered = await recover(real, { target: story.before });
+    const recovered = await attempt({ target: story.before });
     expect(recovered.error).toBeUndefined();
     expect(await failedChecks(recovered)).toEqual([]);
     expect(await differences(real, story.inventory)).toEqual([]);
@@ -72,7 +83,7 @@ describe.skipIf(missing)(`${title}${missing ? ` (not run here: ${missing})` : ''
     expect(existsSync(join(copied.facts.copy!, 'PG_VERSION'))).toBe(true);
     await startPostgres(real.cluster);
 
-    const said = await undo(recovered);
+    const said = await undoLast();
     expect(said.join('\n')).toMatch(/what had been recovered is kept as .*-undone/);
     expect(await rowsOf(real)).toBe(1);
     expect(identity()).toEqual(before);
@@ -80,7 +91,7 @@ describe.skipIf(missing)(`${title}${missing ? ` (not run here: ${missing})` : ''
 
   test('gives base backups without what it has kept, and another recovery begins with such a one', async () => {
     const { real } = story;
-    const first = await recover(real, { target: story.before });
+    const first = await attempt({ target: story.before });
     expect(first.error).toBeUndefined();
     const aside = basename(first.facts.aside!);
     const backup = await real.backup(real.cluster.profile, { 'backup-base': { take: true } });
@@ -88,14 +99,17 @@ describe.skipIf(missing)(`${title}${missing ? ` (not run here: ${missing})` : ''
     expect(readdirSync(base)).toContain('PG_VERSION');
     expect(readdirSync(base)).not.toContain(aside);
     await real.sql("INSERT INTO story VALUES (3000, 'after it')");
-    const second = await recover(real, { target: 'latest' });
-    expect(second.error).toBeUndefined();
+    const target = await momentOf(real);
+    await real.sql("INSERT INTO story VALUES (3001, 'too late')");
+    await nextSegment(real);
+    const second = await attempt({ target });
+    expect(second.error?.message).toBeUndefined();
     expect(await failedChecks(second)).toEqual([]);
     expect(await rowsOf(real)).toBe(201);
     expect(kept().sort()).toEqual([aside, basename(second.facts.aside!)].sort());
-    await undo(second);
-    expect(await rowsOf(real)).toBe(201);
-    await undo(first);
+    await undoLast();
+    expect(await rowsOf(real)).toBe(202);
+    await undoLast();
     expect(await rowsOf(real)).toBe(1);
     rmSync(backup.folder, { recursive: true });
   });
@@ -112,7 +126,8 @@ describe.skipIf(missing)(`${title}${missing ? ` (not run here: ${missing})` : ''
         renameSync(join(moving[1]!, name), join(moving[2]!, name));
       throw new Error('the power went');
     };
-    const failed: Recovered = await recover(real, { target: story.before }, { onChange, ctx });
+    const failed: Recovered = await attempt({ target: story.before }, { onChange, ctx });
+    undone.pop();
     expect(failed.error?.message).toBe('the power went');
     expect(await postgresPointInTime.probe(postgresPointInTime.params.parse({}), ctx, failed.facts)).toBe('partial');
     const found = await look(real, { target: story.before }, { runId: ctx.runId, earlier: failed.facts });
@@ -127,12 +142,12 @@ describe.skipIf(missing)(`${title}${missing ? ` (not run here: ${missing})` : ''
     );
     expect((await perform(postgresRawCopy, {}, real.context())).error?.message).toMatch(/Nothing was copied/);
 
-    const again = await recover(real, { target: story.before }, { ctx, earlier: failed.facts });
+    const again = await attempt({ target: story.before }, { ctx, earlier: failed.facts });
     expect(again.error).toBeUndefined();
     expect(again.output.join('\n')).toMatch(/an earlier attempt was ended .*: it is back in its place/);
     expect(await failedChecks(again)).toEqual([]);
     expect(await rowsOf(real)).toBe(200);
-    await undo(again);
+    await undoLast();
     expect(await rowsOf(real)).toBe(1);
   });
 
