@@ -43,6 +43,8 @@ const [ABSENT, TAKEN] = [3, 17];
 /** For what is as long as there are bytes. */
 const LONG = Number.POSITIVE_INFINITY;
 const FOLDER_BITS = 0o170000;
+/** Of the longest names that there are, what a command line holds. */
+const NAMES_AT_ONCE = 200;
 
 /** The files of a host elsewhere, by what every shell and busybox has. */
 export class PosixFiles implements HostFiles {
@@ -187,19 +189,19 @@ mkdir -p "$(dirname "$2")" && mv "$1" "$2" && ${keep('"$(dirname "$1")" "$(dirna
 
   async moveEntries(gateway: Gateway, from: string, to: string, names: readonly string[]): Promise<void> {
     if (names.length === 0) return;
-    // Two times: what cannot be done as a whole is not begun. Read, since a command line may be too short for them; no name has two lines.
-    const script = `names=$(cat)
-printf '%s\\n' "$names" | while IFS= read -r n; do
-  if [ -e "$2/$n" ] || [ -h "$2/$n" ]; then echo "$2/$n exists already" >&2; exit 1; fi
-done || exit
-printf '%s\\n' "$names" | while IFS= read -r n; do mv "$1/$n" "$2/$n" || exit; done || exit
-${keep('"$1" "$2"')}`;
-    const text = this.said('sh', '-c', movingText(from, to, names));
-    await this.#change(gateway, text, script, [from, to], {
-      feed: async function* () {
-        yield Buffer.from(`${names.join('\n')}\n`);
-      },
-    });
+    const there = new Set((await this.list(to)).map(({ name }) => name));
+    const taken = names.find((name) => there.has(name));
+    if (taken !== undefined) throw new Error(`${to}/${taken} exists already on ${this.#reaching.title}`);
+    const script = `from=$1 to=$2; shift 2
+for n; do if [ -e "$to/$n" ] || [ -h "$to/$n" ]; then echo "$to/$n exists already" >&2; exit 1; fi; done
+for n; do mv "$from/$n" "$to/$n" || exit; done
+${keep('"$from" "$to"')}`;
+    // As arguments, so that the moving ends with the connection: what is fed has no guard there.
+    for (let at = 0; at < names.length; at += NAMES_AT_ONCE) {
+      const some = names.slice(at, at + NAMES_AT_ONCE);
+      const text = this.said('sh', '-c', movingText(from, to, some));
+      await this.#change(gateway, text, script, [from, to, ...some]);
+    }
   }
 
   remove(gateway: Gateway, path: string): Promise<void> {
