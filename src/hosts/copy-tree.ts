@@ -80,8 +80,8 @@ export async function sizeOfTree(folder: string, there: Trees = LOCAL, more: Loo
 }
 
 /**
- * What is not the same below a folder of a host, but for some names of its top level, and one of this machine: files that are missing, too many or of another size; empty where
- * nothing is.
+ * What is not the same below a folder of a host, but for some names of its top level, and one of this machine: files that are missing,
+ * too many or of another size; empty where nothing is.
  */
 export async function differencesBetween(
   left: string,
@@ -99,8 +99,8 @@ export async function differencesBetween(
 }
 
 /**
- * Copies a folder with all that is in it but for some names of its top level, links followed, rights and times kept. The target must not exist. Where the file
- * system can share the blocks of two files it does. The copy is on disk then. `onBytes` is told the bytes of each file that was copied.
+ * Copies a folder with all that is in it but for some names of its top level, links followed, rights and times kept. The target must
+ * not exist. Where the file system can share the blocks of two files it does. The copy is on disk then. `onBytes` is told the bytes of each file that was copied.
  */
 export function copyTree(
   gateway: Gateway,

@@ -111,7 +111,8 @@ export async function writeHashed(
     return { bytes, sha256: hash.digest('hex') };
   } catch (error) {
     await rm(file, { force: true });
-    throw error;
+    const { syscall, message } = error as NodeJS.ErrnoException;
+    throw syscall === 'write' ? new Error(`writing ${file}: ${message}`, { cause: error }) : error;
   }
 }
 

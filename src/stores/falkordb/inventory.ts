@@ -28,7 +28,7 @@ const taken = new WeakMap<FalkorDB, { writes: string; inventory: FalkordbInvento
 export async function inventoryFalkordb(falkordb: FalkorDB): Promise<FalkordbInventory> {
   const writes = await writesOf(falkordb);
   const last = taken.get(falkordb);
-  if (last?.writes === writes) return last.inventory;
+  if (writes !== undefined && last?.writes === writes) return last.inventory;
   const graphs: FalkordbInventory['graphs'] = {};
   for (const graph of await falkordb.graphs()) graphs[graph] = await inventoryGraph(falkordb, graph);
   const inventory = {
@@ -36,19 +36,20 @@ export async function inventoryFalkordb(falkordb: FalkorDB): Promise<FalkordbInv
     moduleVersion: await moduleVersion(falkordb),
     graphs,
   };
-  if (isBuilt(inventory)) taken.set(falkordb, { writes, inventory });
+  if (writes !== undefined && isBuilt(inventory)) taken.set(falkordb, { writes, inventory });
   return inventory;
 }
 
-/** Another one once the server was written to, has saved, or was started again. */
-async function writesOf(falkordb: FalkorDB): Promise<string> {
+/** Another one once the server was written to, has saved, or was started again; undefined where it does not tell. */
+async function writesOf(falkordb: FalkorDB): Promise<string | undefined> {
   const { run_id: process } = await falkordb.info('server');
   const {
     rdb_changes_since_last_save: changes,
     rdb_last_save_time: saved,
     rdb_saves: saves = '',
   } = await falkordb.info('persistence');
-  return [process, changes, saved, saves].join(' ');
+  const told = [process, changes, saved];
+  return told.includes(undefined) ? undefined : [...told, saves].join(' ');
 }
 
 /** An index becomes another by itself while it is being built. */

@@ -1,5 +1,4 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { rm } from 'node:fs/promises';
 import type http from 'node:http';
 import { basename } from 'node:path';
 import { keepOnDisk } from '../../hosts/durable.js';
@@ -124,27 +123,18 @@ export function uploadText(
   return `${before}curl -fsS ${qdrant.curlArguments}-X POST '${url}?priority=${priorityOf(of)}&wait=true&checksum=${sha256}' -F 'snapshot=@${source}'`;
 }
 
-/** The answer that brings a snapshot. */
-async function snapshotOf(
-  qdrant: Qdrant,
-  { snapshot, ...of }: Recovered & { snapshot: string },
-  signal: AbortSignal | undefined,
-): Promise<http.IncomingMessage> {
-  const request = requestTo(qdrant, 'GET', snapshotsUrl(qdrant, of, snapshot), signal, {});
-  request.end();
-  const response = await responseOf(qdrant, request);
-  if (response.statusCode !== 200)
-    throw new Error(`downloading ${snapshot}: HTTP ${response.statusCode} ${wordsOf(await textOf(response))}`);
-  return response;
-}
-
 /** A snapshot as the server sends it. Rejects where it does not come whole. */
 export async function* snapshotPieces(
   qdrant: Qdrant,
   of: Recovered & { snapshot: string },
   signal?: AbortSignal,
 ): AsyncGenerator<Buffer> {
-  const response = await snapshotOf(qdrant, of, signal);
+  const { snapshot } = of;
+  const request = requestTo(qdrant, 'GET', snapshotsUrl(qdrant, of, snapshot), signal, {});
+  request.end();
+  const response = await responseOf(qdrant, request);
+  if (response.statusCode !== 200)
+    throw new Error(`downloading ${snapshot}: HTTP ${response.statusCode} ${wordsOf(await textOf(response))}`);
   let bytes = 0;
   try {
     for await (const piece of response) {
@@ -153,11 +143,11 @@ export async function* snapshotPieces(
     }
   } catch (error) {
     signal?.throwIfAborted();
-    throw new Error(`downloading ${of.snapshot}: ${wordsOfBreak(error as Error)}`, { cause: error });
+    throw new Error(`downloading ${snapshot}: ${wordsOfBreak(error as Error)}`, { cause: error });
   }
   const announced = Number(response.headers['content-length'] ?? bytes);
   if (announced !== bytes)
-    throw new Error(`downloading ${of.snapshot}: ${announced} bytes were announced, ${bytes} came`);
+    throw new Error(`downloading ${snapshot}: ${announced} bytes were announced, ${bytes} came`);
 }
 
 /**
@@ -174,16 +164,7 @@ export async function downloadSnapshot(
   return gateway.change(
     { channel: 'file', text: `curl -fsS ${qdrant.curlArguments}'${url}' -o '${file}'` },
     async () => {
-      const response = await snapshotOf(qdrant, { snapshot, ...of }, transfer.signal);
-      const got = await writeHashed(response, file, transfer).catch((error: NodeJS.ErrnoException) => {
-        if (transfer.signal?.aborted || error.code === 'EEXIST') throw error;
-        throw new Error(`downloading ${snapshot}: ${wordsOfBreak(error)}`, { cause: error });
-      });
-      const announced = Number(response.headers['content-length'] ?? got.bytes);
-      if (announced !== got.bytes) {
-        await rm(file, { force: true });
-        throw new Error(`downloading ${snapshot}: ${announced} bytes were announced, ${got.bytes} came`);
-      }
+      const got = await writeHashed(snapshotPieces(qdrant, { snapshot, ...of }, transfer.signal), file, transfer);
       if (!transfer.isKeptLater) await keepOnDisk(file);
       return got;
     },
