@@ -2,52 +2,30 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { beforeAll, describe, expect, test, vi } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { stringify } from 'yaml';
 import { postgresBackup } from '../../../src/steps/postgres/backup.js';
-import type { StepContext } from '../../../src/steps/step.js';
 import { Cluster } from '../../../src/stores/cluster.js';
+import { dumpsIntoBucket } from '../../support/dump-into-bucket.js';
 import { eventually } from '../../support/eventually.js';
-import { type FaultyProxy, faultyProxy, httpAnswer } from '../../support/faulty-proxy.js';
+import { faultyProxy, httpAnswer } from '../../support/faulty-proxy.js';
 import { PROGRAM } from '../../support/program.js';
-import { S3_KEYS, type S3Store, s3Store } from '../../support/s3-store.js';
-import { contextOf, perform, type RealCluster, realCluster, unequal } from '../../support/sandbox.js';
+import { S3_KEYS } from '../../support/s3-store.js';
+import { perform, unequal } from '../../support/sandbox.js';
 import { tempFolder } from '../../support/temp.js';
 
 // A dump that is larger than a part of what is sent to a bucket, and what ends it half-way.
 
 vi.setConfig({ testTimeout: 240_000, hookTimeout: 120_000 });
 
-let real: RealCluster;
-let store: S3Store;
-let proxy: FaultyProxy;
-
-beforeAll(async () => {
-  real = await realCluster();
-  store = await s3Store();
-  proxy = await faultyProxy(store.settings.endpoint);
+const { real, store, proxy, newBackup, dumpOf, asked } = dumpsIntoBucket((real) =>
   // Small in the database, and large in a dump that is not compressed.
-  await real.sql(
+  real.sql(
     'CREATE TABLE ballast AS SELECT g AS id, repeat(md5(g::text), 320) AS words FROM generate_series(1, 16000) g',
-  );
-});
+  ),
+);
 
 const RAW = { compress: 0 };
-
-/** A step of a backup that goes to a bucket, as one run has it. */
-function newBackup(id: string): StepContext {
-  const profile = { ...real.cluster.profile, s3: { ...store.settings, endpoint: proxy.url } };
-  return contextOf(new Cluster(profile), {
-    newBackup: { id, folder: join(tempFolder('new'), id), to: store.url(`root/${id}`) },
-  });
-}
-
-const dumpOf = (id: string) =>
-  store.get(`root/${id}/postgres/novamem.dump`).then(
-    ({ length }) => length,
-    () => undefined,
-  );
-const asked = (what: RegExp) => store.asked.filter((one) => what.test(one));
 /** How many transfers into a set were begun, neither ended nor given up; and whether the store was told so after the last part. */
 function halfSent(id: string): { open: number; partsAfter: number } {
   const own = asked(new RegExp(`/${id}/postgres/novamem\\.dump\\?`));
@@ -58,7 +36,7 @@ function halfSent(id: string): { open: number; partsAfter: number } {
   };
 }
 const NOTHING = { open: 0, partsAfter: 0 };
-const dumping = () => real.sql("SELECT pid FROM pg_stat_activity WHERE application_name = 'pg_dump'");
+const dumping = () => real().sql("SELECT pid FROM pg_stat_activity WHERE application_name = 'pg_dump'");
 
 describe('a large dump for a bucket', () => {
   test('goes there in parts while pg_dump writes it, is read back once, and never lies here', async () => {
@@ -79,7 +57,7 @@ describe('a large dump for a bucket', () => {
     const ctx = newBackup('ended');
     const failing = perform(postgresBackup, RAW, ctx);
     await eventually('a part is sent', async () => asked(/^PUT .*ended\/.*partNumber=1/).length > 0);
-    await real.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pg_dump'");
+    await real().sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pg_dump'");
     const { error, facts } = await failing;
     expect(error?.message).toBe('pg_dump ended with 1');
     expect([await dumpOf('ended'), halfSent('ended')]).toEqual([undefined, NOTHING]);
@@ -100,8 +78,8 @@ describe('a large dump for a bucket', () => {
   });
 
   test('of a server that lets nobody in any more is given up, and leaves nothing half there', async () => {
-    const server = await faultyProxy(`http://${real.cluster.postgres.host}:${real.cluster.postgres.port}`);
-    const url = new URL(real.cluster.profile.postgres.url);
+    const server = await faultyProxy(`http://${real().cluster.postgres.host}:${real().cluster.postgres.port}`);
+    const url = new URL(real().cluster.profile.postgres.url);
     url.port = String(server.port);
     const ctx = newBackup('silent');
     const profile = { ...ctx.cluster.profile, postgres: { ...ctx.cluster.profile.postgres, url: url.href } };
@@ -118,13 +96,13 @@ describe('a large dump for a bucket', () => {
 
   test('that the bucket refuses ends pg_dump, says what is refused, and is taken again', async () => {
     const ctx = newBackup('refused');
-    await proxy.become({
+    await proxy().become({
       kind: 'answers',
       to: /^PUT .*novamem\.dump\?.*partNumber=3/,
       answer: httpAnswer(403, '<Error><Code>AccessDenied</Code></Error>', { type: 'application/xml' }),
     });
     const first = await perform(postgresBackup, RAW, ctx);
-    await proxy.become();
+    await proxy().become();
     expect(first.error?.message).toMatch(/^Tried to write s3:.*novamem\.dump.*refuses it/);
     expect(halfSent('refused')).toEqual(NOTHING);
     expect(await postgresBackup.probe({} as never, ctx, first.facts)).toBe('not-started');
@@ -133,7 +111,7 @@ describe('a large dump for a bucket', () => {
   });
 
   test('of any size takes no more memory', async () => {
-    const profile = { ...real.cluster.profile, backups: [store.url('flat')], s3: store.settings };
+    const profile = { ...real().cluster.profile, backups: [store().url('flat')], s3: store().settings };
     const file = join(tempFolder('profile'), 'acme.yaml');
     writeFileSync(file, stringify(profile));
     const peakOf = async (compress: number) => {
@@ -148,12 +126,12 @@ describe('a large dump for a bucket', () => {
       expect(code).toBe(0);
       return peak;
     };
-    await real.sql(
+    await real().sql(
       'CREATE TABLE more AS SELECT g AS id, repeat(md5(g::text), 320) AS words FROM generate_series(1, 48000) g',
     );
     const small = await peakOf(9);
     const large = await peakOf(0);
-    await real.sql('DROP TABLE more');
+    await real().sql('DROP TABLE more');
     // 640 MB went through, of which three parts of 16 MiB are in memory.
     expect(large - small).toBeLessThan(120);
   });

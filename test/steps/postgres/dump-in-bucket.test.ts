@@ -1,39 +1,12 @@
-import { join } from 'node:path';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { postgresBackup } from '../../../src/steps/postgres/backup.js';
-import type { StepContext } from '../../../src/steps/step.js';
-import { Cluster } from '../../../src/stores/cluster.js';
-import { type FaultyProxy, faultyProxy, httpAnswer } from '../../support/faulty-proxy.js';
-import { type S3Store, s3Store } from '../../support/s3-store.js';
-import { contextOf, findings, perform, type RealCluster, realCluster, unequal } from '../../support/sandbox.js';
-import { tempFolder } from '../../support/temp.js';
+import { dumpsIntoBucket } from '../../support/dump-into-bucket.js';
+import { httpAnswer } from '../../support/faulty-proxy.js';
+import { findings, perform, unequal } from '../../support/sandbox.js';
 
 // A dump that pg_dump writes straight into a bucket.
 
-let real: RealCluster;
-let store: S3Store;
-let proxy: FaultyProxy;
-
-beforeAll(async () => {
-  real = await realCluster();
-  store = await s3Store();
-  proxy = await faultyProxy(store.settings.endpoint);
-});
-
-/** A step of a backup that goes to a bucket, as one run has it. */
-function newBackup(id: string): StepContext {
-  const profile = { ...real.cluster.profile, s3: { ...store.settings, endpoint: proxy.url } };
-  return contextOf(new Cluster(profile), {
-    newBackup: { id, folder: join(tempFolder('new'), id), to: store.url(`root/${id}`) },
-  });
-}
-
-const dumpOf = (id: string) =>
-  store.get(`root/${id}/postgres/novamem.dump`).then(
-    ({ length }) => length,
-    () => undefined,
-  );
-const asked = (what: RegExp) => store.asked.filter((one) => what.test(one));
+const { proxy, newBackup, dumpOf, asked } = dumpsIntoBucket();
 
 describe('a dump for a bucket', () => {
   test('is planned as one command that a person could paste, and asks for no room here', async () => {
@@ -62,13 +35,13 @@ describe('a dump for a bucket', () => {
 
   test('that is there and could not be read back is only read back by the next attempt', async () => {
     const ctx = newBackup('unread');
-    await proxy.become({
+    await proxy().become({
       kind: 'answers',
       to: /^GET [^?]*novamem\.dump/,
       answer: httpAnswer(403, '<Error><Code>AccessDenied</Code></Error>', { type: 'application/xml' }),
     });
     const first = await perform(postgresBackup, {}, ctx);
-    await proxy.become();
+    await proxy().become();
     expect(first.error?.message).toMatch(/^Tried to read s3:.*novamem\.dump.*refuses it/);
     expect(await postgresBackup.probe({} as never, ctx, first.facts)).toBe('partial');
     const second = await perform(postgresBackup, {}, { ...ctx, earlier: { ...first.facts } });
@@ -80,13 +53,13 @@ describe('a dump for a bucket', () => {
 
   test('that is another one there than was sent is removed there, and the next attempt takes another', async () => {
     const ctx = newBackup('altered');
-    await proxy.become({
+    await proxy().become({
       kind: 'answers',
       to: /^GET [^?]*novamem\.dump/,
       answer: httpAnswer(200, 'no dump at all', { type: 'binary' }),
     });
     const first = await perform(postgresBackup, {}, ctx);
-    await proxy.become();
+    await proxy().become();
     expect(first.error?.message).toMatch(/novamem\.dump is not what was sent there: its SHA-256 is .* retry$/);
     expect(await dumpOf('altered')).toBeUndefined();
     const second = await perform(postgresBackup, {}, { ...ctx, earlier: { ...first.facts } });
