@@ -119,6 +119,7 @@ interface Counted {
 }
 
 type Other = 'vector' | 'node';
+type Found = Pick<Difference, 'memory' | 'collection' | 'point' | 'node'>;
 
 const nothingYet = (): Counted => ({ ids: 0, further: 0, nameless: 0 });
 
@@ -162,7 +163,7 @@ class Work {
   async countVectors(): Promise<void> {
     const { result } = this;
     await this.#readVectors((page, collection) => {
-      for (const { memory } of page) this.#count('vector', memory);
+      this.#count('vector', page);
       result.collections[collection] = (result.collections[collection] ?? 0) + page.length;
       result.vectors += page.length;
       this.#stepCounted(`vectors, now ${collection}`);
@@ -172,7 +173,7 @@ class Work {
   async countNodes(): Promise<void> {
     const { result, cluster } = this;
     for await (const page of nodePages(cluster.falkordb)) {
-      for (const { memory } of page) this.#count('node', memory);
+      this.#count('node', page);
       result.nodes += page.length;
       this.#stepCounted(`nodes of the graph ${cluster.falkordb.graph}`);
     }
@@ -180,9 +181,10 @@ class Work {
 
   async readMemories(): Promise<void> {
     const { result } = this;
-    await readMemories(this.cluster.postgres, this.#since, async (rows) => {
+    const moments = { begun: this.#since, qdrant: this.options.moments?.qdrant };
+    await readMemories(this.cluster.postgres, moments, async (rows) => {
+      for (let last = rows.length - 1; last >= 0; last -= 1) this.#noteAge('memories', rows[last]!.id);
       for (const row of rows) {
-        this.#noteAge('memories', row.id);
         const seen = this.#index.note(row.id, 'memory');
         const [vector, node] = [holds(seen, 'vector'), holds(seen, 'node')];
         if (vector) result.withVector += 1;
@@ -203,20 +205,18 @@ class Work {
 
   #nodeMissing({ id }: MemoryRow, at: number | undefined): Promise<void> | undefined {
     const moment = this.options.moments?.falkordb ?? this.result.youngest.nodes;
-    return this.#tell({ kind: 'missing-nodes', reason: this.#reasonOf(at, isAfter(at, moment)), memory: id }, at);
+    return this.#tell('missing-nodes', this.#reasonOf(at, isAfter(at, moment)), { memory: id }, at);
   }
 
-  #vectorMissing({ id, pending, embeddedAt }: MemoryRow, at: number | undefined): Promise<void> | undefined {
-    // It may have been embedded since its collection was read.
-    if (pending || (embeddedAt !== null && embeddedAt >= this.#since)) {
+  #vectorMissing({ id, pending, embeddedLater }: MemoryRow, at: number | undefined): Promise<void> | undefined {
+    if (pending) {
       this.result.pending += 1;
       return undefined;
     }
-    const { moments = {} } = this.options;
     // When a vector was made counts only beside a moment of the same kind: a whole store may have been embedded anew.
-    const embeddedSince = moments.qdrant !== undefined && embeddedAt !== null && embeddedAt >= moments.qdrant;
-    const isYounger = embeddedSince || isAfter(at, moments.qdrant ?? this.result.youngest.vectors);
-    return this.#tell({ kind: 'missing-vectors', reason: this.#reasonOf(at, isYounger), memory: id }, at);
+    const moment = this.options.moments?.qdrant ?? this.result.youngest.vectors;
+    const reason = this.#reasonOf(at, embeddedLater || isAfter(at, moment));
+    return this.#tell('missing-vectors', reason, { memory: id }, at);
   }
 
   #reasonOf(at: number | undefined, isYounger: boolean): Reason {
@@ -233,7 +233,7 @@ class Work {
         const of = { collection, point, memory };
         if (memory === null || !this.#index.has(memory, 'memory')) await strays.add(of);
         else if (holds(this.#index.note(memory, 'vector told'), 'vector told'))
-          await this.#tell({ kind: 'double-vectors', reason: 'unexplained', ...of });
+          await this.#tell('double-vectors', 'unexplained', of);
       }
       done += page.length;
       this.#step(done, Math.max(done, this.result.vectors), `vectors, for what is too many, now ${collection}`);
@@ -249,7 +249,7 @@ class Work {
       for (const { node, memory } of page) {
         if (memory === null || !this.#index.has(memory, 'memory')) await strays.add({ node, memory });
         else if (holds(this.#index.note(memory, 'node told'), 'node told'))
-          await this.#tell({ kind: 'double-nodes', reason: 'unexplained', node, memory });
+          await this.#tell('double-nodes', 'unexplained', { node, memory });
       }
       done += page.length;
       this.#step(done, Math.max(done, this.result.nodes), 'nodes, for what is too many');
@@ -263,14 +263,18 @@ class Work {
     return nameless > 0 || further > 0 || ids > matched;
   }
 
-  #count(what: Other, memory: string | null): void {
+  #count(what: Other, page: readonly { memory: string | null }[]): void {
     const counted = this.#counted[what];
-    if (memory === null) {
-      counted.nameless += 1;
-      return;
+    const store = what === 'vector' ? 'vectors' : 'nodes';
+    for (let last = page.length - 1; last >= 0; last -= 1) {
+      const { memory } = page[last]!;
+      if (memory === null) {
+        counted.nameless += 1;
+        continue;
+      }
+      this.#noteAge(store, memory);
+      counted[holds(this.#index.note(memory, what), what) ? 'further' : 'ids'] += 1;
     }
-    this.#noteAge(what === 'vector' ? 'vectors' : 'nodes', memory);
-    counted[holds(this.#index.note(memory, what), what) ? 'further' : 'ids'] += 1;
   }
 
   async #readVectors(onPage: (page: PointOf[], collection: string) => void | Promise<void>): Promise<void> {
@@ -283,7 +287,6 @@ class Work {
 
   /** Collects what has no memory, and asks Postgres again before it is said: a memory may have been written meanwhile. */
   #strays(kind: 'stray-vectors' | 'stray-nodes') {
-    type Found = Pick<Difference, 'memory' | 'collection' | 'point' | 'node'>;
     let waiting: Found[] = [];
     const flush = async () => {
       const batch = waiting;
@@ -299,7 +302,7 @@ class Work {
         if (found.memory !== null && there.has(found.memory)) continue;
         const younger = found.memory !== null && isYounger(found.memory, moment);
         const reason = known.has(String(found.point)) ? 'known' : younger ? 'younger' : 'unexplained';
-        await this.#tell({ kind, reason, ...found });
+        await this.#tell(kind, reason, found);
       }
     };
     return {
@@ -312,28 +315,29 @@ class Work {
   }
 
   #tell(
-    difference: Omit<Difference, 'at'>,
-    at = difference.memory === null ? undefined : instantOfUlid(difference.memory),
+    kind: DifferenceKind,
+    reason: Reason,
+    found: Found,
+    at = found.memory === null ? undefined : instantOfUlid(found.memory),
   ): Promise<void> | undefined {
-    const tally = this.result.differences[difference.kind];
-    const { memory, reason } = difference;
+    const tally = this.result.differences[kind];
+    const { memory } = found;
     tally[reason] += 1;
     if (memory === null) tally.nameless += 1;
-    const said = memory ?? `(${difference.point ?? difference.node} names no memory)`;
+    const said = memory ?? `(${found.point ?? found.node} names no memory)`;
     // The unexplained push out the others.
     if (tally.examples.length < EXAMPLES) tally.examples.push(said);
     else if (reason === 'unexplained' && tally.unexplained <= EXAMPLES) {
       tally.examples.splice(tally.unexplained - 1, 0, said);
       tally.examples.length = EXAMPLES;
     }
-    return this.options.onDifference?.({
-      ...difference,
-      ...(at === undefined ? {} : { at: new Date(at).toISOString() }),
-    });
+    const difference: Difference = { kind, reason, ...found };
+    if (at !== undefined) difference.at = new Date(at).toISOString();
+    return this.options.onDifference?.(difference);
   }
 
+  /** ULIDs sort as their instants do, and a store mostly gives the younger later: from the last of a page to its first, few are taken apart. */
   #noteAge(store: keyof Crosscheck['youngest'], id: string): void {
-    // ULIDs sort as their instants do: few are taken apart.
     if (id <= this.#newest[store]) return;
     const at = instantOfUlid(id);
     if (at === undefined) return;

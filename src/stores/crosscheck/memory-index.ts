@@ -84,19 +84,22 @@ let high = 0;
 let low = 0;
 
 /**
- * Puts 64 well-mixed bits of an id into `high` and `low`: two lanes of multiplications, each bit of one stirred into the other, two
- * characters at a time.
+ * Puts 64 well-mixed bits of an id into `high` and `low`: two lanes of multiplications, each bit of one stirred into the other, four
+ * characters at a time, two a lane.
  */
 function takeKey(id: string): void {
   let h = SEED_HIGH;
   let l = SEED_LOW;
-  for (let at = 0; at < id.length; at += 2) {
-    // Past the end of an odd one is NaN, which counts as 0.
-    const code = id.charCodeAt(at) | (id.charCodeAt(at + 1) << 16);
-    h = Math.imul(h ^ code, 0x9e3779b1);
-    l = Math.imul(l ^ code, 0x5f356495);
+  const whole = id.length & ~3;
+  for (let at = 0; at < whole; at += 4) {
+    h = Math.imul(h ^ (id.charCodeAt(at) | (id.charCodeAt(at + 1) << 16)), 0x9e3779b1);
+    l = Math.imul(l ^ (id.charCodeAt(at + 2) | (id.charCodeAt(at + 3) << 16)), 0x5f356495);
     h ^= l >>> 15;
     l ^= h >>> 13;
+  }
+  for (let at = whole; at < id.length; at += 1) {
+    h = Math.imul(h ^ id.charCodeAt(at), 0x9e3779b1);
+    l = Math.imul(l ^ h, 0x5f356495);
   }
   high = mixed(h ^ Math.imul(l, 0x27d4eb2f));
   low = mixed(l ^ Math.imul(h, 0x165667b1));

@@ -3,12 +3,21 @@ import { type Postgres, type Reading, sqlState, TABLE_MISSING } from './connecti
 /** A row of `memory_entries`, as far as the other stores must agree with it. */
 export interface MemoryRow {
   id: string;
-  /** It waits to be embedded: that it has no vector yet is no loss. Always false where the table has no such column. */
+  /**
+   * It waits to be embedded, or was since the reading began: that it had no vector yet is no loss. Always false where the table has no
+   * such column, as the next.
+   */
   pending: boolean;
-  /** When its vector was made (ms since 1970), where the table knows. */
-  embeddedAt: number | null;
-  /** It was written since the moment that was asked for. Always false where the table does not tell. */
+  /** Its vector was made at the moment for which Qdrant stands, or after it. */
+  embeddedLater: boolean;
+  /** It was written since the reading began. Always false where the table does not tell. */
   isNew: boolean;
+}
+
+/** Moments (ms since 1970) by which rows are told apart: when reading the stores began, by the server's clock, and for which Qdrant stands. */
+export interface RowMoments {
+  begun: number;
+  qdrant?: number | undefined;
 }
 
 /** Whether the table of the memories is there at all. */
@@ -27,33 +36,37 @@ export async function memoriesNow(postgres: Postgres): Promise<{ count: number; 
   return { count: Number(now!.count), at: now!.at };
 }
 
-/** Every memory, in no order, some hundreds at a time; all of them as they are at one moment. `since`: ms since 1970, by the server's clock. */
+/** Every memory, in no order, some hundreds at a time; all of them as they are at one moment. */
 export function readMemories(
   postgres: Postgres,
-  since: number,
+  { begun, qdrant }: RowMoments,
   onPage: (rows: MemoryRow[]) => void | Promise<void>,
 ): Promise<void> {
   return postgres.reading(async (reading) => {
     const columns = await columnsOf(reading, 'memory_entries');
-    const embedded = columns.includes('embedded_at')
-      ? "embedded_at IS NULL, date_part('epoch', embedded_at) * 1000"
-      : 'false, NULL';
-    const isNew = columns.includes('created_at') ? `created_at >= to_timestamp(${since} / 1000)` : 'false';
-    for await (const lines of reading.lines(`SELECT id::text, ${embedded}, ${isNew} FROM memory_entries`))
+    const since = (column: string, ms: number) => `coalesce(date_part('epoch', ${column}) * 1000 >= ${ms}, false)`;
+    const flags = [
+      columns.includes('embedded_at') ? `embedded_at IS NULL OR ${since('embedded_at', begun)}` : 'false',
+      columns.includes('embedded_at') && qdrant !== undefined ? since('embedded_at', qdrant) : 'false',
+      columns.includes('created_at') ? since('created_at', begun) : 'false',
+    ];
+    for await (const lines of reading.lines(`SELECT id::text, ${flags.join(', ')} FROM memory_entries`))
       await onPage(lines.map(rowOf));
   });
 }
 
 /** https://www.postgresql.org/docs/current/sql-copy.html#id-1.9.3.55.9.2 */
 const ESCAPED: Record<string, string> = { b: '\b', f: '\f', n: '\n', r: '\r', t: '\t', v: '\v' };
+/** How much of a line the flags take, each a letter behind a tab. */
+const FLAGS = 6;
 
 function rowOf(line: string): MemoryRow {
-  const [id, pending, embeddedAt, isNew] = line.split('\t') as [string, string, string, string];
+  const id = line.slice(0, -FLAGS);
   return {
     id: id.includes('\\') ? id.replaceAll(/\\(.)/g, (_, of: string) => ESCAPED[of] ?? of) : id,
-    pending: pending === 't',
-    embeddedAt: embeddedAt === '\\N' ? null : Number(embeddedAt),
-    isNew: isNew === 't',
+    pending: line.at(-5) === 't',
+    embeddedLater: line.at(-3) === 't',
+    isNew: line.at(-1) === 't',
   };
 }
 
