@@ -1,6 +1,6 @@
 import { inParallel } from '../../in-parallel.js';
 import { saysItIsBroken } from '../../stores/qdrant/connection.js';
-import { versionOf } from '../../stores/qdrant/inventory.js';
+import { exactPoints, versionOf } from '../../stores/qdrant/inventory.js';
 import { comparesChecksums } from '../../stores/qdrant/server.js';
 import { messageOf, plural } from '../../words.js';
 import type { StepContext } from '../step.js';
@@ -101,7 +101,7 @@ export const restoreSnapshots = (
       }
       await shared(ctx.cluster, name);
       finished += 1;
-      const { count } = await qdrant.client.count(name, { exact: true });
+      const count = await exactPoints(qdrant, name);
       emit.output(`${name} restored, ${plural(count, 'point')} (${finished} of ${names.length})`);
       emit.addFacts({ restored: { [name]: { sha256: sums.join(' '), points: count } } });
       gather(name, await evidenceOf(ctx, name));

@@ -74,9 +74,8 @@ export async function inventoryQdrant(
 }
 
 export async function inventoryCollection(qdrant: Qdrant, name: string): Promise<CollectionInventory> {
-  const { client } = qdrant;
-  const info = await client.getCollection(name);
-  const { count } = await client.count(name, { exact: true });
+  const info = await collectionInfo(qdrant, name);
+  const count = await exactPoints(qdrant, name);
   const start = seededId(name);
   const from = await scroll(qdrant, name, { limit: SAMPLES, offset: start, ...WHOLE });
   const missing = Math.min(SAMPLES, count) - from.points.length;
@@ -96,6 +95,17 @@ export async function inventoryCollection(qdrant: Qdrant, name: string): Promise
 }
 
 type CollectionInfo = Awaited<ReturnType<Qdrant['client']['getCollection']>>;
+
+/** What the server tells of a collection: its status, its settings, its payload's indexes. */
+export const collectionInfo = (qdrant: Qdrant, name: string): Promise<CollectionInfo> =>
+  qdrant.ask(name, '', undefined, () => qdrant.client.getCollection(name));
+
+/** How many points a collection has, counted one by one. */
+export async function exactPoints(qdrant: Qdrant, name: string): Promise<number> {
+  const wanted = { exact: true };
+  const { count } = await qdrant.ask(name, '/points/count', wanted, () => qdrant.client.count(name, wanted));
+  return count;
+}
 
 const configOf = ({ config: { params } }: CollectionInfo) =>
   stableJson({ vectors: params.vectors, shards: params.shard_number });
@@ -117,12 +127,12 @@ export async function creationOf(qdrant: Qdrant, name: string): Promise<Record<s
 
 /** Vector parameters and shard number of a collection, as its inventory has them. */
 export async function collectionConfig(qdrant: Qdrant, name: string): Promise<string> {
-  return configOf(await qdrant.client.getCollection(name));
+  return configOf(await collectionInfo(qdrant, name));
 }
 
 /** Payload field → type of its index. */
 export async function payloadIndexesOf(qdrant: Qdrant, name: string): Promise<Record<string, string>> {
-  return indexesOf(await qdrant.client.getCollection(name));
+  return indexesOf(await collectionInfo(qdrant, name));
 }
 
 /**
@@ -130,7 +140,8 @@ export async function payloadIndexesOf(qdrant: Qdrant, name: string): Promise<Re
  * place are left out: which of them made it into the answer is chance.
  */
 async function nearestTo(qdrant: Qdrant, name: string, vector: number[]): Promise<(string | number)[]> {
-  const { points } = await qdrant.client.query(name, { query: vector, limit: NEAREST, params: { exact: true } });
+  const wanted = { query: vector, limit: NEAREST, params: { exact: true } };
+  const { points } = await qdrant.ask(name, '/points/query', wanted, () => qdrant.client.query(name, wanted));
   const last = points.length < NEAREST ? Number.NEGATIVE_INFINITY : (points.at(-1)?.score ?? 0);
   return points
     .filter((point) => point.score - last > 1e-6)
@@ -143,8 +154,10 @@ export async function collectionHealth(
   qdrant: Qdrant,
   name: string,
 ): Promise<{ status: string; inactiveShards: string[] }> {
-  const { status } = await qdrant.client.getCollection(name);
-  const { local_shards: here, remote_shards: elsewhere } = await qdrant.client.collectionClusterInfo(name);
+  const { status } = await collectionInfo(qdrant, name);
+  const { local_shards: here, remote_shards: elsewhere } = await qdrant.ask(name, '/cluster', undefined, () =>
+    qdrant.client.collectionClusterInfo(name),
+  );
   return {
     status,
     inactiveShards: [

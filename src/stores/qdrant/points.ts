@@ -41,12 +41,10 @@ export async function scroll(
   collection: string,
   wanted: NonNullable<Parameters<Qdrant['client']['scroll']>[1]>,
 ): Promise<Page> {
-  const { status, text } = await qdrant.ask(`/collections/${encodeURIComponent(collection)}/points/scroll`, wanted);
-  if (status === 200) {
-    const { result } = JSON.parse(text) as { result: Page };
-    if (result.points.every(({ id }) => isHeld(id)) && isHeld(result.next_page_offset)) return result;
-  }
-  return qdrant.client.scroll(collection, wanted);
+  const byClient = () => qdrant.client.scroll(collection, wanted);
+  const page = await qdrant.ask(collection, '/points/scroll', wanted, byClient);
+  const isWhole = page.points.every(({ id }) => isHeld(id)) && isHeld(page.next_page_offset);
+  return isWhole ? page : byClient();
 }
 
 const isHeld = (id: unknown) => typeof id !== 'number' || Number.isSafeInteger(id);

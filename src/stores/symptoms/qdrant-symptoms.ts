@@ -4,7 +4,7 @@ import { inParallel } from '../../in-parallel.js';
 import { countOf, plural } from '../../words.js';
 import type { Cluster } from '../cluster.js';
 import { qdrantMessage } from '../qdrant/connection.js';
-import { listCollections, type QdrantInventory } from '../qdrant/inventory.js';
+import { collectionInfo, exactPoints, listCollections, type QdrantInventory } from '../qdrant/inventory.js';
 import { servedWithoutFiles } from '../qdrant/on-disk.js';
 import { isFarBelow, type Looking } from './looking.js';
 import { lookAtRoom } from './room.js';
@@ -37,8 +37,8 @@ export async function lookAtQdrant(
   await inParallel(names, AT_ONCE, async (name) => {
     looking.now(`counting ${name}`);
     try {
-      const { status } = await qdrant.client.getCollection(name);
-      const { count } = await qdrant.client.count(name, { exact: true });
+      const { status } = await collectionInfo(qdrant, name);
+      const count = await exactPoints(qdrant, name);
       points += count;
       if (status === 'red') looking.ail('unreadable', `Qdrant: collection ${name} has the status red`);
       const before = expected?.collections[name]?.points;
