@@ -63,13 +63,37 @@ describe('bash completes', () => {
   });
 });
 
-for (const shell of ['zsh', 'fish'] as const)
-  test.skipIf((await findProgram(shell)) === undefined)(`${shell} can read its script`, async () => {
-    const { stdout } = await runProgram(['completion', shell], { environment });
-    const file = join(home, `completion.${shell}`);
-    writeFileSync(file, stdout);
-    expect(await runFile(shell, ['-n', file])).toMatchObject({ exitCode: 0, stderr: '' });
-  });
+/** Where the script of a shell was written. */
+async function scriptFor(shell: 'zsh' | 'fish'): Promise<string> {
+  const { stdout } = await runProgram(['completion', shell], { environment });
+  const file = join(home, `completion.${shell}`);
+  writeFileSync(file, stdout);
+  return file;
+}
+
+const isThere = async (shell: string) => (await findProgram(shell)) !== undefined;
+
+test.skipIf(!(await isThere('zsh')))('zsh can read its script', async () => {
+  expect(await runFile('zsh', ['-n', await scriptFor('zsh')])).toMatchObject({ exitCode: 0, stderr: '' });
+});
+
+test.skipIf(!(await isThere('fish')))(
+  'fish completes commands with what they do, options, scenarios, files',
+  async () => {
+    const script = await scriptFor('fish');
+    const offered = async (line: string) => {
+      const ended = await runFile('fish', ['--no-config', '-c', `source ${script}; complete -C '${line}'`], {
+        environment,
+      });
+      expect(ended).toMatchObject({ exitCode: 0, stderr: '' });
+      return ended.stdout.trim().split('\n');
+    };
+    expect(await offered('novamem-runbook pr')).toEqual(['profile\thow to reach a cluster']);
+    expect(await offered('novamem-runbook drill --ju')).toEqual([expect.stringMatching(/^--junit\t/)]);
+    expect(await offered('novamem-runbook plan qdrant-l')).toEqual([expect.stringMatching(/^qdrant-lost\t/)]);
+    expect(await offered(`novamem-runbook validate ${join(ROOT, 'LIC')}`)).toEqual([join(ROOT, 'LICENSE')]);
+  },
+);
 
 test('the manual page names every command that the program has', async () => {
   const page = readFileSync(join(ROOT, 'man/novamem-runbook.1'), 'utf8').replaceAll('\\-', '-');
