@@ -184,6 +184,8 @@ class Work {
       for (const row of rows) {
         this.#noteAge('memories', row.id);
         const seen = this.#index.note(row.id, 'memory');
+        // A row may be there twice, as a damaged index lets it be: counted again, its vector would hide a stray one.
+        if (holds(seen, 'memory')) continue;
         const [vector, node] = [holds(seen, 'vector'), holds(seen, 'node')];
         if (vector) result.withVector += 1;
         if (node) result.withNode += 1;
