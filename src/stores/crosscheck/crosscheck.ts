@@ -210,7 +210,8 @@ class Work {
 
   #vectorMissing({ id, pending, embeddedAt }: MemoryRow, at: number | undefined): Promise<void> | undefined {
     // It may have been embedded since its collection was read.
-    if (pending || (embeddedAt !== null && embeddedAt >= this.#since)) {
+    const until = this.#since + (Date.now() - this.#begun) + GRACE;
+    if (pending || (embeddedAt !== null && embeddedAt >= this.#since && embeddedAt < until)) {
       this.result.pending += 1;
       return undefined;
     }

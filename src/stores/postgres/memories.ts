@@ -38,7 +38,10 @@ export function readMemories(
     const embedded = columns.includes('embedded_at')
       ? "embedded_at IS NULL, date_part('epoch', embedded_at) * 1000"
       : 'false, NULL';
-    const isNew = columns.includes('created_at') ? `created_at >= to_timestamp(${since} / 1000)` : 'false';
+    // What claims to be of the future (another machine's clock, times without a zone) is as old as anything.
+    const isNew = columns.includes('created_at')
+      ? `created_at >= to_timestamp(${since} / 1000) AND created_at < now() + interval '1 minute'`
+      : 'false';
     for await (const lines of reading.lines(`SELECT id::text, ${embedded}, ${isNew} FROM memory_entries`))
       await onPage(lines.map(rowOf));
   });
