@@ -186,6 +186,8 @@ class Work {
       for (let last = rows.length - 1; last >= 0; last -= 1) this.#noteAge('memories', rows[last]!.id);
       for (const row of rows) {
         const seen = this.#index.note(row.id, 'memory');
+        // A row may be there twice, as a damaged index lets it be: counted again, its vector would hide a stray one.
+        if (holds(seen, 'memory')) continue;
         const [vector, node] = [holds(seen, 'vector'), holds(seen, 'node')];
         if (vector) result.withVector += 1;
         if (node) result.withNode += 1;

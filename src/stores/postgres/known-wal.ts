@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { HERE, type Host } from '../../hosts/host.js';
+import type { TreeEntry } from '../../hosts/host-files.js';
 import { inParallel } from '../../in-parallel.js';
 import { storageOn } from '../storage/on-host.js';
 import { readWhole } from '../storage/storage.js';
@@ -60,16 +61,23 @@ export async function gatherWal(
   const own = walFolder !== undefined && (await host.files.exists(walFolder)) ? walFolder : undefined;
   const lying = own === undefined ? [] : await host.files.tree(own, { deep: false });
   const candidates = lying.filter(({ path, kind }) => kind === 'file' && !files.has(path));
-  await inParallel(candidates, AT_ONCE, async ({ path: name, bytes: length }) => {
-    const path = { file: join(own!, name), storage: storageOn(host), look };
-    const segment = parseSegmentName(name, segmentBytes);
-    const history = parseHistoryName(name);
-    if (segment && (await isWritten(path, segment, segmentBytes))) segments.push(segment);
-    else if (history !== undefined) histories.push(history);
-    else return;
-    files.set(name, path);
+  const fileOf = (name: string) => ({ file: join(own!, name), storage: storageOn(host), look });
+  const take = ({ path: name, bytes: length }: TreeEntry) => {
+    files.set(name, fileOf(name));
     if (!host.here) bytes.set(name, length);
     unarchived.push(name);
+  };
+  for (const candidate of candidates) {
+    const history = parseHistoryName(candidate.path);
+    if (history === undefined) continue;
+    histories.push(history);
+    take(candidate);
+  }
+  await inParallel(candidates, AT_ONCE, async (candidate) => {
+    const segment = parseSegmentName(candidate.path, segmentBytes);
+    if (!segment || !(await isWritten(fileOf(candidate.path), segment, { segmentBytes, files }))) return;
+    segments.push(segment);
+    take(candidate);
   });
   unarchived.sort();
   const newest = listing.segments.reduce<Segment | undefined>(
@@ -90,14 +98,24 @@ export async function gatherWal(
   };
 }
 
-/** A server keeps finished files to use them again under later names: their first page then still tells the old place. */
-async function isWritten(path: LogFile, segment: Segment, segmentBytes: number): Promise<boolean> {
+/**
+ * A server keeps files to use them again under later names: until then their first page tells the old place. After a recovery that
+ * can be the same place on the timeline that was left, and only the first segment of a timeline begins with what an older one wrote.
+ */
+async function isWritten(
+  path: LogFile,
+  segment: Segment,
+  wal: Pick<KnownWal, 'segmentBytes' | 'files'>,
+): Promise<boolean> {
   const header = await readSegmentHeader(path).catch(() => undefined);
-  return header?.begins === segment.number * segmentBytes && header.timeline <= segment.timeline;
+  if (header?.begins !== segment.number * wal.segmentBytes || header.timeline > segment.timeline) return false;
+  if (header.timeline === segment.timeline || !wal.files.has(historyName(segment.timeline))) return true;
+  const { from } = (await courseTo(segment.timeline, wal)).at(-1)!;
+  return segmentNumberAt(from, wal.segmentBytes) === segment.number;
 }
 
 /** The timelines that lead to one; itself alone where its history is not known. */
-export async function courseTo(timeline: number, wal: KnownWal): Promise<Stretch[]> {
+export async function courseTo(timeline: number, wal: Pick<KnownWal, 'files'>): Promise<Stretch[]> {
   const file = wal.files.get(historyName(timeline));
   return courseOf(timeline, file ? String(await readWhole(file.storage, file.file)) : '');
 }

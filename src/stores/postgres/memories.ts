@@ -36,6 +36,8 @@ export async function memoriesNow(postgres: Postgres): Promise<{ count: number; 
   return { count: Number(now!.count), at: now!.at };
 }
 
+const A_MINUTE = 60_000;
+
 /** Every memory, in no order, some hundreds at a time; all of them as they are at one moment. */
 export function readMemories(
   postgres: Postgres,
@@ -44,11 +46,16 @@ export function readMemories(
 ): Promise<void> {
   return postgres.reading(async (reading) => {
     const columns = await columnsOf(reading, 'memory_entries');
-    const since = (column: string, ms: number) => `coalesce(date_part('epoch', ${column}) * 1000 >= ${ms}, false)`;
+    const ms = (instant: string) => `date_part('epoch', ${instant}) * 1000`;
+    // What claims to be of the future (another machine's clock, times without a zone) is as old as anything.
+    const meanwhile = (column: string) =>
+      `coalesce(${ms(column)} >= ${begun} AND ${ms(column)} < ${ms('now()')} + ${A_MINUTE}, false)`;
     const flags = [
-      columns.includes('embedded_at') ? `embedded_at IS NULL OR ${since('embedded_at', begun)}` : 'false',
-      columns.includes('embedded_at') && qdrant !== undefined ? since('embedded_at', qdrant) : 'false',
-      columns.includes('created_at') ? since('created_at', begun) : 'false',
+      columns.includes('embedded_at') ? `embedded_at IS NULL OR ${meanwhile('embedded_at')}` : 'false',
+      columns.includes('embedded_at') && qdrant !== undefined
+        ? `coalesce(${ms('embedded_at')} >= ${qdrant}, false)`
+        : 'false',
+      columns.includes('created_at') ? meanwhile('created_at') : 'false',
     ];
     for await (const lines of reading.lines(`SELECT id::text, ${flags.join(', ')} FROM memory_entries`))
       await onPage(lines.map(rowOf));

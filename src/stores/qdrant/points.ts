@@ -9,7 +9,7 @@ export interface Point {
   payload: Record<string, unknown>;
 }
 
-/** A point and the memory that it is of; null where its payload names none. */
+/** A point and the memory that it is of; null where its payload names none. A number that JavaScript cannot hold is a text. */
 export interface PointOf {
   point: string | number;
   memory: string | null;
@@ -23,7 +23,7 @@ const NAMES_PAGE = 1_000;
 /** Every point of a collection with the memory that it is of, a page at a time, in the order of the points' own ids. */
 export async function* pointPages(qdrant: Qdrant, collection: string): AsyncGenerator<PointOf[]> {
   for await (const page of pages((offset) => namesPage(qdrant, collection, offset)))
-    yield page.map(({ id, payload }) => ({ point: id, memory: memoryOf(payload) }));
+    yield page.map(({ id, payload }) => ({ point: isHeld(id) ? id : String(id), memory: memoryOf(payload) }));
 }
 
 /** A page of points with the memories' ids only. */
@@ -47,7 +47,7 @@ export async function scroll(
   return isWhole ? page : byClient();
 }
 
-const isHeld = (id: unknown) => typeof id !== 'number' || Number.isSafeInteger(id);
+const isHeld = (id: unknown) => typeof id !== 'bigint' && (typeof id !== 'number' || Number.isSafeInteger(id));
 
 /** Every point of a collection with vector and payload, a page at a time: for a collection of some thousand. */
 export async function* wholePointPages(qdrant: Qdrant, collection: string): AsyncGenerator<Point[]> {

@@ -1,6 +1,13 @@
 import { beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { cypherOf, cypherText, type TypedValue } from '../../../src/stores/falkordb/cypher.js';
-import { deleteNodes, type NodeOf, nodePages, nodesAmong, readNodes } from '../../../src/stores/falkordb/nodes.js';
+import {
+  deleteNodes,
+  type NodeOf,
+  nodeContentPages,
+  nodePages,
+  nodesAmong,
+  readNodes,
+} from '../../../src/stores/falkordb/nodes.js';
 import { idsFrom, LONG_AGO, Memories } from '../../support/memories.js';
 import { open, type RealCluster, realCluster } from '../../support/sandbox.js';
 
@@ -37,6 +44,48 @@ describe('nodes of memories', () => {
     const told = (await nodesNow()).map((one) => one.memory);
     expect(new Set(told)).toEqual(new Set(['plain', 'with "quotes", \\ and\na line', '7', null]));
     expect(told).toHaveLength(4);
+  });
+
+  test('are told by their own ids where JSON would read a backslash and what follows it as another character', async () => {
+    const ids = ['\\\\', '\\t', '\\u0041', 'a\\/b', '\\"'];
+    for (const id of ids) {
+      await memories.nodes([id]);
+      expect((await nodesNow()).map((one) => one.memory)).toEqual([id]);
+      await memories.deleteNodes([id]);
+    }
+  });
+
+  test('are told whole while some are made and some are deleted: one number is used again behind what was read', async () => {
+    const ids = idsFrom(10_010, LONG_AGO, 10);
+    await memories.nodes(ids);
+    const at = (number: number) => `MATCH (m:Memory) WHERE ID(m) = ${number}`;
+    await memories.cypher(`${at(5)} DELETE m`);
+    const told: NodeOf[] = [];
+    for await (const page of nodePages(falkordb())) {
+      if (told.length === 0) {
+        await memories.cypher("CREATE (:Memory {id: 'made'})");
+        await memories.cypher(`${at(10_005)} DELETE m`);
+      }
+      told.push(...page);
+    }
+    const gone = new Set([5, 10_005]);
+    expect(told.map((one) => one.memory).sort()).toEqual(ids.filter((_, number) => !gone.has(number)));
+  });
+
+  test('are told whole by a server that cuts off the rows of an answer, whatever their ids are', async () => {
+    const ids = idsFrom(30);
+    await memories.nodes(ids);
+    await memories.cypher('CREATE (:Memory {id: 7})');
+    await falkordb().write(open, 'GRAPH.CONFIG', 'SET', 'RESULTSET_SIZE', '10');
+    try {
+      expect((await nodesNow()).map((one) => one.memory).sort()).toEqual([...ids, '7']);
+      const says: string[] = [];
+      for await (const page of nodeContentPages(falkordb())) says.push(...page.map((one) => one.says));
+      expect(says).toHaveLength(31);
+      expect(says[0]).toContain(ids[0]);
+    } finally {
+      await falkordb().write(open, 'GRAPH.CONFIG', 'SET', 'RESULTSET_SIZE', '-1');
+    }
   });
 
   test('are read and deleted with their relationships in a large graph without looking through all of it', async () => {
