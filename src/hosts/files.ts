@@ -15,6 +15,7 @@ import {
   rm,
   stat,
   statfs,
+  symlink,
 } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
@@ -240,6 +241,14 @@ export function setMode(gateway: Gateway, path: string, mode: number): Promise<v
 export function makeFolder(gateway: Gateway, path: string, mode = 0o700): Promise<void> {
   return gateway.change({ channel: 'file', text: shell('mkdir', '-p', path) }, async () => {
     await mkdir(path, { recursive: true, mode });
+  });
+}
+
+/** As `HostFiles.makeLink`. It is on disk then. */
+export async function makeLink(gateway: Gateway, to: string, path: string): Promise<void> {
+  await gateway.change({ channel: 'file', text: shell('ln', '-s', to, path) }, async () => {
+    await symlink(to, path);
+    await keepNames(dirname(path));
   });
 }
 

@@ -103,6 +103,8 @@ export interface HostFiles extends Saying {
    * is moved where one of them is taken there. Ended half-way, each is in one of the two.
    */
   moveEntries(gateway: Gateway, from: string, to: string, names: readonly string[]): Promise<void>;
+  /** Makes a symbolic link at `path`, which must be free, to what may not be there yet. */
+  makeLink(gateway: Gateway, to: string, path: string): Promise<void>;
   /** Removes a file or folder with all that is in it; one that is absent is no error. */
   remove(gateway: Gateway, path: string): Promise<void>;
   /** Writes a file as a whole: it is there and on disk afterwards, or as it was before. */

@@ -5,6 +5,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   statSync,
   symlinkSync,
   writeFileSync,
@@ -19,6 +20,7 @@ import {
   freeBytes,
   freeBytesIfHere,
   makeFolder,
+  makeLink,
   moveAside,
   moveEntries,
   sha256Of,
@@ -124,6 +126,13 @@ test('a link that leads nowhere exists: it would be in the way', async () => {
   expect(await exists(join(folder, 'other'))).toBe(false);
 });
 
+test('a link is made to what is not there yet, and never in the place of something', async () => {
+  const folder = folderWith({ taken: 'old' });
+  await makeLink(gateway, '/not/there/yet', join(folder, 'link'));
+  expect(readlinkSync(join(folder, 'link'))).toBe('/not/there/yet');
+  await expect(makeLink(gateway, '/nowhere', join(folder, 'taken'))).rejects.toThrow(/EEXIST/);
+});
+
 test('nothing is changed through a closed gateway', async () => {
   const folder = folderWith({ from: 'text' });
   const closed = closedGateway();
@@ -133,6 +142,7 @@ test('nothing is changed through a closed gateway', async () => {
     moveEntries(closed, from, to, ['a']),
     copyTo(closed, from, to),
     makeFolder(closed, to),
+    makeLink(closed, from, to),
     writeText(closed, to, ''),
   ])
     await expect(attempt).rejects.toThrow(GatewayRefusal);

@@ -204,6 +204,12 @@ ${keep('"$from" "$to"')}`;
     }
   }
 
+  makeLink(gateway: Gateway, to: string, path: string): Promise<void> {
+    const script = `if [ -e "$2" ] || [ -h "$2" ]; then exit ${TAKEN}; fi
+ln -s "$1" "$2" && ${keep('"$(dirname "$2")"')}`;
+    return this.#change(gateway, this.said('ln', '-s', to, path), script, [to, path]);
+  }
+
   remove(gateway: Gateway, path: string): Promise<void> {
     return this.#change(gateway, this.said('rm', '-rf', path), 'rm -rf "$1"', [path]);
   }

@@ -54,6 +54,13 @@ export const isHeld = async (folder: string, files: HostFiles): Promise<boolean>
 export const isTaken = async (places: DataPlaces, files: HostFiles): Promise<boolean> =>
   isWithin(places) ? (await contentOf(places.dataDir, files)).length > 0 : files.exists(places.dataDir);
 
+/** A path, or one beside it with a number, that nothing has yet. */
+export async function freeName(path: string, files: HostFiles): Promise<string> {
+  let name = path;
+  for (let number = 2; await files.exists(name); number += 1) name = `${path}-${number}`;
+  return name;
+}
+
 /** What a data directory holds as such, the mark of it first. */
 async function contentOf(dataDir: string, files: HostFiles): Promise<string[]> {
   const names = (await files.list(dataDir)).map(({ name }) => name);

@@ -5,6 +5,7 @@ import { lsnText } from '../../stores/postgres/wal-position.js';
 import type { Probe, StepContext, StepKind, StepPlan } from '../step.js';
 import { filesEvents } from '../stopped-service.js';
 import { contentMoved, type DataPlaces, isWithin, MOVING, putRight } from './data-places.js';
+import { forgetLog, logWords } from './log-place.js';
 import { archiveHistory, putSettingsBack, sendRest, stopForGood, undoRecovery } from './recovering.js';
 import { type Emit, type RecoveryFacts, type RecoveryParams, recoveryParams } from './recovery.js';
 import { bringBase, folderHere, forgetBrought, isElsewhere, proveBase } from './recovery-bringing.js';
@@ -117,7 +118,9 @@ export const postgresPointInTime: StepKind<RecoveryParams, RecoveryFacts> = {
         throw error;
       }
       emit.facts({ completed: true });
-      emit.output(`recovered; the data of before is kept in ${facts.aside} until somebody removes it`);
+      emit.output(
+        `recovered; the data of before is kept in ${facts.aside}${await logWords(facts.aside, ctx)} until somebody removes it`,
+      );
     }),
 
   verify: recoveryChecks,
@@ -157,10 +160,13 @@ function halfByHand({ dataDir, aside }: DataPlaces): string {
   return `if [ -d ${half} ]; then ${contentMoved(half, dataDir, localFiles.said)}; fi`;
 }
 
-/** An earlier attempt may have been ended in the middle of its moving. */
+/** An earlier attempt may have been ended in the middle of its moving, or with a log made ready that is brought anew. */
 async function putRightBefore(ctx: StepContext, emit: Emit): Promise<void> {
-  const { dataDir, aside, swapping } = ctx.earlier as Partial<RecoveryFacts>;
-  if (swapping && dataDir !== undefined && aside !== undefined) await putRight({ dataDir, aside }, ctx, emit);
+  const { dataDir, aside, swapping, log } = ctx.earlier as Partial<RecoveryFacts>;
+  if (dataDir === undefined || aside === undefined) return;
+  const places = { dataDir, aside, ...(log ? { log } : {}) };
+  if (swapping) await putRight(places, ctx, emit);
+  await forgetLog(places, ctx);
 }
 
 /** The course, or an error with what stands in its way. */
@@ -188,6 +194,7 @@ async function factsFor(survey: Survey, course: Course, ctx: StepContext): Promi
   return {
     dataDir: survey.dataDir,
     aside: survey.aside,
+    ...(survey.log ? { log: survey.log } : {}),
     hadData: earlier.hadData ?? survey.oldDir !== undefined,
     wasRunning: earlier.wasRunning ?? answers,
     timelineBefore: earlier.timelineBefore ?? survey.known!.current,

@@ -6,11 +6,12 @@ import { servedBy } from '../../stores/postgres/served-by.js';
 import { historyName } from '../../stores/postgres/wal-position.js';
 import { durationOf, messageOf } from '../../words.js';
 import type { StepContext } from '../step.js';
-import { isHeld, isTaken, placeFor, putRight, setAside, takeIn } from './data-places.js';
+import { type DataPlaces, freeName, isHeld, isTaken, placeFor, putRight, setAside, takeIn } from './data-places.js';
+import { forgetLog, LOG, logWords } from './log-place.js';
 import type { Emit, RecoveryFacts } from './recovery.js';
 import { forgetBrought } from './recovery-bringing.js';
 import { LOG_FOLDER } from './recovery-log.js';
-import { AUTO_CONF, freeName } from './recovery-placing.js';
+import { AUTO_CONF } from './recovery-placing.js';
 import type { Survey } from './recovery-survey.js';
 import { filesOf, reachFiles, startServer, stopServer } from './server-files.js';
 
@@ -91,7 +92,7 @@ async function markHistory({ dataDir, said, archiveMode }: RecoveryFacts, survey
   const files = filesOf(ctx);
   if (said?.newTimeline === undefined || archiveMode === 'off') return;
   const name = historyName(said.newTimeline);
-  const mark = join(dataDir, 'pg_wal', 'archive_status', name);
+  const mark = join(dataDir, LOG, 'archive_status', name);
   if ((await files.exists(`${mark}.ready`)) || (await files.exists(`${mark}.done`))) return;
   if (await survey.archive!.has(name)) return;
   await files.writeText(ctx.gateway, `${mark}.ready`, '');
@@ -147,22 +148,23 @@ export async function undoRecovery(facts: Partial<RecoveryFacts>, ctx: StepConte
   if (dataDir === undefined || aside === undefined) return emit.output('nothing had been touched yet');
   const files = filesOf(ctx);
   await reachFiles(ctx, signal);
-  const places = { dataDir, aside };
+  const places = { dataDir, aside, ...(facts.log ? { log: facts.log } : {}) };
   const isMoved = await isHeld(aside, files);
   if (facts.swapped && facts.hadData && !isMoved)
     throw new Error(`the data directory of before is not in ${aside} any more. Nothing was changed`);
-  const half = placeFor(places, ctx);
-  if (await files.exists(half)) await files.remove(ctx.gateway, half);
+  await forgetReady(places, ctx);
   await forgetBrought(places, ctx);
   if (isMoved || (facts.swapping && facts.hadData === false)) {
     await stopForGood(dataDir, ctx, emit, signal);
     await putRight(places, ctx, emit);
-    if (await files.exists(half)) await files.remove(ctx.gateway, half);
+    await forgetReady(places, ctx);
     const isOriginal = facts.hadData && !(await files.exists(aside));
     if (!isOriginal && (await isTaken(places, files))) {
       const undone = await freeName(`${aside}-undone`, files);
       await setAside(places, undone, ctx);
-      emit.output(`what had been recovered is kept as ${undone}; remove it when it is no longer needed`);
+      emit.output(
+        `what had been recovered is kept as ${undone}${await logWords(undone, ctx)}; remove it when it is no longer needed`,
+      );
     }
     if (await files.exists(aside)) await takeIn(places, aside, ctx);
   }
@@ -175,4 +177,11 @@ export async function undoRecovery(facts: Partial<RecoveryFacts>, ctx: StepConte
       ? `the data directory of before is back in ${dataDir}${facts.wasRunning ? '' : '; Postgres did not run before, and is left stopped'}`
       : 'the data directory had not been moved yet: it is as it was',
   );
+}
+
+/** Removes a new data directory that is not in its place yet, and its log. */
+async function forgetReady(places: DataPlaces & Pick<RecoveryFacts, 'log'>, ctx: StepContext): Promise<void> {
+  await forgetLog(places, ctx);
+  const ready = placeFor(places, ctx);
+  if (await filesOf(ctx).exists(ready)) await filesOf(ctx).remove(ctx.gateway, ready);
 }

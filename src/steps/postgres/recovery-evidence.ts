@@ -1,9 +1,11 @@
 import { join } from 'node:path';
+import { orElse } from '../../hosts/elsewhere/seen-in.js';
 import { type Check, equal } from '../../stores/check.js';
 import { openWalArchive } from '../../stores/postgres/open-wal-archive.js';
 import { describeReplication } from '../../stores/postgres/replication.js';
 import { historyName, parseLsn } from '../../stores/postgres/wal-position.js';
 import type { StepContext } from '../step.js';
+import { LOG } from './log-place.js';
 import type { RecoveryFacts } from './recovery.js';
 import { RECOVERY_SIGNAL } from './recovery-placing.js';
 import { filesOf, hostOfPostgres } from './server-files.js';
@@ -45,9 +47,17 @@ export async function recoveryChecks(_p: unknown, ctx: StepContext, facts: Recov
       'gone',
       (await filesOf(ctx).exists(join(facts.dataDir, RECOVERY_SIGNAL))) ? 'still there' : 'gone',
     ),
+    ...(await logChecks(ctx, facts.dataDir, facts.log?.place)),
     ...(facts.archiveMode === undefined ? [] : [equal('postgres', 'archive_mode', facts.archiveMode, row!.mode)]),
     ...(row!.mode === 'off' ? [] : await historyChecks(ctx, database, facts)),
   ];
+}
+
+/** Where a log that lies outside of the data directory is, against where it has to be. */
+export async function logChecks(ctx: StepContext, dataDir: string, expected: string | undefined): Promise<Check[]> {
+  if (expected === undefined) return [];
+  const found = await orElse(filesOf(ctx).realPath(join(dataDir, LOG)), 'nowhere');
+  return [equal('postgres', 'the write-ahead log lies in', expected, found)];
 }
 
 /** T2 and T3: that a server is up proves nothing. Its own words about where it stopped, against what the log was found to hold. */

@@ -1,6 +1,5 @@
 import { join } from 'node:path';
 import { orElse } from '../../hosts/elsewhere/seen-in.js';
-import type { HostFiles } from '../../hosts/host-files.js';
 import type { KnownWal } from '../../stores/postgres/known-wal.js';
 import type { Course } from '../../stores/postgres/recovery-course.js';
 import { settingLines, withLines } from '../../stores/postgres/recovery-settings.js';
@@ -8,7 +7,8 @@ import { targetSettings } from '../../stores/postgres/recovery-target.js';
 import { segmentName } from '../../stores/postgres/wal-position.js';
 import { plural } from '../../words.js';
 import type { StepContext } from '../step.js';
-import { isTaken, isWithin, placeFor, setAside, takeIn } from './data-places.js';
+import { freeName, isTaken, isWithin, placeFor, setAside, takeIn } from './data-places.js';
+import { LOG, logWords, placeLog } from './log-place.js';
 import type { Emit, RecoveryFacts, RecoveryParams } from './recovery.js';
 import { NOT_PLACED } from './recovery-bringing.js';
 import { recoveryLogSettings } from './recovery-log.js';
@@ -39,6 +39,7 @@ export async function makeReady(
   // What is changed from here on is no base backup any more, and must not be taken for one by another attempt.
   for (const name of NOT_PLACED)
     if (await files.exists(join(place, name))) await files.remove(gateway, join(place, name));
+  if (survey.log) await placeLog(survey.log, survey.owner, facts, ctx, emit, signal);
   await bringLog(survey, place, ctx, emit, signal);
   if (p.configuration === 'current' && survey.oldDir !== undefined)
     await bringConfiguration(survey.oldDir, place, ctx, emit);
@@ -49,6 +50,7 @@ export async function makeReady(
   await files.writeText(gateway, auto, withLines(String(await orElse(files.read(auto), '')), lines));
   await files.writeText(gateway, join(place, RECOVERY_SIGNAL), '');
   await files.giveTo(gateway, place, survey.owner);
+  if (facts.log) await files.giveTo(gateway, facts.log.place, survey.owner);
   await files.setMode(gateway, place, 0o700);
 }
 
@@ -84,7 +86,7 @@ async function bringLog(
   const there = filesOf(ctx);
   for (const name of unarchived) {
     signal.throwIfAborted();
-    const to = join(place, 'pg_wal', name);
+    const to = join(place, LOG, name);
     // A base backup brings the beginning of the same segment along; the old directory has all of it.
     if (await there.exists(to)) await there.remove(gateway, to);
     await there.copy(gateway, files.get(name)!.file, to);
@@ -93,7 +95,7 @@ async function bringLog(
     emit.output(`${plural(unarchived.length, 'file')} of log that the archive lacks: taken from the old directory`);
   const unfinished = newestSegmentOf(wal!);
   if (unfinished === undefined) return;
-  const status = join(place, 'pg_wal', 'archive_status');
+  const status = join(place, LOG, 'archive_status');
   await there.makeFolder(gateway, status);
   await there.writeText(gateway, join(status, `${unfinished}.done`), '');
 }
@@ -147,7 +149,10 @@ export async function swapIn(facts: RecoveryFacts, ctx: StepContext, emit: Emit)
         to,
         within ? 'all that was in it renamed, nothing of it changed' : 'renamed, nothing in it was changed',
       );
-    else emit.output(`what lay in ${dataDir} is kept as ${to}; remove it when it is no longer needed`);
+    else
+      emit.output(
+        `what lay in ${dataDir} is kept as ${to}${await logWords(to, ctx)}; remove it when it is no longer needed`,
+      );
   }
   if (within && !facts.hadData) await openToServer(facts, ctx);
   await takeIn(facts, placeFor(facts, ctx), ctx);
@@ -163,10 +168,4 @@ async function openToServer(facts: RecoveryFacts, ctx: StepContext): Promise<voi
   if (!own || !owner || (own.uid === owner.uid && (own.mode & NOT_FOR_A_SERVER) === 0)) return;
   await files.giveTo(ctx.gateway, dataDir, owner);
   await files.setMode(ctx.gateway, dataDir, 0o700);
-}
-
-export async function freeName(path: string, files: HostFiles): Promise<string> {
-  let name = path;
-  for (let number = 2; await files.exists(name); number += 1) name = `${path}-${number}`;
-  return name;
 }

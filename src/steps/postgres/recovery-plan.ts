@@ -11,6 +11,7 @@ import { countOf, durationOf, plural, sizeOf } from '../../words.js';
 import type { Finding, StepContext, StepPlan } from '../step.js';
 import { saidWhileStopped } from '../stopped-service.js';
 import { contentMoved, type DataPlaces, isWithin, placeFor } from './data-places.js';
+import { logCommands } from './log-place.js';
 import { EMPTY_FOLDERS, folderHere, isElsewhere, NOT_PLACED } from './recovery-bringing.js';
 import { AUTO_CONF, RECOVERY_SIGNAL, replaySettings } from './recovery-placing.js';
 import type { Survey } from './recovery-survey.js';
@@ -45,9 +46,10 @@ export async function commandsOf(survey: Survey, course: Course, ctx: StepContex
     ...(from === place ? [] : [files.saidSendTree(from, place, NOT_PLACED)]),
     'SELECT pg_switch_wal();',
     ...(await saidWhileStopped('postgres', ctx, (stopped) => [
+      ...(survey.log ? logCommands(place, survey.log, stopped.said) : []),
       `add to ${join(place, AUTO_CONF)}${onHost(ctx)}: restore_command, ${settings.join(', ')}`,
       stopped.said('touch', join(place, RECOVERY_SIGNAL)),
-      stopped.said('chown', '-R', `${owner.uid}:${owner.gid}`, place),
+      stopped.said('chown', '-R', `${owner.uid}:${owner.gid}`, place, ...(survey.log ? [survey.log.place] : [])),
       stopped.said('chmod', '700', place),
       ...swapCommands(survey, survey.oldDir !== undefined, place, stopped.said),
     ])),
@@ -100,6 +102,14 @@ export function courseFindings(survey: Survey, course: Course, ctx: StepContext)
             level: 'info' as const,
             message: `${survey.dataDir}${onHost(ctx)} cannot be renamed (a disk is mounted there, or the folder above it may not be written to): what is in it is moved into ${survey.aside} instead, on the same disk`,
             next: 'base backups of the server leave it out; copies of the disk as such do not',
+          },
+        ]
+      : []),
+    ...(survey.log
+      ? [
+          {
+            level: 'info' as const,
+            message: `the write-ahead log lies in ${survey.log.before}${onHost(ctx)}, and stays there with the data directory of now; that of the new one comes to ${survey.log.place}, on the same disk`,
           },
         ]
       : []),

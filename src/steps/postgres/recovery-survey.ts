@@ -1,4 +1,5 @@
-import { dirname, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
+import { commandText } from '../../hosts/command.js';
 import { sizeOfTree } from '../../hosts/copy-tree.js';
 import { NotReached } from '../../hosts/elsewhere/reaching.js';
 import { orElse } from '../../hosts/elsewhere/seen-in.js';
@@ -18,11 +19,12 @@ import { parseTarget, type RecoveryTarget } from '../../stores/postgres/recovery
 import { describeServer } from '../../stores/postgres/server.js';
 import { type Installation, toolsFor } from '../../stores/postgres/tools.js';
 import { readBackupEnds, type WalArchive } from '../../stores/postgres/wal-archive.js';
-import { DEFAULT_SEGMENT_BYTES } from '../../stores/postgres/wal-position.js';
+import { DEFAULT_SEGMENT_BYTES, segmentName, segmentNumberAt } from '../../stores/postgres/wal-position.js';
 import { isS3 } from '../../stores/storage/storage.js';
 import { messageOf, sizeOf } from '../../words.js';
 import type { Finding, StepContext } from '../step.js';
 import { asideOf, halfMoved, isTaken, isWithin, MOVING, onTheirWay, placeFor, staysInPlace } from './data-places.js';
+import { LOG, type LogPlaces, placeOfNewLog, placesOfLog } from './log-place.js';
 import type { RecoveryFacts, RecoveryParams } from './recovery.js';
 import { folderHere, isElsewhere } from './recovery-bringing.js';
 import { filesOf, hostOfPostgres, onHost } from './server-files.js';
@@ -38,6 +40,8 @@ export interface Survey {
   /** Where the data of before lies now: the data directory itself, or where an earlier attempt has moved it. */
   oldDir?: string;
   owner: { uid: number; gid: number };
+  /** Absent where the log lies in the data directory. */
+  log?: LogPlaces;
   tools?: Installation;
   control?: ControlData;
   archive?: WalArchive;
@@ -184,15 +188,58 @@ async function findDirectory(survey: Survey, ctx: StepContext, block: Block): Pr
     );
     return false;
   }
-  const [nested] = within ? await mountPointsIn(dataDir, files) : [];
-  if (nested !== undefined) {
-    block(
-      `${dataDir}${onHost(ctx)} cannot be renamed, and ${nested} in it is a disk of its own, which cannot be moved within it either`,
-      `mount that disk elsewhere, with a link to it in its place; or mount both on folders that are not the data directory itself; in a container: PGDATA=${dataDir}/pgdata`,
-    );
+  if (!(await demandOneDisk(survey, ctx, block)) || !(await findLog(survey, ctx, block))) return false;
+  return isServersOwn(dataDir, ctx, block);
+}
+
+/** What is mounted in a data directory cannot be moved within it; renamed, the directory would take it along until the next start of the machine. */
+async function demandOneDisk(survey: Survey, ctx: StepContext, block: Block): Promise<boolean> {
+  const { dataDir } = survey;
+  const [nested] = await mountPointsIn(dataDir, filesOf(ctx));
+  if (nested === undefined) return true;
+  const elsewhere =
+    'mount that disk outside of the data directory for good (/etc/fstab, or the volume of the container)';
+  const link = [
+    commandText({ file: 'rmdir', args: [nested] }),
+    commandText({ file: 'ln', args: ['-s', OUTSIDE, nested] }),
+  ].join(' && ');
+  block(
+    isWithin(survey)
+      ? `${dataDir}${onHost(ctx)} cannot be renamed, and ${nested} in it is a disk of its own, which cannot be moved within it either`
+      : `${nested}${onHost(ctx)} is a disk of its own: renamed, ${dataDir} would take it along, and at the next start of the machine it would be mounted over what the new one has there`,
+    basename(nested) === LOG
+      ? `stop Postgres, ${elsewhere}, at ${OUTSIDE} for one, and lead there: ${link}. A log behind a link stays on its disk in a recovery`
+      : `stop Postgres, ${elsewhere}, and tell Postgres where it is`,
+  );
+  return false;
+}
+
+/** Where the next step has a log be mounted, as a word for any folder. */
+const OUTSIDE = '/postgres-wal';
+
+async function findLog(survey: Survey, ctx: StepContext, block: Block): Promise<boolean> {
+  const { oldDir, dataDir } = survey;
+  const earlier = ctx.earlier as Partial<RecoveryFacts>;
+  if (oldDir === undefined || (oldDir !== dataDir && earlier.log === undefined)) return true;
+  // Where an earlier attempt has moved the directory, a link in it may lead nowhere.
+  const found =
+    oldDir === dataDir
+      ? await placesOfLog(dataDir, ctx)
+      : { before: earlier.log!.before, place: await placeOfNewLog(earlier.log!.before, ctx) };
+  if (found === undefined) return true;
+  if ('obstacle' in found) {
+    block(found.obstacle, found.next);
     return false;
   }
-  return isServersOwn(dataDir, ctx, block);
+  survey.log = found;
+  const names = (await filesOf(ctx).list(found.before)).map(({ name }) => name);
+  if (!names.some((name) => /^[0-9A-F]{24}$/.test(name)))
+    survey.findings.push({
+      level: 'warning',
+      message: `${found.before}${onHost(ctx)}, where the write-ahead log should lie, holds none of it`,
+      next: 'see that its disk is mounted there: what the archive lacks of the newest transactions is nowhere else',
+    });
+  return true;
 }
 
 const hasContent = async (survey: Survey, files: HostFiles): Promise<boolean> =>
@@ -302,14 +349,14 @@ async function findTools(survey: Survey, ctx: StepContext, block: Block): Promis
 }
 
 async function findWal(survey: Survey, ctx: StepContext, block: Block): Promise<boolean> {
-  const { control, oldDir } = survey;
+  const { control, oldDir, log } = survey;
   const host = hostOfPostgres(ctx);
   const place = ctx.cluster.profile.postgres.walArchive!;
   try {
     survey.archive = openWalArchive(place, ctx.cluster.profile.s3, host);
     survey.wal = await gatherWal(
       survey.archive,
-      oldDir ? join(oldDir, 'pg_wal') : undefined,
+      log?.before ?? (oldDir ? join(oldDir, LOG) : undefined),
       control?.segmentBytes ?? DEFAULT_SEGMENT_BYTES,
       host,
     );
@@ -397,15 +444,27 @@ function newestTimeline({ segments, histories }: KnownWal): number {
   return Math.max(1, ...segments.map((one) => one.timeline), ...histories);
 }
 
-/** The old directory stays, so there must be room for a second one. */
+/** The old directory stays with its log, so there must be room for a second one of each, on the disk of each. */
 async function demandRoom(survey: Survey, { base }: Course, ctx: StepContext, block: Block): Promise<void> {
-  const { dataDir, wal } = survey;
-  const free = await roomAt(placeFor(survey, ctx), filesOf(ctx));
-  const needed = base.bytes + 2 * wal!.segmentBytes;
+  const { dataDir, log } = survey;
+  const files = filesOf(ctx);
+  const place = placeFor(survey, ctx);
+  const { brought, added } = logBytes(survey, base);
+  // What a base backup brings of the log comes beside its other files first, and to its own disk from there.
+  const behindLink = log === undefined ? 0 : brought + added;
+  const isApart = log !== undefined && !(await onOneDisk(dirname(log.place), dirname(place), files));
+  const needed = base.bytes + brought + (log === undefined ? added : isApart ? 0 : behindLink);
+  const free = await roomAt(place, files);
   if (free < needed)
     block(
       `${isWithin(survey) ? dataDir : dirname(dataDir)}${onHost(ctx)} has ${sizeOf(free)} free, and ${sizeOf(needed)} are needed: the data directory of now is kept beside the new one`,
       'make room',
+    );
+  const freeForLog = isApart ? await files.freeBytes(log.place) : behindLink;
+  if (freeForLog < behindLink)
+    block(
+      `${dirname(log!.place)}${onHost(ctx)} has ${sizeOf(freeForLog)} free, and ${sizeOf(behindLink)} are needed for the write-ahead log: that of now is kept beside the new one`,
+      'make room on that disk',
     );
   if (!isElsewhere(base) || hostOfPostgres(ctx).here) return;
   const freeHere = await roomAt(folderHere(base, survey, ctx), localFiles);
@@ -414,6 +473,21 @@ async function demandRoom(survey: Survey, { base }: Course, ctx: StepContext, bl
       `the base backup ${base.id} (${sizeOf(base.bytes)}) has to be brought into ${ctx.workFolder} on its way to ${hostOfPostgres(ctx).title}, and ${sizeOf(freeHere)} are free there`,
       'free some there, or keep what this program keeps on a larger disk: NOVAMEM_RUNBOOK_HOME=/a/folder',
     );
+}
+
+/** Bytes of log: what a base backup brings, and what is added before it is replayed, with two segments that come from the archive. */
+function logBytes({ wal }: Survey, { hasWal, startLsn, endLsn }: BaseBackup): { brought: number; added: number } {
+  const { segmentBytes, unarchived, segments } = wal!;
+  const numberAt = (lsn: number) => segmentNumberAt(lsn, segmentBytes);
+  const own = segments.filter((one) => unarchived.includes(segmentName(one, segmentBytes)));
+  return {
+    brought: hasWal ? (numberAt(endLsn) - numberAt(startLsn) + 1) * segmentBytes : 0,
+    added: (own.length + 2) * segmentBytes,
+  };
+}
+
+async function onOneDisk(folder: string, other: string, files: HostFiles): Promise<boolean> {
+  return (await files.stat(folder))?.device === (await files.stat(other))?.device;
 }
 
 /** What is free where a folder is or will be, and what an earlier attempt has brought into it: it is taken up, or makes room. */

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { parseTarget } from '../../stores/postgres/recovery-target.js';
 import type { Emitter } from '../step-events.js';
 import type { DataPlaces } from './data-places.js';
+import type { LogPlaces } from './log-place.js';
 
 // What a recovery to a point in time is told, and what it leaves.
 
@@ -27,6 +28,8 @@ export type RecoveryParams = z.infer<typeof recoveryParams>;
 
 /** What a recovery leaves for its verification, its retry and its undo. */
 export interface RecoveryFacts extends DataPlaces {
+  /** Absent where the write-ahead log lies in the data directory. */
+  log?: LogPlaces;
   /** Whether there was a data directory at all. */
   hadData: boolean;
   /** Whether Postgres ran before the first attempt. */

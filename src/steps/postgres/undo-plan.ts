@@ -8,6 +8,7 @@ import type { StepContext, UndoPlan } from '../step.js';
 import { databaseNamed } from './changing-places.js';
 import { isHeld } from './data-places.js';
 import type { RecoveryFacts } from './recovery.js';
+import { logChecks } from './recovery-evidence.js';
 import { type RestoreFacts, rowChecks } from './restoring.js';
 import { filesOf } from './server-files.js';
 
@@ -116,7 +117,7 @@ export async function planRecoveryUndo(
 
 export async function recoveryUndoChecks(
   ctx: StepContext,
-  { dataDir, aside, hadData, wasRunning }: Partial<RecoveryFacts>,
+  { dataDir, aside, hadData, wasRunning, log }: Partial<RecoveryFacts>,
 ): Promise<Check[]> {
   if (dataDir === undefined || aside === undefined) return [];
   const { cluster } = ctx;
@@ -130,6 +131,7 @@ export async function recoveryUndoChecks(
   return [
     ...(await there(dataDir, hadData === false ? 'no' : 'yes', () => files.exists(join(dataDir, 'PG_VERSION')))),
     ...(await there(aside, 'no', () => isHeld(aside, files))),
+    ...((await seenIn(() => logChecks(ctx, dataDir, log?.before))) ?? []),
     ...(wasRunning && hadData !== false ? [equal('service postgres', 'answers', 'yes', await answers())] : []),
   ];
 }

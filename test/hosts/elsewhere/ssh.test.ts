@@ -126,6 +126,14 @@ describe.skipIf(missing)(`over SSH${missing ? ` (not run here: ${missing})` : ''
       expect((await there().list(`${root}/to`)).map(({ name }) => name).sort()).toEqual([...names].sort());
     });
 
+    test('may be a link to what is not there yet, and never in the place of something', async () => {
+      await there().makeLink(open, `${root}/not there yet`, `${root}/a link`);
+      expect(ssh.run(`readlink '${root}/a link'`)).toBe(`${root}/not there yet\n`);
+      await expect(there().makeLink(open, root, `${root}/a link`)).rejects.toThrow(
+        /a link exists already on files-1/,
+      );
+    });
+
     test('are not changed but through the gateway, which is told what a person would type', async () => {
       await expect(there().remove(closedGateway(), root)).rejects.toThrow(GatewayRefusal);
       expect(await there().exists(root)).toBe(true);

@@ -72,7 +72,7 @@ describe.skipIf(missing)(`over SSH${missing ? ` (not run here: ${missing})` : ''
     ]);
   });
 
-  test('a data directory that is a volume of its own makes place within, unless another volume lies in it', async () => {
+  test('a data directory that is a volume of its own makes place within, unless another volume lies in it or in one that is renamed', async () => {
     const { ctx } = other();
     const dataDir = '/run/there/volume';
     db.run(`mkdir -p ${dataDir} && mount -t tmpfs tmpfs ${dataDir} && echo 15 > ${dataDir}/PG_VERSION`);
@@ -88,8 +88,15 @@ describe.skipIf(missing)(`over SSH${missing ? ` (not run here: ${missing})` : ''
       {
         level: 'blocking',
         message: expect.stringContaining(`${dataDir}/pg_wal in it is a disk of its own`),
-        next: expect.stringContaining(`in a container: PGDATA=${dataDir}/pgdata`),
+        next: expect.stringContaining(`rmdir ${dataDir}/pg_wal && ln -s /postgres-wal ${dataDir}/pg_wal`),
       },
+    ]);
+    const plain = '/run/there/plain';
+    db.run(`mkdir -p ${plain}/pg_wal ${plain}/log && echo 15 > ${plain}/PG_VERSION`);
+    db.run(`mount -t tmpfs tmpfs ${plain}/log`);
+    const renamed = new Cluster({ ...profile, postgres: { ...profile.postgres, dataDir: plain } });
+    expect(await blocking(postgresPointInTime, { target: 'latest' }, { ...ctx, cluster: renamed })).toEqual([
+      `blocking: ${plain}/log on db-1 is a disk of its own: renamed, ${plain} would take it along, and at the next start of the machine it would be mounted over what the new one has there`,
     ]);
   });
 

@@ -117,6 +117,28 @@ describe.skipIf(missing)(`over SSH${missing ? ` (not run here: ${missing})` : ''
     await there.sql('DELETE FROM story WHERE id = 2000');
   });
 
+  test('a write-ahead log behind a link comes to where that of before lies, for the server’s user', async () => {
+    const { dataDir, host } = there;
+    const [link, folder] = [`${dataDir}/pg_wal`, `${host.folder}/pg/log of main`];
+    there.stop();
+    host.run(`mv ${link} '${folder}' && ln -s '${folder}' ${link}`);
+    there.start();
+    const recovered = await attempt({ target: `before ${deletion}` });
+    expect(recovered.error?.message).toBeUndefined();
+    expect(await failedChecks(recovered)).toEqual([]);
+    expect(await there.rows()).toBe(200);
+    const now = `${folder}.since-${recovered.ctx.runId}`;
+    expect(host.run(`readlink ${link} ${recovered.facts.aside}/pg_wal`)).toBe(`${now}\n${folder}\n`);
+    expect(host.run(`find '${now}' ! -user ${SERVER_USER}`)).toBe('');
+    expect(host.run(`stat -c %a '${now}'`).trim()).toBe('700');
+    await undo(undone.pop()!);
+    expect(host.run(`readlink ${link}`)).toBe(`${folder}\n`);
+    expect(await there.rows()).toBe(1);
+    there.stop();
+    host.run(`rm ${link} && mv '${folder}' ${link} && rm -r '${now}' ${dataDir}.before-*`);
+    there.start();
+  });
+
   test('a connection that is cut while the base backup is on its way stops nothing; a retry goes on where that was', async () => {
     const ctx = there.context();
     const facts: Record<string, unknown> = {};

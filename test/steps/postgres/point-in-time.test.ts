@@ -1,4 +1,15 @@
-import { appendFileSync, chmodSync, existsSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
+import {
+  appendFileSync,
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { profileSchema } from '../../../src/config/profile.js';
@@ -305,6 +316,24 @@ describe('what stands in the way is found before anything is touched:', () => {
     ]);
     expect(await obstacle(withPostgres({ dataDir: story.real.places.backups }))).toEqual([
       expect.stringMatching(/is no data directory of Postgres/),
+    ]);
+  });
+
+  test('a write-ahead log behind a link that leads nowhere, or into the data directory itself', async () => {
+    const other = tempFolder('other');
+    writeFileSync(join(other, 'PG_VERSION'), '15\n');
+    const link = join(other, 'pg_wal');
+    symlinkSync('/nowhere/wal', link);
+    const [nowhere] = blocking(await look(story.real, { target: 'latest' }, withPostgres({ dataDir: other })));
+    expect(nowhere?.message).toBe(
+      `${link} is a link that leads nowhere: the disk with the write-ahead log is not there`,
+    );
+    expect(nowhere?.next).toContain(`rm ${link}`);
+    rmSync(link);
+    mkdirSync(join(other, 'wal'));
+    symlinkSync('wal', link);
+    expect(await obstacle(withPostgres({ dataDir: other }))).toEqual([
+      `${link} leads to ${other}/wal, which is in the data directory itself and would be moved with it`,
     ]);
   });
 
