@@ -13,14 +13,13 @@ import { messageOf, plural, sizeOf } from '../../words.js';
 import type { Finding, StepContext } from '../step.js';
 import type { Emitter } from '../step-events.js';
 
-// A new backup set whose root is a bucket goes there piece by piece. What a program can write as a stream goes straight there, and is proven
-// there; the rest is made in the run's own folder, sent as soon as it is proven, and removed here once it was read back there.
+// A new backup set whose root is a bucket goes there piece by piece. What can be had as a stream goes straight there, and is proven
+// there; a base backup is made in the run's own folder, sent as soon as it is proven, and removed here once it was read back there.
 
-/** A file of a new set. `file`: its path in the set; `sha256`: as it was when it was proven, where that is known. */
+/** A file of a new set. `file`: its path in the set. */
 export interface Piece {
   file: string;
   bytes: number;
-  sha256?: string;
 }
 
 export interface Destination {
@@ -103,20 +102,6 @@ export async function beginSending(ctx: StepContext, name: string): Promise<void
   await storage.remove(ctx.gateway, under(to, name));
 }
 
-/**
- * Whether an earlier attempt has made these and could not send them all: then what is not there yet is still here, and nothing has
- * to be made again.
- */
-export async function isOnlyToBeSent(
-  ctx: StepContext,
-  pieces: readonly Piece[] | undefined,
-  { sent = false }: { sent?: boolean },
-): Promise<boolean> {
-  if (!pieces || sent || !destinationOf(ctx)) return false;
-  const [here, there] = [await sizesHere(ctx, pieces), await sizesSaved(ctx, pieces)];
-  return pieces.every(({ file, bytes }) => here.get(file) === bytes || there.get(file) === bytes);
-}
-
 /** Up to this size files are sent side by side; of a larger one the parts are. */
 const SMALL_BYTES = 16 << 20;
 const AT_ONCE = 4;
@@ -161,13 +146,13 @@ function inTurn<T>(bytes: number, work: () => Promise<T>): Promise<T> {
 
 /**
  * Sends a file of a new set straight from where it lies (a path of this machine) or as it comes, and reads it back there. One that is not
- * what was sent is removed there. `bytes`: about how many come.
+ * what was sent is removed there. `bytes`: about how many come; `onBytes` is told those that went, and those that were read back.
  */
 export function sendStraight(
   ctx: StepContext,
   { file, bytes }: Pick<Piece, 'file' | 'bytes'>,
   source: string | AsyncIterable<Buffer>,
-  signal: AbortSignal,
+  { signal, onBytes = () => {} }: { signal: AbortSignal; onBytes?: (bytes: number) => void },
 ): Promise<Sent> {
   return inTurn(bytes, async () => {
     const { to, storage } = destinationOf(ctx)!;
@@ -175,9 +160,9 @@ export function sendStraight(
     signal.throwIfAborted();
     const sent =
       typeof source === 'string'
-        ? { bytes, sha256: await storage.put(ctx.gateway, source, there, { signal }) }
-        : await storage.putStream(ctx.gateway, source, there, { expected: bytes, signal });
-    const got = await checksumOf({ file: there, bytes: sent.bytes, storage }, { signal });
+        ? { bytes, sha256: await storage.put(ctx.gateway, source, there, { signal, onBytes }) }
+        : await storage.putStream(ctx.gateway, source, there, { expected: bytes, signal, onBytes });
+    const got = await checksumOf({ file: there, bytes: sent.bytes, storage }, { signal, onBytes });
     if (got === sent.sha256) return sent;
     await storage.remove(ctx.gateway, there);
     throw new Error(
@@ -204,7 +189,7 @@ export async function sendAll(
 
 async function sendFile(
   { gateway, newBackup }: StepContext,
-  { file, bytes, sha256 }: Piece,
+  { file, bytes }: Piece,
   { to: place, storage }: Destination,
   { onBytes, signal, isThere }: { onBytes: (bytes: number) => void; signal: AbortSignal; isThere: boolean },
 ): Promise<void> {
@@ -214,10 +199,6 @@ async function sendFile(
   // An earlier attempt has sent it, and did not come to remove it here.
   if (isThere && (await back()) === (await checksumOf({ file: from, bytes }))) return onBytes(bytes);
   const sent = await storage.put(gateway, from, to, { onBytes, signal });
-  if (sha256 !== undefined && sent !== sha256)
-    throw new Error(
-      `${from} was changed after it had been proven: its SHA-256 was ${sha256}, and is ${sent} now. The set stays unfinished; take another backup`,
-    );
   const got = await back();
   if (got !== sent)
     throw new Error(

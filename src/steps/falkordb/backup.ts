@@ -1,28 +1,20 @@
 import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
-import { copyTo, filesBelow, remove, sha256Of } from '../../hosts/files.js';
-import { bytesOf } from '../../stores/backup-set/backup-set.js';
 import type { FalkordbPart } from '../../stores/backup-set/manifest.js';
 import { type Check, equal } from '../../stores/check.js';
 import { unbuilt, untilBuilt } from '../../stores/falkordb/indexes.js';
 import { type FalkordbInventory, inventoryFalkordb } from '../../stores/falkordb/inventory.js';
 import { memoryOf } from '../../stores/falkordb/memory.js';
 import { filesFaults, type PersistenceSettings, persistenceOf } from '../../stores/falkordb/persistence.js';
+import { under } from '../../stores/storage/storage.js';
 import { plural, sizeOf } from '../../words.js';
-import { newBackupFolder, newBackupOf, noBackupRoot } from '../backup/new-backup.js';
-import {
-  destinationOf,
-  isOnlyToBeSent,
-  makingRoomFindings,
-  newSetFiles,
-  sendAll,
-  sendingTexts,
-  sentChecks,
-} from '../backup/sending.js';
-import { readingPlan, type StepContext, type StepKind } from '../step.js';
+import { newBackupOf, noBackupRoot } from '../backup/new-backup.js';
+import { destinationOf, makingRoomFindings, newSetFiles, sentChecks, streamText } from '../backup/sending.js';
+import { type Finding, readingPlan, type StepContext, type StepKind } from '../step.js';
 import { type Emitter, stepEvents } from '../step-events.js';
 import { unreachable } from '../store-readiness.js';
 import { canRewrite, rewriteFindings, whereElse } from './findings.js';
+import { type Saving, savingInto } from './saving.js';
 import { untilIdle } from './server.js';
 
 const params = z.strictObject({ patienceSeconds: z.number().int().positive().max(86_400).default(1800) });
@@ -33,8 +25,6 @@ interface Facts {
   inventory: FalkordbInventory;
   /** What was there before, when it was written to while it was copied. */
   moving?: FalkordbInventory;
-  /** To a bucket. */
-  sent?: boolean;
 }
 
 type Form = FalkordbPart['form'];
@@ -46,13 +36,6 @@ export const falkordbBackup: StepKind<Params, Facts> = {
   backupSet: 'writes',
   params,
   async plan(_p, ctx) {
-    const { here, files } = ctx.cluster.host('falkordb');
-    const copying = (from: string, to: string, recursive: boolean) =>
-      here
-        ? files.said('cp', ...(recursive ? ['-r'] : []), from, to)
-        : recursive
-          ? `${files.said('tar', '-C', dirname(from), '-c', basename(from))} | tar -C ${dirname(to)} -x`
-          : `${files.said('cat', from)} > ${to}`;
     const settings = await persistenceOf(ctx.cluster.falkordb).catch(() => undefined);
     const commands = !settings
       ? []
@@ -60,11 +43,10 @@ export const falkordbBackup: StepKind<Params, Facts> = {
         ? [
             'CONFIG SET auto-aof-rewrite-percentage 0',
             'BGREWRITEAOF',
-            copying(join(settings.dir, settings.appenddirname), 'falkordb/appendonlydir', true),
+            copyingText(ctx, join(settings.dir, settings.appenddirname), 'falkordb/appendonlydir', 'folder'),
             'CONFIG SET auto-aof-rewrite-percentage (as before)',
           ]
-        : ['BGSAVE', copying(join(settings.dir, settings.dbfilename), 'falkordb/dump.rdb', false)];
-    if (settings) commands.push(...sendingTexts(ctx, 'falkordb', 'folder'));
+        : ['BGSAVE', copyingText(ctx, join(settings.dir, settings.dbfilename), 'falkordb/dump.rdb', 'file')];
     return readingPlan(`Copy FalkorDB's ${settings ? formOf(settings) : 'files'}`, commands, {
       onAbort: 'an unfinished backup set, which is never restored from',
     });
@@ -91,20 +73,10 @@ export const falkordbBackup: StepKind<Params, Facts> = {
         message: `FalkorDB keeps its files in ${settings.dir}, appendonly ${settings.appendonly ? 'yes' : 'no'}`,
       },
       ...(await rewriteFindings(ctx.cluster.falkordb, settings)),
-      ...(await makingRoomFindings(ctx, 'copy of the graph', (await memoryOf(ctx.cluster.falkordb)).used)),
+      ...(await whereFindings(ctx)),
     ];
   },
-  run: (p, ctx, signal) =>
-    stepEvents<Facts>(async (emit) => {
-      const earlier = ctx.earlier as Partial<Facts>;
-      let { parts } = earlier;
-      if (parts && (await isOnlyToBeSent(ctx, parts, earlier)))
-        emit.output('the graph had been copied already; what is left is to send it');
-      else parts = await take(p, ctx, emit, signal);
-      if (!destinationOf(ctx)) return;
-      await sendAll(ctx, parts, emit, signal);
-      emit.facts({ sent: true });
-    }),
+  run: (p, ctx, signal) => stepEvents<Facts>((emit) => take(p, ctx, emit, signal)),
   async verify(_p, ctx, { parts }): Promise<Check[]> {
     const { folder } = newBackupOf(ctx);
     const [first] = parts;
@@ -116,66 +88,72 @@ export const falkordbBackup: StepKind<Params, Facts> = {
       equal(`falkordb ${first!.form}`, 'faults when read to the end', 'none', faults.join('; ') || 'none'),
     ];
   },
-  probe: async (_p, ctx, { parts, sent }) =>
-    !parts ? 'not-started' : sent || !destinationOf(ctx) ? 'done' : 'partial',
+  probe: async (_p, _ctx, { parts }) => (parts ? 'done' : 'not-started'),
 };
 
-async function take(p: Params, ctx: StepContext, emit: Emitter<Facts>, signal: AbortSignal): Promise<FalkordbPart[]> {
-  const { falkordb } = ctx.cluster;
-  const settings = await persistenceOf(falkordb);
-  const folder = await newBackupFolder(ctx, 'falkordb');
-  const form = formOf(settings);
-  const to = join(folder, form);
-  // What is saved while it is being built is gone after a reload.
-  const building = await unbuilt(falkordb);
-  if (building.length > 0) emit.output(`${building.join(', ')} is still being built: waiting for it`);
-  await untilBuilt(falkordb, p.patienceSeconds * 1000, signal);
-  const before = await inventoryFalkordb(falkordb);
-  const at = new Date().toISOString();
-  if (settings.appendonly) await copyAppendOnlyDirectory(p, ctx, emit, signal, settings, to);
-  else await copySavedFile(p, ctx, emit, signal, settings, to);
-  const inventory = await inventoryFalkordb(falkordb);
-  const { faults } = await filesFaults({ form, path: to });
-  if (faults.length > 0) throw new Error(`the copy is not whole: ${faults[0]}`);
-  const names = form === 'appendonlydir' ? (await filesBelow(to)).map((name) => join(form, name)) : [form];
-  const parts = await Promise.all(
-    names.map(async (name): Promise<FalkordbPart> => {
-      const path = join(folder, name);
-      const versions = {
-        toolVersion: `module ${inventory.moduleVersion}`,
-        serverVersion: inventory.serverVersion,
-      };
-      return {
-        file: join('falkordb', name),
-        bytes: await bytesOf(path),
-        sha256: await sha256Of(path, { signal }),
-        at,
-        form,
-        ...versions,
-      };
-    }),
-  );
-  const moved = JSON.stringify(before) !== JSON.stringify(inventory);
-  emit.facts({
-    parts,
-    inventory,
-    ...(moved ? { moving: before } : {}),
-    ...(destinationOf(ctx) ? { sent: false } : {}),
-  });
-  emit.output(
-    `copied ${form}: ${plural(parts.length, 'file')}, ${sizeOf(parts.reduce((sum, one) => sum + one.bytes, 0))}`,
-  );
-  return parts;
+/** How a shell takes a file, or the files of a folder, to where the new set is. */
+function copyingText(ctx: StepContext, from: string, to: string, kind: 'file' | 'folder'): string {
+  const { here, files } = ctx.cluster.host('falkordb');
+  const destination = destinationOf(ctx);
+  if (destination && here) return destination.storage.sendText(from, under(destination.to, to), kind);
+  const each = kind === 'folder' ? 'NAME' : '';
+  if (destination) return `${files.said('cat', join(from, each))} | ${streamText(destination, join(to, each))}`;
+  if (here) return files.said('cp', ...(kind === 'folder' ? ['-r'] : []), from, to);
+  return kind === 'folder'
+    ? `${files.said('tar', '-C', dirname(from), '-c', basename(from))} | tar -C ${dirname(to)} -x`
+    : `${files.said('cat', from)} > ${to}`;
 }
 
-/** With rewrites held off, the files that the manifest names do not change under the copy; only the last one grows. */
-async function copyAppendOnlyDirectory(
+async function whereFindings(ctx: StepContext): Promise<Finding[]> {
+  const destination = destinationOf(ctx);
+  const { here, title } = ctx.cluster.host('falkordb');
+  if (!destination) return makingRoomFindings(ctx, 'copy of the graph', (await memoryOf(ctx.cluster.falkordb)).used);
+  return [
+    {
+      level: 'info',
+      message: `the files go straight to ${destination.to}${here ? '' : ` from ${title}`}, and take no room here`,
+    },
+  ];
+}
+
+async function take(p: Params, ctx: StepContext, emit: Emitter<Facts>, signal: AbortSignal): Promise<void> {
+  const { falkordb } = ctx.cluster;
+  const settings = await persistenceOf(falkordb);
+  const form = formOf(settings);
+  const saving = await savingInto(ctx, form, emit, signal);
+  try {
+    // What is saved while it is being built is gone after a reload.
+    const building = await unbuilt(falkordb);
+    if (building.length > 0) emit.output(`${building.join(', ')} is still being built: waiting for it`);
+    await untilBuilt(falkordb, p.patienceSeconds * 1000, signal);
+    const before = await inventoryFalkordb(falkordb);
+    const at = new Date().toISOString();
+    if (settings.appendonly) await takeAppendOnlyDirectory(p, ctx, emit, signal, settings, saving);
+    else await takeSavedFile(p, ctx, emit, signal, settings, saving);
+    const inventory = await inventoryFalkordb(falkordb);
+    const { moduleVersion, serverVersion } = inventory;
+    const parts = (await saving.finish()).map(
+      (saved): FalkordbPart => ({ ...saved, at, form, toolVersion: `module ${moduleVersion}`, serverVersion }),
+    );
+    const moved = JSON.stringify(before) !== JSON.stringify(inventory);
+    emit.facts({ parts, inventory, ...(moved ? { moving: before } : {}) });
+    const where = destinationOf(ctx) ? `, are in ${destinationOf(ctx)!.to}, and were read back` : '';
+    emit.output(
+      `copied ${form}: ${plural(parts.length, 'file')}, ${sizeOf(parts.reduce((sum, one) => sum + one.bytes, 0))}${where}`,
+    );
+  } finally {
+    await saving.close();
+  }
+}
+
+/** With rewrites held off, the files that the manifest names do not change while they are taken; only the last one grows. */
+async function takeAppendOnlyDirectory(
   p: Params,
   ctx: StepContext,
   emit: Emitter<Facts>,
   signal: AbortSignal,
   settings: PersistenceSettings,
-  to: string,
+  saving: Saving,
 ): Promise<void> {
   const { falkordb } = ctx.cluster;
   const { 'auto-aof-rewrite-percentage': percentage } = await falkordb.config('auto-aof-rewrite-percentage');
@@ -194,7 +172,15 @@ async function copyAppendOnlyDirectory(
     } else {
       emit.output('the append-only file is copied as it is: rewriting it would crash with "aof-use-rdb-preamble no"');
     }
-    await copyUntorn(p, ctx, emit, signal, settings, to);
+    const from = join(settings.dir, settings.appenddirname);
+    const { files } = ctx.cluster.host('falkordb');
+    await takeUntorn(emit, signal, saving, from, {
+      what: 'the append-only file was rewritten',
+      async mark() {
+        await untilIdle(falkordb, 'aof_rewrite', p.patienceSeconds * 1000, signal);
+        return (await files.read(join(from, `${settings.appendfilename}.manifest`))).toString('utf8');
+      },
+    });
   } finally {
     await falkordb.write(ctx.gateway, 'CONFIG', 'SET', 'auto-aof-rewrite-percentage', percentage);
   }
@@ -202,45 +188,41 @@ async function copyAppendOnlyDirectory(
 
 const COPIES_TRIED = 3;
 
-/** Copies the directory, and again when somebody else had it rewritten meanwhile: its files are then of two moments. */
-async function copyUntorn(
-  p: Params,
-  ctx: StepContext,
+/**
+ * Takes a file, or a folder, and again when somebody else had the server write it anew meanwhile: it is then of two moments. `mark` is another
+ * one after that.
+ */
+async function takeUntorn(
   emit: Emitter<Facts>,
   signal: AbortSignal,
-  settings: PersistenceSettings,
-  to: string,
+  saving: Saving,
+  from: string,
+  { what, mark }: { what: string; mark: () => Promise<string> },
 ): Promise<void> {
-  const from = join(settings.dir, settings.appenddirname);
-  const { files } = ctx.cluster.host('falkordb');
-  const manifest = async () => (await files.read(join(from, `${settings.appendfilename}.manifest`))).toString('utf8');
   for (let tried = 1; tried <= COPIES_TRIED; tried += 1) {
     signal.throwIfAborted();
-    const before = await manifest();
-    const failure = await copyHere(ctx, emit, from, to, signal).then(
+    const before = await mark();
+    const failure = await saving.take(from).then(
       () => undefined,
       (error: unknown) => ({ error }),
     );
-    await untilIdle(ctx.cluster.falkordb, 'aof_rewrite', p.patienceSeconds * 1000, signal);
-    if ((await manifest()) === before) {
+    if ((await mark()) === before) {
       if (failure) throw failure.error;
       return;
     }
-    emit.output('the append-only file was rewritten while it was copied: copying it again');
-    await remove(ctx.gateway, to);
+    emit.output(`${what} while it was copied: copying it again`);
+    await saving.drop();
   }
-  throw new Error(
-    `something has the append-only file rewritten again and again: it could not be copied whole in ${COPIES_TRIED} attempts`,
-  );
+  throw new Error(`${what} again and again: it could not be copied whole in ${COPIES_TRIED} attempts`);
 }
 
-async function copySavedFile(
+async function takeSavedFile(
   p: Params,
   ctx: StepContext,
   emit: Emitter<Facts>,
   signal: AbortSignal,
   settings: PersistenceSettings,
-  to: string,
+  saving: Saving,
 ): Promise<void> {
   const { falkordb } = ctx.cluster;
   await untilIdle(falkordb, 'rdb_bgsave', p.patienceSeconds * 1000, signal);
@@ -249,25 +231,14 @@ async function copySavedFile(
   await untilIdle(falkordb, 'rdb_bgsave', p.patienceSeconds * 1000, signal);
   const { rdb_last_bgsave_status: status } = await falkordb.info('persistence');
   if (status !== 'ok') throw new Error(`the save failed (rdb_last_bgsave_status:${status}); see the server's log`);
-  await copyHere(ctx, emit, join(settings.dir, settings.dbfilename), to, signal);
-}
-
-/** Copies a file, or the files of a folder, from the server's host. */
-async function copyHere(
-  { cluster, gateway }: StepContext,
-  emit: Emitter<Facts>,
-  from: string,
-  to: string,
-  signal: AbortSignal,
-): Promise<void> {
-  const { here, files, title } = cluster.host('falkordb');
-  if (here) return copyTo(gateway, from, to);
-  const isFolder = (await files.stat(from))?.kind === 'folder';
-  const pairs = isFolder
-    ? (await files.list(from)).map(({ name }) => ({ from: join(from, name), to: join(to, name) }))
-    : [{ from, to }];
-  const sizes = await Promise.all(pairs.map(async (pair) => (await files.stat(pair.from))?.bytes ?? 0));
-  const total = sizes.reduce((sum, size) => sum + size, 0);
-  const onBytes = emit.bytes(total, `bringing ${basename(from)} from ${title}`);
-  for (const pair of pairs) await files.fetch(gateway, pair.from, pair.to, { onBytes, signal });
+  const from = join(settings.dir, settings.dbfilename);
+  // Once it is open here, it stays what it is.
+  if (ctx.cluster.host('falkordb').here) return saving.take(from);
+  await takeUntorn(emit, signal, saving, from, {
+    what: `${settings.dbfilename} was saved anew`,
+    async mark() {
+      const { rdb_saves: saves = '', rdb_last_save_time: at } = await falkordb.info('persistence');
+      return `${saves} ${at}`;
+    },
+  });
 }

@@ -1,7 +1,7 @@
 import { join, relative } from 'node:path';
 import { z } from 'zod';
 import { type Command, commandText } from '../../hosts/command.js';
-import { remove, sha256Of } from '../../hosts/files.js';
+import { freeBytes, remove, sha256Of } from '../../hosts/files.js';
 import { sizeFault } from '../../stores/backup-set/base-in-set.js';
 import type { PostgresBasePart } from '../../stores/backup-set/manifest.js';
 import { type Check, equal } from '../../stores/check.js';
@@ -13,7 +13,7 @@ import { type Installation, toolsFor } from '../../stores/postgres/tools.js';
 import { lsnText, parseLsn } from '../../stores/postgres/wal-position.js';
 import { HERE } from '../../stores/storage/here.js';
 import { under } from '../../stores/storage/storage.js';
-import { sizeOf } from '../../words.js';
+import { messageOf, sizeOf } from '../../words.js';
 import { newBackupFolder, newBackupOf, noBackupRoot } from '../backup/new-backup.js';
 import { destinationOf, makingRoomFindings, sendAll, sendingTexts } from '../backup/sending.js';
 import { type Finding, readingPlan, type StepContext, type StepKind } from '../step.js';
@@ -111,11 +111,7 @@ export const postgresBaseBackup: StepKind<Params, Facts> = {
           next: `add to pg_hba.conf, then SELECT pg_reload_conf();   host replication ${server.role.name} <this machine>/32 scram-sha-256`,
         });
     }
-    findings.push(
-      ...(await makingRoomFindings(ctx, 'base backup', await serverBytes(postgres).catch(() => undefined), {
-        exact: true,
-      })),
-    );
+    findings.push(...(await roomFindings(ctx)));
     return findings;
   },
   run: (p, ctx, signal) =>
@@ -217,6 +213,22 @@ async function take(p: Params, ctx: StepContext, emit: Emitter<Facts>, signal: A
   emit.output(
     `base backup of ${sizeOf(base.bytes)}, timeline ${base.timeline}, ${lsnText(base.startLsn)} to ${lsnText(base.endLsn)}`,
   );
+}
+
+/** Whether there is room here for it, before it is begun. */
+async function roomFindings(ctx: StepContext): Promise<Finding[]> {
+  try {
+    return await makingRoomFindings(ctx, 'base backup', await serverBytes(ctx.cluster.postgres), { exact: true });
+  } catch (error) {
+    const { folder } = newBackupOf(ctx);
+    return [
+      {
+        level: 'warning',
+        message: `how much the base backup takes cannot be told (${messageOf(error)}), and ${sizeOf(await freeBytes(folder))} are free in ${folder}`,
+        next: 'GRANT pg_read_all_stats to its role, and look again; or see on the server how large its data directory is',
+      },
+    ];
+  }
 }
 
 /** What makes a base backup hopeless, with what to type. */

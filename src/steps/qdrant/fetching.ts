@@ -48,7 +48,7 @@ export async function sendSnapshot(
 ): Promise<Sent> {
   const onDisk = await snapshotOnDisk(ctx.cluster, qdrant, of, made);
   const source = onDisk ?? snapshotPieces(qdrant, { ...of, snapshot: made.name }, signal);
-  return takenOff(qdrant, ctx, of, made, await sendStraight(ctx, { file, bytes: made.bytes }, source, signal));
+  return takenOff(qdrant, ctx, of, made, await sendStraight(ctx, { file, bytes: made.bytes }, source, { signal }));
 }
 
 async function takenOff(

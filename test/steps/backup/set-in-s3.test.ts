@@ -33,8 +33,8 @@ beforeAll(async () => {
 
 /** What there is of sets in the folders of runs. */
 const lyingHere = () => readdirSync(join(process.env.NOVAMEM_RUNBOOK_HOME!, 'runs'), { recursive: true }).map(String);
-const large = () => lyingHere().filter((name) => /\.(dump|snapshot)$/.test(name));
-/** Dumps and snapshots that were ever seen there. */
+const large = () => lyingHere().filter((name) => /\.(dump|snapshot|rdb|aof)$/.test(name));
+/** Dumps, snapshots and files of the graph that were ever seen there. */
 const seen: string[] = [];
 
 const context = (set: BackupSet) => real.context({ backup: set });
@@ -57,7 +57,7 @@ describe('a backup whose first root is a bucket', () => {
     expect(large()).toEqual([]);
   });
 
-  test('took no room here for the dump and the snapshots', () => {
+  test('took no room here for the dump, the snapshots and the graph', () => {
     expect(backup.qdrant.length).toBeGreaterThan(1);
     expect(seen).toEqual([]);
   });

@@ -158,6 +158,15 @@ describe('what makes it hopeless is said with what to type:', () => {
     writeFileSync(file, rules);
     await real.sql('SELECT pg_reload_conf()');
     expect((await found(true, ctx)).filter((line) => line.startsWith('blocking'))).toEqual([]);
+    await real.sql('CREATE DATABASE closed');
+    await real.sql('REVOKE CONNECT ON DATABASE closed FROM PUBLIC');
+    const unknown = await found(true, ctx);
+    await real.sql('DROP DATABASE closed');
+    expect(unknown).toContainEqual(
+      expect.stringMatching(
+        /^warning: how much the base backup takes cannot be told \(.*closed.*\), and \S+ \S+ are free in .*\| GRANT pg_read_all_stats/,
+      ),
+    );
   });
 
   test('an archive command that fails', async () => {
