@@ -156,7 +156,7 @@ test('points whose ids are numbers that JavaScript cannot hold are told of, and 
 
 describe('a reading of the memories that does not end well', () => {
   const ROWS = 300_000;
-  const reading = (onPage: () => void | Promise<void>) => readMemories(real.cluster.postgres, 0, onPage);
+  const reading = (onPage: () => void | Promise<void>) => readMemories(real.cluster.postgres, { begun: 0 }, onPage);
 
   test.each([
     ['at once', 0],
