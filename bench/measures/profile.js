@@ -7,7 +7,7 @@ import { withBackedUp } from '../with-backed-up.js';
 
 const MOST = 0.05;
 const WHY =
-  'more than half of it is the cross-check: some 700,000 looks into its index, pages of points taken apart, and a line about each of 100,000 memories that have no node here. What it takes has halved (Postgres read once instead of twice, ids hashed by two characters, slots of two words, ids of nodes as one text), but so have the parts that are not its own; and where both cores are taken, as they are here, a profile counts as its own also what it waits for one. Not tried: another thread, which would move it and not spare it.';
+  'more than half of it is the cross-check: some 700,000 looks into its index, pages of points taken apart, and a line about each of 100,000 memories that have no node here. What it takes has halved (Postgres read once instead of twice, slots of two words, ids of nodes as one text, ids hashed four characters at a time, rows told apart by Postgres), but so have the parts that are not its own; and where both cores are taken, as they are here, a profile counts as its own also what it waits for one. Tried: larger pages of points (more processor time, not less), instants of lines put together by hand (a tenth less, not kept), ids as bytes instead of texts (no less). Not tried: another thread, which would move it and not spare it.';
 const MODULES = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
 
 /** How much of a rescue's wall time the program's own code took, by V8's CPU profile. It has no plain counterpart. */
