@@ -58,8 +58,7 @@ export async function momentOn(host: Host, paths: readonly string[]): Promise<Mo
       const bytes = sources.get(path)?.bytes ?? 0;
       const { from, length } = piece ?? { from: 0, length: bytes };
       const pieces: Buffer[] = [];
-      if (from < bytes)
-        for await (const one of stream(path, from, Math.min(from + length, bytes))) pieces.push(Buffer.from(one));
+      if (from < bytes) for await (const one of stream(path, from, Math.min(from + length, bytes))) pieces.push(one);
       return Buffer.concat(pieces);
     },
     stream: (path, { from = 0, bytes, signal } = {}) =>
@@ -78,11 +77,14 @@ async function heldOpen(path: string): Promise<Source> {
   };
 }
 
+const PIECE_BYTES = 1 << 20;
+
 async function* piecesOf(handle: FileHandle, from: number, to: number, signal: AbortSignal | undefined) {
-  const piece = Buffer.allocUnsafeSlow(Math.min(1 << 20, to - from));
   for (let at = from; at < to; ) {
     signal?.throwIfAborted();
-    const { bytesRead } = await handle.read(piece, 0, Math.min(piece.length, to - at), at);
+    // A new one for each: whoever reads may keep some while further ones are read.
+    const piece = Buffer.allocUnsafeSlow(Math.min(PIECE_BYTES, to - at));
+    const { bytesRead } = await handle.read(piece, 0, piece.length, at);
     if (bytesRead === 0) return;
     yield piece.subarray(0, bytesRead);
     at += bytesRead;

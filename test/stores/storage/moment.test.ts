@@ -15,7 +15,7 @@ async function held(...names: string[]) {
 
 const all = async (pieces: AsyncIterable<Buffer>) => {
   const read: Buffer[] = [];
-  for await (const piece of pieces) read.push(Buffer.from(piece));
+  for await (const piece of pieces) read.push(piece);
   return Buffer.concat(read).toString();
 };
 const openBelow = (folder: string) =>
@@ -42,6 +42,16 @@ test('files are what they were although they are removed, replaced and appended 
   expect((await files.read(longer, { from: `in ${longer}`.length - 3, length: 100 })).toString()).toBe('ger');
   expect(await all(files.stream(longer, { from: 3, bytes: 5 }))).toBe(longer.slice(0, 2));
   expect((await files.list(folder)).map(({ name }) => name)).toEqual(['removed', 'replaced', 'longer']);
+  await close();
+});
+
+test('pieces stay what they are when further ones are read', async () => {
+  const path = join(tempFolder('moment'), 'large');
+  const large = ['a', 'b', 'c'].map((letter) => letter.repeat(1 << 20)).join('');
+  writeFileSync(path, large);
+  const { files, close } = await momentOn(HERE, [path]);
+  expect((await all(files.stream(path))) === large).toBe(true);
+  expect((await files.read(path)).toString() === large).toBe(true);
   await close();
 });
 
