@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { endOf, JOURNAL_FILE, type JournalEvent, readJournal } from '../../src/engine/journal.js';
 import { loseEverything } from '../../src/sandbox/lose-everything.js';
-import { eventually, familyOf, isRunning } from '../support/eventually.js';
+import { eventually, familyOf, isRunning, killAll } from '../support/eventually.js';
 import type { Measured } from '../support/measure.js';
 import { measureCluster } from '../support/measure-cluster.js';
 import { PROGRAM, runFile, runProgram } from '../support/program.js';
@@ -51,7 +51,7 @@ beforeEach(async () => {
 
 afterEach(async () => {
   for (const program of open.splice(0)) {
-    killAll(program);
+    killProgram(program);
     await program.exited;
   }
   // With it all that it has started: servers, too.
@@ -59,8 +59,8 @@ afterEach(async () => {
 });
 
 /** Kills a program, and the command through which it was started. */
-function killAll(program: ProgramInTerminal): void {
-  for (const pid of familyOf([program.pid]).reverse()) if (isRunning(pid)) process.kill(pid, 'SIGKILL');
+function killProgram(program: ProgramInTerminal): void {
+  killAll(familyOf([program.pid]).reverse());
 }
 
 const here = () => ({ NOVAMEM_RUNBOOK_HOME: process.env.NOVAMEM_RUNBOOK_HOME! });
@@ -156,7 +156,7 @@ describe.skipIf(missing)(`a second machine${missing ? ` (not run here: ${missing
     expect(isRunning(mark.pid), 'there is such a process on this machine, too').toBe(true);
     const told = await rescueHere();
     expect([told.exitCode, told.stderr]).toEqual([3, expect.stringContaining(`process ${mark.pid} on ${THERE}`)]);
-    killAll(program);
+    killProgram(program);
     await program.exited;
     silentFor(60);
     const taken = await rescueHere('--take-over');

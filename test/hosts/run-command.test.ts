@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
 import { closedGateway, GatewayRefusal, openGateway } from '../../src/hosts/gateway.js';
 import { inspectCommand, lineSplitter, readCommand, runCommand } from '../../src/hosts/run-command.js';
-import { eventually, isRunning } from '../support/eventually.js';
+import { eventually, isRunning, killAll } from '../support/eventually.js';
 import { tempFolder } from '../support/temp.js';
 
 const sh = (script: string, ...args: string[]) => ({ file: '/bin/sh', args: ['-c', script, 'sh', ...args] });
@@ -113,7 +113,7 @@ describe('an abort', () => {
     try {
       await eventually('it is gone', () => !pids.some(isRunning), 15_000);
     } finally {
-      for (const pid of pids) if (isRunning(pid)) process.kill(pid, 'SIGKILL');
+      killAll(pids);
     }
   });
 

@@ -10,7 +10,7 @@ import { homeSubfolder } from '../../src/config/home.js';
 import { SERVICES } from '../../src/config/profile.js';
 import { listRecords, readRecord } from '../../src/sandbox/registry.js';
 import { sandboxDown, sandboxStatus, sandboxUp } from '../../src/sandbox/sandbox.js';
-import { eventually, isRunning, processes } from '../support/eventually.js';
+import { eventually, isRunning, killAll, processes } from '../support/eventually.js';
 import { serversOf } from '../support/servers-of.js';
 import { tempFolder } from '../support/temp.js';
 
@@ -25,7 +25,7 @@ beforeEach(() => {
 afterEach(async () => {
   for (const other of others.splice(0)) other.kill('SIGKILL');
   for (const name of names.splice(0)) await sandboxDown(name);
-  for (const pid of orphans.splice(0)) if (isRunning(pid)) process.kill(pid, 'SIGKILL');
+  killAll(orphans.splice(0));
 });
 
 function newName(): string {

@@ -16,7 +16,7 @@ import { cleanStale, sandboxDown, sandboxProfile, sandboxStatus, sandboxUp } fro
 import { placesIn } from '../../src/sandbox/sandbox-profile.js';
 import { Cluster } from '../../src/stores/cluster.js';
 import { listCollections } from '../../src/stores/qdrant/inventory.js';
-import { eventually, familyOf, isRunning, processes } from '../support/eventually.js';
+import { eventually, familyOf, isRunning, killAll, processes } from '../support/eventually.js';
 import { tempFolder } from '../support/temp.js';
 
 const names: string[] = [];
@@ -161,7 +161,7 @@ describe('a sandbox whose folder was removed by hand while its servers run', () 
   const strays: number[] = [];
 
   afterEach(() => {
-    for (const pid of strays.splice(0).filter(isRunning)) process.kill(pid, 'SIGKILL');
+    killAll(strays.splice(0));
   });
 
   async function orphaned(): Promise<{ record: SandboxRecord; servers: number[] }> {

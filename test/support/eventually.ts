@@ -37,6 +37,16 @@ export function processes(): Seen[] {
 
 export const isRunning = (pid: number) => processes().some((one) => one.pid === pid);
 
+/** Kills these processes at once. That one has ended by itself meanwhile is no error. */
+export function killAll(pids: readonly number[]): void {
+  for (const pid of pids)
+    try {
+      process.kill(pid, 'SIGKILL');
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+    }
+}
+
 /** These processes and all that descend from them. */
 export function familyOf(pids: readonly number[]): number[] {
   const all = processes();

@@ -5,7 +5,7 @@ import { expect } from 'vitest';
 import type { ServiceName } from '../../src/config/profile.js';
 import { resolveSecret } from '../../src/config/secrets.js';
 import type { JournalEvent } from '../../src/engine/journal.js';
-import { eventually, familyOf, isRunning, processes } from './eventually.js';
+import { eventually, familyOf, isRunning, killAll, processes } from './eventually.js';
 import {
   type MeasuredFalkordb,
   type MeasuredPostgres,
@@ -128,7 +128,7 @@ function processesOf({ places }: RealCluster, service: ServiceName): number[] {
 export async function kill(real: RealCluster, service: ServiceName): Promise<void> {
   const family = processesOf(real, service);
   if (family.length === 0) throw new Error(`${service} does not run: it cannot be killed`);
-  for (const pid of family) if (isRunning(pid)) process.kill(pid, 'SIGKILL');
+  killAll(family);
   await eventually(`${service} is gone`, () => !family.some(isRunning));
 }
 

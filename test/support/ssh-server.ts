@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll } from 'vitest';
 import { PACKAGE_ROOT } from '../../src/config/package-root.js';
 import { freePorts } from '../../src/sandbox/free-ports.js';
-import { eventually, processes } from './eventually.js';
+import { eventually, killAll, processes } from './eventually.js';
 import { tempFolder } from './temp.js';
 import { whyNot } from './tools.js';
 
@@ -163,10 +163,10 @@ export async function sshHost(name: string): Promise<SshHost> {
     ].join('\n'),
   );
   const pid = await start();
-  const connections = () => processes().filter(({ parent }) => parent === pid);
+  const connections = () => processes().flatMap((one) => (one.parent === pid ? [one.pid] : []));
   // Before the server, which would leave them: a shared connection outlives its last command.
   ends.unshift(() => {
-    for (const one of connections()) process.kill(one.pid, 'SIGKILL');
+    killAll(connections());
   });
   return {
     name,
@@ -174,7 +174,7 @@ export async function sshHost(name: string): Promise<SshHost> {
     folder: '/run/there',
     run: (line) => execFileSync('ssh', [name, '--', line], { encoding: 'utf8' }),
     async cut() {
-      for (const one of connections()) process.kill(one.pid, 'SIGKILL');
+      killAll(connections());
       await eventually('they are gone', () => connections().length === 0);
     },
   };

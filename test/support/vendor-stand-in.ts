@@ -1,7 +1,7 @@
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { isRunning } from './eventually.js';
+import { isRunning, killAll } from './eventually.js';
 import { tempFolder } from './temp.js';
 
 /** A service that a stand-in for a vendor's program supervises: real processes of this command. */
@@ -88,7 +88,7 @@ export function vendorStandIn(
     set,
     pids,
     end() {
-      for (const service of Object.keys(services)) for (const pid of pids(service)) process.kill(pid, 'SIGKILL');
+      for (const service of Object.keys(services)) killAll(pids(service));
     },
   };
 }

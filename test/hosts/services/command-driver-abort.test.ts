@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { openGateway } from '../../../src/hosts/gateway.js';
 import { commandDriver } from '../../../src/hosts/services/command-driver.js';
-import { eventually, processes } from '../../support/eventually.js';
+import { eventually, killAll, processes } from '../../support/eventually.js';
 import { tempFolder } from '../../support/temp.js';
 
 test.each([
@@ -30,7 +30,7 @@ test.each([
     expect(await ended).toBe('ended by the abort');
     await eventually('it is gone', () => hanging().length === 0, 5_000);
   } finally {
-    for (const { pid } of hanging()) process.kill(pid, 'SIGKILL');
+    killAll(hanging().map(({ pid }) => pid));
   }
   expect(existsSync(late)).toBe(false);
 });

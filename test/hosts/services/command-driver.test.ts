@@ -5,7 +5,7 @@ import { closedGateway, GatewayRefusal, openGateway } from '../../../src/hosts/g
 import { HERE, type Host } from '../../../src/hosts/host.js';
 import { commandDriver } from '../../../src/hosts/services/command-driver.js';
 import { freePorts } from '../../../src/sandbox/free-ports.js';
-import { eventually, isRunning } from '../../support/eventually.js';
+import { eventually, isRunning, killAll } from '../../support/eventually.js';
 import { tempFolder } from '../../support/temp.js';
 
 const gateway = openGateway(() => {});
@@ -13,7 +13,7 @@ const started: number[] = [];
 
 afterEach(() => {
   vi.unstubAllEnvs();
-  for (const pid of started.splice(0)) if (isRunning(pid)) process.kill(pid, 'SIGKILL');
+  killAll(started.splice(0));
 });
 
 const SERVER = `
