@@ -5,7 +5,7 @@ import { type Check, equal } from '../../stores/check.js';
 import { sampledStrangers } from '../../stores/cluster-agreement.js';
 import { compareFalkordb, inventoryFalkordb } from '../../stores/falkordb/inventory.js';
 import { comparePostgres, inventoryPostgres } from '../../stores/postgres/inventory.js';
-import { compareQdrant, inventoryQdrant } from '../../stores/qdrant/inventory.js';
+import { compareQdrant, exactPoints, inventoryQdrant } from '../../stores/qdrant/inventory.js';
 import { plural } from '../../words.js';
 import { falkordbRestore } from '../falkordb/restore.js';
 import { postgresRestore } from '../postgres/restore.js';
@@ -111,14 +111,7 @@ async function compareWithRun(stores: Params['stores'], ctx: StepContext, emit: 
   for (const facts of ctx.factsOf(postgresRestore)) checks.push(...(await rowChecks(postgres, facts)));
   for (const { restored } of ctx.factsOf(qdrantRestore)) {
     for (const [name, { points }] of Object.entries(restored)) {
-      checks.push(
-        equal(
-          `qdrant collection ${name}`,
-          'points',
-          points,
-          (await qdrant.client.count(name, { exact: true })).count,
-        ),
-      );
+      checks.push(equal(`qdrant collection ${name}`, 'points', points, await exactPoints(qdrant, name)));
     }
   }
   for (const { loaded } of ctx.factsOf(falkordbRestore)) {

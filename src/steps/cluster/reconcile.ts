@@ -3,6 +3,7 @@ import type { Lines } from '../../hosts/line-file.js';
 import { type Check, equal } from '../../stores/check.js';
 import { all, crosscheck } from '../../stores/crosscheck/crosscheck.js';
 import { countNodes, countRelationships } from '../../stores/falkordb/nodes.js';
+import { exactPoints } from '../../stores/qdrant/inventory.js';
 import { countOf, messageOf, plural } from '../../words.js';
 import type { Finding, Probe, StepContext, StepKind } from '../step.js';
 import { stepEvents } from '../step-events.js';
@@ -116,7 +117,7 @@ export const clusterReconcile: StepKind<Params, ReconcileFacts> = {
           `qdrant collection ${name}`,
           'points left',
           count - (deleted.points[name] ?? 0),
-          (await qdrant.client.count(name, { exact: true })).count,
+          await exactPoints(qdrant, name),
         ),
       );
     checks.push(

@@ -13,6 +13,7 @@ import {
 } from '../../stores/falkordb/nodes.js';
 import { putNodesBack, putRelationshipsBack, unmarkNodes } from '../../stores/falkordb/put-back.js';
 import { memoriesAmong } from '../../stores/postgres/memories.js';
+import { exactPoints } from '../../stores/qdrant/inventory.js';
 import {
   deletePoints,
   memoryOf,
@@ -162,7 +163,7 @@ export async function countBefore(copy: { vectors: Lines }, ctx: StepContext): P
   for await (const batch of lineBatches<SavedPoint>(copy.vectors.file, POINTS_AT_ONCE))
     for (const { collection } of batch) names.add(collection);
   const points: Record<string, number> = {};
-  for (const name of names) points[name] = (await ctx.cluster.qdrant.client.count(name, { exact: true })).count;
+  for (const name of names) points[name] = await exactPoints(ctx.cluster.qdrant, name);
   return {
     points,
     nodes: (await countNodes(ctx.cluster.falkordb)).count,

@@ -3,7 +3,7 @@ import { inParallel } from '../../in-parallel.js';
 import { deepHealth, troubleOf } from '../../stores/novamem/deep-health.js';
 import { waitingRows } from '../../stores/novamem/embedding-queue.js';
 import { describeMemories } from '../../stores/novamem/memories.js';
-import { listCollections } from '../../stores/qdrant/inventory.js';
+import { exactPoints, listCollections } from '../../stores/qdrant/inventory.js';
 import { countOf, durationOf, messageOf, plural } from '../../words.js';
 import type { StepContext } from '../step.js';
 import type { Emitter } from '../step-events.js';
@@ -33,7 +33,7 @@ const RATE_WINDOW = 60_000;
 export async function countPoints({ qdrant }: StepContext['cluster']): Promise<number> {
   let points = 0;
   await inParallel(await listCollections(qdrant), 4, async (name) => {
-    const { count } = await qdrant.client.count(name, { exact: true });
+    const count = await exactPoints(qdrant, name);
     points += count;
   });
   return points;

@@ -3,7 +3,7 @@ import { within } from '../../hosts/waiting.js';
 import { inParallel } from '../../in-parallel.js';
 import { checksumOf, type QdrantSnapshot } from '../../stores/backup-set/backup-set.js';
 import { type Qdrant, qdrantMessage, saysItIsBroken } from '../../stores/qdrant/connection.js';
-import { collectionHealth, listCollections } from '../../stores/qdrant/inventory.js';
+import { collectionHealth, exactPoints, listCollections } from '../../stores/qdrant/inventory.js';
 import { servedWithoutFiles } from '../../stores/qdrant/on-disk.js';
 import { snapshotsUrl } from '../../stores/qdrant/recovery.js';
 import { messageOf, plural } from '../../words.js';
@@ -44,8 +44,8 @@ async function countsOf(qdrant: Qdrant, names: string[]): Promise<Map<string, nu
   await inParallel(there, 4, async (name) => {
     counts.set(
       name,
-      await qdrant.client.count(name, { exact: true }).then(
-        ({ count }) => count,
+      await exactPoints(qdrant, name).then(
+        (count): number | Error => count,
         (error: Error) => error,
       ),
     );
