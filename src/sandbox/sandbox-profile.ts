@@ -122,6 +122,8 @@ export function profileOf(
           QDRANT__SERVICE__GRPC_PORT: String(ports.qdrantGrpc),
           QDRANT__STORAGE__STORAGE_PATH: join(places.qdrantData, 'storage'),
           QDRANT__STORAGE__SNAPSHOTS_PATH: join(places.qdrantData, 'snapshots'),
+          // Of each a few dozen files, and the collections are small.
+          QDRANT__STORAGE__OPTIMIZERS__DEFAULT_SEGMENT_NUMBER: '1',
           QDRANT__TELEMETRY_DISABLED: 'true',
           QDRANT__LOG_LEVEL: 'WARN',
         },
