@@ -413,7 +413,7 @@ describe('F14', () => {
   /** A constraint that takes the server a while to build. */
   async function underConstruction() {
     await server.cypher('CREATE INDEX FOR (v:Visitor) ON (v.id)', GRAPH);
-    await server.cypher('UNWIND range(1, 500000) AS n CREATE (:Visitor {id: n})', GRAPH);
+    await server.cypher('UNWIND range(1, 100000) AS n CREATE (:Visitor {id: n})', GRAPH);
     const answer = await server.falkordb.write(
       open,
       ...(['GRAPH.CONSTRAINT', 'CREATE', GRAPH, 'UNIQUE', 'NODE', 'Visitor', 'PROPERTIES', '1', 'id'] as const),
