@@ -122,7 +122,7 @@ export function profileOf(
           QDRANT__SERVICE__GRPC_PORT: String(ports.qdrantGrpc),
           QDRANT__STORAGE__STORAGE_PATH: join(places.qdrantData, 'storage'),
           QDRANT__STORAGE__SNAPSHOTS_PATH: join(places.qdrantData, 'snapshots'),
-          // Of each a few dozen files, and the collections are small.
+          // The server would make one for each processor, of some thirty files each: too many for collections this small.
           QDRANT__STORAGE__OPTIMIZERS__DEFAULT_SEGMENT_NUMBER: '1',
           QDRANT__TELEMETRY_DISABLED: 'true',
           QDRANT__LOG_LEVEL: 'WARN',
