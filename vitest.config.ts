@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
   test: {
-    globalSetup: ['test/build-once.ts'],
+    globalSetup: ['test/build-once.ts', 'test/one-folder.ts'],
     setupFiles: ['test/tell-failed-tries.ts'],
     include: ['test/**/*.test.ts', 'test/**/*.test.tsx'],
     // Whole scenarios over and over, and loops of faults: npm run test:all
