@@ -1,4 +1,8 @@
-import type { ListObjectsV2CommandOutput } from '@aws-sdk/client-s3';
+import type {
+  ListMultipartUploadsCommandOutput,
+  ListObjectsV2CommandOutput,
+  MultipartUpload,
+} from '@aws-sdk/client-s3';
 import type { S3Settings } from '../../../config/s3.js';
 import { commandText } from '../../../hosts/command.js';
 import type { FileSeen, RemoteStorage } from '../storage.js';
@@ -129,22 +133,15 @@ export function s3Storage(settings: S3Settings): RemoteStorage {
     forgetHalfSent(gateway, folder) {
       const { bucket, key } = locate(folder);
       return gateway.change({ channel: 'http', text: `give up what is half sent below ${folder}` }, () =>
-        asked(
-          { what: `give up what is half sent below ${folder}`, bucket, right: WRITING },
-          async ({ client, sdk }) => {
-            const { Uploads = [] } = await client
-              .send(new sdk.ListMultipartUploadsCommand({ Bucket: bucket, Prefix: key }))
-              .catch((error: unknown) => {
-                // Some stores that are not AWS cannot list them; these forget them by rules of their own.
-                if ((error as Error).name === 'NotImplemented') return { Uploads: [] };
-                throw error;
-              });
-            const own = Uploads.filter(({ Key }) => Key === key || Key!.startsWith(prefixOf(key)));
-            for (const { Key, UploadId } of own)
-              await client.send(new sdk.AbortMultipartUploadCommand({ Bucket: bucket, Key, UploadId }));
-            return own.length;
-          },
-        ),
+        asked({ what: `give up what is half sent below ${folder}`, bucket, right: WRITING }, async (s3) => {
+          const { client, sdk } = s3;
+          const own: MultipartUpload[] = [];
+          for await (const uploads of halfSent(s3, bucket, key))
+            own.push(...uploads.filter(({ Key }) => Key === key || Key!.startsWith(prefixOf(key))));
+          for (const { Key, UploadId } of own)
+            await client.send(new sdk.AbortMultipartUploadCommand({ Bucket: bucket, Key, UploadId }));
+          return own.length;
+        }),
       );
     },
     readText: (file) => aws('cp', file, '-'),
@@ -178,4 +175,19 @@ async function* pages(
     yield page;
     token = page.IsTruncated ? page.NextContinuationToken : undefined;
   } while (token !== undefined);
+}
+
+async function* halfSent({ client, sdk }: S3, bucket: string, prefix: string): AsyncGenerator<MultipartUpload[]> {
+  let from: { KeyMarker?: string | undefined; UploadIdMarker?: string | undefined } | undefined = {};
+  while (from) {
+    const page: ListMultipartUploadsCommandOutput | undefined = await client
+      .send(new sdk.ListMultipartUploadsCommand({ Bucket: bucket, Prefix: prefix, ...from }))
+      .catch((error: unknown) => {
+        // Some stores that are not AWS cannot list them; these forget them by rules of their own.
+        if ((error as Error).name === 'NotImplemented') return undefined;
+        throw error;
+      });
+    yield page?.Uploads ?? [];
+    from = page?.IsTruncated ? { KeyMarker: page.NextKeyMarker, UploadIdMarker: page.NextUploadIdMarker } : undefined;
+  }
 }
