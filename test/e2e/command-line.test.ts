@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { freePorts } from '../../src/sandbox/free-ports.js';
 import { type Ended, PROGRAM, ROOT, runFile, runProgram } from '../support/program.js';
@@ -384,6 +384,20 @@ describe('a cluster of which nothing answers', () => {
 });
 
 describe('how the program is started', () => {
+  test('from a clone that is not built: it says so, and how to build it', async () => {
+    const clone = mkdtempSync(join(work, 'clone-'));
+    for (const file of ['package.json', 'bin/novamem-runbook.js', 'scripts/require-node.cjs']) {
+      mkdirSync(dirname(join(clone, file)), { recursive: true });
+      copyFileSync(join(ROOT, file), join(clone, file));
+    }
+    const ended = await runFile(process.execPath, [join(clone, 'bin/novamem-runbook.js'), 'doctor']);
+    expect(ended.exitCode).toBe(2);
+    expect(ended.stdout).toBe('');
+    expect(ended.stderr).toMatch(
+      /^novamem-runbook is not built here\. Nothing was started\. .*npm start -- --help\n$/,
+    );
+  });
+
   test('npm start carries only the program’s own output on stdout', async () => {
     const npm = (...args: string[]) => runFile('npm', ['start', '--', ...args], { environment });
     expect(await npm('--version')).toMatchObject({ exitCode: 0, stdout: `${version}\n` });
